@@ -1,0 +1,1 @@
+"""Image sets that networks are trained on."""
