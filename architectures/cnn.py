@@ -1,0 +1,81 @@
+"""Small convolutional network: strided 3x3 convolutions, then dense layers.
+
+It strides rather than pools by default, so that the energies and inverses that some rules define stay well defined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from architectures.block import Block, convolutional_block, dense_block
+from architectures.errors import InputError
+from architectures.mlp import per_block
+
+__all__ = ["CnnOptions", "cnn_blocks"]
+
+
+@dataclass(frozen=True)
+class CnnOptions:
+    """Options of the convolutional network.
+
+    Attributes:
+        channels: filters of each convolution.
+        strides: stride of each convolution, one number or one per convolution.
+        kernel_size: side of the square kernels.
+        pooling: "none", "max" or "mean" (2x2 after every convolution); "global_mean" after the last one alone, with which
+            the network takes images of any size.
+        hidden: units of the dense hidden layers.
+        activation: of all hidden layers; the scores are linear.
+        gain: factor on the initial weights, one number or one per block.
+        normalisation: "none" or "length", of the hidden layers.
+    """
+
+    channels: tuple[int, ...] = (32, 64)
+    strides: int | tuple[int, ...] = 2
+    kernel_size: int = 3
+    pooling: str = "none"
+    hidden: tuple[int, ...] = (128,)
+    activation: str = "relu"
+    gain: float | tuple[float, ...] = 1.0
+    normalisation: str = "none"
+
+
+def cnn_blocks(input_shape: tuple[int, ...], n_classes: int, options: CnnOptions) -> tuple[Block, ...]:
+    """The blocks `conv_0`, `conv_1`, …, `hidden_0`, …, `output`."""
+    if len(input_shape) != 3:
+        raise InputError(f"input_shape={input_shape} was given, a convolutional network takes (height, width, channels)")
+    n_convolutions, n_hidden = len(options.channels), len(options.hidden)
+    strides = (options.strides,) * n_convolutions if isinstance(options.strides, int) else options.strides
+    if len(strides) != n_convolutions:
+        raise InputError(f"{len(strides)} strides were given for {n_convolutions} convolutions: give one number, or one each")
+    if min((*options.channels, *options.hidden, *strides, options.kernel_size), default=1) < 1:
+        raise InputError(f"channels, hidden, strides and kernel_size must be at least 1, given: {options}")
+    gains = per_block(options.gain, n_convolutions + n_hidden + 1)
+
+    blocks: list[Block] = []
+    height, width, channels_in = input_shape
+    shape: tuple[int, ...] = (height, width, channels_in)
+    for index, (channels, stride) in enumerate(zip(options.channels, strides, strict=True)):
+        pooling = options.pooling
+        if pooling == "global_mean" and index < n_convolutions - 1:
+            pooling = "none"
+        height, width, channels_in = shape
+        blocks.append(
+            convolutional_block(
+                f"conv_{index}",
+                (height, width, channels_in),
+                channels,
+                options.kernel_size,
+                stride,
+                options.activation,
+                gains[index],
+                options.normalisation,
+                pooling,
+            )
+        )
+        shape = blocks[-1].output_shape
+    for index, units in enumerate(options.hidden):
+        gain = gains[n_convolutions + index]
+        blocks.append(dense_block(f"hidden_{index}", shape, units, options.activation, gain, options.normalisation))
+        shape = blocks[-1].output_shape
+    return (*blocks, dense_block("output", shape, n_classes, "identity", gains[-1]))

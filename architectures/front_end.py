@@ -1,0 +1,156 @@
+r"""Fixed, label-free front ends: what stands between the image and the first trained block.
+
+* `zca`: zero-phase whitening, :math:`x \mapsto C_\epsilon^{-1/2}(x - \mu)` with
+  :math:`C_\epsilon = C + \epsilon \lambda_{\max} I`, from the training images' mean and covariance (Bell and Sejnowski 1997,
+  doi:10.1016/S0042-6989(97)00121-1). Fitted, so it takes one image size.
+* `on_off`: a centre-surround filter (difference of two Gaussians, of equal integral, so that a flat image gives zero), then its
+  positive and its negative part as two channels, as retinal ganglion cells report them (Rodieck 1965,
+  doi:10.1016/0042-6989(65)90033-7). Nothing to fit: it takes any size.
+* `zca_on_off`: whitening, then the positive and the negative part as two channels.
+
+A front end never sees a label. Every rule can be given any of them, and every table names the one that was used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from architectures.convolution import convolve
+from architectures.errors import InputError, unknown_name
+
+__all__ = ["FRONT_ENDS", "FrontEnd", "fit_front_end", "no_front_end"]
+
+# Centre and surround as a fraction of a small receptive field, in pixels; their ratio of 1.6 makes the difference of
+# Gaussians approximate the Laplacian (Marr and Hildreth 1980, doi:10.1098/rspb.1980.0020).
+_CENTRE_PIXELS, _SURROUND_PIXELS, _FILTER_SIDE = 0.8, 1.28, 7
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """A fixed transform of images.
+
+    Attributes:
+        name: one of `FRONT_ENDS`.
+        transform: (n, height, width, channels) -> (n, height, width, channels').
+        channels_factor: channels' / channels.
+        only_shape: the image shape that it was fitted to, None where it takes any.
+    """
+
+    name: str
+    transform: Callable[[Array], Array]
+    channels_factor: int = 1
+    only_shape: tuple[int, ...] | None = None
+
+    def __call__(self, images: Float[Array, "n height width channels"]) -> Array:
+        """Encode images."""
+        return self.transform(images)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of one encoded image.
+
+        Raises:
+            InputError: if it was fitted to images of another shape.
+        """
+        if self.only_shape is not None and tuple(input_shape) != self.only_shape:
+            raise InputError(
+                f"the front end '{self.name}' was fitted to images of {self.only_shape} and given {tuple(input_shape)}: "
+                "fit it to images of the size that the network gets"
+            )
+        return (*input_shape[:-1], input_shape[-1] * self.channels_factor)
+
+
+def no_front_end() -> FrontEnd:
+    """The identity."""
+    return FrontEnd("none", lambda images: images)
+
+
+def _split_signs(x: Array) -> Array:
+    return jnp.concatenate([jax.nn.relu(x), jax.nn.relu(-x)], axis=-1)
+
+
+def _centre_surround(images: Array) -> Array:
+    """Difference of Gaussians, each channel by itself."""
+    offsets = np.arange(_FILTER_SIDE) - _FILTER_SIDE // 2
+    squared_distance = offsets[:, None] ** 2 + offsets[None, :] ** 2
+    centre, surround = (np.exp(-squared_distance / (2 * sigma**2)) for sigma in (_CENTRE_PIXELS, _SURROUND_PIXELS))
+    kernel = centre / centre.sum() - surround / surround.sum()
+    kernel = jnp.asarray(kernel / np.sqrt((kernel**2).sum()), images.dtype)[:, :, None, None]
+    n, height, width, channels = images.shape
+    # Reflected borders: with zeros outside, the frame of the image would be the strongest edge of all.
+    margin = _FILTER_SIDE // 2
+    one_channel = jnp.moveaxis(images, -1, 1).reshape(n * channels, height, width, 1)
+    padded = jnp.pad(one_channel, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="symmetric")
+    filtered = convolve(padded, kernel)[:, margin:-margin, margin:-margin]
+    return jnp.moveaxis(filtered.reshape(n, channels, height, width), 1, -1)
+
+
+def _zca(images: Float[np.ndarray, "n height width channels"], eps: float) -> Callable[[Array], Array]:
+    flat = np.asarray(images, np.float64).reshape(len(images), -1)
+    mean = flat.mean(0)
+    covariance = np.cov(flat, rowvar=False)
+    eigenvalues, eigenvectors = np.linalg.eigh(covariance)
+    scale = 1 / np.sqrt(np.maximum(eigenvalues, 0) + eps * eigenvalues[-1])
+    whiten = (eigenvectors * scale) @ eigenvectors.T
+    # Unit variance on average, so that a network's initial weights meet the same input size with and without whitening.
+    whiten /= np.sqrt(np.trace(whiten @ covariance @ whiten) / len(mean))
+    matrix, offset = np.asarray(whiten, np.float32), np.asarray(mean, np.float32)
+
+    def transform(x: Array) -> Array:
+        centred = x.reshape(x.shape[0], -1) - jnp.asarray(offset, x.dtype)
+        return (centred @ jnp.asarray(matrix, x.dtype)).reshape(x.shape)
+
+    return transform
+
+
+def _fit_none(images: np.ndarray, eps: float) -> FrontEnd:
+    return no_front_end()
+
+
+def _fit_zca(images: np.ndarray, eps: float) -> FrontEnd:
+    return FrontEnd("zca", _zca(images, eps), 1, tuple(images.shape[1:]))
+
+
+def _fit_on_off(images: np.ndarray, eps: float) -> FrontEnd:
+    return FrontEnd("on_off", lambda x: _split_signs(_centre_surround(x)), 2)
+
+
+def _fit_zca_on_off(images: np.ndarray, eps: float) -> FrontEnd:
+    whiten = _zca(images, eps)
+    return FrontEnd("zca_on_off", lambda x: _split_signs(whiten(x)), 2, tuple(images.shape[1:]))
+
+
+FRONT_ENDS: dict[str, Callable[[np.ndarray, float], FrontEnd]] = {
+    "none": _fit_none,
+    "zca": _fit_zca,
+    "on_off": _fit_on_off,
+    "zca_on_off": _fit_zca_on_off,
+}
+
+
+def fit_front_end(name: str, images: Float[np.ndarray, "n height width channels"], eps: float = 0.01) -> FrontEnd:
+    """Fit a front end to normalised training images (and to nothing else).
+
+    Args:
+        name: one of `FRONT_ENDS`.
+        images: the training split.
+        eps: what whitening adds to every eigenvalue, as a fraction of the largest; larger smooths.
+
+    Raises:
+        InputError: unknown name, or too few images to estimate a covariance from.
+
+    >>> images = np.random.default_rng(0).normal(size=(20, 4, 4, 1))
+    >>> fit_front_end("on_off", images).output_shape((4, 4, 1))
+    (4, 4, 2)
+    """
+    if name not in FRONT_ENDS:
+        raise unknown_name("front end", name, FRONT_ENDS)
+    if len(images) < 2:
+        raise InputError(f"a front end was to be fitted to {len(images)} image(s), it needs at least 2")
+    return FRONT_ENDS[name](images, eps)
