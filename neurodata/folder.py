@@ -1,0 +1,266 @@
+"""A folder of the user's own.
+
+::
+
+    my_recording/
+        recording.yaml            optional; its keys are in neurodata/settings.py
+        stimuli/                  PNG or JPEG files of one size, one per condition
+            apple.png
+            ...
+        rdms_IT.h5                measured RDMs of region IT, and/or
+        patterns_V1.npz           response patterns of region V1, as many regions as there are files
+
+Stimuli are in the natural order of their names (image_2 before image_10) unless recording.yaml lists them; row i of
+every array belongs to stimulus i. ``rdms_<region>`` is ``.h5`` (as rsatoolbox's ``RDMs.save`` writes it, or a dataset
+"rdms"), ``.npz`` (key "rdms") or ``.npy``, of shape (n, n), (n_subjects, n, n), (n_subjects, n_times, n, n), or condensed
+(n_subjects, n_pairs), (n_subjects, n_times, n_pairs). ``patterns_<region>.npz`` has the key "patterns",
+(n_subjects, n_conditions, n_channels[, n_times]), or a key for each subject, "subject_01" and so on,
+(n_conditions, n_channels[, n_times]), where numbers of channels differ; with the keys "conditions" and "runs", rows are
+single observations.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+from rsatoolbox.rdm import RDMs
+
+from neurodata.array_files import PATTERN_SUFFIXES, RDM_SUFFIXES, read_patterns, read_rdms
+from neurodata.errors import InputError
+from neurodata.pattern_set import PatternSet
+from neurodata.rdm_set import RdmSet
+from neurodata.recording import Recording, Region
+from neurodata.settings import FILE_NAME, read_settings, time_axis
+from neurodata.stimuli import Stimuli, read_images
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+LAYOUT = "expected stimuli/*.png|jpg|jpeg, one or more rdms_<region>.h5|npz|npy or patterns_<region>.npz, and recording.yaml"
+
+
+def _natural_key(path: Path) -> list[tuple[int, str | int]]:
+    """Sort key in which digits count as numbers; each part carries its kind, since text and numbers don't compare."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(0, int(part)) if part.isdigit() else (1, part.casefold()) for part in parts] + [(2, path.name)]
+
+
+def _stimulus_paths(folder: Path, listed: Sequence[Any] | None) -> list[Path]:
+    within = folder / "stimuli"
+    there = [path for path in within.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES] if within.is_dir() else []
+    if not there:
+        raise InputError(f"no stimuli found in {within}; {LAYOUT}")
+    if listed is None:
+        return sorted((path for path in there if not path.name.startswith(".")), key=_natural_key)
+    paths = [within / str(name) for name in listed]
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{folder / FILE_NAME} lists the stimulus {path.name}, which is not in {within}")
+    return paths
+
+
+def _categories(stated: Any, paths: Sequence[Path], origin: Path) -> np.ndarray | None:
+    if stated is None:
+        return None
+    if isinstance(stated, dict):
+        named = {str(name): str(category) for name, category in stated.items()}
+        for path in paths:
+            if path.name not in named and path.stem not in named:
+                raise InputError(f"{origin}: 'categories' names no category for {path.name}; expected one per stimulus")
+        stated = [named.get(path.name, named.get(path.stem)) for path in paths]
+    if len(stated) != len(paths):
+        raise InputError(f"{origin}: {len(stated)} categories for {len(paths)} stimuli; expected one per stimulus, in their order")
+    return np.array([str(category) for category in stated])
+
+
+def _region_files(folder: Path) -> dict[str, Path]:
+    """Find one file per region, sorted by name."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir(), key=_natural_key):
+        kind, _, region = path.stem.partition("_")
+        suffixes = {"rdms": RDM_SUFFIXES, "patterns": PATTERN_SUFFIXES}.get(kind, ())
+        if path.suffix.lower() not in suffixes or not region:
+            continue
+        if region in found:
+            raise InputError(
+                f"{found[region]} and {path} are both of region '{region}'; expected one file per region, rename or remove one"
+            )
+        found[region] = path
+    if not found:
+        raise InputError(f"no rdms_<region> or patterns_<region> file found in {folder}; {LAYOUT}")
+    return found
+
+
+def load_folder(folder: Path) -> Recording:
+    """Load a recording from a folder in the layout above.
+
+    Raises
+    ------
+    InputError
+        for a missing or empty folder, for files that cannot be read or do not fit together.
+    """
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise InputError(f"the folder {folder} {what}; {LAYOUT}")
+    settings = read_settings(folder)
+    times = time_axis(settings, folder)
+    paths = _stimulus_paths(folder, settings.get("stimuli"))
+    stimuli = Stimuli(
+        images=read_images(paths, tuple(settings.get("background_colour", (128, 128, 128)))),
+        ids=np.array([path.stem for path in paths]),
+        categories=_categories(settings.get("categories"), paths, folder / FILE_NAME),
+        source=settings.get("source", str(folder / "stimuli")),
+        source_indices=None if "source_indices" not in settings else np.array(settings["source_indices"], dtype=np.int64),
+    )
+    ids = [str(identity) for identity in stimuli.ids]
+    regions: dict[str, Region] = {}
+    for region, path in _region_files(folder).items():
+        stated = settings.get("subjects")
+        stated = stated.get(region) if isinstance(stated, dict) else stated
+        subjects = None if stated is None else [str(name) for name in stated]
+        if path.stem.startswith("rdms_"):
+            regions[region] = read_rdms(path, ids, subjects, times, settings.get("measure"))
+        else:
+            regions[region] = read_patterns(path, ids, subjects, times)
+    axes = [region.times for region in regions.values() if region.times is not None]
+    return Recording(
+        name=settings.get("name", folder.resolve().name),
+        stimuli=stimuli,
+        modality=settings.get("modality", "not stated"),
+        regions=regions,
+        times=axes[0] if axes else None,
+        citation=settings.get("citation", ""),
+        licence=settings.get("licence", "not stated"),
+        notes=settings.get("notes", ""),
+        truth=settings.get("truth", {}),
+        drive_windows={name: tuple(window) for name, window in settings.get("drive_windows", {}).items()},
+    )
+
+
+def _ascii(labels: Sequence[Any]) -> list[Any]:
+    """Escape what rsatoolbox's HDF5 files cannot hold; recording.yaml has the names as they are."""
+    return [each.encode("ascii", "backslashreplace").decode() if isinstance(each, str) else each for each in labels]
+
+
+def _write_rdms(rdms: RdmSet, path: Path) -> None:
+    toolbox = rdms.to_rsatoolbox()
+    RDMs(
+        toolbox.dissimilarities,
+        toolbox.dissimilarity_measure,
+        rdm_descriptors={key: _ascii(values) for key, values in toolbox.rdm_descriptors.items()},
+        pattern_descriptors={key: _ascii(values) for key, values in toolbox.pattern_descriptors.items()},
+    ).save(str(path), file_type="hdf5")
+
+
+def _write_patterns(patterns: PatternSet, ids: Sequence[str], path: Path) -> None:
+    datasets = patterns.to_rsatoolbox()
+    content: dict[str, np.ndarray] = {
+        f"subject_{index + 1:0{len(str(len(datasets)))}d}": dataset.measurements for index, dataset in enumerate(datasets)
+    }
+    renamed = dict(zip(patterns.conditions, ids, strict=True))
+    conditions, runs = ([list(each.obs_descriptors[key]) for each in datasets] for key in ("condition", "run"))
+    if any(each != conditions[0] for each in conditions) or any(each != runs[0] for each in runs):
+        raise InputError(
+            f"{patterns.origin}: subjects have their observations in different orders, which one npz file cannot hold; "
+            "sort each dataset by run and condition first"
+        )
+    np.savez_compressed(
+        path,
+        allow_pickle=False,
+        **content,
+        conditions=np.array([renamed[str(name)] for name in conditions[0]]),
+        runs=np.array([str(run) for run in runs[0]]),
+    )
+
+
+def _settings_of(recording: Recording) -> dict[str, Any]:
+    subjects = {name: list(region.subjects) for name, region in recording.regions.items()}
+    first, *others = subjects.values()
+    stimuli = recording.stimuli
+    settings: dict[str, Any] = {
+        "name": recording.name,
+        "modality": recording.modality,
+        "citation": recording.citation,
+        "licence": recording.licence,
+        "notes": recording.notes,
+        "subjects": first if all(each == first for each in others) else subjects,
+        "times": None if recording.times is None else [float(time) for time in recording.times],
+        "source": stimuli.source,
+        "stimuli": [f"{identity}.png" for identity in stimuli.ids],
+        "categories": None if stimuli.categories is None else [str(each) for each in stimuli.categories],
+        "source_indices": None if stimuli.source_indices is None else [int(each) for each in stimuli.source_indices],
+        "truth": dict(recording.truth) or None,
+        "drive_windows": {name: [float(each) for each in window] for name, window in recording.drive_windows.items()} or None,
+    }
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def _write(recording: Recording, folder: Path) -> None:
+    (folder / "stimuli").mkdir()
+    ids = [str(identity) for identity in recording.stimuli.ids]
+    for identity, image in zip(ids, recording.stimuli.images, strict=True):
+        Image.fromarray(image).save(folder / "stimuli" / f"{identity}.png")
+    for name, region in recording.regions.items():
+        if isinstance(region, RdmSet):
+            _write_rdms(region, folder / f"rdms_{name}.h5")
+        else:
+            _write_patterns(region, ids, folder / f"patterns_{name}.npz")
+    text = yaml.safe_dump(_settings_of(recording), allow_unicode=True, sort_keys=False, width=120)
+    (folder / FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def save(recording: Recording, folder: str | os.PathLike[str]) -> Path:
+    """Write a recording as a folder that :func:`load_folder` reads back: all of it or nothing.
+
+    Parameters
+    ----------
+    recording
+        any recording; images become PNG files, RDMs rsatoolbox's HDF5, patterns npz with their runs.
+    folder
+        must not exist yet, or be empty.
+
+    Returns
+    -------
+    the folder.
+
+    Raises
+    ------
+    InputError
+        when the folder is used already or cannot be written, or when a name cannot be a file's.
+    """
+    target = Path(folder).expanduser()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target} is there already and not an empty folder; expected a new one, choose another name")
+    names: Mapping[str, Sequence[str]] = {
+        "stimulus": [str(identity) for identity in recording.stimuli.ids],
+        "region": list(recording.regions),
+    }
+    for kind, given in names.items():
+        for name in given:
+            if not name or "/" in name or "\\" in name or "\0" in name or name.startswith("."):
+                raise InputError(f"the {kind} '{name}' cannot be a file's name; expected no slash, rename it")
+    partial = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        _write(recording, partial)
+        partial.chmod(0o755)  # a temporary folder is private to its owner
+        os.replace(partial, target)
+    except OSError as error:
+        raise InputError(
+            f"{target} cannot be written ({error.strerror or error}); expected a writable place with room, choose another"
+        ) from error
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+__all__ = ["LAYOUT", "load_folder", "save"]

@@ -1,0 +1,116 @@
+"""The recordings that have a name, and finding a recording by name or folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from neurodata import cichy92, kriegeskorte92, simulated
+from neurodata.cache import Progress, fetch_all, is_cached
+from neurodata.errors import unknown_name
+from neurodata.folder import load_folder
+from neurodata.named import NamedRecording
+from neurodata.recording import Recording
+
+# a new recording: its own file with a RECORDING, its line here, its row in tests/neurodata/test_registry.py
+RECORDINGS: Mapping[str, NamedRecording] = MappingProxyType(
+    {
+        "kriegeskorte92": kriegeskorte92.RECORDING,
+        "cichy92": cichy92.RECORDING,
+        "simulated": simulated.RECORDING,
+    }
+)
+
+
+def _named(name: str) -> NamedRecording:
+    if name not in RECORDINGS:
+        raise unknown_name("recording", name, RECORDINGS)
+    return RECORDINGS[name]
+
+
+def names() -> tuple[str, ...]:
+    """Name the recordings that :func:`load` knows.
+
+    >>> names()
+    ('kriegeskorte92', 'cichy92', 'simulated')
+    """
+    return tuple(RECORDINGS)
+
+
+def describe(name: str) -> dict[str, Any]:
+    """State what a named recording is, without downloading anything.
+
+    Returns
+    -------
+    name, modality, n_conditions, citation, licence, size_bytes, and cached: whether all its files are there (by size;
+    checksums are checked on loading).
+
+    Raises
+    ------
+    InputError
+        for an unknown name.
+
+    >>> describe("simulated")["size_bytes"]
+    0
+    """
+    named = _named(name)
+    return {
+        "name": named.name,
+        "modality": named.modality,
+        "n_conditions": named.n_conditions,
+        "citation": named.citation,
+        "licence": named.licence,
+        "size_bytes": named.size_bytes,
+        "cached": all(is_cached(remote) for remote in named.files),
+    }
+
+
+def download(name: str, progress: Progress | None = None) -> tuple[Path, ...]:
+    """Download a named recording's files into the cache folder, those alone that are not there yet.
+
+    Parameters
+    ----------
+    name
+        one of :func:`names`.
+    progress
+        called with bytes so far and bytes in all.
+
+    Raises
+    ------
+    InputError
+        for an unknown name, or as :func:`neurodata.cache.fetch` does.
+    """
+    return fetch_all(_named(name).files, progress=progress)
+
+
+def load(name_or_folder: str | os.PathLike[str], progress: Progress | None = None) -> Recording:
+    """Load a recording by name, or from a folder of the user's own.
+
+    Parameters
+    ----------
+    name_or_folder
+        one of :func:`names`, or a folder in the layout of :mod:`neurodata.folder`. A name goes before a
+        folder of the same name in the working directory, which ``./name`` or a Path reaches.
+    progress
+        called with bytes so far and bytes in all while files are downloaded.
+
+    Raises
+    ------
+    InputError
+        for an unknown name or a missing folder, for whatever is wrong with the files.
+    """
+    if isinstance(name_or_folder, str):
+        if name_or_folder in RECORDINGS:
+            return RECORDINGS[name_or_folder].load(progress)
+        looks_like_path = os.sep in name_or_folder or name_or_folder.startswith((".", "~"))
+        if not looks_like_path and not Path(name_or_folder).exists():
+            error = unknown_name("recording", name_or_folder, RECORDINGS)
+            error.args = (f"{error}, or a folder of your own (there is none at {name_or_folder})",)
+            raise error
+    return load_folder(Path(name_or_folder).expanduser())
+
+
+__all__ = ["RECORDINGS", "describe", "download", "load", "names"]

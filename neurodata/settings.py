@@ -1,0 +1,150 @@
+"""``recording.yaml``: what a user's folder states about its recording.
+
+==================  ===========================================================================================
+key                 meaning
+==================  ===========================================================================================
+name                how tables and reports call the recording (by default the folder's name)
+modality            fmri, meg, eeg, ...
+subjects            names, in the order of the arrays; or a mapping from region to names where they differ
+citation, licence   the publication to cite, the terms of use
+notes               what a reader of a report has to know
+times               seconds, a list or {start: -0.1, step: 0.01}
+categories          one name per stimulus, a list in the stimuli's order or a mapping from file name to category
+stimuli             file names in the order of rows, where that is not the natural order of the names
+background_colour   [red, green, blue] behind transparent pixels, by default [128, 128, 128]
+measure             the name of the dissimilarity in rdms_* files
+source              where the images come from
+source_indices      positions of the stimuli in the set that they were taken from
+truth               for a simulated recording, the stage that drives each region
+drive_windows       for a simulated recording in time, [start, stop] in seconds for each region
+==================  ===========================================================================================
+
+Every key may be left out, and the file too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neurodata.array_files import TimeAxis
+from neurodata.errors import InputError
+
+FILE_NAME = "recording.yaml"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str | int) and not isinstance(each, bool) for each in value)
+
+
+def _is_times(value: object) -> bool:
+    if isinstance(value, dict):
+        return set(value) == {"start", "step"} and all(map(_is_number, value.values())) and value["step"] > 0
+    return isinstance(value, list) and bool(value) and all(map(_is_number, value))
+
+
+def _is_colour(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(type(each) is int and 0 <= each <= 255 for each in value)
+
+
+def _is_windows(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(each, list) and len(each) == 2 and all(map(_is_number, each)) for each in value.values()
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "name": (_is_text, "text"),
+    "modality": (_is_text, "text such as fmri, meg or eeg"),
+    "subjects": (
+        lambda value: _is_names(value) or (isinstance(value, dict) and all(map(_is_names, value.values()))),
+        "a list of names, or a mapping from region to such a list",
+    ),
+    "citation": (_is_text, "text"),
+    "licence": (_is_text, "text"),
+    "notes": (_is_text, "text"),
+    "times": (_is_times, "an ascending list of seconds, or {start: -0.1, step: 0.01}"),
+    "categories": (
+        lambda value: _is_names(value) or (isinstance(value, dict) and _is_names(list(value.values()))),
+        "a list of names, one per stimulus, or a mapping from file name to category",
+    ),
+    "stimuli": (_is_names, "a list of file names"),
+    "background_colour": (_is_colour, "[red, green, blue], 0 to 255 each"),
+    "measure": (_is_text, "text such as correlation"),
+    "source": (_is_text, "text"),
+    "source_indices": (
+        lambda value: isinstance(value, list) and all(type(each) is int for each in value),
+        "a list of whole numbers, one per stimulus",
+    ),
+    "truth": (
+        lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
+        "a mapping from region to the stage that drives it",
+    ),
+    "drive_windows": (_is_windows, "a mapping from region to [start, stop] in seconds"),
+}
+
+
+def _unknown_keys(path: Path, unknown: list[str]) -> InputError:
+    guesses = []
+    for key in unknown:
+        near = get_close_matches(key, KEYS, n=1, cutoff=0.5)
+        guesses.append(f"'{key}' (did you mean '{near[0]}'?)" if near else f"'{key}'")
+    return InputError(f"{path} has unknown keys: {', '.join(guesses)}; valid are {', '.join(KEYS)}")
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """Read and check a folder's recording.yaml; without the file, nothing is stated.
+
+    Raises
+    ------
+    InputError
+        for a file that is not YAML, unknown keys (all of them, with guesses), or values of another kind.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return {}
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark is not None else ""
+        raise InputError(
+            f"{path} cannot be read as YAML{where}; expected lines such as 'modality: fmri', quote values that contain ': '"
+        ) from error
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        raise InputError(f"{path} holds a {type(settings).__name__}; expected keys and values such as 'modality: fmri'")
+    unknown = [str(key) for key in settings if key not in KEYS]
+    if unknown:
+        raise _unknown_keys(path, unknown)
+    for key, value in settings.items():
+        is_right, expected = KEYS[key]
+        if not is_right(value):
+            raise InputError(f"{path}: '{key}' is {value!r}; expected {expected}")
+    return settings
+
+
+def time_axis(settings: Mapping[str, Any], folder: Path) -> TimeAxis:
+    """Read what is stated of the times."""
+    origin, stated = str(folder / FILE_NAME), settings.get("times")
+    if stated is None:
+        return TimeAxis(origin)
+    if isinstance(stated, dict):
+        return TimeAxis(origin, start=float(stated["start"]), step=float(stated["step"]))
+    return TimeAxis(origin, seconds=tuple(float(each) for each in stated))
+
+
+__all__ = ["FILE_NAME", "KEYS", "read_settings", "time_axis"]

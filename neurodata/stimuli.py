@@ -1,0 +1,158 @@
+"""The images that a recording's subjects saw, and reading them from files.
+
+A stimulus set is one array, so all of its images have one size; greyscale files become three equal channels and
+transparent ones are laid on a stated background colour, because what a network is shown must not depend on a file's mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int, Shaped, UInt8
+from PIL import Image, UnidentifiedImageError
+
+from neurodata.errors import InputError
+
+MINIMUM_CONDITIONS = 3  # two conditions make one dissimilarity, and one number cannot be correlated with anything
+
+
+def _read_image(path: Path, background: tuple[int, int, int]) -> np.ndarray:
+    try:
+        with Image.open(path) as file:
+            file.load()
+            image: Image.Image = file
+            if file.mode in {"RGBA", "LA", "PA"} or "transparency" in file.info:
+                with_alpha = file.convert("RGBA")
+                backdrop = Image.new("RGBA", with_alpha.size, (*background, 255))
+                image = Image.alpha_composite(backdrop, with_alpha)
+            return np.asarray(image.convert("RGB"), dtype=np.uint8)
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        # PIL reports broken PNG chunks as SyntaxError
+        reason = str(error).replace(str(path), "").replace("''", "").strip() or type(error).__name__
+        raise InputError(
+            f"the image {path} cannot be read ({reason}): expected a whole PNG or JPEG file, export or copy it again"
+        ) from error
+
+
+def read_images(
+    paths: Sequence[Path], background: tuple[int, int, int] = (128, 128, 128)
+) -> UInt8[np.ndarray, "n_images height width 3"]:
+    """Read image files of one size into one array.
+
+    Parameters
+    ----------
+    paths
+        image files, in the order of the result's rows.
+    background
+        red, green and blue, 0 to 255, behind transparent pixels.
+
+    Returns
+    -------
+    (n_images, height, width, 3), 0 to 255.
+
+    Raises
+    ------
+    InputError
+        when there are none, when one is corrupt, or when two differ in size (both are named).
+    """
+    if not paths:
+        raise InputError("no image files were given: expected at least three PNG or JPEG files")
+    images = [_read_image(path, background) for path in paths]
+    for path, image in zip(paths, images, strict=True):
+        if image.shape != images[0].shape:
+            (height, width), (other_height, other_width) = images[0].shape[:2], image.shape[:2]
+            raise InputError(
+                f"the images differ in size: {paths[0]} is {width} x {height} pixels and {path} is "
+                f"{other_width} x {other_height}; expected one size for all stimuli, resize or pad them alike"
+            )
+    return np.stack(images)
+
+
+@dataclass(frozen=True, eq=False)
+class Stimuli:
+    """Images shown during a recording; row i of every RDM and pattern belongs to image i.
+
+    Parameters
+    ----------
+    images
+        (n_conditions, height, width, 3), 0 to 255.
+    ids
+        (n_conditions,) one distinct name per image.
+    categories
+        (n_conditions,) one category name per image, or None where none are known.
+    source
+        where the images come from, in words (also the start of error messages).
+    source_indices
+        (n_conditions,) positions in the set that the images were taken from, or None; whoever trains
+        on that set keeps these out of the training images.
+
+    Raises
+    ------
+    InputError
+        for arrays of another shape or type, repeated ids, or fewer than three images.
+
+    >>> stimuli = Stimuli(np.zeros((3, 8, 8, 3), np.uint8), np.array(["a", "b", "c"]))
+    >>> stimuli.n_conditions
+    3
+    """
+
+    images: UInt8[np.ndarray, "n_conditions height width 3"]
+    ids: Shaped[np.ndarray, " n_conditions"]
+    categories: Shaped[np.ndarray, " n_conditions"] | None = None
+    source: str = "the stimuli"
+    source_indices: Int[np.ndarray, " n_conditions"] | None = None
+
+    def __post_init__(self) -> None:
+        images = np.asarray(self.images)
+        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+            raise InputError(
+                f"{self.source}: images have shape {images.shape} and type {images.dtype}; "
+                "expected (n_conditions, height, width, 3) of uint8, repeat grey images over three channels"
+            )
+        n_conditions = len(images)
+        if n_conditions < MINIMUM_CONDITIONS:
+            raise InputError(
+                f"{self.source}: {n_conditions} images are too few; a comparison of representations needs at least "
+                f"{MINIMUM_CONDITIONS} conditions, and some dozens to say anything"
+            )
+        object.__setattr__(self, "images", images)
+        for field in ("ids", "categories", "source_indices"):
+            value = getattr(self, field)
+            if value is None:
+                continue
+            value = np.asarray(value) if field == "source_indices" else np.asarray(value, dtype=np.str_)
+            if value.shape != (n_conditions,):
+                raise InputError(
+                    f"{self.source}: {field} has shape {value.shape} for {n_conditions} images; "
+                    f"expected one entry per image, ({n_conditions},)"
+                )
+            object.__setattr__(self, field, value)
+        names, counts = np.unique(self.ids, return_counts=True)
+        if counts.max() > 1:
+            raise InputError(
+                f"{self.source}: the id '{names[counts.argmax()]}' is used {counts.max()} times; "
+                "expected a distinct id per image, rename the repeated ones"
+            )
+
+    @property
+    def n_conditions(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+    def same_category(self) -> Bool[np.ndarray, "n_conditions n_conditions"]:
+        """Say for each pair of images whether they share a category.
+
+        Raises
+        ------
+        InputError
+            when the categories are not known.
+        """
+        if self.categories is None:
+            raise InputError(f"{self.source}: no categories are known; give Stimuli(categories=...), one per image")
+        return self.categories[:, None] == self.categories[None, :]
+
+
+__all__ = ["MINIMUM_CONDITIONS", "Stimuli", "read_images"]
