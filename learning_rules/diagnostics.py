@@ -1,0 +1,91 @@
+"""What a person wants to see of a rule at work: closeness to backpropagation, how far weights went, how active units are."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, PRNGKeyArray
+
+from learning_rules.contract import Batch, LearningRule, RuleState
+from learning_rules.losses import loss_function
+
+__all__ = ["Activity", "Alignment", "activity", "alignment_with_backprop", "relative_weight_change"]
+
+
+class Alignment(NamedTuple):
+    """How a rule's pseudo-gradient lies to the loss's gradient, per distinct block.
+
+    Attributes:
+        cosine: between the two; against a gradient of next to nothing it means nothing, hence the norm beside it.
+        reference_norm: length of the loss's gradient.
+        norm: length of the rule's pseudo-gradient.
+    """
+
+    cosine: Float[Array, " n_blocks"]
+    reference_norm: Float[Array, " n_blocks"]
+    norm: Float[Array, " n_blocks"]
+
+
+class Activity(NamedTuple):
+    """How active the units of each position are.
+
+    Attributes:
+        silent: share of units that no example drives away from zero.
+        mean: mean activation.
+        rms: root mean square of the activation.
+    """
+
+    silent: Float[Array, " n_positions"]
+    mean: Float[Array, " n_positions"]
+    rms: Float[Array, " n_positions"]
+
+
+def _flat(tree: Any) -> Array:
+    return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
+
+
+def alignment_with_backprop(
+    rule: LearningRule, state: RuleState, key: PRNGKeyArray, batch: Batch, loss: str = "cross_entropy"
+) -> Alignment:
+    """Compare what the rule asks of each block with the gradient of the loss, on one batch."""
+    images, labels = batch
+    asked = rule.assign_credit(key, state, batch)[0]["network"]
+    objective = loss_function(loss)
+    reference = jax.grad(lambda p: objective(rule.network.forward(p, images)[-1], labels))(state.params["network"])
+    cosines, reference_norms, norms = [], [], []
+    for a, b in zip(asked, reference, strict=True):
+        u, v = _flat(a), _flat(b)
+        norm, reference_norm = jnp.linalg.norm(u), jnp.linalg.norm(v)
+        # A block that is asked for nothing points nowhere: zero, not NaN.
+        cosines.append(jnp.vdot(u, v) / jnp.maximum(norm * reference_norm, 1e-30))
+        norms.append(norm)
+        reference_norms.append(reference_norm)
+    return Alignment(jnp.stack(cosines), jnp.stack(reference_norms), jnp.stack(norms))
+
+
+def relative_weight_change(before: Any, after: Any) -> Float[Array, " n_blocks"]:
+    """Length of the change over length of the initial weights, per distinct block, biases left out (they start at zero)."""
+
+    def weights(tree: Any) -> Array:
+        return _flat([leaf for leaf in jax.tree.leaves(tree) if leaf.ndim > 1])
+
+    return jnp.stack(
+        [
+            jnp.linalg.norm(weights(b) - weights(a)) / jnp.maximum(jnp.linalg.norm(weights(a)), 1e-30)
+            for a, b in zip(before, after, strict=True)
+        ]
+    )
+
+
+def activity(activations: tuple[Array, ...]) -> Activity:
+    """Statistics of activations (n, ...) per position."""
+    silent, mean, rms = [], [], []
+    for h in activations:
+        units = h.reshape(h.shape[0], -1)
+        silent.append(jnp.mean(jnp.all(jnp.abs(units) < 1e-6, axis=0), dtype=units.dtype))
+        mean.append(jnp.mean(units))
+        rms.append(jnp.sqrt(jnp.mean(jnp.square(units))))
+    return Activity(jnp.stack(silent), jnp.stack(mean), jnp.stack(rms))

@@ -1,0 +1,33 @@
+"""The optax transformations that rules are tuned with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import optax
+
+from architectures.errors import InputError
+
+__all__ = ["adam", "falling_rate", "per_part"]
+
+
+def falling_rate(learning_rate: float, n_steps: int | None) -> optax.ScalarOrSchedule:
+    """Half a cosine from `learning_rate` to zero in `n_steps`; constant where the number of steps is not known.
+
+    Raises:
+        InputError: if the rate is not positive.
+    """
+    if not learning_rate > 0:
+        raise InputError(f"learning_rate={learning_rate} was given, it must be positive")
+    return learning_rate if n_steps is None else optax.cosine_decay_schedule(learning_rate, max(n_steps, 1))
+
+
+def adam(learning_rate: float, n_steps: int | None = None, weight_decay: float = 0.0) -> optax.GradientTransformation:
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980), with decoupled decay where asked for (arXiv 1711.05101)."""
+    rate = falling_rate(learning_rate, n_steps)
+    return optax.adamw(rate, weight_decay=weight_decay) if weight_decay else optax.adam(rate)
+
+
+def per_part(transforms: Mapping[str, optax.GradientTransformation]) -> optax.GradientTransformation:
+    """One transformation for each part of `RuleState.params`."""
+    return optax.partition(dict(transforms), {part: part for part in transforms})

@@ -1,0 +1,63 @@
+"""The control: a random body that never learns, with a readout trained by the local delta rule.
+
+What a frozen random body reaches is printed beside what learning reaches: an accuracy without its control proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from architectures import Network
+from learning_rules.contract import Batch, LearningRule, RuleSpec, RuleState
+from learning_rules.optimizers import adam
+from learning_rules.readout import delta_rule
+
+__all__ = ["UntrainedOptions", "untrained"]
+
+
+@dataclass(frozen=True)
+class UntrainedOptions:
+    """Options of the untrained control.
+
+    Attributes:
+        loss: of the readout, "cross_entropy" or "squared_error".
+        learning_rate: Adam's, of the readout.
+    """
+
+    loss: str = "cross_entropy"
+    learning_rate: float = 1e-3
+
+
+def untrained(network: Network, options: UntrainedOptions, spec: RuleSpec) -> LearningRule:
+    """Build the control for a network."""
+
+    def init(key: PRNGKeyArray) -> RuleState:
+        return RuleState({"network": network.init(key)}, ())
+
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+        images, labels = batch
+        params = network.unroll(state.params["network"])
+        x = network.encode(images)
+        for block, block_params in zip(network.chain[:-1], params[:-1], strict=True):
+            x = block.apply(block_params, x)
+        step = delta_rule(network.chain[-1], params[-1], x, labels, options.loss)
+        asked = network.tie((*jax.tree.map(jnp.zeros_like, params[:-1]), step.pseudo_gradient))
+        return {"network": asked}, state, {"loss": step.loss, "accuracy": step.accuracy}
+
+    return LearningRule(
+        spec=spec,
+        network=network,
+        options=options,
+        init=init,
+        assign_credit=assign_credit,
+        constrain=lambda params: params,
+        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
+        represent=lambda state, images: network.forward(state.params["network"], images),
+        optimizer=lambda n_steps=None: adam(options.learning_rate, n_steps),
+    )
