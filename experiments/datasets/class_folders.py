@@ -1,0 +1,175 @@
+"""A user's own image set as a folder of class folders.
+
+Either the user's own test split::
+
+    birds/train/<class>/*.png|jpg        birds/test/<class>/*.png|jpg
+
+or one folder for each class, of which a fixed, stratified fifth becomes the test split::
+
+    birds/<class>/*.png|jpg
+
+All images have one size. Where every image is grey the set has one channel, else three. Files whose names begin with a
+dot are passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from architectures.errors import InputError
+
+from .contract import FileFormat, SourceFile, SourceImages, Split
+from .splits import take_fraction
+
+_SUFFIXES = (".png", ".jpg", ".jpeg")
+_TEST_FRACTION = 0.2
+_TEST_SEED = 0
+_GREY_MODES = ("1", "L")
+_COLOUR_MODES = ("P", "RGB", "CMYK", "YCbCr")
+_ALPHA_MODES = ("LA", "RGBA", "PA")
+
+
+def read(folder: Path) -> SourceImages:
+    """Read a folder of class folders.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        The image set, called after the folder.
+
+    Raises:
+        InputError: there is no image or one class only, an image cannot be read or has another size, or the folders are
+            not as at the head of this module.
+    """
+    has_own_split = (folder / "train").is_dir() and (folder / "test").is_dir()
+    if (folder / "train").is_dir() != (folder / "test").is_dir():
+        present, absent = ("train", "test") if (folder / "train").is_dir() else ("test", "train")
+        raise InputError(
+            f"{folder} has a folder '{present}' but no '{absent}', where both or class folders alone were expected: add '{absent}'"
+        )
+    files = _image_files(folder / "train" if has_own_split else folder)
+    class_names = tuple(sorted(files))
+    test_files = _image_files(folder / "test") if has_own_split else {}
+    unknown = sorted(set(test_files) - set(class_names))
+    if unknown:
+        raise InputError(
+            f"{folder}: the test class '{unknown[0]}' has no folder in train, where the same classes were expected "
+            "in both: rename it or add its training images"
+        )
+    if len(class_names) < 2:
+        raise InputError(
+            f"{folder}: '{class_names[0]}' is the only class folder, where at least two were expected: put each "
+            "class into a folder of its own"
+        )
+    train_paths, train_labels = _flatten(files, class_names)
+    test_paths, test_labels = _flatten(test_files, class_names)
+    images = _read_images(train_paths + test_paths)
+    if has_own_split:
+        train = Split(images[: len(train_paths)], train_labels)
+        test = Split(images[len(train_paths) :], test_labels)
+    else:
+        held_out, kept = take_fraction(
+            train_labels, len(class_names), _TEST_FRACTION, _TEST_SEED, every_class=True, what=f"{folder}: test split"
+        )
+        train = Split(images[kept], train_labels[kept])
+        test = Split(images[held_out], train_labels[held_out])
+    return SourceImages(
+        name=folder.resolve().name,
+        class_names=class_names,
+        train=train,
+        test=test,
+        citation="none stated",
+        licence="none stated",
+        source=(SourceFile(str(folder), _folder_sha256(folder, train_paths + test_paths)),),
+        notes="" if has_own_split else "test split: a fixed stratified fifth of the folder's images",
+    )
+
+
+def _image_files(folder: Path) -> dict[str, list[Path]]:
+    """Image files by class, in the order of their names."""
+    files: dict[str, list[Path]] = {}
+    for class_folder in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        images = sorted(
+            path
+            for path in class_folder.iterdir()
+            if path.is_file() and path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+        )
+        if not images:
+            raise InputError(
+                f"{class_folder} holds no image, where .png or .jpg files were expected: add its images or remove the folder"
+            )
+        files[class_folder.name] = images
+    if not files:
+        raise InputError(
+            f"{folder} holds no class folder, where <class>/*.png or .jpg was expected: make one folder for each class"
+        )
+    return files
+
+
+def _flatten(files: dict[str, list[Path]], class_names: tuple[str, ...]) -> tuple[list[Path], np.ndarray]:
+    paths = [path for name in sorted(files) for path in files[name]]
+    labels = [class_names.index(name) for name in sorted(files) for _ in files[name]]
+    return paths, np.asarray(labels, np.int32)
+
+
+def _read_images(paths: list[Path]) -> UInt8[np.ndarray, "n height width channels"]:
+    """All images in one array, grey where all of them are grey."""
+    arrays = [_read_image(path) for path in paths]
+    for path, array in zip(paths, arrays, strict=True):
+        if array.shape[:2] != arrays[0].shape[:2]:
+            raise InputError(
+                f"{path} is {array.shape[0]}x{array.shape[1]} and {paths[0]} is "
+                f"{arrays[0].shape[0]}x{arrays[0].shape[1]} (height x width), where images of one size were "
+                "expected: resize them"
+            )
+    channels = max(array.shape[2] for array in arrays)
+    return np.stack([np.broadcast_to(array, (*array.shape[:2], channels)) for array in arrays])
+
+
+def _read_image(path: Path) -> UInt8[np.ndarray, "height width channels"]:
+    """One image as bytes: one channel where its file is grey, else three."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as file:
+                image = ImageOps.exif_transpose(file)
+                image.load()
+    # Pillow's decoders raise SyntaxError, struct.error and more on damaged files.
+    except Exception as error:
+        raise InputError(
+            f"{path} cannot be read as an image ({type(error).__name__}: {error}), where a whole .png or .jpg was "
+            "expected: save it again or remove it"
+        ) from None
+    if image.mode in _ALPHA_MODES or "transparency" in image.info:
+        image = image.convert("LA" if image.mode == "LA" else "RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise InputError(
+                f"{path} has transparent pixels, where opaque ones were expected: flatten it onto the background that you mean"
+            )
+        image = image.convert("L" if image.mode == "LA" else "RGB")
+    if image.mode in _GREY_MODES:
+        return np.asarray(image.convert("L"), np.uint8)[..., None]
+    if image.mode in _COLOUR_MODES:
+        return np.asarray(image.convert("RGB"), np.uint8)
+    raise InputError(f"{path} has pixels of mode {image.mode}, where 8 bits a channel were expected: save it as an 8-bit image")
+
+
+def _folder_sha256(folder: Path, paths: list[Path]) -> str:
+    """Sha256 over the sha256 and relative path of every image file, in the order of the paths."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{content}  {path.relative_to(folder).as_posix()}\n".encode())
+    return digest.hexdigest()
+
+
+FORMAT = FileFormat(kind="a folder of class folders", accepts=lambda path: path.is_dir(), read=read)
+
+__all__ = ["FORMAT", "read"]

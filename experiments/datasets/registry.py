@@ -1,0 +1,20 @@
+"""Which image sets are known by name, and which layouts of a user's files are understood: one line each."""
+
+from __future__ import annotations
+
+from . import cifar10, class_folders, digits, fashion_mnist, keras_npz, mnist
+from .contract import FileFormat, NamedSet
+
+NAMED_SETS: dict[str, NamedSet] = {
+    "digits": digits.NAMED_SET,
+    "fashion_mnist": fashion_mnist.NAMED_SET,
+    "mnist": mnist.NAMED_SET,
+    "cifar10": cifar10.NAMED_SET,
+}
+
+FILE_FORMATS: dict[str, FileFormat] = {
+    "keras_npz": keras_npz.FORMAT,
+    "class_folders": class_folders.FORMAT,
+}
+
+__all__ = ["FILE_FORMATS", "NAMED_SETS"]
