@@ -1,1 +1,42 @@
-"""Placeholder."""
+"""Representational similarity analysis: RDMs, comparators, noise ceilings and inference, arrays in and arrays out.
+
+Condensed RDMs (upper triangle, row by row) are the currency. Everything computes in double precision whatever JAX's
+global setting is, takes its randomness from explicit keys, and returns NumPy arrays. rsatoolbox is the interchange
+format and the oracle of the tests.
+"""
+
+from rsa.bootstrap import bootstrap_counts, pair_weights
+from rsa.ceilings import NoiseCeiling, noise_ceiling
+from rsa.comparators import COMPARATORS, Comparator
+from rsa.comparison import compare
+from rsa.convert import from_rsatoolbox, to_rsatoolbox
+from rsa.distances import DISTANCES, rdm
+from rsa.errors import InputError
+from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
+from rsa.pairs import to_condensed, to_square
+
+# An unrelated distribution on PyPI installs a module of this name too; by this mark the command tells ours from it.
+__bioplausible__ = True
+
+__all__ = [
+    "COMPARATORS",
+    "DISTANCES",
+    "Aggregate",
+    "Comparator",
+    "Contrast",
+    "Evaluation",
+    "InputError",
+    "NoiseCeiling",
+    "aggregate",
+    "bootstrap_counts",
+    "compare",
+    "contrast",
+    "evaluate",
+    "from_rsatoolbox",
+    "noise_ceiling",
+    "pair_weights",
+    "rdm",
+    "to_condensed",
+    "to_rsatoolbox",
+    "to_square",
+]

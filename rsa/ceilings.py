@@ -1,0 +1,112 @@
+"""Noise ceilings: how well the best possible model could do, given that subjects differ.
+
+The lower bound scores each subject against the mean of the others; the upper bound against the mean of all, the
+subject included. RDMs are first put on the scale on which the comparator's best single RDM is their mean (Nili et al.
+2014): mid-ranks for rho-a and tau-a, z-scores for Pearson, unit length for cosine. Nothing is clipped: a ceiling below
+zero says that subjects do not share what is measured.
+
+Reference: Nili et al. 2014, PLoS Computational Biology 10:e1003553, doi:10.1371/journal.pcbi.1003553.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Real
+
+from rsa.checks import check_rdms, check_varies, check_weights, find_comparator
+from rsa.comparators import Comparator
+from rsa.pairs import Array
+from rsa.precision import in_double_precision
+
+MINIMUM_SUBJECTS_FOR_UPPER = 4
+
+
+class NoiseCeiling(NamedTuple):
+    """Lower and upper bound, NaN where one cannot be given; ``withheld`` says why, and is empty otherwise.
+
+    The bounds are numbers, or arrays of the data's leading axes where it has any.
+    """
+
+    lower: np.ndarray | float
+    upper: np.ndarray | float
+    withheld: str
+
+
+@partial(jax.jit, static_argnums=0)
+def _bounds(comparator: Comparator, rdms: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean score against the others' mean, and against everybody's."""
+    n_subjects = rdms.shape[0]
+    prepared = comparator.prepare(rdms)
+    pooled = comparator.pooled(prepared, weights)
+    total = pooled.sum(axis=0)
+
+    def against(best: jax.Array, subject: jax.Array) -> jax.Array:
+        own = jax.tree.map(lambda leaf: leaf[subject][None], prepared)
+        return comparator.score(comparator.prepare(best[None]), own, weights)[0, 0]
+
+    subjects = jnp.arange(n_subjects)
+    lower = lax.map(lambda subject: against((total - pooled[subject]) / (n_subjects - 1), subject), subjects)
+    everybody = comparator.prepare((total / n_subjects)[None])
+    upper = comparator.score(everybody, prepared, weights)
+    return lower.mean(), upper.mean()
+
+
+@in_double_precision
+def noise_ceiling(
+    data_rdms: Real[Array, "*batch n_subjects n_pairs"],
+    comparator: str = "spearman",
+    weights: Real[Array, " n_weights"] | None = None,
+) -> NoiseCeiling:
+    """Bound what any model can reach, by leaving one subject out.
+
+    Parameters
+    ----------
+    data_rdms
+        Condensed RDMs, shape (..., n_subjects, n_pairs).
+    comparator
+        As in :func:`rsa.compare`.
+    weights
+        How often each pair counts, shape (n_pairs,); by default once.
+
+    Returns
+    -------
+    NoiseCeiling
+        With fewer than four subjects the upper bound is NaN, because a mean of so few follows each of them too
+        closely; with one subject both are.
+
+    Raises
+    ------
+    InputError
+        As :func:`rsa.compare` does.
+
+    >>> noise_ceiling(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])).lower
+    1.0
+    """
+    measure = find_comparator(comparator)
+    data = check_rdms(data_rdms, "data")
+    counts = np.ones(data.shape[-1]) if weights is None else check_weights(weights, data.shape[-1])
+    check_varies(data, "data", comparator, counts)
+    batch, n_subjects = data.shape[:-2], data.shape[-2]
+    lower, upper = np.full(batch, np.nan), np.full(batch, np.nan)
+    withheld = ""
+    if n_subjects == 1:
+        withheld = "one subject has no others to be compared with: both bounds need at least two subjects"
+    else:
+        for index in np.ndindex(*batch):
+            lower[index], upper[index] = _bounds(measure, jnp.asarray(data[index]), jnp.asarray(counts))
+        if n_subjects < MINIMUM_SUBJECTS_FOR_UPPER:
+            upper[...] = np.nan
+            withheld = (
+                f"upper bound: the mean of {n_subjects} subjects follows each of them too closely; "
+                f"at least {MINIMUM_SUBJECTS_FOR_UPPER} subjects are needed"
+            )
+    if not batch:
+        return NoiseCeiling(float(lower), float(upper), withheld)
+    return NoiseCeiling(lower, upper, withheld)
+
+
+__all__ = ["NoiseCeiling", "noise_ceiling"]

@@ -1,0 +1,90 @@
+"""Questions asked of RDMs and weights before anything is compiled, so that mistakes end in one sentence."""
+
+import numpy as np
+
+from rsa.comparators import COMPARATORS, Comparator
+from rsa.errors import InputError, unknown_name
+from rsa.pairs import condition_count
+
+# An RDM whose values differ by less than this share of the largest is constant up to rounding.
+CONSTANT_TOLERANCE = 1e-12
+
+
+def find_comparator(name: str) -> Comparator:
+    """Look a comparator up, or say which there are."""
+    if name not in COMPARATORS:
+        raise unknown_name("comparator", name, COMPARATORS)
+    return COMPARATORS[name]
+
+
+def _name(kind: str, index: np.ndarray) -> str:
+    batch = f" of batch entry {', '.join(str(i) for i in index[:-1])}" if len(index) > 1 else ""
+    return f"{kind} RDM {index[-1]}{batch}"
+
+
+def check_rdms(rdms: object, kind: str) -> np.ndarray:
+    """Take condensed RDMs (..., n_rdms, n_pairs) as float64, refusing what no comparator can use.
+
+    ``kind`` ("model", "data") names them in the error.
+    """
+    values = np.asarray(rdms, dtype=np.float64)
+    if values.ndim < 2:
+        raise InputError(
+            f"the {kind} RDMs have shape {values.shape}, but (..., n_rdms, n_pairs) is expected: "
+            "add an axis with rdms[None] for a single RDM"
+        )
+    if values.shape[-2] == 0:
+        raise InputError(f"there is no {kind} RDM to compare: give at least one")
+    if condition_count(values.shape[-1]) < 3:
+        raise InputError(f"the {kind} RDMs have two conditions, that is one dissimilarity: at least 3 are needed")
+    missing = np.argwhere(~np.isfinite(values).all(axis=-1))
+    if len(missing):
+        raise InputError(
+            f"{_name(kind, missing[0])} holds NaN or infinite dissimilarities: leave out conditions that were not measured"
+        )
+    return values
+
+
+def check_varies(values: np.ndarray, kind: str, comparator: str, weights: np.ndarray | None = None) -> None:
+    """Refuse RDMs that have no score: constant ones, or for cosine those of zeros."""
+    counted = values if weights is None else values[..., weights > 0]
+    largest = np.abs(counted).max(axis=-1)
+    if COMPARATORS[comparator].centred:
+        flat = np.argwhere(counted.max(axis=-1) - counted.min(axis=-1) <= CONSTANT_TOLERANCE * largest)
+        what = "constant, all its dissimilarities are equal"
+    else:
+        flat = np.argwhere(largest == 0)
+        what = "zero everywhere"
+    if len(flat):
+        raise InputError(
+            f"{_name(kind, flat[0])} is {what}, so it has no {comparator} score: leave it out, or look why all "
+            "conditions evoke the same response there"
+        )
+
+
+def check_same_pairs(models: np.ndarray, data: np.ndarray) -> None:
+    """Refuse models and data over different numbers of conditions."""
+    ours, theirs = models.shape[-1], data.shape[-1]
+    if ours != theirs:
+        raise InputError(
+            f"the models' RDMs have {condition_count(ours)} conditions ({ours} pairs) and the data's "
+            f"{condition_count(theirs)} ({theirs} pairs): both must show the same conditions in the same order"
+        )
+
+
+def check_weights(weights: object, n_pairs: int) -> np.ndarray:
+    """Take pair weights (..., n_pairs) as float64, refusing negative ones and those that leave nothing to compare."""
+    values = np.asarray(weights, dtype=np.float64)
+    if values.ndim == 0 or values.shape[-1] != n_pairs:
+        raise InputError(
+            f"the weights have shape {values.shape}, but one per pair is expected, that is (..., {n_pairs}): "
+            "rsa.pair_weights makes them from counts of conditions"
+        )
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise InputError("the weights hold negative, NaN or infinite values: give counts of zero or more")
+    if ((values > 0).sum(axis=-1) < 2).any() or (values.sum(axis=-1) <= 1).any():
+        raise InputError("fewer than two pairs have a weight above zero, and so nothing varies: weigh more pairs")
+    return values
+
+
+__all__ = ["check_rdms", "check_same_pairs", "check_varies", "check_weights", "find_comparator"]
