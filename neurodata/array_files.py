@@ -17,6 +17,7 @@ from rsatoolbox.rdm.rdms import load_rdm
 from neurodata.errors import InputError
 from neurodata.pattern_set import PatternSet
 from neurodata.rdm_set import RdmSet, condense
+from neurodata.stimuli import natural_key
 
 RDM_SUFFIXES = (".h5", ".hdf5", ".npz", ".npy")
 PATTERN_SUFFIXES = (".npz",)
@@ -192,7 +193,7 @@ def read_patterns(path: Path, ids: Sequence[str], subjects: Sequence[str] | None
     content = _read_npz(path)
     origin = str(path)
     observations = _read_observations(content, path, ids)
-    by_subject = {key: content[key] for key in sorted(content) if key.startswith("subject")}
+    by_subject = {key: content[key] for key in sorted(content, key=natural_key) if key.startswith("subject")}
     if "patterns" in content:
         patterns = content["patterns"]
         if patterns.ndim not in {2, 3, 4}:

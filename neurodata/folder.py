@@ -22,7 +22,6 @@ single observations.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -40,16 +39,10 @@ from neurodata.pattern_set import PatternSet
 from neurodata.rdm_set import RdmSet
 from neurodata.recording import Recording, Region
 from neurodata.settings import FILE_NAME, read_settings, time_axis
-from neurodata.stimuli import Stimuli, read_images
+from neurodata.stimuli import Stimuli, natural_key, read_images
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 LAYOUT = "expected stimuli/*.png|jpg|jpeg, one or more rdms_<region>.h5|npz|npy or patterns_<region>.npz, and recording.yaml"
-
-
-def _natural_key(path: Path) -> list[tuple[int, str | int]]:
-    """Sort key in which digits count as numbers; each part carries its kind, since text and numbers don't compare."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(0, int(part)) if part.isdigit() else (1, part.casefold()) for part in parts] + [(2, path.name)]
 
 
 def _stimulus_paths(folder: Path, listed: Sequence[Any] | None) -> list[Path]:
@@ -58,7 +51,7 @@ def _stimulus_paths(folder: Path, listed: Sequence[Any] | None) -> list[Path]:
     if not there:
         raise InputError(f"no stimuli found in {within}; {LAYOUT}")
     if listed is None:
-        return sorted((path for path in there if not path.name.startswith(".")), key=_natural_key)
+        return sorted((path for path in there if not path.name.startswith(".")), key=lambda path: natural_key(path.name))
     paths = [within / str(name) for name in listed]
     for path in paths:
         if not path.is_file():
@@ -83,7 +76,7 @@ def _categories(stated: Any, paths: Sequence[Path], origin: Path) -> np.ndarray 
 def _region_files(folder: Path) -> dict[str, Path]:
     """Find one file per region, sorted by name."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir(), key=_natural_key):
+    for path in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
         kind, _, region = path.stem.partition("_")
         suffixes = {"rdms": RDM_SUFFIXES, "patterns": PATTERN_SUFFIXES}.get(kind, ())
         if path.suffix.lower() not in suffixes or not region:

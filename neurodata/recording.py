@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Shaped
 
 from neurodata.errors import InputError
 from neurodata.pattern_set import PatternSet
@@ -75,7 +75,7 @@ class Recording:
     stimuli: Stimuli
     modality: str
     regions: Mapping[str, Region]
-    times: Float64[np.ndarray, " n_times"] | None = None
+    times: Shaped[np.ndarray, "..."] | None = None
     citation: str = ""
     licence: str = "not stated"
     notes: str = ""

@@ -6,6 +6,7 @@ transparent ones are laid on a stated background colour, because what a network 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,16 @@ from PIL import Image, UnidentifiedImageError
 from neurodata.errors import InputError
 
 MINIMUM_CONDITIONS = 3  # two conditions make one dissimilarity, and one number cannot be correlated with anything
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Sort key in which digits count as numbers: image_2 goes before image_10.
+
+    >>> sorted(["image_10", "image_2"], key=natural_key)
+    ['image_2', 'image_10']
+    """
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts] + [(2, 0, name)]
 
 
 def _read_image(path: Path, background: tuple[int, int, int]) -> np.ndarray:
@@ -99,11 +110,12 @@ class Stimuli:
     3
     """
 
-    images: UInt8[np.ndarray, "n_conditions height width 3"]
-    ids: Shaped[np.ndarray, " n_conditions"]
-    categories: Shaped[np.ndarray, " n_conditions"] | None = None
+    # shapes are left open here: a user's array of another shape meets the sentences below, not a type checker's
+    images: Shaped[np.ndarray, "..."]
+    ids: Shaped[np.ndarray, "..."]
+    categories: Shaped[np.ndarray, "..."] | None = None
     source: str = "the stimuli"
-    source_indices: Int[np.ndarray, " n_conditions"] | None = None
+    source_indices: Int[np.ndarray, "..."] | None = None
 
     def __post_init__(self) -> None:
         images = np.asarray(self.images)
@@ -155,4 +167,4 @@ class Stimuli:
         return self.categories[:, None] == self.categories[None, :]
 
 
-__all__ = ["MINIMUM_CONDITIONS", "Stimuli", "read_images"]
+__all__ = ["MINIMUM_CONDITIONS", "Stimuli", "natural_key", "read_images"]

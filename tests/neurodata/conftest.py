@@ -1,0 +1,101 @@
+"""Shared by the tests of neurodata: a server on this machine, small folders of a user's own, real data where it is."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neurodata import Stimuli, cache, describe
+
+
+class Server:
+    """Serves bytes by path, counts requests, and can cut an answer short."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, bytes] = {}
+        self.truncated: set[str] = set()
+        self.requests: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.requests.append(self.path)
+                body = outer.content.get(self.path)
+                if body is None:
+                    self.send_error(404)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body[: len(body) // 2] if self.path in outer.truncated else body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+
+    def remote(self, name: str, body: bytes, **changes: object) -> cache.RemoteFile:
+        self.content[f"/{name}"] = body
+        fields = {"url": f"{self.url}/{name}", "sha256": hashlib.sha256(body).hexdigest(), "size_bytes": len(body)}
+        return cache.RemoteFile(f"set/{name}", **(fields | changes))
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    running = Server()
+    thread = threading.Thread(target=running.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield running
+    running.http.shutdown()
+    running.http.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def real_data() -> None:
+    """Skip where the published recordings are not in the cache folder."""
+    for name in ("kriegeskorte92", "cichy92"):
+        if not describe(name)["cached"]:
+            pytest.skip(f"{name} is not in {cache.data_path()}: set {cache.ENVIRONMENT_VARIABLE} to a folder with it")
+
+
+@pytest.fixture
+def stimuli() -> Stimuli:
+    generator = np.random.default_rng(5)
+    return Stimuli(
+        images=generator.integers(0, 256, (12, 24, 24, 3), dtype=np.uint8),
+        ids=np.array([f"object_{index + 1:02d}" for index in range(12)]),
+        categories=np.repeat(["face", "house", "tool"], 4),
+        source="random images",
+    )
+
+
+def random_rdms(*shape: int, n_conditions: int = 12, seed: int = 0) -> np.ndarray:
+    """Symmetric, zero diagonal, (*shape, n_conditions, n_conditions)."""
+    half = np.triu(np.random.default_rng(seed).uniform(0.1, 2.0, (*shape, n_conditions, n_conditions)), 1)
+    return half + np.swapaxes(half, -1, -2)
+
+
+@pytest.fixture
+def make_rdms():
+    return random_rdms
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path) -> Path:
+    """A user's folder with twelve stimuli and no region yet; natural and alphabetical order differ."""
+    folder = tmp_path / "own"
+    (folder / "stimuli").mkdir(parents=True)
+    for index in range(12):
+        grey = np.full((6, 8, 3), 20 * index, dtype=np.uint8)
+        Image.fromarray(grey).save(folder / "stimuli" / f"image_{index + 1}.png")
+    return folder
