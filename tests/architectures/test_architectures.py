@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from architecture_table import TABLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from table import TABLE
 
 import architectures
 from architectures import InputError

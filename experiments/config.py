@@ -1,0 +1,208 @@
+"""What a run is made of: frozen dataclasses, YAML in and out.
+
+A configuration is all that decides a run's numbers; it is stored with the results and can be run again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cattrs
+import yaml
+from cattrs.preconf.pyyaml import make_converter
+
+from architectures.errors import InputError, unknown_name
+
+__all__ = ["CompareConfig", "TrainConfig", "from_record", "read_yaml", "to_record", "write_yaml"]
+
+Config = TypeVar("Config")
+
+_converter = make_converter(forbid_extra_keys=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """One rule on one architecture and image set, one or several seeds.
+
+    Attributes:
+        rule: as `learning_rules.build` takes it.
+        architecture: as `architectures.build` takes it.
+        dataset: a named image set, an `.npz` in the Keras layout or a folder of class folders.
+        epochs: passes over the training split; None chooses between 10 and 50, aiming at 4,300 steps.
+        batch_size: images a step; a last, smaller batch is left out of the epoch.
+        seed: of the first network; the others follow it.
+        n_seeds: networks that are trained together.
+        validation_fraction: share of the training images that choose between epochs.
+        split_seed: which images these are; the same for every seed.
+        n_train: size of a stratified subset to train on, None for all.
+        exclude_indices: images left out of every split, by their index in the source.
+        front_end: fixed, label-free transform before the first block.
+        rule_options: options of the rule other than its defaults.
+        architecture_options: options of the architecture other than its defaults.
+    """
+
+    rule: str = "backprop"
+    architecture: str = "mlp"
+    dataset: str = "digits"
+    epochs: int | None = None
+    batch_size: int = 128
+    seed: int = 0
+    n_seeds: int = 1
+    validation_fraction: float = 1 / 12
+    split_seed: int = 0
+    n_train: int | None = None
+    exclude_indices: tuple[int, ...] = ()
+    front_end: str = "none"
+    rule_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    architecture_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("epochs", "batch_size", "n_seeds"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name}={value} was given, it must be at least 1")
+        if self.seed < 0:
+            raise InputError(f"seed={self.seed} was given, it must be 0 or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareConfig:
+    """Several rules on one architecture and image set, compared with one recording.
+
+    Attributes:
+        rules: what to train; the untrained control is added where it is missing.
+        architecture: as `architectures.build` takes it.
+        dataset: as in `TrainConfig`.
+        recording: a named recording or a user's folder.
+        epochs: as in `TrainConfig`.
+        batch_size: as in `TrainConfig`.
+        seed: of the first network of each rule; all rules start from the same weights and see the same order of images.
+        seeds: networks per rule.
+        distance: between patterns, one of `rsa.DISTANCES`, for the networks and for regions that come as patterns.
+        comparator: between RDMs, one of `rsa.COMPARATORS`.
+        n_draws: bootstrap draws over stimuli; 0 for scores without intervals.
+        confidence: coverage of the intervals.
+        stimulus_size: side in pixels at which the networks see the stimuli; None for the size that they were trained at.
+        validation_fraction: as in `TrainConfig`.
+        split_seed: as in `TrainConfig`.
+        n_train: as in `TrainConfig`.
+        front_end: as in `TrainConfig`.
+        rule_options: rule -> options other than its defaults.
+        architecture_options: as in `TrainConfig`.
+    """
+
+    rules: tuple[str, ...] = ("untrained", "backprop", "feedback_alignment")
+    architecture: str = "cnn"
+    dataset: str = "digits"
+    recording: str = "simulated"
+    epochs: int | None = None
+    batch_size: int = 128
+    seed: int = 0
+    seeds: int = 3
+    distance: str = "correlation"
+    comparator: str = "spearman"
+    n_draws: int = 1000
+    confidence: float = 0.95
+    stimulus_size: int | None = None
+    validation_fraction: float = 1 / 12
+    split_seed: int = 0
+    n_train: int | None = None
+    front_end: str = "none"
+    rule_options: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    architecture_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check ranges, and that options are given for rules that are there."""
+        if not self.rules:
+            raise InputError("no rule was given to compare: name at least one, such as backprop")
+        if len(set(self.rules)) != len(self.rules):
+            raise InputError(f"rules={','.join(self.rules)} names a rule twice: name each once, seeds repeat it")
+        for rule in self.rule_options:
+            if rule not in self.rules:
+                raise unknown_name("rule with options", rule, self.rules)
+        if self.seeds < 1:
+            raise InputError(f"seeds={self.seeds} was given, it must be at least 1")
+        if self.n_draws < 0:
+            raise InputError(f"n_draws={self.n_draws} was given, it must be 0 (no intervals) or more")
+
+    def training(self, rule: str, exclude_indices: tuple[int, ...] = ()) -> TrainConfig:
+        """The configuration that trains one of the rules."""
+        return TrainConfig(
+            rule=rule,
+            n_seeds=self.seeds,
+            exclude_indices=exclude_indices,
+            rule_options=self.rule_options.get(rule, {}),
+            **{
+                name: getattr(self, name)
+                for name in (
+                    "architecture",
+                    "dataset",
+                    "epochs",
+                    "batch_size",
+                    "seed",
+                    "validation_fraction",
+                    "split_seed",
+                    "n_train",
+                    "front_end",
+                    "architecture_options",
+                )
+            },
+        )
+
+
+def to_record(config: Any) -> dict[str, Any]:
+    """A configuration as plain values, for YAML and JSON."""
+    record: dict[str, Any] = _converter.unstructure(config)
+    return record
+
+
+def from_record(record: Any, kind: type[Config], origin: str) -> Config:
+    """A configuration from plain values.
+
+    Raises:
+        InputError: fields that do not exist (the nearest is guessed) or values of another type, with `origin` named.
+    """
+    if not isinstance(record, dict):
+        raise InputError(f"{origin} holds {type(record).__name__}, expected a mapping of configuration fields")
+    valid = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for name in record:
+        if name not in valid:
+            raise unknown_name(f"field in {origin}", name, valid)
+    try:
+        return _converter.structure(record, kind)
+    except InputError:
+        raise
+    except Exception as error:
+        # cattrs collects what it met in a group of exceptions; a check of our own inside is the sentence to show.
+        for inner in getattr(error, "exceptions", ()):
+            if isinstance(inner, InputError):
+                raise inner from None
+        complaints = "; ".join(cattrs.transform_error(error, path=kind.__name__))
+        raise InputError(f"{origin} does not fit: {complaints}") from None
+
+
+def read_yaml(path: Path, kind: type[Config]) -> Config:
+    """A configuration from a YAML file.
+
+    Raises:
+        InputError: a file that is not there, is not YAML or does not fit.
+    """
+    try:
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): give the path of a configuration in YAML") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    return from_record(record or {}, kind, str(path))
+
+
+def write_yaml(config: Any) -> str:
+    """A configuration as YAML.
+
+    >>> print(write_yaml(TrainConfig(rule="hebbian")).splitlines()[0])
+    rule: hebbian
+    """
+    return yaml.safe_dump(to_record(config), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,198 @@
+"""What a run leaves behind: tidy tables, arrays, configuration, versions and device, in one folder.
+
+```
+DIR/config.yaml                 what was run, to be run again
+DIR/results.json                what `--json` prints, with versions and device
+DIR/tables/scores.csv           one row an observation, and the aggregates
+DIR/tables/differences.csv      each rule's difference from the untrained control
+DIR/tables/accuracy.csv         one row an epoch of a network
+DIR/tables/networks.csv         one row a block of a network: alignment with backpropagation, change of weights, activity
+DIR/arrays.npz                  RDMs of layers and regions, stimuli
+DIR/report.html                 one self-contained file
+```
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from architectures.errors import InputError
+from experiments.files import write_arrays, write_text
+
+__all__ = ["SCORE_COLUMNS", "Comparison", "plain"]
+
+SCORE_COLUMNS = (
+    "rule",
+    "seed",
+    "layer",
+    "region",
+    "time",
+    "subject",
+    "score",
+    "lower",
+    "upper",
+    "ceiling_lower",
+    "ceiling_upper",
+    "p_value",
+)
+_TABLES = ("scores", "differences", "accuracy", "networks")
+_SEPARATOR = "|"
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON has it: NaN and infinities become null, arrays lists."""
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table as one plain mapping a row."""
+    return [
+        {
+            str(name): None if pd.isna(value) else (int(value) if name in ("seed", "epoch") else plain(value))
+            for name, value in row.items()
+        }
+        for row in frame.to_dict("records")
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Networks trained by several rules, compared with a recording.
+
+    Attributes:
+        config: what was run, as plain values.
+        environment: versions and device.
+        dataset: what the networks were trained on, as `ImageSet.to_record` gives it.
+        recording: name, modality, simulated, n_conditions, subjects (per region), citation, licence, notes, truth.
+        transform: how the stimuli were shown.
+        architecture: name, options and one row a layer.
+        rules: rule -> what it declares about itself.
+        scores: columns `SCORE_COLUMNS`. A row has a seed and a subject; in aggregates both are missing, and lower and upper are
+            the interval of the mean over seeds and subjects, for stimuli. `time` is missing where the recording has none.
+        differences: rule, control, layer, region, time, difference, lower, upper, p_value: rule minus control, paired.
+        accuracy: rule, seed, epoch, train_loss, train_accuracy, validation_accuracy, test_accuracy.
+        networks: rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms.
+        ceilings: region, time, lower, upper, withheld, n_subjects (one row a region and time), as plain mappings.
+        layer_rdms: (rule, layer) -> condensed RDM, mean over seeds.
+        region_rdms: region -> condensed RDM, mean over subjects (and times).
+        stimuli: (n_conditions, height, width, 3) uint8.
+        stimulus_ids: their names.
+        categories: one a stimulus, or None.
+        warnings: what went wrong or has to be known, by name.
+        seconds: phase -> wall time; "compile" apart.
+        report: path of the report, once written.
+    """
+
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    dataset: dict[str, Any]
+    recording: dict[str, Any]
+    transform: dict[str, Any]
+    architecture: dict[str, Any]
+    rules: dict[str, dict[str, Any]]
+    scores: pd.DataFrame
+    differences: pd.DataFrame
+    accuracy: pd.DataFrame
+    networks: pd.DataFrame
+    ceilings: list[dict[str, Any]]
+    layer_rdms: dict[tuple[str, str], np.ndarray]
+    region_rdms: dict[str, np.ndarray]
+    stimuli: np.ndarray
+    stimulus_ids: list[str]
+    categories: list[str] | None = None
+    warnings: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    report: str | None = None
+
+    def to_frame(self) -> pd.DataFrame:
+        """The scores, one row an observation."""
+        return self.scores.copy()
+
+    def aggregates(self) -> pd.DataFrame:
+        """The rows that stand for all seeds and subjects together."""
+        return self.scores[self.scores["seed"].isna() & self.scores["subject"].isna()].reset_index(drop=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but arrays, as plain values."""
+        record = {
+            name: plain(getattr(self, name))
+            for name in (
+                "config",
+                "environment",
+                "dataset",
+                "recording",
+                "transform",
+                "architecture",
+                "rules",
+                "ceilings",
+                "warnings",
+                "seconds",
+            )
+        }
+        return {**record, **{name: rows(getattr(self, name)) for name in _TABLES}, "report": self.report}
+
+    def save(self, folder: Path) -> None:
+        """Write everything but the report into a folder, each file beside its name and renamed."""
+        for name in _TABLES:
+            write_text(folder / "tables" / f"{name}.csv", getattr(self, name).to_csv(index=False))
+        arrays: dict[str, np.ndarray] = {"stimuli": self.stimuli, "stimulus_ids": np.array(self.stimulus_ids)}
+        if self.categories is not None:
+            arrays["categories"] = np.array(self.categories)
+        arrays |= {_SEPARATOR.join(("layer", *names)): rdm for names, rdm in self.layer_rdms.items()}
+        arrays |= {_SEPARATOR.join(("region", name)): rdm for name, rdm in self.region_rdms.items()}
+        write_arrays(folder / "arrays.npz", arrays)
+        write_text(folder / "results.json", json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Comparison:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: a folder without results, or with some that cannot be read.
+        """
+        path = folder / "results.json"
+        if not path.is_file():
+            raise InputError(f"{folder} holds no results.json: give the folder that compare wrote with --out")
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            tables = {name: pd.read_csv(folder / "tables" / f"{name}.csv") for name in _TABLES}
+        except (OSError, ValueError) as error:
+            raise InputError(f"the results in {folder} cannot be read ({error}): run compare again") from None
+        layer_rdms, region_rdms = {}, {}
+        for name, rdm in arrays.items():
+            kind, *names = name.split(_SEPARATOR)
+            if kind == "layer":
+                layer_rdms[names[0], names[1]] = rdm
+            elif kind == "region":
+                region_rdms[names[0]] = rdm
+        known = {each.name for each in dataclasses.fields(cls)}
+        categories = arrays.get("categories")
+        return cls(
+            **{name: value for name, value in record.items() if name in known and name not in _TABLES},
+            **tables,
+            layer_rdms=layer_rdms,
+            region_rdms=region_rdms,
+            stimuli=arrays["stimuli"],
+            stimulus_ids=[str(each) for each in arrays["stimulus_ids"]],
+            categories=None if categories is None else [str(each) for each in categories],
+        )

@@ -1,0 +1,58 @@
+"""Small networks and a small task that every rule can learn in a second."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import architectures
+import learning_rules
+
+NETWORKS = {
+    "mlp": {"hidden": (24, 16)},
+    "cnn": {"channels": (6, 8), "hidden": (16,)},
+}
+N_CLASSES, SIDE, BATCH = 4, 8, 32
+PATTERNS = np.random.default_rng(0).normal(size=(N_CLASSES, SIDE, SIDE, 1))
+
+
+@functools.cache
+def network_of(architecture, **options):
+    return architectures.build(
+        architecture, input_shape=(SIDE, SIDE, 1), n_classes=N_CLASSES, **{**NETWORKS[architecture], **options}
+    )
+
+
+def batch_of(seed, n=BATCH, dtype=jnp.float32):
+    """Noisy views of one fixed pattern a class."""
+    patterns = jnp.asarray(PATTERNS, dtype)
+    key_labels, key_noise = jax.random.split(jax.random.key(seed) if isinstance(seed, int) else seed)
+    labels = jax.random.randint(key_labels, (n,), 0, N_CLASSES)
+    return patterns[labels] + 0.7 * jax.random.normal(key_noise, (n, SIDE, SIDE, 1), dtype), labels
+
+
+def double(tree):
+    """The same numbers in double precision."""
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float64), tree)
+
+
+def train(rule, state, n_steps=80, seed=0):
+    """A few steps of what the training loop does; returns the state and the loss of every step."""
+    transform = rule.optimizer()
+
+    def step(carry, key):
+        state, opt_state = carry
+        key_batch, key_rule = jax.random.split(key)
+        asked, state, info = rule.assign_credit(key_rule, state, batch_of(key_batch))
+        updates, opt_state = transform.update(asked, opt_state, state.params)
+        params = rule.constrain(optax.apply_updates(state.params, updates))
+        return (learning_rules.RuleState(params, state.carry), opt_state), (info["loss"], info["accuracy"])
+
+    def run(state):
+        keys = jax.random.split(jax.random.key(seed), n_steps)
+        (state, _), trace = jax.lax.scan(step, (state, transform.init(state.params)), keys)
+        return state, trace
+
+    return jax.jit(run)(state)

@@ -1,0 +1,160 @@
+"""What every rule and variant keeps, on a dense and on a convolutional network. A new rule joins by one row in rule_table.py."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rule_table import TABLE
+from small_task import NETWORKS, batch_of, network_of, train
+
+import learning_rules
+from learning_rules import InputError
+
+CASES = [(name, architecture) for name in TABLE for architecture in NETWORKS]
+every_rule = pytest.mark.parametrize(("name", "architecture"), CASES)
+
+
+@functools.cache
+def rule_of(name, architecture):
+    return learning_rules.build(name, network_of(architecture), **TABLE[name])
+
+
+@functools.cache
+def trained(name, architecture):
+    rule = rule_of(name, architecture)
+    before = jax.jit(rule.init)(jax.random.key(0))
+    after, (losses, accuracies) = train(rule, before)
+    return before, after, np.asarray(losses), np.asarray(accuracies)
+
+
+def test_every_rule_has_a_row():
+    assert set(TABLE) == set(learning_rules.names(variants=True))
+
+
+@every_rule
+def test_pseudo_gradients_have_the_tree_of_the_parameters(name, architecture):
+    rule = rule_of(name, architecture)
+    state = trained(name, architecture)[0]
+    asked, after, info = jax.eval_shape(rule.assign_credit, jax.random.key(1), state, batch_of(0))
+    assert jax.tree.structure(asked) == jax.tree.structure(state.params)
+    for a, p in zip(jax.tree.leaves(asked), jax.tree.leaves(state.params), strict=True):
+        assert a.shape == p.shape and a.dtype == p.dtype
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert {"loss", "accuracy"} <= set(info)
+    assert jax.tree.structure(rule.constrain(state.params)) == jax.tree.structure(state.params)
+
+
+@every_rule
+def test_starts_at_the_network_that_every_rule_starts_at(name, architecture):
+    network = network_of(architecture)
+    ours = trained(name, architecture)[0].params["network"]
+    shared = jax.jit(network.init)(jax.random.key(0))
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(shared), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_rule
+def test_maps_over_seeds_and_depends_on_the_key_alone(name, architecture):
+    rule = rule_of(name, architecture)
+
+    @jax.jit
+    @jax.vmap
+    def step(key):
+        return rule.assign_credit(jax.random.fold_in(key, 1), rule.init(key), batch_of(0))[0]
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    together, again = step(keys), step(keys)
+    alone = jax.jit(lambda key: rule.assign_credit(jax.random.fold_in(key, 1), rule.init(key), batch_of(0))[0])(keys[1])
+    for a, b, c in zip(jax.tree.leaves(together), jax.tree.leaves(again), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a[1], c, rtol=2e-3, atol=1e-5)
+
+
+@every_rule
+def test_learns_the_small_task(name, architecture):
+    _, _, losses, accuracies = trained(name, architecture)
+    assert np.all(np.isfinite(losses))
+    assert losses[-10:].mean() < 0.7 * losses[:5].mean()
+    assert accuracies[-10:].mean() > 0.6  # chance is a quarter
+
+
+@every_rule
+def test_every_block_moves_unless_it_is_declared_frozen(name, architecture):
+    rule = rule_of(name, architecture)
+    before, after, _, _ = trained(name, architecture)
+    change = np.asarray(learning_rules.relative_weight_change(before.params["network"], after.params["network"]))
+    assert np.all(np.isfinite(change))
+    if rule.spec.frozen == "body":
+        assert np.all(change[:-1] == 0) and change[-1] > 0.01
+    else:
+        assert np.all(change > 0.01)
+    for part in set(before.params) - {"network"}:
+        for a, b in zip(jax.tree.leaves(before.params[part]), jax.tree.leaves(after.params[part]), strict=True):
+            assert float(jnp.abs(a - b).max()) > 0
+
+
+@every_rule
+def test_everything_stays_finite(name, architecture):
+    _, after, _, _ = trained(name, architecture)
+    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(after))
+
+
+@every_rule
+def test_predicts_and_represents(name, architecture):
+    rule = rule_of(name, architecture)
+    _, state, _, _ = trained(name, architecture)
+    images, labels = batch_of(7, n=200)
+    scores, activations = jax.jit(lambda s: (rule.predict(s, images), rule.represent(s, images)))(state)
+    assert scores.shape == (200, 4)
+    assert float(jnp.mean(jnp.argmax(scores, -1) == labels)) > 0.6
+    assert [h.shape[1:] for h in activations] == [block.output_shape for block in rule.network.chain]
+
+
+@every_rule
+def test_alignment_with_backprop_is_a_cosine_beside_a_norm(name, architecture):
+    rule = rule_of(name, architecture)
+    _, state, _, _ = trained(name, architecture)
+    alignment = jax.jit(lambda s: learning_rules.alignment_with_backprop(rule, s, jax.random.key(5), batch_of(6)))(state)
+    assert np.all(np.abs(alignment.cosine) <= 1 + 1e-5) and np.all(np.asarray(alignment.reference_norm) > 0)
+    assert float(alignment.cosine[-1]) > 0.9  # the last block's error needs no way back
+
+
+@every_rule
+def test_spec_is_complete(name, architecture):
+    spec = rule_of(name, architecture).spec
+    assert spec.name == name and spec.summary and spec.citation
+    assert spec.teaching_signal in ("labels", "reward", "none")
+    assert learning_rules.support(name, network_of(architecture)) == learning_rules.Support(True, "")
+
+
+@every_rule
+def test_unknown_options_are_named(name, architecture):
+    with pytest.raises(InputError, match="did you mean 'learning_rate'"):
+        learning_rules.build(name, network_of(architecture), learning_rat=0.1)
+    with pytest.raises(InputError, match="must be positive"):
+        learning_rules.build(name, network_of(architecture), learning_rate=-1.0).optimizer()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("backprob", {}, "did you mean 'backprop'"),
+        ("feedback_alignment/dirct", {}, "did you mean 'direct'"),
+        ("feedback_alignment", {"variant": "sing"}, "did you mean 'sign'"),
+        ("feedback_alignment/direct", {"variant": "sign"}, "give one of the two"),
+        ("backprop", {"loss": "hinge"}, "unknown loss 'hinge'"),
+        ("backprop/fast", {}, "unknown variant of 'backprop' 'fast'"),
+        ("feedback_alignment/sign", {"magnitude": "large"}, "'uniform' or 'fixed'"),
+        ("feedback_alignment/kolen_pollack", {"weight_decay": 0.0}, "without decay"),
+    ],
+)
+def test_mistakes_are_named(name, options, message):
+    with pytest.raises(InputError, match=message):
+        learning_rules.build(name, network_of("mlp"), **options)
+
+
+def test_options_can_be_asked_for():
+    assert learning_rules.options_of("feedback_alignment/kolen_pollack").weight_decay > 0
+    assert learning_rules.options_of("feedback_alignment").variant == "random"
