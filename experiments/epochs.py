@@ -1,0 +1,112 @@
+"""The hot loop: one epoch is one `lax.scan`, all seeds in one program, no word from the host in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jaxtyping import Float, Int, PRNGKeyArray
+
+from learning_rules import LearningRule, RuleState
+
+__all__ = ["EpochSummary", "Learner", "Programs", "in_chunks", "make_programs"]
+
+_EVALUATION_CHUNK = 500
+
+
+class Learner(NamedTuple):
+    """One network under way; with a leading axis in every leaf, several."""
+
+    state: RuleState
+    optimizer_state: Any
+
+
+class EpochSummary(NamedTuple):
+    """Means over the steps of an epoch."""
+
+    loss: Float[Array, ""]
+    accuracy: Float[Array, ""]
+
+
+class Programs(NamedTuple):
+    """The functions that a run jits, each over a leading axis of seeds.
+
+    Attributes:
+        init: keys (n_seeds,) -> Learner.
+        epoch: (learner, keys, epoch, images, labels) -> (learner, EpochSummary).
+        evaluate: (state, images, labels) -> counts of (true class, predicted class), (n_seeds, n_classes, n_classes).
+    """
+
+    init: Callable[[PRNGKeyArray], Learner]
+    epoch: Callable[[Learner, PRNGKeyArray, Array, Array, Array], tuple[Learner, EpochSummary]]
+    evaluate: Callable[[RuleState, Array, Array], Int[Array, "n_seeds n_classes n_classes"]]
+
+
+def over_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Map over the leading axis of all arguments: `vmap`, and on a CPU one seed after the other in one program.
+
+    A CPU has nothing to gain from a batch of small matrix products; its compiler runs them slower than the same products in turn.
+    """
+    if jax.default_backend() == "cpu":
+        return lambda *arguments: jax.lax.map(lambda each: function(*each), arguments)
+    return jax.vmap(function)
+
+
+def in_chunks(function: Callable[[Array], Any], x: Array, chunk: int = _EVALUATION_CHUNK) -> Any:
+    """`function` of x (n, ...) in chunks of bounded memory; it must treat examples apart."""
+    n = x.shape[0]
+    if n <= chunk:
+        return function(x)
+    n_whole = n // chunk * chunk
+    whole = jax.lax.map(function, x[:n_whole].reshape(-1, chunk, *x.shape[1:]))
+    joined = jax.tree.map(lambda leaf: leaf.reshape(n_whole, *leaf.shape[2:]), whole)
+    if n_whole == n:
+        return joined
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), joined, function(x[n_whole:]))
+
+
+def make_programs(rule: LearningRule, transform: optax.GradientTransformation, batch_size: int, n_classes: int) -> Programs:
+    """The functions of a run. Keys are those of the seeds; what a seed draws for weights, order and rule is derived from its own.
+
+    The order of images depends on the seed and the epoch alone, so that every rule sees the same.
+    """
+
+    def init(key: PRNGKeyArray) -> Learner:
+        state = rule.init(jax.random.fold_in(key, 0))
+        return Learner(state, transform.init(state.params))
+
+    def epoch(learner: Learner, key: PRNGKeyArray, index: Array, images: Array, labels: Array) -> tuple[Learner, EpochSummary]:
+        n_steps = len(labels) // batch_size
+        order_key = jax.random.fold_in(jax.random.fold_in(key, 1), index)
+        rule_key = jax.random.fold_in(jax.random.fold_in(key, 2), index)
+        order = jax.random.permutation(order_key, len(labels))[: n_steps * batch_size].reshape(n_steps, batch_size)
+
+        def step(learner: Learner, now: tuple[Array, PRNGKeyArray]) -> tuple[Learner, EpochSummary]:
+            chosen, step_key = now
+            batch = images[chosen], labels[chosen]
+            asked, state, info = rule.assign_credit(step_key, learner.state, batch)
+            updates, optimizer_state = transform.update(asked, learner.optimizer_state, state.params)
+            params = rule.constrain(optax.apply_updates(state.params, updates))
+            return Learner(RuleState(params, state.carry), optimizer_state), EpochSummary(info["loss"], info["accuracy"])
+
+        learner, trace = jax.lax.scan(step, learner, (order, jax.random.split(rule_key, n_steps)))
+        return learner, jax.tree.map(jnp.mean, trace)
+
+    def evaluate(state: RuleState, images: Array, labels: Array) -> Int[Array, "n_classes n_classes"]:
+        predicted = in_chunks(lambda x: jnp.argmax(rule.predict(state, x), axis=-1), images)
+        return jnp.zeros((n_classes, n_classes), jnp.int32).at[labels, predicted].add(1)
+
+    return Programs(
+        init=jax.jit(over_seeds(init)),
+        epoch=jax.jit(
+            lambda learner, keys, index, images, labels: over_seeds(lambda one, key: epoch(one, key, index, images, labels))(
+                learner, keys
+            ),
+            donate_argnums=0,
+        ),
+        evaluate=jax.jit(lambda states, images, labels: over_seeds(lambda state: evaluate(state, images, labels))(states)),
+    )

@@ -1,0 +1,317 @@
+"""Training: one rule, one architecture, one image set, one or several seeds together."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+import architectures
+import learning_rules
+from architectures import FrontEnd, InputError, Network
+from experiments import datasets
+from experiments.config import TrainConfig, to_record
+from experiments.environment import describe_environment, keep_compiled_programs, spread_over_devices
+from experiments.epochs import Learner, in_chunks, make_programs, over_seeds
+from experiments.warnings import warnings_of
+from learning_rules import LearningRule, RuleState
+
+__all__ = ["Trained", "build_network", "epochs_for", "train"]
+
+_TARGET_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 4300, 10, 50
+_DIAGNOSTIC_IMAGES = 512
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Networks trained by one rule.
+
+    Attributes:
+        config: what was run; its epochs are those that were run.
+        images: the image set.
+        rule: the rule, on the network without its front end.
+        network: the network with its front end.
+        initial: initial parameters of the network, with a leading axis of seeds.
+        state: the last state, with a leading axis of seeds.
+        best: per seed the state of the epoch that was best on the validation images.
+        best_epoch: which one that was, (n_seeds,), counted from one.
+        accuracy: rule, seed, epoch, train_loss, train_accuracy, validation_accuracy, test_accuracy.
+        networks: rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms.
+        warnings: what went wrong, by name.
+        seconds: wall time of the epochs and their evaluation.
+        compile_seconds: wall time of compiling them.
+    """
+
+    config: TrainConfig
+    images: datasets.ImageSet
+    rule: LearningRule
+    network: Network
+    initial: Any
+    state: RuleState
+    best: RuleState
+    best_epoch: np.ndarray
+    accuracy: pd.DataFrame
+    networks: pd.DataFrame
+    warnings: list[str]
+    seconds: float
+    compile_seconds: float
+
+    @property
+    def name(self) -> str:
+        """The rule's name."""
+        return self.config.rule
+
+    @property
+    def test_accuracy(self) -> np.ndarray:
+        """After the last epoch, (n_seeds,)."""
+        last = self.accuracy[self.accuracy["epoch"] == self.config.epochs]
+        return last.sort_values("seed")["test_accuracy"].to_numpy()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Accuracy, one row an epoch of a network."""
+        return self.accuracy.copy()
+
+    def represent(self, images: np.ndarray, network: Network | None = None) -> tuple[np.ndarray, ...]:
+        """Activations of every layer, each (n_seeds, n_images, ...), for normalised images.
+
+        Args:
+            images: (n, height, width, channels), as `ImageSet.normalise` gives them.
+            network: a part of the network that takes this size of images, from `Network.at_size`; the whole by default.
+
+        Raises:
+            InputError: a part is asked of a rule whose representation is not the forward pass.
+        """
+        rule, state = self.rule, self.state
+        if network is not None and network.chain != self.network.chain:
+            if not rule.spec.represents_by_forward_pass:
+                raise InputError(f"'{self.name}' settles or spikes and represents images at the size that it was trained at only")
+            rule = learning_rules.build("backprop", network.core)
+            kept = state.params["network"][: len(network.blocks)]
+            state = RuleState({"network": kept}, ())
+        encode = (network or self.network).encode
+        chunked = lambda one, x: in_chunks(lambda chunk: rule.represent(one, encode(chunk)), x)  # noqa: E731
+        layers = jax.jit(lambda states, x: over_seeds(lambda one: chunked(one, x))(states))(state, jnp.asarray(images))
+        return tuple(np.asarray(layer) for layer in layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `bioplausible train --json` prints: of the first seed, and of the others where there are any."""
+        by_seed = [self._one_seed(seed) for seed in sorted(self.accuracy["seed"].unique())]
+        record = {
+            "rule": learning_rules.spec(self.config.rule).name,
+            "architecture": self.config.architecture,
+            "dataset": self.images.name,
+            "epochs": self.config.epochs,
+            **by_seed[0],
+            "seconds": self.seconds,
+            "compile_seconds": self.compile_seconds,
+            "warnings": self.warnings,
+            "options": dataclasses.asdict(self.rule.options),
+            "network": self.network.describe(),
+            "images": self.images.to_record(),
+            "config": to_record(self.config),
+            "environment": describe_environment(),
+        }
+        if len(by_seed) > 1:
+            record["seeds"] = by_seed
+        return record
+
+    def _one_seed(self, seed: int) -> dict[str, Any]:
+        history = self.accuracy[self.accuracy["seed"] == seed].sort_values("epoch")
+        blocks = self.networks[self.networks["seed"] == seed].set_index("layer")
+        best = history[history["epoch"] == self.best_epoch[int(seed) - self.config.seed]].iloc[0]
+        return {
+            "seed": int(seed),
+            "test_accuracy": float(history["test_accuracy"].iloc[-1]),
+            "test_accuracy_by_epoch": history["test_accuracy"].tolist(),
+            "validation_accuracy_by_epoch": history["validation_accuracy"].tolist(),
+            "best_on_validation": {
+                "epoch": int(best["epoch"]),
+                "validation_accuracy": float(best["validation_accuracy"]),
+                "test_accuracy": float(best["test_accuracy"]),
+            },
+            "alignment_with_backprop": {
+                layer: {"cosine": float(row["cosine"]), "reference_norm": float(row["reference_norm"])}
+                for layer, row in blocks.iterrows()
+            },
+            "relative_weight_change": {layer: float(row["relative_weight_change"]) for layer, row in blocks.iterrows()},
+        }
+
+
+def epochs_for(config: TrainConfig, n_train: int) -> int:
+    """The number of epochs: what was asked for, or between 10 and 50, aiming at 4,300 steps."""
+    if config.epochs is not None:
+        return config.epochs
+    steps = max(n_train // config.batch_size, 1)
+    return int(np.clip(round(_TARGET_STEPS / steps), _FEWEST_EPOCHS, _MOST_EPOCHS))
+
+
+def build_network(config: TrainConfig, images: datasets.ImageSet) -> Network:
+    """The network of a configuration; its front end is fitted to the training split."""
+    front_end: FrontEnd | None = None
+    if config.front_end != "none":
+        front_end = architectures.fit_front_end(config.front_end, images.normalise(images.train.images))
+    return architectures.build(
+        config.architecture,
+        input_shape=images.input_shape,
+        n_classes=images.n_classes,
+        front_end=front_end,
+        **config.architecture_options,
+    )
+
+
+def _encode(network: Network, images: datasets.ImageSet, split: datasets.Split) -> tuple[jax.Array, jax.Array]:
+    """A split as the first block sees it, on the device: the front end is fixed, so it works once."""
+    encoded = jax.jit(lambda x: in_chunks(network.encode, x))(jnp.asarray(images.normalise(split.images)))
+    return encoded, jnp.asarray(split.labels)
+
+
+def _diagnose(
+    rule: LearningRule, initial: Any, state: RuleState, keys: jax.Array, batch: tuple[jax.Array, jax.Array]
+) -> dict[str, np.ndarray]:
+    """Alignment, change and activity of every block, each (n_seeds, n_blocks)."""
+
+    def one(before: Any, state: RuleState, key: jax.Array) -> dict[str, jax.Array]:
+        alignment = learning_rules.alignment_with_backprop(rule, state, key, batch)
+        active = learning_rules.activity(rule.represent(state, batch[0]))
+        return {
+            "cosine": alignment.cosine,
+            "reference_norm": alignment.reference_norm,
+            "relative_weight_change": learning_rules.relative_weight_change(before, state.params["network"]),
+            "silent": active.silent,
+            "mean": active.mean,
+            "rms": active.rms,
+        }
+
+    measured = jax.jit(over_seeds(one))(initial, state, keys)
+    return {name: np.asarray(values) for name, values in measured.items()}
+
+
+def train(config: TrainConfig | None = None, progress: Progress | None = None, **fields: Any) -> Trained:
+    """Train networks by one rule.
+
+    Args:
+        config: what to run; or give its fields as keywords.
+        progress: called with epochs done, epochs in all and a line to show.
+        **fields: fields of `TrainConfig` that replace those of `config`.
+
+    Raises:
+        InputError: unknown names or options, a data set that cannot be used, or fewer images than a batch.
+
+    >>> trained = train(rule="backprop", architecture="mlp", dataset="digits", epochs=2)
+    >>> bool(trained.test_accuracy[0] > 0.5)
+    True
+    """
+    known = [field.name for field in dataclasses.fields(TrainConfig)]
+    for name in fields:
+        if name not in known:
+            raise architectures.errors.unknown_name("field of TrainConfig", name, known)
+    config = dataclasses.replace(config or TrainConfig(), **fields)
+    keep_compiled_programs()
+    # A misspelt rule is said before images are read.
+    learning_rules.spec(config.rule)
+
+    excluded = {"exclude_indices": config.exclude_indices} if config.exclude_indices else {}
+    images = datasets.load(
+        config.dataset,
+        validation_fraction=config.validation_fraction,
+        split_seed=config.split_seed,
+        n_train=config.n_train,
+        **excluded,
+    )
+    n_train = len(images.train.labels)
+    if n_train < config.batch_size:
+        raise InputError(f"batch_size={config.batch_size} was given for {n_train} training images: give a batch of at most as many")
+    config = dataclasses.replace(config, epochs=epochs_for(config, n_train))
+    network = build_network(config, images)
+    rule = learning_rules.build(config.rule, network.core, **config.rule_options)
+    assert config.epochs is not None  # replaced above
+    transform = rule.optimizer(config.epochs * (n_train // config.batch_size))
+    programs = make_programs(rule, transform, config.batch_size, images.n_classes)
+
+    seeds = [config.seed + index for index in range(config.n_seeds)]
+    keys = spread_over_devices(jnp.stack([jax.random.key(seed) for seed in seeds]), config.n_seeds)
+    started = time.perf_counter()
+    learner: Learner = programs.init(keys)
+    initial = jax.tree.map(jnp.copy, learner.state.params["network"])
+    splits = [_encode(network, images, split) for split in (images.train, images.validation, images.test)]
+    (x, y), validation, test = splits
+    epoch = programs.epoch.lower(learner, keys, jnp.int32(0), x, y).compile()  # type: ignore[attr-defined]
+    evaluate = [programs.evaluate.lower(learner.state, *split).compile() for split in (validation, test)]  # type: ignore[attr-defined]
+    compile_seconds = time.perf_counter() - started
+
+    best = jax.tree.map(jnp.copy, learner.state)
+    best_accuracy = np.full(config.n_seeds, -1.0)
+    best_epoch = np.zeros(config.n_seeds, int)
+    choose = jax.jit(
+        lambda better, new, old: jax.tree.map(lambda a, b: jnp.where(better.reshape(-1, *(1,) * (a.ndim - 1)), a, b), new, old)
+    )
+    rows: list[dict[str, Any]] = []
+    confusion = np.zeros(0)
+    started = time.perf_counter()
+    for index in range(config.epochs):
+        learner, summary = epoch(learner, keys, jnp.int32(index), x, y)
+        right, confusion = (np.asarray(run(learner.state, *split)) for run, split in zip(evaluate, (validation, test), strict=True))
+        validation_accuracy, test_accuracy = (_accuracy(counts) for counts in (right, confusion))
+        better = validation_accuracy > best_accuracy
+        if better.any():
+            best = choose(jnp.asarray(better), learner.state, best)
+            best_accuracy = np.where(better, validation_accuracy, best_accuracy)
+            best_epoch = np.where(better, index + 1, best_epoch)
+        loss, accuracy = np.asarray(summary.loss), np.asarray(summary.accuracy)
+        rows += [
+            {
+                "rule": config.rule,
+                "seed": seed,
+                "epoch": index + 1,
+                "train_loss": float(loss[i]),
+                "train_accuracy": float(accuracy[i]),
+                "validation_accuracy": float(validation_accuracy[i]),
+                "test_accuracy": float(test_accuracy[i]),
+            }
+            for i, seed in enumerate(seeds)
+        ]
+        if progress is not None:
+            progress(index + 1, config.epochs, f"validation accuracy {validation_accuracy.mean():.3f}")
+    seconds = time.perf_counter() - started
+
+    n_diagnostic = min(_DIAGNOSTIC_IMAGES, n_train)
+    measured = _diagnose(rule, initial, learner.state, keys, (x[:n_diagnostic], y[:n_diagnostic]))
+    networks = pd.DataFrame(
+        [
+            {"rule": config.rule, "seed": seed, "layer": layer, **{name: float(values[i, k]) for name, values in measured.items()}}
+            for i, seed in enumerate(seeds)
+            for k, layer in enumerate(block.name for block in network.blocks)
+        ]
+    )
+    accuracy_table = pd.DataFrame(rows)
+    return Trained(
+        config=config,
+        images=images,
+        rule=rule,
+        network=network,
+        initial=initial,
+        state=learner.state,
+        best=best,
+        best_epoch=best_epoch,
+        accuracy=accuracy_table,
+        networks=networks,
+        warnings=warnings_of(config.rule, rule.spec, accuracy_table, networks, confusion, seeds),
+        seconds=seconds,
+        compile_seconds=compile_seconds,
+    )
+
+
+def _accuracy(counts: np.ndarray) -> np.ndarray:
+    """Share on the diagonal of each seed's counts; NaN without images."""
+    totals = counts.sum(axis=(1, 2))
+    diagonal = np.trace(counts, axis1=1, axis2=2)
+    return np.asarray(diagonal / np.where(totals > 0, totals, 1), float)
