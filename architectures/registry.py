@@ -1,4 +1,4 @@
-"""The architectures by name. To add one: its own file, a line in `ARCHITECTURES`, a row in `tests/architectures/table.py`."""
+"""The architectures by name. To add one: its own file, a line in `ARCHITECTURES`, a row in `architecture_table.py` of the tests."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from architectures.errors import InputError, unknown_name
 from architectures.front_end import FrontEnd, no_front_end
 from architectures.mlp import MlpOptions, mlp_blocks
 from architectures.network import Network
+from architectures.options import make_options
 
 __all__ = ["ARCHITECTURES", "Architecture", "build", "names"]
 
@@ -65,12 +66,8 @@ def build(
     if n_classes < 2:
         raise InputError(f"n_classes={n_classes} was given, a network tells at least 2 classes apart")
     architecture = ARCHITECTURES[name]
-    valid = [f.name for f in dataclasses.fields(architecture.options)]
-    for option in options:
-        if option not in valid:
-            raise unknown_name(f"option of architecture '{name}'", option, valid)
     front_end = front_end or no_front_end()
-    chosen = architecture.options(**options)
+    chosen: Any = make_options(architecture.options, options, f"architecture '{name}'")
     height, width, channels = input_shape
     blocks = architecture.blocks(front_end.output_shape((height, width, channels)), n_classes, chosen)
     record = {**dataclasses.asdict(chosen), "front_end": front_end.name}

@@ -1,13 +1,13 @@
-"""The rules by name. To add one: its own file, an entry in `FAMILIES`, a row in `tests/learning_rules/table.py`."""
+"""The rules by name. To add one: its own file, an entry in `FAMILIES`, a row in `tests/learning_rules/rule_table.py`."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from architectures import Network
 from architectures.errors import InputError, unknown_name
+from architectures.options import make_options
 from learning_rules.backprop import BackpropOptions, backprop
 from learning_rules.contract import LearningRule, RuleSpec, Support
 from learning_rules.feedback_alignment import FeedbackAlignmentOptions, feedback_alignment
@@ -161,11 +161,9 @@ def build(name: str, network: Network, **options: Any) -> LearningRule:
     'feedback_alignment/direct'
     """
     family, variant = _find(name, options.pop("variant", None))
-    valid = [f.name for f in dataclasses.fields(family.options) if f.name != "variant"]
-    for option in options:
-        if option not in valid:
-            raise unknown_name(f"option of rule '{variant.spec.name}'", option, valid)
     reason = family.supports(network)
     if reason:
         raise InputError(f"rule '{name}' cannot train this '{network.name}': {reason}")
-    return family.make(network, family.options(**{**variant.options, **options}), variant.spec)
+    given = {**variant.options, **options}
+    chosen: Any = make_options(family.options, given, f"rule '{variant.spec.name}'", hidden=("variant",))
+    return family.make(network, chosen, variant.spec)

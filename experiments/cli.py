@@ -1,0 +1,354 @@
+"""The command: `bioplausible list | train | compare | report | data`.
+
+Results go to stdout, with `--json` as one JSON document and nothing else; progress goes to stderr. A user's mistake ends in
+one line on stderr and exit status 2.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["main"]
+
+Progress = Callable[[int, int, str], None]
+
+
+def _check_rsa() -> None:
+    """A distribution on PyPI installs a module of this name too; which of the two is found depends on the environment."""
+    import rsa
+
+    if not getattr(rsa, "__bioplausible__", False):
+        raise click.ClickException(
+            f"the module 'rsa' that Python finds ({rsa.__file__}) is not bioplausible's but another distribution's: "
+            "uninstall that one (pip uninstall rsa), or install bioplausible into an environment of its own"
+        )
+
+
+def _print_json(record: Any) -> None:
+    from experiments.results import plain
+
+    click.echo(json.dumps(plain(record), ensure_ascii=False, indent=1))
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on stderr where that is a terminal; elsewhere nothing."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, of, line: bar.update(task, completed=done, total=of, description=line)
+
+
+def _value(text: str) -> Any:
+    """A value as typed: a number, a list, true or false, or else a word."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _settings(assignments: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`option=value` pairs: those of the rule, and with the prefix `network.` those of the architecture."""
+    rule: dict[str, Any] = {}
+    network: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"--set {assignment} was given, expected option=value, such as learning_rate=0.001")
+        target, name = (network, name.removeprefix("network.")) if name.startswith("network.") else (rule, name)
+        target[name] = _value(value)
+    return rule, network
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """The options that were given on the command line; the others keep the configuration's value."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="bioplausible")
+def command() -> None:
+    """Train one network with many learning rules and compare what it learned with human brains."""
+
+
+@command.command("list")
+@click.argument("what", type=click.Choice(["rules", "architectures", "datasets", "recordings"]))
+@as_json
+def list_command(what: str, as_json: bool) -> None:
+    """List what there is to choose from."""
+    import architectures
+    import learning_rules
+    import neurodata
+    from experiments import datasets
+
+    rows: list[dict[str, Any]]
+    if what == "rules":
+        specs = [learning_rules.spec(name) for name in learning_rules.names(variants=True)]
+        rows = [{"rule": spec.name, "what": spec.summary, "source": spec.citation} for spec in specs]
+    elif what == "architectures":
+        rows = [{"architecture": name, "what": entry.summary} for name, entry in architectures.ARCHITECTURES.items()]
+    else:
+        describe, names = {
+            "datasets": (datasets.describe, datasets.names()),
+            "recordings": (neurodata.describe, neurodata.names()),
+        }[what]
+        rows = [dict(describe(name)) for name in names]
+    if as_json:
+        _print_json(rows)
+    else:
+        hidden = ("citation", "licence")
+        _print_table([{name: value for name, value in row.items() if name not in hidden} for row in rows])
+
+
+@command.command("train")
+@click.argument("rule")
+@click.option("--architecture", help="mlp (the default) or cnn.")
+@click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
+@click.option("--epochs", type=int, help="Passes over the training images.")
+@click.option("--batch-size", type=int)
+@click.option("--front-end", help="none, zca, on_off or zca_on_off.")
+@click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
+@click.option("--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="An option of the rule, or network.OPTION.")
+@click.option("--config", type=click.Path(path_type=Path), help="A configuration in YAML, as --out writes it.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, configuration and checkpoints.")
+@as_json
+def train_command(
+    rule: str, assignments: tuple[str, ...], config: Path | None, out: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Train a network by RULE."""
+    from experiments.config import TrainConfig, read_yaml
+    from experiments.files import prepare_folder
+    from experiments.saving import save_trained
+    from experiments.training import train
+
+    rule_options, network_options = _settings(assignments)
+    base = TrainConfig() if config is None else read_yaml(config, TrainConfig)
+    fields = _given(**options) | {"rule": rule}
+    if rule_options:
+        fields["rule_options"] = {**base.rule_options, **rule_options}
+    if network_options:
+        fields["architecture_options"] = {**base.architecture_options, **network_options}
+    folder = None if out is None else prepare_folder(out)
+    with _progress() as progress:
+        trained = train(base, progress, **fields)
+    if folder is not None:
+        save_trained(trained, folder)
+    record = trained.to_json() | {"out": None if folder is None else str(folder.resolve())}
+    if as_json:
+        _print_json(record)
+        return
+    chosen = record["best_on_validation"]
+    click.echo(
+        f"{record['rule']} on {record['dataset']} ({record['architecture']}, {record['epochs']} epochs): test accuracy "
+        f"{record['test_accuracy']:.4f}; {chosen['test_accuracy']:.4f} at epoch {chosen['epoch']}, the best on validation"
+    )
+    _print_table(
+        [
+            {
+                "layer": layer,
+                "cosine with backprop": f"{aligned['cosine']:.3f}",
+                "gradient's norm": f"{aligned['reference_norm']:.2e}",
+                "change of weights": f"{record['relative_weight_change'][layer]:.1%}",
+            }
+            for layer, aligned in record["alignment_with_backprop"].items()
+        ]
+    )
+    for warning in record["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _free_folder() -> Path:
+    """The first of runs/compare_001, runs/compare_002, … that is not there yet."""
+    return next(path for n in range(1, 10**6) if not (path := Path("runs") / f"compare_{n:03d}").exists())
+
+
+@command.command("compare")
+@click.option("--rules", help="Rules, separated by commas, or all.")
+@click.option("--architecture", help="cnn (the default) or mlp.")
+@click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
+@click.option("--recording", help="A named recording (simulated by default), or a folder of your own.")
+@click.option("--seeds", type=int, help="Networks per rule.")
+@click.option("--epochs", type=int, help="Passes over the training images.")
+@click.option("--batch-size", type=int)
+@click.option("--front-end", help="none, zca, on_off or zca_on_off.")
+@click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
+@click.option("--distance", help="Between patterns: correlation (the default), euclidean.")
+@click.option("--comparator", help="Between RDMs: spearman (the default), pearson, kendall, cosine.")
+@click.option("--draws", "n_draws", type=int, help="Bootstrap draws over stimuli.")
+@click.option("--stimulus-size", type=int, help="Side in pixels at which networks see the stimuli.")
+@click.option("--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="network.OPTION=VALUE of the architecture.")
+@click.option("--config", type=click.Path(path_type=Path), help="A configuration in YAML, as --out writes it.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, configuration and report.html.")
+@as_json
+def compare_command(
+    rules: str | None, assignments: tuple[str, ...], config: Path | None, out: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Train rules and compare every layer of their networks with every region of a recording."""
+    import learning_rules
+    from experiments.comparing import compare
+    from experiments.config import CompareConfig, read_yaml
+    from experiments.report import terminal_table
+
+    base = CompareConfig() if config is None else read_yaml(config, CompareConfig)
+    fields = _given(**options)
+    if rules is not None:
+        fields["rules"] = learning_rules.names() if rules == "all" else tuple(rule.strip() for rule in rules.split(","))
+    rule_options, network_options = _settings(assignments)
+    if rule_options:
+        raise click.UsageError(
+            f"--set {next(iter(rule_options))} was given: compare takes network.OPTION=VALUE here, and options of rules in --config"
+        )
+    if network_options:
+        fields["architecture_options"] = {**base.architecture_options, **network_options}
+    with _progress() as progress:
+        comparison = compare(base, out or _free_folder(), progress, **fields)
+    if as_json:
+        _print_json(comparison.to_json())
+        return
+    _show(terminal_table(comparison))
+    for warning in comparison.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"report: {comparison.report}")
+
+
+def _show(renderable: Any) -> None:
+    from rich.console import Console
+
+    Console().print(renderable)
+
+
+@command.command("report")
+@click.argument("folder", type=click.Path(path_type=Path))
+@as_json
+def report_command(folder: Path, as_json: bool) -> None:
+    """Write the report of FOLDER anew, from the tables in it."""
+    from experiments.report import terminal_table, write_report
+    from experiments.results import Comparison
+
+    comparison = Comparison.load(folder)
+    path = write_report(comparison, folder / "report.html").resolve()
+    if as_json:
+        _print_json(comparison.to_json() | {"report": str(path)})
+        return
+    _show(terminal_table(comparison))
+    click.echo(f"report: {path}")
+
+
+@command.group("data")
+def data_command() -> None:
+    """Image sets and recordings on this machine."""
+
+
+@data_command.command("list")
+@as_json
+def data_list_command(as_json: bool) -> None:
+    """What is here, and what it would cost to fetch the rest."""
+    import neurodata
+    from experiments import datasets
+
+    rows = [
+        {"name": name, "kind": kind, "megabytes": round(facts["size_bytes"] / 1e6, 1), "here": facts["cached"]}
+        | {"licence": facts["licence"], "citation": facts["citation"]}
+        for kind, names, describe in (
+            ("image set", datasets.names(), datasets.describe),
+            ("recording", neurodata.names(), neurodata.describe),
+        )
+        for name in names
+        for facts in (describe(name),)
+    ]
+    if as_json:
+        _print_json(rows)
+    else:
+        _print_table(rows)
+
+
+@data_command.command("fetch")
+@click.argument("name")
+@as_json
+def data_fetch_command(name: str, as_json: bool) -> None:
+    """Download what NAME needs, by checksum."""
+    import neurodata
+    from architectures.errors import unknown_name
+    from experiments import datasets
+
+    if name not in (*datasets.names(), *neurodata.names()):
+        raise unknown_name("image set or recording", name, [*datasets.names(), *neurodata.names()])
+    fetch = datasets.fetch if name in datasets.names() else neurodata.download
+    with _progress() as progress:
+        paths = fetch(name, lambda done, of: progress(done, of, f"bytes of {name}"))
+    record = {"name": name, "files": [str(path) for path in paths]}
+    if as_json:
+        _print_json(record)
+    else:
+        click.echo("\n".join(record["files"]) or f"{name} needs no download")
+
+
+@data_command.command("path")
+@as_json
+def data_path_command(as_json: bool) -> None:
+    """The cache folder; BIOPLAUSIBLE_DATA moves it."""
+    import neurodata
+
+    if as_json:
+        _print_json({"path": str(neurodata.data_path())})
+    else:
+        click.echo(neurodata.data_path())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; a user's mistake is one line on stderr and exit status 2."""
+    try:
+        _check_rsa()
+        import architectures
+        import neurodata
+        import rsa
+
+        mistakes = (architectures.InputError, neurodata.InputError, rsa.InputError)
+        try:
+            command.main(args=arguments, prog_name="bioplausible", standalone_mode=False)
+        except mistakes as error:
+            _fail(str(error))
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        sys.exit(0)
+
+
+def _fail(message: str) -> None:
+    click.echo(f"bioplausible: {' '.join(message.split())}", err=True)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The recording of a comparison; the simulated one gets a region that a layer of a reference network drives.
+
+`neurodata` knows no network, so the reference is trained here: backpropagation on the digits that are not among the stimuli, from a
+seed that no comparison uses. A comparison of networks with this region has a right answer: the same layer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import neurodata
+from architectures import InputError
+from experiments import stimuli
+from experiments.config import TrainConfig
+from experiments.training import Progress, train
+from neurodata import Recording
+from neurodata.simulated import DEFAULT_DRIVERS
+
+__all__ = ["REFERENCE_LAYER", "REFERENCE_REGION", "load_recording", "simulated_with_reference"]
+
+REFERENCE_LAYER = "conv_1"
+REFERENCE_REGION = "network layer (simulated)"
+_REFERENCE_SEED = 9_000_001
+
+
+def simulated_with_reference(progress: Progress | None = None) -> Recording:
+    """The embedded simulated recording: regions driven by Gabor energy, pixel energy, category and a network's layer."""
+    shown = neurodata.default_stimuli()
+    if shown.source_indices is None:
+        raise InputError("the simulated recording does not say which digits it shows, so they cannot be kept out of training")
+    config = TrainConfig(
+        rule="backprop",
+        architecture="cnn",
+        dataset="digits",
+        seed=_REFERENCE_SEED,
+        exclude_indices=tuple(int(index) for index in shown.source_indices),
+    )
+    reference = train(config, progress)
+    images = stimuli.present(shown.images, reference.network.input_shape, reference.images.normalisation)
+    layers = dict(zip(reference.network.block_names, reference.represent(images), strict=True))
+    features = layers[REFERENCE_LAYER][0]
+    recording = neurodata.simulate(shown, {**DEFAULT_DRIVERS, REFERENCE_REGION: features})
+    truth = {
+        **recording.truth,
+        REFERENCE_REGION: f"layer {REFERENCE_LAYER} of a reference network (cnn, backprop, digits, seed {_REFERENCE_SEED})",
+    }
+    notes = recording.notes.replace("given features", truth[REFERENCE_REGION])
+    return dataclasses.replace(recording, truth=truth, notes=notes)
+
+
+def load_recording(name: str, progress: Progress | None = None) -> Recording:
+    """A named recording or a user's folder.
+
+    Raises:
+        InputError: unknown name, or a folder that does not hold a recording.
+    """
+    if name == "simulated" and not Path(name).is_dir():
+        return simulated_with_reference(progress)
+    return neurodata.load(name)
