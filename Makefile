@@ -1,0 +1,33 @@
+# Everything that a newcomer needs: `make demo` and `make test` set up what they use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: install demo test check clean
+.DEFAULT_GOAL := install
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "bioplausible needs Python 3.11 or newer, found $$($(PYTHON) --version): set PYTHON=python3.12, say"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+# The main job on the embedded default: simulated observers of scikit-learn's digits. No network needed.
+demo: install
+	$(BIN)/bioplausible compare
+
+# Linters first, then everything; tests that need data which is not here are skipped by name (set BIOPLAUSIBLE_DATA).
+test: install check
+	$(BIN)/python -m pytest --doctest-modules -q --durations=10
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
