@@ -71,13 +71,16 @@ class Evaluation(NamedTuple):
 
 
 class Contrast(NamedTuple):
-    """Paired difference of two models, or means of models, with interval and two-sided p-value."""
+    """Paired difference of two models, or means of models, with interval and two-sided p-value.
 
-    difference: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    standard_error: np.ndarray
-    p_value: np.ndarray
+    Numbers, or arrays of the evaluation's leading axes where it has any.
+    """
+
+    difference: np.ndarray | float
+    lower: np.ndarray | float
+    upper: np.ndarray | float
+    standard_error: np.ndarray | float
+    p_value: np.ndarray | float
 
 
 class Aggregate(NamedTuple):
@@ -245,7 +248,7 @@ def evaluate(
 
 
 def _group_mean(values: np.ndarray, group: np.ndarray) -> np.ndarray:
-    return values[..., group].mean(axis=-1)
+    return np.asarray(values[..., group].mean(axis=-1))
 
 
 def _check_group(group: int | Sequence[int] | np.ndarray, n_models: int) -> np.ndarray:
@@ -255,10 +258,6 @@ def _check_group(group: int | Sequence[int] | np.ndarray, n_models: int) -> np.n
     if (given < -n_models).any() or (given >= n_models).any():
         raise InputError(f"{group!r} names a model that is not there: the evaluation holds models 0 to {n_models - 1}")
     return given
-
-
-def _standard_error(draws: np.ndarray, jackknife: np.ndarray) -> np.ndarray:
-    return np.asarray(np.sqrt(corrected_variance(np.moveaxis(draws, -1, 0), np.moveaxis(jackknife, -1, 0))))
 
 
 def contrast(evaluation: Evaluation, a: int | Sequence[int] | np.ndarray, b: int | Sequence[int] | np.ndarray) -> Contrast:
@@ -288,10 +287,12 @@ def contrast(evaluation: Evaluation, a: int | Sequence[int] | np.ndarray, b: int
 
     n_conditions = evaluation.jackknife.shape[-2]
     difference = difference_of(evaluation.mean)
-    standard_error = _standard_error(difference_of(evaluation.draws), difference_of(evaluation.jackknife))
+    draws, jackknife = (np.moveaxis(difference_of(x), -1, 0) for x in (evaluation.draws, evaluation.jackknife))
+    standard_error = np.asarray(np.sqrt(corrected_variance(draws, jackknife)))
     lower, upper = t_interval(difference, standard_error, n_conditions, evaluation.confidence)
     p_value = two_sided_p_value(difference, standard_error, n_conditions)
-    return Contrast(difference, lower, upper, standard_error, p_value)
+    fields = (difference, lower, upper, standard_error, p_value)
+    return Contrast(*(field if field.ndim else float(field) for field in fields))
 
 
 def aggregate(evaluation: Evaluation, groups: Sequence[int | Sequence[int] | np.ndarray]) -> Aggregate:

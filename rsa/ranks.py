@@ -11,12 +11,15 @@ runs do not depend on the weights: a thousand bootstrap draws need one sort and 
 integer weights the ranks are exact, because halves of integers are.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float, Int
+
+BLOCK = 64
 
 
 class Order(NamedTuple):
@@ -33,22 +36,27 @@ class Order(NamedTuple):
 
 def sort_once(values: Float[jax.Array, "*batch n_pairs"]) -> Order:
     """Sort along the last axis and find the runs of ties (traceable)."""
-    n_values = values.shape[-1]
     order = jnp.argsort(values, axis=-1, stable=True)
     ordered = jnp.take_along_axis(values, order, axis=-1)
-    position = jnp.broadcast_to(jnp.arange(n_values), values.shape)
-    changes = ordered[..., 1:] != ordered[..., :-1]
-    edge = jnp.ones((*values.shape[:-1], 1), dtype=bool)
-    opens = jnp.concatenate([edge, changes], axis=-1)
-    closes = jnp.concatenate([changes, edge], axis=-1)
-    start = lax.cummax(jnp.where(opens, position, 0), axis=values.ndim - 1)
-    end = lax.cummin(jnp.where(closes, position + 1, n_values), axis=values.ndim - 1, reverse=True)
-    back = jnp.argsort(order, axis=-1)
-    return Order(
-        order.astype(jnp.int32),
-        jnp.take_along_axis(start, back, axis=-1).astype(jnp.int32),
-        jnp.take_along_axis(end, back, axis=-1).astype(jnp.int32),
-    )
+    flat = (ordered.reshape(-1, values.shape[-1]), values.reshape(-1, values.shape[-1]))
+    start, end = (jax.vmap(partial(jnp.searchsorted, side=side))(*flat).reshape(values.shape) for side in ("left", "right"))
+    return Order(*(positions.astype(jnp.int32) for positions in (order, start, end)))
+
+
+def _cumulated(values: jax.Array) -> jax.Array:
+    """Sums before each position and after the last, along the last axis, as two small triangular matrix products.
+
+    An associative scan is as fast but takes seven times as long to compile; both are exact for whole numbers.
+    """
+    length = values.shape[-1]
+    n_blocks = -(-length // BLOCK)
+    padded = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, n_blocks * BLOCK - length)])
+    blocks = padded.reshape(*values.shape[:-1], n_blocks, BLOCK)
+    multiply = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+    within = multiply(blocks, jnp.triu(jnp.ones((BLOCK, BLOCK), values.dtype)))
+    before = multiply(within[..., -1], jnp.triu(jnp.ones((n_blocks, n_blocks), values.dtype), 1))
+    sums = (within + before[..., None]).reshape(*values.shape[:-1], n_blocks * BLOCK)[..., :length]
+    return jnp.concatenate([jnp.zeros((*values.shape[:-1], 1), values.dtype), sums], axis=-1)
 
 
 def weighted_midranks(order: Order, weights: Float[jax.Array, " n_pairs"]) -> Float[jax.Array, "*batch n_pairs"]:
@@ -65,8 +73,7 @@ def weighted_midranks(order: Order, weights: Float[jax.Array, " n_pairs"]) -> Fl
     -------
     Mid-ranks from 1 to the sum of the weights, shape (..., n_pairs).
     """
-    cumulated = lax.associative_scan(jnp.add, weights[order.order], axis=-1)
-    cumulated = jnp.concatenate([jnp.zeros((*cumulated.shape[:-1], 1)), cumulated], axis=-1)
+    cumulated = _cumulated(weights[order.order])
     below = jnp.take_along_axis(cumulated, order.start, axis=-1)
     up_to = jnp.take_along_axis(cumulated, order.end, axis=-1)
     return (below + up_to + 1) / 2

@@ -10,8 +10,13 @@ conditions and a part from pairs, :math:`\sigma_1^2 + \sigma_2^2`. Resampling co
 
 The factor of three is Owen's (2007) for samples crossed with themselves; Efron and Stein (1981) show the jackknife's
 excess. V is kept within what the two parts allow: at least a third of the bootstrap's variance, at most the
-jackknife's. For a model unrelated to the data with correlation distances the uncorrected bootstrap gives 0.4 % false
-positives at 5 %, so the correction is what makes intervals neither useless nor overconfident.
+jackknife's.
+
+In simulations of one model and one subject with Pearson comparison, 95 % intervals so made missed 2 to 6 % of the time
+for correlation distances (6 to 40 conditions, related or not), where the bootstrap's own variance missed 0 to 1 %,
+and 3 to 9 % for Euclidean distances. Euclidean distances of patterns whose size varies several-fold between conditions
+are too heavy-tailed for any of these variances: there up to 16 % were missed, and a correlation distance or a rank
+comparator is the better choice. Under twenty conditions intervals tend to be too wide rather than too narrow.
 
 References: Owen 2007, doi:10.1214/07-AOAS122; Efron and Stein 1981, doi:10.1214/aos/1176345462; Schütt et al. 2023,
 doi:10.7554/eLife.82566 (the same excess with subjects and conditions drawn together).
@@ -52,7 +57,7 @@ def corrected_variance(
     leave_one_out = (n_conditions - 1) / n_conditions * np.square(jackknife - jackknife.mean(axis=0)).sum(axis=0)
     combined = np.clip(2 * leave_one_out - bootstrap, bootstrap / 3, np.maximum(leave_one_out, bootstrap / 3))
     combined = np.where(np.isnan(leave_one_out), bootstrap, combined)
-    return np.where(valid >= max(2, len(draws) / 2), combined, np.nan)
+    return np.asarray(np.where(valid >= max(2, len(draws) / 2), combined, np.nan))
 
 
 def t_interval(
@@ -60,7 +65,7 @@ def t_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two-sided interval from Student's t with one degree of freedom less than there are conditions."""
     half = stats.t.ppf((1 + confidence) / 2, n_conditions - 1) * standard_error
-    return score - half, score + half
+    return np.asarray(score - half), np.asarray(score + half)
 
 
 def two_sided_p_value(difference: np.ndarray, standard_error: np.ndarray, n_conditions: int) -> np.ndarray:
