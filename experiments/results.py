@@ -19,13 +19,16 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from architectures.errors import InputError
+from architectures.errors import InputError, unknown_name
 from experiments.files import write_arrays, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["SCORE_COLUMNS", "Comparison", "plain"]
 
@@ -129,6 +132,21 @@ class Comparison:
     def aggregates(self) -> pd.DataFrame:
         """The rows that stand for all seeds and subjects together."""
         return self.scores[self.scores["seed"].isna() & self.scores["subject"].isna()].reset_index(drop=True)
+
+    def plot(self, what: str = "scores") -> Figure:
+        """A figure: "accuracy", "scores", "scores_over_time", "differences", "rdms" or "stimuli".
+
+        Raises:
+            InputError: there is no such figure.
+        """
+        # matplotlib is slow to import; a run without pictures does without it.
+        from experiments import report
+
+        figures = {name.removeprefix("plot_"): name for name in report.__all__ if name.startswith("plot_")}
+        if what not in figures:
+            raise unknown_name("figure", what, figures)
+        figure: Figure = getattr(report, figures[what])(self)
+        return figure
 
     def to_json(self) -> dict[str, Any]:
         """Everything but arrays, as plain values."""
