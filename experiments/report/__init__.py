@@ -1,0 +1,21 @@
+"""The report of a comparison: figures, a page that opens offline, and a table for the terminal."""
+
+from experiments.report.accuracy import plot_accuracy
+from experiments.report.differences import plot_differences
+from experiments.report.page import write_report
+from experiments.report.rdms import plot_rdms
+from experiments.report.scores import plot_scores
+from experiments.report.stimuli import plot_stimuli
+from experiments.report.terminal import terminal_table
+from experiments.report.time_course import plot_scores_over_time
+
+__all__ = [
+    "plot_accuracy",
+    "plot_differences",
+    "plot_rdms",
+    "plot_scores",
+    "plot_scores_over_time",
+    "plot_stimuli",
+    "terminal_table",
+    "write_report",
+]

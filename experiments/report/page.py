@@ -1,0 +1,205 @@
+"""The page: one HTML file that holds its figures, opens offline, and says first what was found."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from experiments.files import write_text
+from experiments.report import wording
+from experiments.report.accuracy import plot_accuracy
+from experiments.report.differences import plot_differences
+from experiments.report.rdms import plot_rdms
+from experiments.report.scores import plot_scores, score_label
+from experiments.report.stimuli import MOST_STIMULI, plot_stimuli
+from experiments.report.style import CONTROL_COLOUR, CONTROL_COLOUR_DARK, RULE_COLOURS, rule_styles
+from experiments.report.svg import inline_svg
+from experiments.report.time_course import plot_scores_over_time
+from experiments.report.views import CONTROL, final_accuracy, has_times, layer_names, number, region_names, rule_names
+from experiments.results import Comparison, plain
+
+# Below this a layer's weights hardly moved, and its score is the architecture's rather than the rule's.
+LEAST_WEIGHT_CHANGE = 0.01
+DISTANCES = {
+    "correlation": "1 minus the Pearson correlation of two stimuli's patterns",
+    "euclidean": "the Euclidean distance between two stimuli's patterns",
+}
+_DOI = re.compile(r"\bdoi:\s?(10\.\d{4,9}/[^\s,;<>]*[^\s,;.<>)])|\barXiv[: ](\d{4}\.\d{4,5})", re.IGNORECASE)
+
+
+def _linked(text: Any) -> Markup:
+    """Escape a text and make the DOIs and arXiv numbers in it links; nothing is loaded until a reader follows one."""
+    given, pieces, end = str(text), [], 0
+    for match in _DOI.finditer(given):
+        address = f"https://doi.org/{match[1]}" if match[1] else f"https://arxiv.org/abs/{match[2]}"
+        pieces += [escape(given[end : match.start()]), Markup('<a href="{}">{}</a>').format(address, match[0])]
+        end = match.end()
+    return Markup("").join([*pieces, escape(given[end:])])
+
+
+def _breakable(name: Any) -> Markup:
+    """A name that may go on in the next line after a slash or an underscore."""
+    return Markup(re.sub(r"([/_])", r"\1<wbr>", str(escape(name))))
+
+
+def _shape(value: Any) -> str:
+    return " × ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _count(value: Any) -> str:
+    """A whole number in groups of three, parted by narrow spaces that do not break."""
+    return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else str(value)
+
+
+def _subjects(recording: dict[str, Any]) -> str:
+    """How many subjects each region has, once if all have as many."""
+    given = recording.get("subjects", {})
+    if not isinstance(given, dict):
+        return str(len(given) if isinstance(given, list | tuple) else given)
+    counts = {region: len(each) if isinstance(each, list | tuple) else each for region, each in given.items()}
+    if len(set(counts.values())) == 1:
+        return str(next(iter(counts.values())))
+    return ", ".join(f"{count} ({region})" for region, count in counts.items())
+
+
+def _network_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """Mean over seeds, one row a rule and layer, with a mark where weights hardly moved though the rule trains them."""
+    columns = ["cosine", "reference_norm", "relative_weight_change", "silent"]
+    table = comparison.networks.groupby(["rule", "layer"], sort=False)[columns].mean()
+    rows = []
+    for rule in rule_names(comparison):
+        own = [layer for layer in dict.fromkeys(comparison.networks["layer"]) if (rule, layer) in table.index]
+        frozen = comparison.rules.get(rule, {}).get("frozen") == "body"
+        for place, layer in enumerate(own):
+            values = table.loc[(rule, layer)]
+            still = not (frozen and layer != own[-1]) and values["relative_weight_change"] < LEAST_WEIGHT_CHANGE
+            rows.append(
+                {"rule": rule, "layer": layer, "first": place == 0, "n_layers": len(own), "still": still, **values.to_dict()}
+            )
+    return rows
+
+
+def _figures(comparison: Comparison) -> dict[str, Any]:
+    """Every figure as an element of its own, the regions' panels apart, so that a narrow screen stacks them."""
+    regions, recording = region_names(comparison), str(comparison.recording.get("name", "the recording"))
+    timed = [region for region in regions if has_times(comparison, region)]
+    rules = wording.joined(rule_names(comparison))
+
+    def panels(plot: Any, name: str, chosen: list[str], alternative: str) -> list[Markup]:
+        return [
+            inline_svg(
+                plot(comparison, [region], legend=False), f"{name}-{place}", f"{alternative} {region}. Values are in the table."
+            )
+            for place, region in enumerate(chosen)
+        ]
+
+    return {
+        "accuracy": inline_svg(plot_accuracy(comparison), "accuracy", f"Test accuracy by epoch for {rules}."),
+        "scores": panels(plot_scores, "scores", regions, "Scores by layer with intervals and noise ceiling in region"),
+        "time_courses": panels(plot_scores_over_time, "time", timed, "Scores over time for each layer in region"),
+        "differences": panels(plot_differences, "differences", regions, "Differences from the untrained control by layer in region")
+        if len(comparison.differences)
+        else [],
+        "rdms": inline_svg(plot_rdms(comparison), "rdms", f"RDMs of the regions of {recording} and of each rule's layers."),
+        "stimuli": inline_svg(plot_stimuli(comparison), "stimuli", f"The {len(comparison.stimuli)} stimuli of {recording}."),
+    }
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table, its missing values as None."""
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        for row in frame.astype(object).to_dict("records")
+    ]
+
+
+def render(comparison: Comparison) -> str:
+    """Render the page.
+
+    Args:
+        comparison: what was run and found.
+
+    Returns:
+        HTML, the same bytes for the same comparison.
+    """
+    environment = Environment(
+        loader=PackageLoader("experiments", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "decimal": wording.decimal,
+        "signed": wording.signed,
+        "percent": wording.percent,
+        "probability": wording.probability,
+        "compact": wording.compact,
+        "linked": _linked,
+        "breakable": _breakable,
+        "shape": _shape,
+        "count_of": _count,
+        "milliseconds": lambda seconds: wording.decimal(number(seconds) * 1000, 0),
+    }
+    environment.globals |= {"interval": wording.interval, "verdict": wording.verdict}
+    styles = rule_styles(rule_names(comparison))
+    places = {light: f"--rule-{index}" for index, (light, _) in enumerate(RULE_COLOURS)} | {CONTROL_COLOUR: "--rule-control"}
+    accuracy = final_accuracy(comparison)
+    style_sheet = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    return environment.get_template("report.html.j2").render(
+        comparison=comparison,
+        config=comparison.config,
+        recording=comparison.recording,
+        dataset=comparison.dataset,
+        control=CONTROL,
+        rules=rule_names(comparison),
+        regions=region_names(comparison),
+        layers=layer_names(comparison),
+        rule_variables={rule: places[style.colour] for rule, style in styles.items()},
+        rule_markers={rule: style.marker for rule, style in styles.items()},
+        summary=wording.summary(comparison),
+        findings=[wording.region_finding(comparison, region) for region in region_names(comparison)],
+        subjects=_subjects(comparison.recording),
+        accuracy={rule: accuracy.loc[rule].to_dict() for rule in accuracy.index},
+        aggregates=_rows(comparison.aggregates()),
+        differences=_rows(comparison.differences),
+        timed=has_times(comparison),
+        networks=_network_rows(comparison),
+        least_weight_change=LEAST_WEIGHT_CHANGE,
+        figures=_figures(comparison),
+        score_label=score_label(comparison),
+        distance=DISTANCES.get(str(comparison.config.get("distance")), str(comparison.config.get("distance"))),
+        most_stimuli=MOST_STIMULI,
+        configuration=yaml.safe_dump(plain(comparison.config), sort_keys=False, allow_unicode=True),
+        withheld=sorted({row["withheld"] for row in comparison.ceilings if row.get("withheld")}),
+        # The style sheet is ours and holds no data.
+        style_sheet=Markup(style_sheet),
+        colours=[(f"--rule-{index}", light, dark) for index, (light, dark) in enumerate(RULE_COLOURS)]
+        + [("--rule-control", CONTROL_COLOUR, CONTROL_COLOUR_DARK)],
+    )
+
+
+def write_report(comparison: Comparison, path: Path) -> Path:
+    """Write the report of a comparison.
+
+    Args:
+        comparison: what was run and found.
+        path: the file to write, whole or not at all.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    write_text(path, render(comparison))
+    return path
+
+
+__all__ = ["LEAST_WEIGHT_CHANGE", "render", "write_report"]

@@ -1,0 +1,74 @@
+"""The comparison as a table for a terminal of 100 columns."""
+
+from __future__ import annotations
+
+import math
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from experiments.report.views import CONTROL, final_accuracy, region_names
+from experiments.report.wording import MISSING, RegionFinding, decimal, interval, percent, region_finding, signed
+from experiments.results import Comparison
+
+
+def _region_line(finding: RegionFinding) -> Text:
+    line = Text(finding.region, style="bold")
+    if finding.milliseconds is not None:
+        line.append(f" {finding.milliseconds:.0f} ms", style="bold")
+    return line
+
+
+def _ceiling_line(finding: RegionFinding) -> Text:
+    bounds = finding.ceiling
+    if math.isnan(bounds.lower):
+        return Text("none", style="dim")
+    upper = "withheld" if math.isnan(bounds.upper) else decimal(bounds.upper)
+    return Text(f"{decimal(bounds.lower)} to {upper}", style="dim")
+
+
+def terminal_table(comparison: Comparison) -> Table:
+    """Lay the comparison out for a terminal: each rule's accuracy, its best layer in each region, and what learning adds.
+
+    Args:
+        comparison: what was found.
+
+    Returns:
+        A table whose first line in each region is its noise ceiling; a star marks a rule that beats its untrained control.
+    """
+    simulated = bool(comparison.recording.get("simulated"))
+    title = Text(str(comparison.recording.get("name", "recording")), style="bold")
+    if simulated:
+        title = Text("Simulated recording: no brain was measured", style="bold reverse")
+    accuracy = final_accuracy(comparison)
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left", pad_edge=False, padding=(0, 1))
+    table.add_column("rule", overflow="fold", max_width=26)
+    table.add_column("test %", justify="right", no_wrap=True)
+    table.add_column("best layer", overflow="fold", max_width=14)
+    table.add_column("score", justify="right")
+    table.add_column(f"minus {CONTROL}", justify="right")
+    for region in region_names(comparison):
+        finding = region_finding(comparison, region)
+        table.add_row(_region_line(finding), "", Text("ceiling", style="dim"), _ceiling_line(finding), "")
+        for row in finding.standings:
+            reached = accuracy["mean"].get(row.rule, math.nan)
+            score = decimal(row.score)
+            if not math.isnan(row.lower):
+                score += f" {interval(row.lower, row.upper)}"
+            difference = MISSING if math.isnan(row.difference) else signed(row.difference)
+            if not math.isnan(row.difference_lower):
+                difference += f" {interval(row.difference_lower, row.difference_upper)}"
+            table.add_row(
+                Text(f" {row.rule}"),
+                percent(reached),
+                Text(row.layer),
+                score,
+                Text(f"{difference} *" if row.beats else f"{difference}  ", style="bold" if row.beats else ""),
+            )
+        table.add_section()
+    table.caption = Text("* beats its untrained control in the same layer: the interval of the difference lies above zero")
+    return table
+
+
+__all__ = ["terminal_table"]

@@ -1,0 +1,157 @@
+"""What figures and words take from a comparison: names in order, ceilings, and the one time that a summary speaks of.
+
+A recording with a time axis is summed up at its reference time: that at which its subjects agree most, the highest lower noise
+ceiling. It is chosen from the recording alone, so that no network is favoured by the choice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from experiments.results import Comparison
+
+CONTROL = "untrained"
+
+
+class Ceiling(NamedTuple):
+    """Noise ceiling of a region at one time; NaN where a bound is not given, and then `withheld` says why."""
+
+    lower: float
+    upper: float
+    withheld: str
+    n_subjects: int | None
+
+
+class Standing(NamedTuple):
+    """A rule's best layer in a region, and what came of it there.
+
+    Attributes:
+        rule: the rule.
+        layer: the layer with its highest score.
+        score: mean over seeds and subjects.
+        lower, upper: interval of the score, NaN without one.
+        difference: paired difference from the control in the same layer, NaN for the control itself.
+        difference_lower, difference_upper: its interval, NaN without one.
+        beats: whether the difference's interval lies above zero; None where nothing was tested.
+    """
+
+    rule: str
+    layer: str
+    score: float
+    lower: float
+    upper: float
+    difference: float
+    difference_lower: float
+    difference_upper: float
+    beats: bool | None
+
+
+def number(value: Any) -> float:
+    """A number, NaN where there is none (None comes back from JSON for NaN)."""
+    return math.nan if value is None else float(value)
+
+
+def _in_order(names: Sequence[str], present: pd.Series) -> list[str]:
+    found = list(dict.fromkeys(present.astype(str)))
+    return [name for name in names if name in found] + [name for name in found if name not in names]
+
+
+def rule_names(comparison: Comparison) -> list[str]:
+    """Rules that were scored, in the order in which they were run."""
+    return _in_order(list(comparison.rules), comparison.scores["rule"])
+
+
+def layer_names(comparison: Comparison) -> list[str]:
+    """Layers that were scored, from the images up."""
+    layers = [str(row.get("layer", row.get("name"))) for row in comparison.architecture.get("layers", [])]
+    return _in_order(layers, comparison.scores["layer"])
+
+
+def region_names(comparison: Comparison) -> list[str]:
+    """Regions, in the recording's order."""
+    return _in_order(list(comparison.region_rdms), comparison.scores["region"])
+
+
+def has_times(comparison: Comparison, region: str | None = None) -> bool:
+    """Whether the recording, or one region, has a time axis."""
+    scores = comparison.scores
+    return bool((scores if region is None else scores[scores["region"] == region])["time"].notna().any())
+
+
+def ceiling(comparison: Comparison, region: str, time: float | None = None) -> Ceiling:
+    """The noise ceiling of a region, at one of its times if it has any."""
+    for row in comparison.ceilings:
+        at = number(row.get("time"))
+        if row["region"] == region and (math.isnan(at) if time is None else np.isclose(at, time)):
+            return Ceiling(number(row["lower"]), number(row["upper"]), row.get("withheld") or "", row.get("n_subjects"))
+    return Ceiling(math.nan, math.nan, "no noise ceiling was computed", None)
+
+
+def reference_time(comparison: Comparison, region: str) -> float | None:
+    """The time in seconds that a summary of the region speaks of, None where it has no time axis."""
+    if not has_times(comparison, region):
+        return None
+    times = np.array([number(row.get("time")) for row in comparison.ceilings if row["region"] == region])
+    lower = np.array([number(row["lower"]) for row in comparison.ceilings if row["region"] == region])
+    if np.isfinite(lower).any():
+        return float(times[np.nanargmax(lower)])
+    # One subject has no ceiling: the middle of the recording is as good as any time and owes nothing to the networks.
+    every = np.sort(comparison.scores.loc[comparison.scores["region"] == region, "time"].dropna().unique())
+    return float(every[len(every) // 2])
+
+
+def at_reference_time(comparison: Comparison, frame: pd.DataFrame, region: str) -> pd.DataFrame:
+    """Rows of a region, at its reference time if it has a time axis."""
+    chosen = frame[frame["region"] == region]
+    time = reference_time(comparison, region)
+    return chosen[chosen["time"].isna()] if time is None else chosen[np.isclose(chosen["time"].astype(float), time)]
+
+
+def standings(comparison: Comparison, region: str) -> list[Standing]:
+    """Each rule's best layer in a region, best rule first."""
+    scores = at_reference_time(comparison, comparison.aggregates(), region)
+    differences = at_reference_time(comparison, comparison.differences, region)
+    rows = []
+    for rule in rule_names(comparison):
+        own = scores[(scores["rule"] == rule) & scores["score"].notna()]
+        if own.empty:
+            continue
+        best = own.loc[own["score"].idxmax()]
+        against = differences[(differences["rule"] == rule) & (differences["layer"] == best["layer"])]
+        score, lower, upper = (number(best[name]) for name in ("score", "lower", "upper"))
+        difference = low = high = math.nan
+        if len(against):
+            difference, low, high = (number(against.iloc[0][name]) for name in ("difference", "lower", "upper"))
+        beats = None if math.isnan(low) else low > 0
+        rows.append(Standing(rule, str(best["layer"]), score, lower, upper, difference, low, high, beats))
+    return sorted(rows, key=lambda row: -row.score)
+
+
+def final_accuracy(comparison: Comparison) -> pd.DataFrame:
+    """Test accuracy after the last epoch: mean, standard deviation over seeds and their number, one row a rule."""
+    accuracy = comparison.accuracy
+    last = accuracy[accuracy["epoch"] == accuracy.groupby("rule")["epoch"].transform("max")]
+    table = last.groupby("rule", sort=False)["test_accuracy"].agg(["mean", "std", "count"])
+    return table.reindex([rule for rule in rule_names(comparison) if rule in table.index])
+
+
+__all__ = [
+    "CONTROL",
+    "Ceiling",
+    "Standing",
+    "at_reference_time",
+    "ceiling",
+    "final_accuracy",
+    "has_times",
+    "layer_names",
+    "number",
+    "reference_time",
+    "region_names",
+    "rule_names",
+    "standings",
+]

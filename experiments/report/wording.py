@@ -1,0 +1,213 @@
+"""Numbers and findings in words, the same on the page and in the terminal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from experiments.report.views import CONTROL, Ceiling, Standing, ceiling, number, reference_time, region_names, standings
+from experiments.results import Comparison
+
+MISSING = "–"
+
+
+class RegionFinding(NamedTuple):
+    """What the comparison found in one region.
+
+    Attributes:
+        region: its name.
+        milliseconds: the time that is spoken of, None without a time axis.
+        sentences: the finding in plain words.
+        standings: each rule's best layer, best rule first.
+        ceiling: noise ceiling at that time.
+    """
+
+    region: str
+    milliseconds: float | None
+    sentences: tuple[str, ...]
+    standings: tuple[Standing, ...]
+    ceiling: Ceiling
+
+
+def decimal(value: Any, digits: int = 3) -> str:
+    """A number with a typographic minus.
+
+    >>> decimal(-0.12345), decimal(None)
+    ('−0.123', '–')
+    """
+    given = number(value)
+    if not math.isfinite(given):
+        return MISSING
+    text = f"{given:.{digits}f}"
+    # What rounds to nothing has no sign.
+    text = text.lstrip("-") if float(text) == 0 else text
+    return text.replace("-", "−")
+
+
+def signed(value: Any, digits: int = 3) -> str:
+    """A number with its sign.
+
+    >>> signed(0.0123), signed(-0.5, 1)
+    ('+0.012', '−0.5')
+    """
+    text = decimal(value, digits)
+    return text if text == MISSING or text.startswith("−") or float(text) == 0 else f"+{text}"
+
+
+def interval(lower: Any, upper: Any, digits: int = 3) -> str:
+    r"""An interval in brackets, or a dash.
+
+    >>> interval(-0.01, 0.03)
+    '[−0.010,\xa00.030]'
+    """
+    if not (math.isfinite(number(lower)) and math.isfinite(number(upper))):
+        return MISSING
+    # A space that does not break keeps the bounds on one line.
+    return f"[{decimal(lower, digits)},\u00a0{decimal(upper, digits)}]"
+
+
+def percent(value: Any, digits: int = 1) -> str:
+    """A share in percent, without the sign.
+
+    >>> percent(0.6812)
+    '68.1'
+    """
+    given = number(value)
+    return decimal(given * 100, digits)
+
+
+def probability(value: Any) -> str:
+    """A p-value.
+
+    >>> probability(0.00001), probability(0.04)
+    ('<0.001', '0.040')
+    """
+    given = number(value)
+    return MISSING if not math.isfinite(given) else "<0.001" if given < 0.001 else f"{given:.3f}"
+
+
+def compact(value: Any) -> str:
+    """A number of any size in three digits.
+
+    >>> compact(0.000123), compact(12.3456)
+    ('1.23e−4', '12.3')
+    """
+    given = number(value)
+    if not math.isfinite(given):
+        return MISSING
+    if given != 0 and not 0.001 <= abs(given) < 10_000:
+        mantissa, exponent = f"{given:.2e}".split("e")
+        return f"{mantissa}e{int(exponent)}".replace("-", "−")
+    return f"{given:#.3g}".rstrip(".").replace("-", "−")
+
+
+def joined(names: list[str]) -> str:
+    """Names in a sentence.
+
+    >>> joined(["a", "b", "c"])
+    'a, b and c'
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def verdict(standing: Standing) -> str:
+    """Whether a rule beats its untrained control, in words."""
+    if standing.rule == CONTROL:
+        return "the control itself"
+    if math.isnan(standing.difference):
+        return "no untrained control to compare with"
+    return {
+        True: "beats its untrained control",
+        False: "does not beat its untrained control",
+        None: "not tested: no interval",
+    }[standing.beats]
+
+
+def _ceiling_sentence(best: Standing, bounds: Ceiling) -> str:
+    if math.isnan(bounds.lower):
+        return f"There is no noise ceiling to hold it against: {bounds.withheld}."
+    if bounds.lower <= 0:
+        return (
+            f"The noise ceiling's lower bound is {decimal(bounds.lower)}: these subjects share nothing that a model could explain."
+        )
+    if best.score >= bounds.lower:
+        return f"That reaches the noise ceiling, whose lower bound is {decimal(bounds.lower)}."
+    return (
+        f"That is {percent(best.score / bounds.lower, 0)}\u00a0% of the noise ceiling's lower bound {decimal(bounds.lower)}, "
+        f"{decimal(bounds.lower - best.score)} short of it."
+    )
+
+
+def _control_sentence(best: Standing, rows: list[Standing]) -> str:
+    if best.rule == CONTROL:
+        better = [row.rule for row in rows if row.beats]
+        if better:
+            return (
+                f"In their own best layers, {joined(better)} {'beats' if len(better) == 1 else 'beat'} the untrained control there."
+            )
+        if any(row.beats is None and row.rule != CONTROL for row in rows):
+            return "No learning rule scores higher."
+        return "No learning rule scores higher, and none beats its untrained control."
+    if math.isnan(best.difference):
+        return "There is no untrained control to compare it with."
+    gap = f"difference {signed(best.difference)}"
+    if best.beats is None:
+        return f"Whether it beats its untrained control was not tested: {gap} in the same layer, without an interval."
+    bounds = interval(best.difference_lower, best.difference_upper)
+    return f"It {verdict(best)}: {gap} {bounds} in the same layer."
+
+
+def region_finding(comparison: Comparison, region: str) -> RegionFinding:
+    """Say which rule scored best in a region, how far from the ceiling, and whether it beats its untrained control."""
+    time = reference_time(comparison, region)
+    bounds = ceiling(comparison, region, time)
+    rows = standings(comparison, region)
+    sentences: tuple[str, ...] = ("No layer was scored.",)
+    if rows:
+        best = rows[0]
+        who = "The untrained control" if best.rule == CONTROL else best.rule
+        known = "" if math.isnan(best.lower) else f" {interval(best.lower, best.upper)}"
+        sentences = (
+            f"{who} scores best: {decimal(best.score)}{known} in {best.layer}.",
+            _ceiling_sentence(best, bounds),
+            _control_sentence(best, rows),
+        )
+        if not math.isnan(best.lower) and best.lower <= 0:
+            sentences = (*sentences, "The score's own interval covers zero.")
+    return RegionFinding(region, None if time is None else time * 1000, sentences, tuple(rows), bounds)
+
+
+def summary(comparison: Comparison) -> str:
+    """The whole comparison in one sentence."""
+    clauses = []
+    for region in region_names(comparison):
+        rows = standings(comparison, region)
+        if not rows:
+            continue
+        best = rows[0]
+        if best.rule == CONTROL:
+            clauses.append(f"in {region}, the untrained control scores best")
+        elif best.beats is None:
+            clauses.append(f"in {region}, {best.rule} scores best, without a test against its untrained control")
+        else:
+            clauses.append(f"in {region}, {best.rule} scores best {'and' if best.beats else 'but'} {verdict(best)}")
+    if not clauses:
+        return "Nothing was scored."
+    sentence = "; ".join(clauses)
+    return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+__all__ = [
+    "MISSING",
+    "RegionFinding",
+    "compact",
+    "decimal",
+    "interval",
+    "joined",
+    "percent",
+    "probability",
+    "region_finding",
+    "signed",
+    "summary",
+    "verdict",
+]
