@@ -5,9 +5,29 @@
 'rule'
 """
 
-from experiments.comparing import compare
-from experiments.config import CompareConfig, TrainConfig
-from experiments.results import Comparison
-from experiments.training import Trained, train
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from experiments.comparing import compare
+    from experiments.config import CompareConfig, TrainConfig
+    from experiments.results import Comparison
+    from experiments.training import Trained, train
 
 __all__ = ["CompareConfig", "Comparison", "TrainConfig", "Trained", "compare", "train"]
+
+_HOMES = {
+    "compare": "comparing",
+    "CompareConfig": "config",
+    "TrainConfig": "config",
+    "Comparison": "results",
+    "Trained": "training",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: the command answers a question of names without loading a library of fMRI."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'experiments' has no attribute '{name}'")
+    return getattr(import_module(f"experiments.{_HOMES[name]}"), name)

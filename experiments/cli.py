@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -23,11 +24,12 @@ Progress = Callable[[int, int, str], None]
 
 def _check_rsa() -> None:
     """A distribution on PyPI installs a module of this name too; which of the two is found depends on the environment."""
-    import rsa
-
-    if not getattr(rsa, "__bioplausible__", False):
+    found = importlib.util.find_spec("rsa")
+    source = Path(found.origin) if found is not None and found.origin else None
+    # Its source is read rather than run: importing it would take seconds, and a foreign one is not ours to run.
+    if source is None or "__bioplausible__" not in source.read_text(encoding="utf-8"):
         raise click.ClickException(
-            f"the module 'rsa' that Python finds ({rsa.__file__}) is not bioplausible's but another distribution's: "
+            f"the module 'rsa' that Python finds ({source}) is not bioplausible's but another distribution's: "
             "uninstall that one (pip uninstall rsa), or install bioplausible into an environment of its own"
         )
 
@@ -287,7 +289,7 @@ def data_list_command(as_json: bool) -> None:
     if as_json:
         _print_json(rows)
     else:
-        _print_table(rows)
+        _print_table([{name: value for name, value in row.items() if name != "citation"} for row in rows])
 
 
 @data_command.command("fetch")
@@ -327,15 +329,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command; a user's mistake is one line on stderr and exit status 2."""
     try:
         _check_rsa()
-        import architectures
-        import neurodata
-        import rsa
-
-        mistakes = (architectures.InputError, neurodata.InputError, rsa.InputError)
-        try:
-            command.main(args=arguments, prog_name="bioplausible", standalone_mode=False)
-        except mistakes as error:
-            _fail(str(error))
+        command.main(args=arguments, prog_name="bioplausible", standalone_mode=False)
+    except ValueError as error:
+        # Each package has an InputError of its own, since none may import the others; by this name they are one.
+        if type(error).__name__ != "InputError":
+            raise
+        _fail(str(error))
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:

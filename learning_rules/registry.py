@@ -115,7 +115,7 @@ def names(variants: bool = False) -> tuple[str, ...]:
 def _find(name: str, variant: str | None = None) -> tuple[Family, Variant]:
     family_name, _, named = name.partition("/")
     if family_name not in FAMILIES:
-        raise unknown_name("learning rule", name, [*names(), *names(variants=True)])
+        raise unknown_name("learning rule", name, {*names(), *names(variants=True)})
     family = FAMILIES[family_name]
     if named and variant and named != variant:
         raise InputError(f"rule '{name}' was given together with variant='{variant}': give one of the two")
