@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import cattrs
 
@@ -48,6 +48,9 @@ def _structure(value: Any, kind: Any) -> Any:
     for choice in choices:
         if choice is type(None) and value is None:
             return None
+        # A word is a sequence of letters to Python; to a user it is one value, and no list.
+        if get_origin(choice) is tuple and not isinstance(value, list | tuple):
+            continue
         try:
             return _converter.structure(value, choice)
         except Exception:  # noqa: BLE001, S112 cattrs raises whatever the type's constructor raised

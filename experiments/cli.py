@@ -58,8 +58,12 @@ def _progress() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, of, line: None
+        return
     columns = (BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, of, line: bar.update(task, completed=done, total=of, description=line)
 
@@ -147,7 +151,7 @@ def train_command(
 ) -> None:
     """Train a network by RULE."""
     from experiments.config import TrainConfig, read_yaml
-    from experiments.files import prepare_folder
+    from experiments.files import no_empty_folder, prepare_folder
     from experiments.saving import save_trained
     from experiments.training import train
 
@@ -158,8 +162,8 @@ def train_command(
         fields["rule_options"] = {**base.rule_options, **rule_options}
     if network_options:
         fields["architecture_options"] = {**base.architecture_options, **network_options}
-    folder = None if out is None else prepare_folder(out)
-    with _progress() as progress:
+    with no_empty_folder(out), _progress() as progress:
+        folder = None if out is None else prepare_folder(out)
         trained = train(base, progress, **fields)
     if folder is not None:
         save_trained(trained, folder)
@@ -217,6 +221,7 @@ def compare_command(
     import learning_rules
     from experiments.comparing import compare
     from experiments.config import CompareConfig, read_yaml
+    from experiments.files import no_empty_folder
     from experiments.report import terminal_table
 
     base = CompareConfig() if config is None else read_yaml(config, CompareConfig)
@@ -230,8 +235,9 @@ def compare_command(
         )
     if network_options:
         fields["architecture_options"] = {**base.architecture_options, **network_options}
-    with _progress() as progress:
-        comparison = compare(base, out or _free_folder(), progress, **fields)
+    folder = out or _free_folder()
+    with no_empty_folder(folder), _progress() as progress:
+        comparison = compare(base, folder, progress, **fields)
     if as_json:
         _print_json(comparison.to_json())
         return
@@ -337,6 +343,10 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error))
     except click.exceptions.Abort:
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        # Whoever gave no command is shown what there is, as it is laid out.
+        error.show()
+        sys.exit(2)
     except click.ClickException as error:
         _fail(error.format_message())
     except BrokenPipeError:

@@ -16,13 +16,13 @@ import learning_rules
 import rsa
 from architectures import InputError, Network
 from architectures.errors import unknown_name
-from experiments import stimuli
+from experiments import datasets, stimuli
 from experiments.config import CompareConfig, to_record, write_yaml
 from experiments.environment import describe_environment
 from experiments.files import prepare_folder, write_text
 from experiments.recordings import load_recording
 from experiments.results import SCORE_COLUMNS, Comparison
-from experiments.training import Progress, Trained, train
+from experiments.training import Progress, Trained, build_network, train
 from neurodata import PatternSet, Recording
 
 __all__ = ["compare"]
@@ -201,6 +201,20 @@ def _check_names(config: CompareConfig) -> None:
             raise unknown_name(kind, given, valid)
 
 
+def _check_trainable(config: CompareConfig) -> None:
+    """Say what cannot be read, built or shown at the size asked for; a front end, slow to fit, is left to the training."""
+    images = datasets.load(
+        config.dataset, validation_fraction=config.validation_fraction, split_seed=config.split_seed, n_train=config.n_train
+    )
+    network = None
+    for rule in config.rules:
+        training = dataclasses.replace(config.training(rule), front_end="none")
+        network = network or build_network(training, images)
+        learning_rules.build(rule, network.core, **training.rule_options).optimizer(1)
+    if network is not None:
+        _part_for_size(network, config)
+
+
 def compare(
     config: CompareConfig | None = None, out: str | Path | None = None, progress: Progress | None = None, **fields: Any
 ) -> Comparison:
@@ -222,6 +236,7 @@ def compare(
             raise unknown_name("field of CompareConfig", name, known)
     config = _with_control(dataclasses.replace(config or CompareConfig(), **fields))
     _check_names(config)
+    _check_trainable(config)
     folder = None if out is None else prepare_folder(Path(out))
     n_parts = len(config.rules) + 2
 

@@ -6,20 +6,30 @@ A configuration is all that decides a run's numbers; it is stored with the resul
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cattrs
 import yaml
 from cattrs.preconf.pyyaml import make_converter
 
 from architectures.errors import InputError, unknown_name
+from architectures.options import make_options
 
 __all__ = ["CompareConfig", "TrainConfig", "from_record", "read_yaml", "to_record", "write_yaml"]
 
 Config = TypeVar("Config")
 
-_converter = make_converter(forbid_extra_keys=True)
+_converter = make_converter()
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML follows YAML 1.1, where 1e-3 without a point is a word; here it is the number that YAML 1.2 takes it for."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"), list("-+.0123456789")
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +40,7 @@ class TrainConfig:
         rule: as `learning_rules.build` takes it.
         architecture: as `architectures.build` takes it.
         dataset: a named image set, an `.npz` in the Keras layout or a folder of class folders.
-        epochs: passes over the training split; None chooses between 10 and 50, aiming at 4,300 steps.
+        epochs: passes over the training split; None chooses between 10 and 30, aiming at 1,500 steps.
         batch_size: images a step; a last, smaller batch is left out of the epoch.
         seed: of the first network; the others follow it.
         n_seeds: networks that are trained together.
@@ -127,6 +137,8 @@ class CompareConfig:
             raise InputError(f"seeds={self.seeds} was given, it must be at least 1")
         if self.n_draws < 0:
             raise InputError(f"n_draws={self.n_draws} was given, it must be 0 (no intervals) or more")
+        if not 0 < self.confidence < 1:
+            raise InputError(f"confidence={self.confidence} was given, it must lie between 0 and 1, such as 0.95")
 
     def training(self, rule: str, exclude_indices: tuple[int, ...] = ()) -> TrainConfig:
         """The configuration that trains one of the rules."""
@@ -171,17 +183,7 @@ def from_record(record: Any, kind: type[Config], origin: str) -> Config:
     for name in record:
         if name not in valid:
             raise unknown_name(f"field in {origin}", name, valid)
-    try:
-        return _converter.structure(record, kind)
-    except InputError:
-        raise
-    except Exception as error:
-        # cattrs collects what it met in a group of exceptions; a check of our own inside is the sentence to show.
-        for inner in getattr(error, "exceptions", ()):
-            if isinstance(inner, InputError):
-                raise inner from None
-        complaints = "; ".join(cattrs.transform_error(error, path=kind.__name__))
-        raise InputError(f"{origin} does not fit: {complaints}") from None
+    return make_options(kind, record, origin)
 
 
 def read_yaml(path: Path, kind: type[Config]) -> Config:
@@ -191,7 +193,7 @@ def read_yaml(path: Path, kind: type[Config]) -> Config:
         InputError: a file that is not there, is not YAML or does not fit.
     """
     try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+        record = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): give the path of a configuration in YAML") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from architectures.errors import InputError
 
-__all__ = ["prepare_folder", "write_arrays", "write_bytes", "write_text"]
+__all__ = ["no_empty_folder", "prepare_folder", "write_arrays", "write_bytes", "write_text"]
 
 
 def _explain(path: Path, error: OSError) -> InputError:
@@ -40,9 +41,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, path)
     except OSError as error:
+        raise _explain(path, error) from error
+    finally:
+        # Renamed it is gone; here it is still there after a failure alone, an interrupt included.
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
-        raise _explain(path, error) from error
 
 
 def write_text(path: Path, content: str) -> None:
@@ -57,15 +60,29 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+@contextlib.contextmanager
+def no_empty_folder(path: Path | None) -> Iterator[None]:
+    """Leave no folder behind that a run made, failed in, and wrote nothing into."""
+    is_new = path is not None and not os.path.lexists(path)
+    try:
+        yield
+    except BaseException:
+        if path is not None and is_new:
+            # A folder that holds something stays.
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+
+
 def prepare_folder(path: Path) -> Path:
     """Make the folder that a run writes into.
 
     Raises:
         InputError: it is a file, holds something already, or cannot be written.
     """
-    if path.exists() and not path.is_dir():
-        raise InputError(f"--out {path} is a file: give a folder that is new or empty")
     try:
+        if path.exists() and not path.is_dir():
+            raise InputError(f"--out {path} is a file: give a folder that is new or empty")
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
             raise InputError(f"--out {path} holds files already: give a folder that is new or empty, so that nothing is lost")

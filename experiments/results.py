@@ -17,6 +17,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +49,7 @@ SCORE_COLUMNS = (
     "p_value",
 )
 _TABLES = ("scores", "differences", "accuracy", "networks")
+_TEXT = dict.fromkeys(("rule", "control", "layer", "region", "subject"), str)
 _SEPARATOR = "|"
 
 
@@ -74,6 +77,12 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for row in frame.to_dict("records")
     ]
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """A table as it was written: a region called NA and a subject called 01 keep their names, numbers their last bit."""
+    frame = pd.read_csv(path, dtype=_TEXT, keep_default_na=False, na_values=[""], float_precision="round_trip")
+    return frame.astype({"seed": "Int64"}) if "subject" in frame else frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,8 +202,10 @@ class Comparison:
             record = json.loads(path.read_text(encoding="utf-8"))
             with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-            tables = {name: pd.read_csv(folder / "tables" / f"{name}.csv") for name in _TABLES}
-        except (OSError, ValueError) as error:
+            tables = {name: _read_table(folder / "tables" / f"{name}.csv") for name in _TABLES}
+            if not isinstance(record, dict):
+                raise ValueError(f"results.json holds {type(record).__name__}, not a mapping")
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"the results in {folder} cannot be read ({error}): run compare again") from None
         layer_rdms, region_rdms = {}, {}
         for name, rdm in arrays.items():
@@ -202,7 +213,7 @@ class Comparison:
             if kind == "layer":
                 layer_rdms[names[0], names[1]] = rdm
             elif kind == "region":
-                region_rdms[names[0]] = rdm
+                region_rdms[_SEPARATOR.join(names)] = rdm
         known = {each.name for each in dataclasses.fields(cls)}
         categories = arrays.get("categories")
         return cls(
