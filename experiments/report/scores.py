@@ -75,9 +75,16 @@ def draw_ceiling(axes: Axes, lower: float, upper: float) -> None:
         axes.axhline(lower, color=CEILING, linewidth=1.6)
     else:
         axes.axhspan(lower, upper, color=CEILING, alpha=0.35, linewidth=0)
-    label = "noise ceiling" if not math.isnan(upper) else "noise ceiling (lower bound)"
+    withheld = math.isnan(upper)
     axes.annotate(
-        label, (0, lower), xycoords=("axes fraction", "data"), xytext=(4, -3), textcoords="offset points", va="top", size=8.5
+        "noise ceiling (lower bound)" if withheld else "noise ceiling",
+        (0, lower if withheld else upper),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 3 if withheld else -3),
+        textcoords="offset points",
+        # Inside the band, at its far edge: scores come from below.
+        va="bottom" if withheld else "top",
+        size=8.5,
     )
 
 

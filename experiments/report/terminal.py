@@ -42,8 +42,16 @@ def terminal_table(comparison: Comparison) -> Table:
     if simulated:
         title = Text("Simulated recording: no brain was measured", style="bold reverse")
     accuracy = final_accuracy(comparison)
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left", pad_edge=False, padding=(0, 1))
-    table.add_column("rule", overflow="fold", max_width=26)
+    table = Table(
+        title=title,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+        pad_edge=False,
+        collapse_padding=True,
+        padding=(0, 1),
+    )
+    table.add_column("rule", overflow="fold", max_width=32)
     table.add_column("test %", justify="right", no_wrap=True)
     table.add_column("best layer", overflow="fold", max_width=14)
     table.add_column("score", justify="right")
