@@ -476,3 +476,6 @@ def test_browser_opens_the_page_without_a_complaint(reports, tmp_path, name):
     )
     assert "CONSOLE" not in finished.stderr
     assert picture.stat().st_size > 20_000
+    requested = re.findall(r'"url":"(https?://[^/"]+)', (tmp_path / "net.json").read_text(encoding="utf-8"))
+    # The browser itself asks its maker for the time and for updates.
+    assert [host for host in requested if not host.endswith((".google.com", ".googleapis.com"))] == []
