@@ -11,18 +11,20 @@ True
 """
 
 from architectures.errors import InputError
-from learning_rules.contract import Batch, LearningRule, RuleSpec, RuleState, Support
+from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Support, Variant
 from learning_rules.diagnostics import activity, alignment_with_backprop, relative_weight_change
 from learning_rules.registry import FAMILIES, build, names, options_of, spec, support
 
 __all__ = [
     "FAMILIES",
     "Batch",
+    "Family",
     "InputError",
     "LearningRule",
     "RuleSpec",
     "RuleState",
     "Support",
+    "Variant",
     "activity",
     "alignment_with_backprop",
     "build",

@@ -15,11 +15,11 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from architectures import Network
-from learning_rules.contract import Batch, LearningRule, RuleSpec, RuleState
+from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.losses import accuracy, loss_function
 from learning_rules.optimizers import adam
 
-__all__ = ["BackpropOptions", "backprop"]
+__all__ = ["FAMILY", "BackpropOptions", "backprop"]
 
 
 @dataclass(frozen=True)
@@ -65,3 +65,13 @@ def backprop(network: Network, options: BackpropOptions, spec: RuleSpec) -> Lear
         represent=lambda state, images: network.forward(state.params["network"], images),
         optimizer=lambda n_steps=None: adam(options.learning_rate, n_steps, options.weight_decay),
     )
+
+
+_SPEC = RuleSpec(
+    "backprop",
+    "",
+    "reference: the gradient of the loss, carried back through the forward weights",
+    "Rumelhart, Hinton and Williams 1986, doi:10.1038/323533a0",
+)
+
+FAMILY = Family(BackpropOptions, backprop, {"": Variant(_SPEC)})

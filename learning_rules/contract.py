@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, PRNGKeyArray, PyTree
 
 from architectures import Network
 
-__all__ = ["Batch", "LearningRule", "RuleSpec", "RuleState", "Support"]
+__all__ = ["Batch", "Family", "LearningRule", "RuleSpec", "RuleState", "Support", "Variant"]
 
 Batch = tuple[Float[Array, "n height width channels"], Int[Array, " n"]]
 
@@ -96,3 +96,27 @@ class Support(NamedTuple):
 
     supported: bool
     reason: str = ""
+
+
+class Variant(NamedTuple):
+    """What sets a variant apart: its spec, and the options tuned for it."""
+
+    spec: RuleSpec
+    options: Mapping[str, Any] = {}
+
+
+class Family(NamedTuple):
+    """A family of rules, as its file declares it.
+
+    Attributes:
+        options: the frozen dataclass of its options.
+        make: (network, options, spec) -> LearningRule.
+        variants: by name ("" where the family has one); the first is the default. Where the options have a field `variant`, each
+            variant's options set it.
+        supports: network -> "" or a sentence on why the family cannot train it.
+    """
+
+    options: type
+    make: Callable[[Network, Any, RuleSpec], LearningRule]
+    variants: Mapping[str, Variant]
+    supports: Callable[[Network], str] = lambda network: ""

@@ -42,12 +42,12 @@ from jax import Array
 from jaxtyping import PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
-from learning_rules.contract import Batch, LearningRule, RuleSpec, RuleState
+from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.losses import accuracy, loss_and_error
 from learning_rules.optimizers import adam, per_part
 from learning_rules.signals import Sweep, hebbian_product, local_derivative, project_back, sweep
 
-__all__ = ["FeedbackAlignmentOptions", "feedback_alignment", "feedback_angles"]
+__all__ = ["FAMILY", "FeedbackAlignmentOptions", "feedback_alignment", "feedback_angles"]
 
 
 @dataclass(frozen=True)
@@ -257,3 +257,52 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
         represent=lambda state, images: network.forward(state.params["network"], images),
         optimizer=optimizer,
     )
+
+
+def _variant(variant: str, summary: str, citation: str, phases: int = 2, **options: Any) -> Variant:
+    spec = RuleSpec("feedback_alignment", variant, summary, citation, phases=phases)
+    return Variant(spec, {"variant": variant, **options})
+
+
+# Rates and decays: from a search on Fashion-MNIST's validation images, ten epochs, dense and convolutional. Decay helps all of
+# them: it makes the forward weights forget where they started, and so align with their feedback.
+FAMILY = Family(
+    FeedbackAlignmentOptions,
+    feedback_alignment,
+    {
+        variant.spec.variant: variant
+        for variant in (
+            _variant(
+                "random",
+                "errors travel back through fixed random weights",
+                "Lillicrap et al. 2016, doi:10.1038/ncomms13276",
+                learning_rate=2e-3,
+                weight_decay=0.3,
+            ),
+            _variant(
+                "direct",
+                "the scores' error reaches every block at once through fixed random weights",
+                "Nøkland 2016, arXiv 1609.01596",
+                weight_decay=0.1,
+            ),
+            _variant(
+                "sign",
+                "errors travel back through the signs of the forward weights",
+                "Liao, Leibo and Poggio 2016, arXiv 1510.05067; Moskovitz et al. 2018, arXiv 1812.06488",
+            ),
+            _variant(
+                "kolen_pollack",
+                "feedback weights get the forward weights' own change and decay, and meet them",
+                "Kolen and Pollack 1994, doi:10.1109/ICNN.1994.374486; Akrout et al. 2019, arXiv 1904.05391",
+                learning_rate=3e-3,
+                weight_decay=0.1,
+            ),
+            _variant(
+                "weight_mirror",
+                "feedback weights learn from the blocks' answers to noise, in a phase of their own",
+                "Akrout et al. 2019, arXiv 1904.05391",
+                phases=3,
+            ),
+        )
+    },
+)

@@ -1,107 +1,21 @@
-"""The rules by name. To add one: its own file, an entry in `FAMILIES`, a row in `tests/learning_rules/rule_table.py`."""
+"""The rules by name. To add one: its own file, a line in `FAMILIES`, a row in `tests/learning_rules/rule_table.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from architectures import Network
 from architectures.errors import InputError, unknown_name
 from architectures.options import make_options
-from learning_rules.backprop import BackpropOptions, backprop
-from learning_rules.contract import LearningRule, RuleSpec, Support
-from learning_rules.feedback_alignment import FeedbackAlignmentOptions, feedback_alignment
-from learning_rules.untrained import UntrainedOptions, untrained
+from learning_rules import backprop, feedback_alignment, untrained
+from learning_rules.contract import Family, LearningRule, RuleSpec, Support, Variant
 
-__all__ = ["FAMILIES", "Family", "Variant", "build", "names", "options_of", "spec", "support"]
-
-
-class Variant(NamedTuple):
-    """What sets a variant apart: its spec, and the options tuned for it."""
-
-    spec: RuleSpec
-    options: Mapping[str, Any] = {}
-
-
-class Family(NamedTuple):
-    """A family of rules: its options, its factory, its variants; the first is the default."""
-
-    options: type
-    make: Callable[[Network, Any, RuleSpec], LearningRule]
-    variants: Mapping[str, Variant]
-    supports: Callable[[Network], str] = lambda network: ""
-
-
-def _feedback(variant: str, summary: str, citation: str, **options: Any) -> tuple[str, Variant]:
-    return variant, Variant(RuleSpec("feedback_alignment", variant, summary, citation), {"variant": variant, **options})
-
+__all__ = ["FAMILIES", "build", "names", "options_of", "spec", "support"]
 
 FAMILIES: dict[str, Family] = {
-    "untrained": Family(
-        UntrainedOptions,
-        untrained,
-        {
-            "": Variant(
-                RuleSpec(
-                    "untrained",
-                    "",
-                    "control: a frozen random body, its last block trained by the local delta rule",
-                    "Widrow and Hoff 1960 (readout)",
-                    phases=1,
-                    frozen="body",
-                    trained_otherwise=(("network[-1]", "delta rule"),),
-                )
-            )
-        },
-    ),
-    "backprop": Family(
-        BackpropOptions,
-        backprop,
-        {
-            "": Variant(
-                RuleSpec(
-                    "backprop",
-                    "",
-                    "reference: the gradient of the loss, carried back through the forward weights",
-                    "Rumelhart, Hinton and Williams 1986, doi:10.1038/323533a0",
-                )
-            )
-        },
-    ),
-    "feedback_alignment": Family(
-        FeedbackAlignmentOptions,
-        feedback_alignment,
-        dict(
-            [
-                _feedback(
-                    "random",
-                    "errors travel back through fixed random weights",
-                    "Lillicrap et al. 2016, doi:10.1038/ncomms13276",
-                ),
-                _feedback(
-                    "direct",
-                    "the scores' error reaches every block at once through fixed random weights",
-                    "Nøkland 2016, arXiv 1609.01596",
-                ),
-                _feedback(
-                    "sign",
-                    "errors travel back through the signs of the forward weights",
-                    "Liao, Leibo and Poggio 2016, arXiv 1510.05067; Moskovitz et al. 2018, arXiv 1812.06488",
-                ),
-                _feedback(
-                    "kolen_pollack",
-                    "feedback weights get the forward weights' own change and decay, and meet them",
-                    "Kolen and Pollack 1994, doi:10.1109/ICNN.1994.374486; Akrout et al. 2019, arXiv 1904.05391",
-                    weight_decay=0.01,
-                ),
-                _feedback(
-                    "weight_mirror",
-                    "feedback weights learn from the blocks' answers to noise, in a phase of their own",
-                    "Akrout et al. 2019, arXiv 1904.05391",
-                ),
-            ]
-        ),
-    ),
+    "untrained": untrained.FAMILY,
+    "backprop": backprop.FAMILY,
+    "feedback_alignment": feedback_alignment.FAMILY,
 }
 
 

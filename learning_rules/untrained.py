@@ -14,11 +14,11 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from architectures import Network
-from learning_rules.contract import Batch, LearningRule, RuleSpec, RuleState
+from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.optimizers import adam
 from learning_rules.readout import delta_rule
 
-__all__ = ["UntrainedOptions", "untrained"]
+__all__ = ["FAMILY", "UntrainedOptions", "untrained"]
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,16 @@ def untrained(network: Network, options: UntrainedOptions, spec: RuleSpec) -> Le
         represent=lambda state, images: network.forward(state.params["network"], images),
         optimizer=lambda n_steps=None: adam(options.learning_rate, n_steps),
     )
+
+
+_SPEC = RuleSpec(
+    "untrained",
+    "",
+    "control: a frozen random body, its last block trained by the local delta rule",
+    "Widrow and Hoff 1960 (readout)",
+    phases=1,
+    frozen="body",
+    trained_otherwise=(("network[-1]", "delta rule"),),
+)
+
+FAMILY = Family(UntrainedOptions, untrained, {"": Variant(_SPEC)})
