@@ -41,7 +41,6 @@ def _print_json(record: Any) -> None:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -49,7 +48,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
+    _show(table)
 
 
 @contextlib.contextmanager
@@ -250,7 +249,9 @@ def compare_command(
 def _show(renderable: Any) -> None:
     from rich.console import Console
 
-    Console().print(renderable)
+    console = Console()
+    # Written to a file or a log, a table has no window to fit.
+    (console if console.is_terminal else Console(width=110)).print(renderable)
 
 
 @command.command("report")

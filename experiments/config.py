@@ -40,7 +40,7 @@ class TrainConfig:
         rule: as `learning_rules.build` takes it.
         architecture: as `architectures.build` takes it.
         dataset: a named image set, an `.npz` in the Keras layout or a folder of class folders.
-        epochs: passes over the training split; None chooses between 10 and 30, aiming at 1,500 steps.
+        epochs: passes over the training split; None chooses between 10 and 30, aiming at 700 steps.
         batch_size: images a step; a last, smaller batch is left out of the epoch.
         seed: of the first network; the others follow it.
         n_seeds: networks that are trained together.

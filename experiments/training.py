@@ -25,7 +25,7 @@ from learning_rules import LearningRule, RuleState
 
 __all__ = ["Trained", "build_network", "epochs_for", "train"]
 
-_TARGET_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 1500, 10, 30
+_TARGET_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 700, 10, 30
 _DIAGNOSTIC_IMAGES = 512
 
 Progress = Callable[[int, int, str], None]
@@ -147,7 +147,7 @@ class Trained:
 
 
 def epochs_for(config: TrainConfig, n_train: int) -> int:
-    """The number of epochs: what was asked for, or between 10 and 30, aiming at 1,500 steps."""
+    """The number of epochs: what was asked for, or between 10 and 30, aiming at 700 steps."""
     if config.epochs is not None:
         return config.epochs
     steps = max(n_train // config.batch_size, 1)
