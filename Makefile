@@ -21,7 +21,7 @@ demo: install
 
 # Linters first, then everything; tests that need data which is not here are skipped by name (set BIOPLAUSIBLE_DATA).
 test: install check
-	$(BIN)/python -m pytest --doctest-modules -q --durations=10
+	$(BIN)/python -m pytest --doctest-modules -q --durations=10 -n auto --maxprocesses 4 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .
