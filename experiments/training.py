@@ -104,7 +104,7 @@ class Trained:
 
     def to_json(self) -> dict[str, Any]:
         """What `bioplausible train --json` prints: of the first seed, and of the others where there are any."""
-        by_seed = [self._one_seed(seed) for seed in sorted(self.accuracy["seed"].unique())]
+        by_seed = [self._one_seed(seed) for seed in sorted(self.accuracy["seed"].unique().tolist())]
         record = {
             "rule": learning_rules.spec(self.config.rule).name,
             "architecture": self.config.architecture,
@@ -127,9 +127,9 @@ class Trained:
     def _one_seed(self, seed: int) -> dict[str, Any]:
         history = self.accuracy[self.accuracy["seed"] == seed].sort_values("epoch")
         blocks = self.networks[self.networks["seed"] == seed].set_index("layer")
-        best = history[history["epoch"] == self.best_epoch[int(seed) - self.config.seed]].iloc[0]
+        best = history[history["epoch"] == self.best_epoch[seed - self.config.seed]].iloc[0]
         return {
-            "seed": int(seed),
+            "seed": seed,
             "test_accuracy": float(history["test_accuracy"].iloc[-1]),
             "test_accuracy_by_epoch": history["test_accuracy"].tolist(),
             "validation_accuracy_by_epoch": history["validation_accuracy"].tolist(),
@@ -311,7 +311,7 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
 
 
 def _accuracy(counts: np.ndarray) -> np.ndarray:
-    """Share on the diagonal of each seed's counts; NaN without images."""
+    """Share on the diagonal of each seed's counts; zero without images."""
     totals = counts.sum(axis=(1, 2))
     diagonal = np.trace(counts, axis1=1, axis2=2)
     return np.asarray(diagonal / np.where(totals > 0, totals, 1), float)
