@@ -34,7 +34,7 @@ class BackpropOptions:
 
     loss: str = "cross_entropy"
     learning_rate: float = 1e-3
-    weight_decay: float = 0.0
+    weight_decay: float = 0.1  # as the feedback alignment family's, from the same search
 
 
 def backprop(network: Network, options: BackpropOptions, spec: RuleSpec) -> LearningRule:

@@ -283,12 +283,14 @@ FAMILY = Family(
                 "direct",
                 "the scores' error reaches every block at once through fixed random weights",
                 "Nøkland 2016, arXiv 1609.01596",
-                weight_decay=0.1,
+                learning_rate=2e-3,
+                weight_decay=0.3,
             ),
             _variant(
                 "sign",
                 "errors travel back through the signs of the forward weights",
                 "Liao, Leibo and Poggio 2016, arXiv 1510.05067; Moskovitz et al. 2018, arXiv 1812.06488",
+                weight_decay=0.1,
             ),
             _variant(
                 "kolen_pollack",
@@ -302,6 +304,7 @@ FAMILY = Family(
                 "feedback weights learn from the blocks' answers to noise, in a phase of their own",
                 "Akrout et al. 2019, arXiv 1904.05391",
                 phases=3,
+                weight_decay=0.1,
             ),
         )
     },
