@@ -16,6 +16,7 @@ from jaxtyping import PRNGKeyArray
 
 from architectures import Network
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_function
 from learning_rules.optimizers import adam
 
@@ -54,16 +55,8 @@ def backprop(network: Network, options: BackpropOptions, spec: RuleSpec) -> Lear
         (loss, scores), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
         return gradients, state, {"loss": loss, "accuracy": accuracy(scores, labels)}
 
-    return LearningRule(
-        spec=spec,
-        network=network,
-        options=options,
-        init=init,
-        assign_credit=assign_credit,
-        constrain=lambda params: params,
-        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
-        represent=lambda state, images: network.forward(state.params["network"], images),
-        optimizer=lambda n_steps=None: adam(options.learning_rate, n_steps, options.weight_decay),
+    return feedforward_rule(
+        spec, network, options, init, assign_credit, lambda n_steps=None: adam(options.learning_rate, n_steps, options.weight_decay)
     )
 
 

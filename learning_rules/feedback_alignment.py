@@ -43,6 +43,7 @@ from jaxtyping import PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_and_error
 from learning_rules.optimizers import adam, per_part
 from learning_rules.signals import Sweep, hebbian_product, local_derivative, project_back, sweep
@@ -246,17 +247,7 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
             return per_part({"network": forward, "feedback": optax.sgd(options.mirror_rate)})
         return forward
 
-    return LearningRule(
-        spec=spec,
-        network=network,
-        options=options,
-        init=init,
-        assign_credit=assign_credit,
-        constrain=lambda params: params,
-        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
-        represent=lambda state, images: network.forward(state.params["network"], images),
-        optimizer=optimizer,
-    )
+    return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
 
 
 def _variant(variant: str, summary: str, citation: str, phases: int = 2, **options: Any) -> Variant:

@@ -15,6 +15,7 @@ from jaxtyping import PRNGKeyArray
 
 from architectures import Network
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.feedforward import feedforward_rule
 from learning_rules.optimizers import adam
 from learning_rules.readout import delta_rule
 
@@ -50,17 +51,7 @@ def untrained(network: Network, options: UntrainedOptions, spec: RuleSpec) -> Le
         asked = network.tie((*jax.tree.map(jnp.zeros_like, params[:-1]), step.pseudo_gradient))
         return {"network": asked}, state, {"loss": step.loss, "accuracy": step.accuracy}
 
-    return LearningRule(
-        spec=spec,
-        network=network,
-        options=options,
-        init=init,
-        assign_credit=assign_credit,
-        constrain=lambda params: params,
-        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
-        represent=lambda state, images: network.forward(state.params["network"], images),
-        optimizer=lambda n_steps=None: adam(options.learning_rate, n_steps),
-    )
+    return feedforward_rule(spec, network, options, init, assign_credit, lambda n_steps=None: adam(options.learning_rate, n_steps))
 
 
 _SPEC = RuleSpec(
