@@ -13,6 +13,7 @@ import pandas as pd
 
 import architectures
 import learning_rules
+import neurodata
 import rsa
 from architectures import InputError, Network
 from architectures.errors import unknown_name
@@ -248,7 +249,9 @@ def compare(
     tell(0, f"recording {config.recording}")
     recording = load_recording(config.recording)
     excluded: tuple[int, ...] = ()
-    if config.dataset == "digits" and recording.stimuli.source_indices is not None:
+    # Another recording's indices count images of another source.
+    shows_digits = recording.stimuli.source == neurodata.default_stimuli().source
+    if config.dataset == "digits" and shows_digits and recording.stimuli.source_indices is not None:
         excluded = tuple(int(index) for index in recording.stimuli.source_indices)
     seconds = {"recording": time.perf_counter() - started}
 

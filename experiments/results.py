@@ -49,7 +49,9 @@ SCORE_COLUMNS = (
     "p_value",
 )
 _TABLES = ("scores", "differences", "accuracy", "networks")
-_TEXT = dict.fromkeys(("rule", "control", "layer", "region", "subject"), str)
+_TEXT = ("rule", "control", "layer", "region", "subject")
+_ARRAYS = ("stimuli", "stimulus_ids")
+_REQUIRED = ("config", "environment", "dataset", "recording", "transform", "architecture", "rules", "ceilings")
 _SEPARATOR = "|"
 
 
@@ -81,8 +83,13 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _read_table(path: Path) -> pd.DataFrame:
     """A table as it was written: a region called NA and a subject called 01 keep their names, numbers their last bit."""
-    frame = pd.read_csv(path, dtype=_TEXT, keep_default_na=False, na_values=[""], float_precision="round_trip")
-    return frame.astype({"seed": "Int64"}) if "subject" in frame else frame
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for name in frame:
+        if name in _TEXT:
+            frame[name] = frame[name].where(frame[name] != "")
+        else:
+            frame[name] = np.array([float(text) if text else np.nan for text in frame[name]])
+    return frame.astype({name: "Int64" for name in ("seed", "epoch") if name in frame})
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +212,9 @@ class Comparison:
             tables = {name: _read_table(folder / "tables" / f"{name}.csv") for name in _TABLES}
             if not isinstance(record, dict):
                 raise ValueError(f"results.json holds {type(record).__name__}, not a mapping")
+            missing = [name for name in _REQUIRED if name not in record] + [name for name in _ARRAYS if name not in arrays]
+            if missing:
+                raise ValueError(f"{', '.join(missing)} missing")
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"the results in {folder} cannot be read ({error}): run compare again") from None
         layer_rdms, region_rdms = {}, {}

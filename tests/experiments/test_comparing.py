@@ -1,0 +1,354 @@
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scipy.spatial.distance import pdist
+from scipy.stats import spearmanr
+
+import experiments.comparing as comparing
+import neurodata
+from architectures.errors import InputError
+from experiments import datasets, stimuli
+from experiments.comparing import compare
+from experiments.config import CompareConfig, read_yaml
+from experiments.results import SCORE_COLUMNS
+from experiments.training import Trained, train
+
+LAYERS = ("conv_0", "conv_1", "hidden_0", "output")
+PLANTED = "conv_1"
+N_SUBJECTS, N_SEEDS = 5, 2
+SHOWN = neurodata.default_stimuli()
+EXCLUDED = tuple(int(index) for index in SHOWN.source_indices)
+CONFIG = CompareConfig(
+    rules=("backprop",),
+    architecture="cnn",
+    dataset="digits",
+    epochs=8,
+    batch_size=32,
+    seeds=N_SEEDS,
+    n_draws=99,
+    n_train=400,
+    architecture_options={"channels": (4, 4), "hidden": (16,), "activation": "tanh"},
+)
+
+
+@pytest.fixture(scope="module")
+def recording():
+    """Two regions of five observers: one driven by a layer of backprop's first network, one by nothing."""
+    reference = train(CONFIG.training("backprop", EXCLUDED))
+    shown = stimuli.present(SHOWN.images, reference.network.input_shape, reference.images.normalisation)
+    features = reference.represent(shown)[LAYERS.index(PLANTED)][0]
+    sizes = {"n_subjects": N_SUBJECTS, "n_channels": 64, "n_runs": 4}
+    driven = neurodata.simulate(SHOWN, {"planted": features}, signal_to_noise=2.0, **sizes)
+    silent = neurodata.simulate(SHOWN, {"nothing": "category"}, signal_to_noise=0.0, seed=3, **sizes)
+    return dataclasses.replace(driven, regions={**driven.regions, **silent.regions}, truth={**driven.truth, **silent.truth})
+
+
+@pytest.fixture(scope="module")
+def recording_folder(recording, tmp_path_factory):
+    return str(neurodata.save(recording, tmp_path_factory.mktemp("recordings") / "observers"))
+
+
+@pytest.fixture(scope="module")
+def study(recording_folder, tmp_path_factory):
+    """A comparison, its folder, and the networks that it trained."""
+    trained: list[Trained] = []
+
+    def spy(*arguments, **keywords):
+        trained.append(train(*arguments, **keywords))
+        return trained[-1]
+
+    out = tmp_path_factory.mktemp("runs") / "first"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparing, "train", spy)
+        comparison = compare(CONFIG, out, recording=recording_folder)
+    return comparison, out, trained
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    def refuse(*arguments, **keywords):
+        raise AssertionError("a network was trained before the mistake was said")
+
+    monkeypatch.setattr(comparing, "train", refuse)
+
+
+def score_of(comparison, **place):
+    rows = comparison.aggregates()
+    for column, value in place.items():
+        rows = rows[rows[column] == value]
+    assert len(rows) == 1
+    return float(rows["score"].iloc[0])
+
+
+def test_the_planted_layer_of_the_planted_network_scores_best_in_its_region(study):
+    comparison, *_ = study
+    table = comparison.to_frame()
+    single = table[(table["region"] == "planted") & table["subject"].notna()]
+    scores = single.groupby(["rule", "seed", "layer"])["score"].mean()
+    assert scores.idxmax() == ("backprop", 0, PLANTED), scores
+    assert scores.max() > 0.9 * comparison.ceilings[0]["lower"]
+    rows = comparison.aggregates()
+    best = rows[(rows["rule"] == "backprop") & (rows["layer"] == PLANTED) & (rows["region"] == "planted")].iloc[0]
+    assert best["p_value"] == pytest.approx(1 / (CONFIG.n_draws + 1)) and best["lower"] > 0
+
+
+def test_nothing_is_found_where_nothing_was_planted(study):
+    comparison, *_ = study
+    rows = comparison.aggregates()
+    nothing = rows[rows["region"] == "nothing"]
+    assert len(nothing) == 2 * len(LAYERS)
+    assert nothing["score"].abs().max() < 0.05
+    assert nothing["p_value"].median() > 0.05
+
+
+def test_scores_are_tidy(study):
+    comparison, *_ = study
+    table = comparison.to_frame()
+    assert tuple(table.columns) == SCORE_COLUMNS
+    single = table[table["subject"].notna()]
+    subjects = [f"simulated_{index:02d}" for index in range(1, N_SUBJECTS + 1)]
+    index = pd.MultiIndex.from_product([("untrained", "backprop"), (0, 1), LAYERS, ("planted", "nothing"), subjects])
+    found = pd.MultiIndex.from_frame(single[["rule", "seed", "layer", "region", "subject"]])
+    assert not found.duplicated().any() and set(found) == set(index)
+    assert single["seed"].notna().all() and single["p_value"].isna().all()
+    aggregates = table[table["subject"].isna()]
+    assert aggregates["seed"].isna().all() and aggregates[["score", "lower", "upper", "p_value"]].notna().all(axis=None)
+    expected = {
+        (rule, layer, region) for rule in ("untrained", "backprop") for layer in LAYERS for region in ("planted", "nothing")
+    }
+    assert set(aggregates[["rule", "layer", "region"]].itertuples(index=False, name=None)) == expected
+    assert len(aggregates) == len(expected) and len(table) == len(single) + len(aggregates)
+    assert table["time"].isna().all()
+
+
+def test_aggregates_are_means_over_seeds_and_subjects(study):
+    comparison, *_ = study
+    table = comparison.to_frame()
+    means = table[table["subject"].notna()].groupby(["rule", "layer", "region"])["score"].mean()
+    for row in comparison.aggregates().itertuples():
+        assert row.score == pytest.approx(means[row.rule, row.layer, row.region], abs=1e-12)
+        assert row.lower < row.score < row.upper
+
+
+def test_every_row_carries_its_region_s_ceiling(study):
+    comparison, *_ = study
+    table = comparison.to_frame()
+    for ceiling in comparison.ceilings:
+        rows = table[table["region"] == ceiling["region"]]
+        assert (
+            len(rows) > 0
+            and (rows["ceiling_lower"] == ceiling["lower"]).all()
+            and (rows["ceiling_upper"] == ceiling["upper"]).all()
+        )
+        assert ceiling["lower"] < ceiling["upper"] and ceiling["n_subjects"] == N_SUBJECTS
+    assert {ceiling["region"] for ceiling in comparison.ceilings} == set(table["region"])
+
+
+def test_differences_are_those_of_the_aggregates(study):
+    comparison, *_ = study
+    table = comparison.differences
+    assert set(table["rule"]) == {"backprop"} and set(table["control"]) == {"untrained"}
+    assert len(table) == len(LAYERS) * 2
+    for row in table.itertuples():
+        place = {"layer": row.layer, "region": row.region}
+        expected = score_of(comparison, rule="backprop", **place) - score_of(comparison, rule="untrained", **place)
+        assert row.difference == pytest.approx(expected, abs=1e-12)
+        assert row.lower < row.difference < row.upper and 0 < row.p_value <= 1
+
+
+def test_scores_are_scipy_s_on_the_networks_that_were_trained(study, recording):
+    comparison, _, trained = study
+    table = comparison.to_frame()
+    assert [each.name for each in trained] == ["untrained", "backprop"]
+    for each in trained:
+        shown = stimuli.present(SHOWN.images, each.network.input_shape, each.images.normalisation)
+        layer_rdms = pdist(each.represent(shown)[2][1].astype(np.float64), "correlation")
+        for subject, patterns in zip(recording.regions["planted"].subjects, recording.regions["planted"].patterns(), strict=True):
+            place = {"rule": each.name, "layer": "hidden_0", "seed": 1, "region": "planted", "subject": subject}
+            row = table.loc[(table[list(place)] == pd.Series(place)).all(axis=1)]
+            expected = spearmanr(layer_rdms, pdist(patterns, "correlation")).statistic
+            # Single and double precision order a few pairs of the layer's RDM differently.
+            assert row["score"].item() == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_control_is_added_and_all_rules_start_alike(study):
+    comparison, _, trained = study
+    assert comparison.config["rules"] == ["untrained", "backprop"] and list(comparison.rules) == ["untrained", "backprop"]
+    weights = [each.initial[0]["kernel"] for each in trained]
+    np.testing.assert_array_equal(*weights)
+
+
+def test_the_digits_that_are_shown_are_trained_on_by_no_network(study):
+    comparison, _, trained = study
+    assert comparison.dataset["split"]["excluded_indices"] == sorted(EXCLUDED)
+    shown = {image.tobytes() for image in SHOWN.images[..., :1]}
+    everything = datasets.load("digits")
+    sources = [everything.train.images, everything.validation.images, everything.test.images]
+    assert shown <= {image.tobytes() for images in sources for image in images}
+    for each in trained:
+        splits = [each.images.train.images, each.images.validation.images, each.images.test.images]
+        assert not shown & {image.tobytes() for images in splits for image in images}
+
+
+def test_indices_into_another_source_exclude_no_digit(recording, monkeypatch):
+    elsewhere = dataclasses.replace(
+        recording.stimuli, source="photographs", source_indices=recording.stimuli.source_indices + 70_000
+    )
+    monkeypatch.setattr(comparing, "load_recording", lambda name: dataclasses.replace(recording, stimuli=elsewhere))
+    comparison = compare(CONFIG, rules=("untrained",), seeds=1, n_draws=0, epochs=1)
+    assert comparison.dataset["split"]["excluded_indices"] == []
+
+
+def test_the_same_configuration_gives_the_same_json(study, recording_folder):
+    comparison, *_ = study
+    first, second = comparison.to_json(), compare(CONFIG, recording=recording_folder).to_json()
+    for record in (first, second):
+        assert set(record.pop("seconds")) == {"recording", "training", "compiling", "scoring"}
+        record.pop("report")
+    assert json.dumps(first, sort_keys=True, allow_nan=False) == json.dumps(second, sort_keys=True, allow_nan=False)
+
+
+def test_json_has_the_documented_fields(study):
+    comparison, out, _ = study
+    record = json.loads(json.dumps(comparison.to_json(), allow_nan=False))
+    assert record["report"] == str((out / "report.html").resolve())
+    assert len(record["scores"]) == len(comparison.scores)
+    for row in record["scores"]:
+        assert tuple(row) == SCORE_COLUMNS
+        assert row["time"] is None and (row["seed"] is None) == (row["subject"] is None)
+        assert isinstance(row["score"], float) and isinstance(row["ceiling_lower"], float)
+    assert {row["seed"] for row in record["scores"]} == {None, 0, 1}
+    assert record["recording"]["simulated"] is True and record["recording"]["truth"]["planted"] == "given features"
+    assert set(record["rules"]["backprop"]) >= {"family", "citation", "teaching_signal", "options"}
+    assert record["rules"]["backprop"]["options"]["learning_rate"] > 0
+    assert record["warnings"] == comparison.warnings
+
+
+def test_the_folder_holds_what_is_documented(study, recording_folder):
+    comparison, out, _ = study
+    files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    tables = {f"tables/{name}.csv" for name in ("scores", "differences", "accuracy", "networks")}
+    assert files == {"config.yaml", "results.json", "arrays.npz", "report.html"} | tables
+    expected = dataclasses.replace(CONFIG, rules=("untrained", "backprop"), recording=recording_folder)
+    stored = read_yaml(out / "config.yaml", CompareConfig)
+    # YAML has no tuples inside free mappings; the options take lists for them.
+    assert yaml.safe_load(json.dumps(dataclasses.asdict(stored))) == yaml.safe_load(json.dumps(dataclasses.asdict(expected)))
+    assert json.loads((out / "results.json").read_text()) == comparison.to_json()
+    assert len(pd.read_csv(out / "tables" / "scores.csv")) == len(comparison.scores)
+
+
+def test_another_size_scores_the_convolutions_and_says_what_was_left_out(recording_folder):
+    comparison = compare(CONFIG, recording=recording_folder, stimulus_size=16, seeds=1, epochs=1, n_draws=0)
+    assert list(comparison.scores["layer"].unique()) == ["conv_0", "conv_1"]
+    (warning,) = [each for each in comparison.warnings if "left out" in each]
+    assert "hidden_0, output" in warning
+    assert comparison.transform["evaluation_size"] == [16, 16] and comparison.transform["training_size"] == [8, 8]
+    assert set(comparison.networks["layer"]) == set(LAYERS)
+
+
+def test_without_draws_there_are_scores_and_no_intervals(recording_folder):
+    comparison = compare(CONFIG, recording=recording_folder, rules=("untrained",), seeds=1, epochs=1, n_draws=0)
+    assert comparison.scores["score"].notna().all() and comparison.scores[["lower", "upper", "p_value"]].isna().all(axis=None)
+    assert comparison.differences.empty and comparison.report is None
+    assert all(row["lower"] is None for row in comparison.to_json()["scores"])
+
+
+def test_a_recording_in_time_has_rows_for_every_time(recording, monkeypatch):
+    times = np.array([0.0, 0.1])
+    moving = neurodata.simulate(
+        SHOWN,
+        {"driven": "pixel_energy"},
+        n_subjects=4,
+        n_channels=16,
+        n_runs=2,
+        signal_to_noise=2.0,
+        times=times,
+        drive_windows={"driven": (0.05, 0.2)},
+    )
+    monkeypatch.setattr(comparing, "load_recording", lambda name: moving)
+    comparison = compare(CONFIG, seeds=1, epochs=1, n_draws=19)
+    table = comparison.to_frame()
+    per_time = 2 * len(LAYERS) * (4 + 1)
+    assert table["time"].value_counts().to_dict() == {0.0: per_time, 0.1: per_time}
+    assert [ceiling["time"] for ceiling in comparison.ceilings] == [0.0, 0.1]
+    assert sorted(comparison.differences["time"].unique()) == [0.0, 0.1]
+    before, after = (comparison.aggregates().query(f"time == {time}")["score"].max() for time in times)
+    assert after > before + 0.1
+    means = table[table["subject"].notna()].groupby(["rule", "layer", "time"])["score"].mean()
+    for row in comparison.aggregates().itertuples():
+        assert row.score == pytest.approx(means[row.rule, row.layer, row.time], abs=1e-12)
+    # At a time, the ceilings are those of that time alone.
+    assert comparison.ceilings[1]["lower"] > comparison.ceilings[0]["lower"] + 0.1
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_a_layer_that_tells_no_stimuli_apart_is_named(value, recording_folder, monkeypatch):
+    represent = Trained.represent
+
+    def broken(self, images, network=None):
+        layers = list(represent(self, images, network))
+        if self.name == "backprop":
+            layers[1] = np.full_like(layers[1], value)
+        return tuple(layers)
+
+    monkeypatch.setattr(Trained, "represent", broken)
+    comparison = compare(CONFIG, recording=recording_folder, seeds=1, epochs=1, n_draws=9)
+    (warning,) = [each for each in comparison.warnings if each.startswith("no RDM")]
+    assert "backprop, seed 0" in warning and "'conv_1'" in warning
+    scored = {rule: set(rows["layer"]) for rule, rows in comparison.scores.groupby("rule")}
+    assert scored == {"untrained": set(LAYERS), "backprop": {"conv_0", "hidden_0", "output"}}
+    assert set(comparison.differences["layer"]) == scored["backprop"]
+
+
+def test_networks_that_tell_nothing_apart_are_a_mistake_with_a_reason(recording_folder, monkeypatch):
+    monkeypatch.setattr(Trained, "represent", lambda self, images, network=None: (np.zeros((1, len(images), 3)),) * 4)
+    with pytest.raises(InputError, match="no layer of any network tells the stimuli apart"):
+        compare(CONFIG, recording=recording_folder, seeds=1, epochs=1)
+
+
+def test_too_many_rows_of_single_subjects_are_left_out_and_said(recording_folder, monkeypatch):
+    monkeypatch.setattr(comparing, "_MOST_SUBJECT_ROWS", 10)
+    comparison = compare(CONFIG, recording=recording_folder, rules=("untrained",), seeds=1, epochs=1, n_draws=0)
+    assert comparison.scores["subject"].isna().all() and len(comparison.scores) == len(LAYERS) * 2
+    assert sum("left out" in each for each in comparison.warnings) == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "parts"),
+    [
+        ({"rules": ("backprob",)}, ["'backprob'", "did you mean 'backprop'"]),
+        ({"architecture": "cn"}, ["architecture 'cn'", "cnn"]),
+        ({"distance": "correlatoin"}, ["'correlatoin'", "did you mean 'correlation'"]),
+        ({"comparator": "spearmann"}, ["'spearmann'", "did you mean 'spearman'"]),
+        ({"front_end": "zac"}, ["'zac'", "zca"]),
+        ({"dataset": "digist"}, ["'digist'", "digits"]),
+        ({"recording": "cichy"}, ["'cichy'", "cichy92"]),
+        ({"rule_options": {"backprop": {"lerning_rate": 1.0}}}, ["'lerning_rate'", "did you mean 'learning_rate'"]),
+        ({"architecture_options": {"chanels": (4,)}}, ["'chanels'", "did you mean 'channels'"]),
+        ({"architecture": "mlp", "architecture_options": {}, "stimulus_size": 16}, ["mlp", "(16, 16, 1)", "convolutional"]),
+        ({"stimulus_size": 0}, ["0x0", "at least one pixel"]),
+        ({"epochs": 0}, ["epochs=0"]),
+        ({"batch_size": 0}, ["batch_size=0"]),
+        ({"seed": -1}, ["seed=-1"]),
+        ({"n_train": 3}, ["n_train=3"]),
+        ({"n_draw": 3}, ["'n_draw'", "did you mean 'n_draws'"]),
+    ],
+)
+def test_mistakes_are_said_before_anything_is_trained(fields, parts, no_training, monkeypatch):
+    monkeypatch.setattr("experiments.recordings.train", comparing.train)
+    with pytest.raises(InputError if "recording" not in fields else neurodata.InputError) as caught:
+        compare(CONFIG, **fields)
+    message = str(caught.value)
+    assert all(part in message for part in parts), message
+    assert "\n" not in message
+
+
+def test_a_used_folder_is_refused_before_anything_is_trained(tmp_path, no_training):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds files already"):
+        compare(CONFIG, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

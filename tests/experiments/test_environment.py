@@ -1,0 +1,104 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pooch
+import pytest
+
+from experiments import environment
+from experiments.environment import describe_environment, keep_compiled_programs, spread_over_devices
+
+OPTIONS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+
+
+@pytest.fixture
+def no_cache_chosen():
+    """JAX as it is where the user chose no cache; afterwards as it was."""
+    before = {name: jax.config.values[name] for name in OPTIONS}
+    jax.config.update(OPTIONS[0], None)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+def test_the_environment_is_plain_and_names_versions_and_device():
+    record = describe_environment()
+    assert record == json.loads(json.dumps(record))
+    assert record["jax"] == jax.__version__ and record["device"].startswith(jax.default_backend())
+    assert record["n_devices"] == jax.device_count() and {"bioplausible", "python", "platform", "numpy"} <= set(record)
+
+
+def test_a_cache_that_the_user_chose_is_left_alone(no_cache_chosen, tmp_path, monkeypatch):
+    monkeypatch.setattr(environment.pooch, "os_cache", lambda name: pytest.fail("another cache was looked for"))
+    jax.config.update(OPTIONS[0], str(tmp_path / "mine"))
+    assert keep_compiled_programs() == tmp_path / "mine"
+    assert jax.config.values[OPTIONS[0]] == str(tmp_path / "mine")
+
+
+def test_without_a_choice_programs_are_kept_in_the_cache_folder(no_cache_chosen, tmp_path, monkeypatch):
+    monkeypatch.setattr(environment.pooch, "os_cache", lambda name: tmp_path / name)
+    folder = keep_compiled_programs()
+    assert folder == tmp_path / "bioplausible" / "compiled" and folder.is_dir()
+    assert jax.config.values[OPTIONS[0]] == str(folder)
+
+
+@pytest.mark.parametrize("how", ["in the way", "read only"])
+def test_a_cache_that_cannot_be_written_is_done_without(how, no_cache_chosen, tmp_path, monkeypatch):
+    (tmp_path / "bioplausible").write_text("a file") if how == "in the way" else None
+    monkeypatch.setattr(environment.pooch, "os_cache", lambda name: tmp_path / name)
+    if how == "read only":
+        monkeypatch.setattr(environment.os, "access", lambda *arguments: False)
+    assert keep_compiled_programs() is None
+    assert jax.config.values[OPTIONS[0]] is None
+
+
+def test_the_cache_folder_is_pooch_s():
+    assert Path(pooch.os_cache("bioplausible")).name == "bioplausible"
+
+
+def test_one_device_gets_all_seeds():
+    keys = jax.vmap(jax.random.key)(jax.numpy.arange(3))
+    if jax.device_count() == 1:
+        assert spread_over_devices(keys, 3) is keys
+
+
+TWO_DEVICES = """
+import json, sys
+import jax
+from experiments.environment import spread_over_devices
+from experiments.training import train
+assert jax.device_count() == 2
+shared = dict(rule="backprop", architecture="mlp", dataset="digits", epochs=2, n_train=200, batch_size=32,
+    architecture_options={"hidden": (8,)})
+keys = jax.vmap(jax.random.key)(jax.numpy.arange(4))
+together = train(n_seeds=2, **shared)
+alone = [train(seed=seed, **shared) for seed in (0, 1)]
+print(json.dumps({
+    "devices": [len(spread_over_devices(keys[:n], n).sharding.device_set) for n in (2, 3, 4)],
+    "state": sorted({len(leaf.sharding.device_set) for leaf in jax.tree.leaves(together.state)}),
+    "together": together.accuracy.sort_values(["seed", "epoch"]).values.tolist(),
+    "alone": [row for each in alone for row in each.accuracy.values.tolist()],
+}))
+"""
+
+
+def test_seeds_on_two_devices_learn_as_on_one():
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    finished = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES],
+        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    record = json.loads(finished.stdout)
+    assert record["devices"] == [2, 1, 2]
+    assert len(record["together"]) == 4
+    for ours, theirs in zip(record["together"], record["alone"], strict=True):
+        assert ours[:3] == theirs[:3]
+        assert ours[3:] == pytest.approx(theirs[3:], rel=1e-4)

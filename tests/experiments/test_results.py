@@ -1,0 +1,126 @@
+import dataclasses
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from architectures.errors import InputError
+from experiments.results import Comparison, plain
+
+_SPEC = importlib.util.spec_from_file_location("fake_comparison_for_results", Path(__file__).with_name("fake_comparison.py"))
+_MODULE = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_MODULE)
+SMALL = {"rules": ("untrained", "backprop"), "n_subjects": 4, "n_seeds": 2, "n_epochs": 2}
+VARIANTS = {
+    "plain": {},
+    "in time": {"times": (0.0, 0.1)},
+    "without draws": {"n_draws": 0},
+    "no categories": {"categories": False},
+    "names that a table could mistake": {"regions": ("NA", "V1|left/dorsal", "null")},
+}
+
+
+def fake(**options):
+    return _MODULE.fake_comparison(**{**SMALL, **options})
+
+
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
+def test_save_and_load_keep_everything_to_the_last_bit(options, tmp_path):
+    comparison = fake(**options)
+    comparison.save(tmp_path)
+    loaded = Comparison.load(tmp_path)
+    assert loaded.to_json() == json.loads(json.dumps(comparison.to_json()))
+    for name in ("layer_rdms", "region_rdms"):
+        ours, theirs = getattr(loaded, name), getattr(comparison, name)
+        assert set(ours) == set(theirs)
+        assert all(np.array_equal(ours[key], theirs[key]) for key in ours)
+    np.testing.assert_array_equal(loaded.stimuli, comparison.stimuli)
+    assert loaded.stimulus_ids == comparison.stimulus_ids and loaded.categories == comparison.categories
+    assert len(loaded.aggregates()) == len(comparison.aggregates()) > 0
+
+
+def test_names_of_subjects_that_look_like_numbers_stay_names(tmp_path):
+    comparison = fake()
+    scores = comparison.scores.copy()
+    scores["subject"] = scores["subject"].map(lambda name: name if pd.isna(name) else name[-2:])
+    dataclasses.replace(comparison, scores=scores).save(tmp_path)
+    subjects = Comparison.load(tmp_path).scores["subject"].dropna()
+    assert sorted(subjects.unique()) == ["01", "02", "03", "04"]
+
+
+def test_aggregates_are_the_rows_without_seed_and_subject():
+    comparison = fake()
+    rows = comparison.aggregates()
+    assert rows["seed"].isna().all() and rows["subject"].isna().all()
+    assert len(rows) == 2 * 4 * 2
+    assert comparison.to_frame().equals(comparison.scores) and comparison.to_frame() is not comparison.scores
+
+
+def test_plain_values_are_what_json_has():
+    given = {
+        "a": np.float32(0.5),
+        3: (np.arange(2), np.nan, -np.inf),
+        "path": Path("x") / "y",
+        "flag": np.bool_(True),
+        "none": None,
+    }
+    expected = {"a": 0.5, "3": [[0, 1], None, None], "path": str(Path("x") / "y"), "flag": True, "none": None}
+    assert plain(given) == expected
+    assert json.loads(json.dumps(plain(given), allow_nan=False)) == expected
+
+
+def _not_json(folder):
+    (folder / "results.json").write_text("{")
+
+
+def _a_list(folder):
+    (folder / "results.json").write_text("[1]")
+
+
+def _no_arrays(folder):
+    (folder / "arrays.npz").unlink()
+
+
+def _truncated_arrays(folder):
+    content = (folder / "arrays.npz").read_bytes()
+    (folder / "arrays.npz").write_bytes(content[: len(content) // 2])
+
+
+def _empty_arrays(folder):
+    (folder / "arrays.npz").write_bytes(b"")
+
+
+def _no_table(folder):
+    (folder / "tables" / "scores.csv").unlink()
+
+
+def _empty_table(folder):
+    (folder / "tables" / "scores.csv").write_text("")
+
+
+def _other_arrays(folder):
+    np.savez(folder / "arrays.npz", something=np.arange(3))
+
+
+def _other_record(folder):
+    (folder / "results.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [_not_json, _a_list, _no_arrays, _truncated_arrays, _empty_arrays, _no_table, _empty_table, _other_arrays, _other_record],
+)
+def test_spoiled_results_are_named_in_one_sentence(spoil, tmp_path):
+    fake().save(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(InputError) as caught:
+        Comparison.load(tmp_path)
+    assert str(tmp_path) in str(caught.value) and "run compare again" in str(caught.value)
+
+
+def test_a_folder_without_results_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"holds no results\.json: give the folder that compare wrote"):
+        Comparison.load(tmp_path)
