@@ -48,11 +48,10 @@ def _structure(value: Any, kind: Any) -> Any:
     for choice in choices:
         if choice is type(None) and value is None:
             return None
-        # A word is a sequence of letters to Python; to a user it is one value, and no list.
-        if get_origin(choice) is tuple and not isinstance(value, list | tuple):
-            continue
+        # One value stands for a list of one: a word is a sequence of letters to Python alone, a mapping one of keys.
+        alone = get_origin(choice) is tuple and not isinstance(value, list | tuple)
         try:
-            return _converter.structure(value, choice)
+            return _converter.structure((value,) if alone else value, choice)
         except Exception:  # noqa: BLE001, S112 cattrs raises whatever the type's constructor raised
             continue
     raise ValueError(value)
@@ -63,7 +62,7 @@ def make_options(kind: type[Options], given: Mapping[str, Any], what: str, hidde
 
     Args:
         kind: the dataclass.
-        given: option -> value; lists stand for tuples.
+        given: option -> value; lists stand for tuples, and a single value for a tuple of one.
         what: whose options these are, for messages.
         hidden: fields that a message does not offer.
 

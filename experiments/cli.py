@@ -27,7 +27,7 @@ def _check_rsa() -> None:
     found = importlib.util.find_spec("rsa")
     source = Path(found.origin) if found is not None and found.origin else None
     # Its source is read rather than run: importing it would take seconds, and a foreign one is not ours to run.
-    if source is None or "__bioplausible__" not in source.read_text(encoding="utf-8"):
+    if source is None or "__bioplausible__" not in source.read_text(encoding="utf-8", errors="replace"):
         raise click.ClickException(
             f"the module 'rsa' that Python finds ({source}) is not bioplausible's but another distribution's: "
             "uninstall that one (pip uninstall rsa), or install bioplausible into an environment of its own"

@@ -65,6 +65,11 @@ def test_an_empty_file_is_the_default_configuration(tmp_path):
     assert read_yaml(tmp_path / "empty.yaml", CompareConfig) == CompareConfig()
 
 
+def test_one_value_stands_for_a_list_of_one(tmp_path):
+    (tmp_path / "c.yaml").write_text("rules: backprop\n", encoding="utf-8")
+    assert read_yaml(tmp_path / "c.yaml", CompareConfig).rules == ("backprop",)
+
+
 def test_numbers_are_read_as_yaml_1_2_and_as_the_command_line_reads_them(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("rule_options: {learning_rate: 1e-2, other: -3E+2, third: .5e1, word: e5, path: 1e}\n", encoding="utf-8")
@@ -83,7 +88,8 @@ def test_numbers_are_read_as_yaml_1_2_and_as_the_command_line_reads_them(tmp_pat
         (TrainConfig, "dataset: 5", ["c.yaml", "'dataset'", "5", "str"]),
         (TrainConfig, "exclude_indices: [a]", ["c.yaml", "'exclude_indices'", "int"]),
         (TrainConfig, "rule_options: [1]", ["c.yaml", "'rule_options'", "dict"]),
-        (CompareConfig, "rules: backprop", ["c.yaml", "'rules'", "'backprop'", "tuple[str"]),
+        (CompareConfig, "rules: {backprop: 1}", ["c.yaml", "'rules'", "backprop", "tuple[str"]),
+        (CompareConfig, "rules: 5", ["c.yaml", "'rules'", "5", "tuple[str"]),
         (CompareConfig, "confidence: high", ["c.yaml", "'confidence'", "'high'", "float"]),
         (TrainConfig, "- rule", ["c.yaml", "list", "mapping"]),
         (TrainConfig, "rule: [", ["c.yaml", "not YAML"]),

@@ -1,0 +1,379 @@
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from PIL import Image
+
+import architectures
+import learning_rules
+import neurodata
+import rsa
+from experiments import datasets
+from experiments.cli import _settings, main
+from experiments.config import CompareConfig, TrainConfig, read_yaml, write_yaml
+
+TINY = ("--epochs", "1", "--batch-size", "32", "--set", "network.hidden=8")  # one value: a list of one
+MLP = {"architecture": "mlp", "architecture_options": {"hidden": (8,)}, "epochs": 1, "batch_size": 32, "n_train": 200}
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command in this process: (exit status, stdout, stderr)."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        status = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as stopped:
+            status = stopped.code
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def run_json(run):
+    """Run with --json: what was printed, read back; NaN and infinities are not JSON."""
+
+    def run_json(*arguments):
+        status, out, err = run(*arguments, "--json")
+        assert status == 0, err
+        return json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+    return run_json
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    shown = neurodata.default_stimuli()
+    simulated = neurodata.simulate(shown, {"early": "pixel_energy"}, n_subjects=4, n_channels=16, n_runs=1)
+    return neurodata.save(simulated, tmp_path_factory.mktemp("recordings") / "observers")
+
+
+@pytest.fixture(scope="module")
+def study(recording, tmp_path_factory):
+    """The configuration of a small comparison, in YAML."""
+    path = tmp_path_factory.mktemp("studies") / "study.yaml"
+    path.write_text(write_yaml(CompareConfig(rules=("backprop",), recording=str(recording), seeds=1, n_draws=19, **MLP)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("what", "key", "names"),
+    [
+        ("rules", "rule", learning_rules.names(variants=True)),
+        ("architectures", "architecture", architectures.names()),
+        ("datasets", "name", datasets.names()),
+        ("recordings", "name", neurodata.names()),
+    ],
+)
+def test_list_names_everything_there_is(what, key, names, run, run_json):
+    assert [row[key] for row in run_json("list", what)] == list(names)
+    status, out, err = run("list", what)
+    assert status == 0 and err == ""
+    unbroken = "".join(out.split())
+    assert all(name in unbroken for name in names)
+
+
+def test_data_lists_image_sets_and_recordings_and_their_place(run, run_json, tmp_path, monkeypatch):
+    monkeypatch.setenv("BIOPLAUSIBLE_DATA", str(tmp_path / "cache"))
+    rows = {row["name"]: row for row in run_json("data", "list")}
+    assert set(rows) == {*datasets.names(), *neurodata.names()}
+    assert rows["digits"]["here"] is True and rows["cichy92"]["here"] is False and rows["cichy92"]["megabytes"] > 0
+    assert run_json("data", "path") == {"path": str(tmp_path / "cache")}
+    assert run("data", "path") == (0, f"{tmp_path / 'cache'}\n", "")
+    assert run_json("data", "fetch", "digits") == {"name": "digits", "files": []}
+    assert run("data", "fetch", "digits") == (0, "digits needs no download\n", "")
+    assert run("data", "list")[0] == 0
+
+
+@pytest.mark.parametrize("arguments", [(), ("data",)])
+def test_without_a_command_the_commands_are_shown_as_laid_out(arguments, run):
+    status, out, err = run(*arguments)
+    assert status == 2 and "Commands:\n" in out + err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("arguments", [(), ("list",), ("train",), ("compare",), ("report",), ("data",), ("data", "fetch")])
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_works_everywhere(arguments, flag, run):
+    status, out, err = run(*arguments, flag)
+    assert status == 0 and out.startswith("Usage: bioplausible") and err == ""
+
+
+def test_version(run):
+    status, out, _ = run("--version")
+    assert status == 0 and "bioplausible" in out
+
+
+@pytest.mark.parametrize(
+    ("given", "rule", "network"),
+    [
+        (["learning_rate=1e-2"], {"learning_rate": 0.01}, {}),
+        (["network.hidden=16,16"], {}, {"hidden": (16, 16)}),
+        (["network.hidden=(16,16)", "loss=squared_error"], {"loss": "squared_error"}, {"hidden": (16, 16)}),
+        (["network.hidden=[16]", "flag=true", "other=False"], {"flag": True, "other": False}, {"hidden": [16]}),
+        (["text=a=b"], {"text": "a=b"}, {}),
+    ],
+)
+def test_settings_are_values_as_typed(given, rule, network):
+    assert _settings(tuple(given)) == (rule, network)
+
+
+@pytest.mark.parametrize("given", ["nonsense", "=3", ""])
+def test_settings_without_a_name_or_value_are_refused(given):
+    with pytest.raises(click.UsageError, match="expected option=value"):
+        _settings((given,))
+
+
+def test_train_prints_the_json_and_leaves_the_run_behind(run, run_json, tmp_path):
+    out = tmp_path / "run"
+    arguments = ("train", "backprop", *TINY, "--set", "learning_rate=1e-2", "--seed", "3")
+    record = run_json(*arguments, "--out", out)
+    assert record["rule"] == "backprop" and record["seed"] == 3 and record["out"] == str(out.resolve())
+    assert record["options"]["learning_rate"] == 0.01 and record["network"][0]["output"] == [8]
+    files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and "checkpoints" not in path.parts}
+    assert files == {"config.yaml", "results.json", "tables/accuracy.csv", "tables/networks.csv"}
+    assert {path.name for path in (out / "checkpoints").iterdir()} == {"last", "best"}
+    assert json.loads((out / "results.json").read_text()) == {name: value for name, value in record.items() if name != "out"}
+
+    config = read_yaml(out / "config.yaml", TrainConfig)
+    assert config.seed == 3 and config.rule_options == {"learning_rate": 0.01}
+    again = run_json("train", "backprop", "--config", out / "config.yaml")
+    timed = {"seconds", "compile_seconds", "out"}
+    assert {k: v for k, v in again.items() if k not in timed} == {k: v for k, v in record.items() if k not in timed}
+
+    status, printed, err = run(*arguments)
+    assert status == 0 and f"test accuracy {record['test_accuracy']:.4f}" in printed and "hidden_0" in printed
+    assert all(line.startswith("warning: ") for line in err.splitlines())
+    assert len(err.splitlines()) == len(record["warnings"])
+
+
+def test_compare_and_report(study, run, run_json, tmp_path):
+    out = tmp_path / "run"
+    record = run_json("compare", "--config", study, "--out", out)
+    assert record["config"]["rules"] == ["untrained", "backprop"] and record["report"] == str((out / "report.html").resolve())
+    assert {row["layer"] for row in record["scores"]} == {"hidden_0", "output"}
+    page = (out / "report.html").read_text()
+    (out / "report.html").unlink()
+    assert run_json("report", out) == record
+    assert (out / "report.html").read_text() == page
+    status, printed, err = run("report", out)
+    assert status == 0 and err == "" and "report:" in printed and "early" in printed and "backprop" in printed
+
+
+def test_compare_without_out_takes_the_first_free_folder(study, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "compare_001").mkdir(parents=True)
+    status, printed, _ = run("compare", "--config", study, "--rules", "untrained", "--draws", "0")
+    assert status == 0 and "compare_002" in "".join(printed.split())
+    assert (tmp_path / "runs" / "compare_002" / "report.html").is_file()
+    status, _, err = run("compare", "--config", study, "--rules", "untrained,backprob")
+    assert status == 2 and "did you mean 'backprop'" in err
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["compare_001", "compare_002"]
+
+
+def _npz(path, **changes):
+    generator = np.random.default_rng(0)
+    arrays = {
+        "x_train": generator.integers(0, 255, (40, 4, 4), np.uint8),
+        "y_train": np.arange(40) % 2,
+        "x_test": generator.integers(0, 255, (10, 4, 4), np.uint8),
+        "y_test": np.arange(10) % 2,
+    }
+    np.savez(path, **{**arrays, **changes})
+    return path
+
+
+def _class_folders(path):
+    for split in ("train", "test"):
+        for name, side in (("a", 8), ("b", 9)):
+            (path / split / name).mkdir(parents=True)
+            for index in range(4):
+                Image.fromarray(np.full((side, side), 20 * index, np.uint8)).save(path / split / name / f"{index}.png")
+    return path
+
+
+def _recording(path, rdms):
+    (path / "stimuli").mkdir(parents=True)
+    for index in range(8):
+        Image.fromarray(np.full((8, 8, 3), 20 * index, np.uint8)).save(path / "stimuli" / f"{index}.png")
+    np.save(path / "rdms_V1.npy", rdms)
+    return path
+
+
+@pytest.fixture
+def place(tmp_path, study):
+    """Everything that a user can get wrong, by name."""
+    whole = _npz(tmp_path / "whole.npz")
+    (tmp_path / "truncated.npz").write_bytes(whole.read_bytes()[:700])
+    _npz(tmp_path / "labels.npz", y_test=np.array([0, 1] * 4 + [2, 7]))
+    _npz(tmp_path / "negative.npz", y_train=np.arange(40) % 2 - 1)
+    _npz(tmp_path / "counts.npz", y_train=np.arange(39) % 2)
+    _npz(tmp_path / "shapes.npz", x_test=np.zeros((10, 5, 5), np.uint8))
+    _class_folders(tmp_path / "folders")
+    square = np.random.default_rng(0).random((8, 8))
+    square = (square + square.T) * (1 - np.eye(8))
+    spoiled = square.copy()
+    spoiled[2, 3] = spoiled[3, 2] = np.nan
+    _recording(tmp_path / "not_square", square[:, :7])
+    _recording(tmp_path / "with_nan", spoiled)
+    _recording(tmp_path / "too_few_rows", square[:6, :6])
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "mine.txt").write_text("mine")
+    (tmp_path / "broken.yaml").write_text("epochs: [1")
+    (tmp_path / "unknown.yaml").write_text("epoch: 1")
+    return {"here": str(tmp_path), "study": str(study)}
+
+
+MISTAKES = {
+    "rule": ("train backprob", ["unknown learning rule 'backprob'", "did you mean 'backprop'", "feedback_alignment"]),
+    "variant": ("train feedback_alignment/sgin", ["'sgin'", "did you mean 'sign'"]),
+    "architecture": ("train backprop --architecture cmm", ["unknown architecture 'cmm'", "cnn"]),
+    "image set": ("train backprop --dataset digist", ["'digist'", "did you mean 'digits'", "fashion_mnist"]),
+    "missing npz": ("train backprop --dataset {here}/nowhere.npz", ["nowhere.npz"]),
+    "front end": ("train backprop --front-end zac", ["'zac'", "zca"]),
+    "option's name": ("train backprop --set learning_rat=1", ["'learning_rat'", "did you mean 'learning_rate'"]),
+    "option's type": ("train backprop --set learning_rate=fast", ["'learning_rate'", "'fast'", "float"]),
+    "option's form": ("train backprop --set nonsense", ["--set nonsense", "option=value"]),
+    "network's option": ("train backprop --set network.hidden=a,b", ["'hidden'", "a,b", "mlp"]),
+    "epochs": ("train backprop --epochs 0", ["epochs=0"]),
+    "no number": ("train backprop --epochs many", ["--epochs", "'many'"]),
+    "seed": ("train backprop --seed -1", ["seed=-1"]),
+    "batch": ("train backprop --batch-size 5000", ["batch_size=5000"]),
+    "flag": ("train backprop --epoch 3", ["--epoch", "--epochs"]),
+    "no rule": ("train", ["RULE"]),
+    "command": ("trian backprop", ["trian"]),
+    "list": ("list rulez", ["rulez", "rules"]),
+    "config's field": ("train backprop --config {here}/unknown.yaml", ["unknown.yaml", "'epoch'", "did you mean 'epochs'"]),
+    "config's form": ("train backprop --config {here}/broken.yaml", ["broken.yaml", "not YAML"]),
+    "no config": ("train backprop --config {here}/nowhere.yaml", ["nowhere.yaml", "cannot be read"]),
+    "truncated npz": ("train backprop --dataset {here}/truncated.npz", ["truncated.npz"]),
+    "labels above": ("train backprop --dataset {here}/labels.npz", ["labels.npz", "y_test", "7"]),
+    "labels below": ("train backprop --dataset {here}/negative.npz", ["negative.npz", "y_train", "-1"]),
+    "labels missing": ("train backprop --dataset {here}/counts.npz", ["counts.npz", "39", "40"]),
+    "images' shapes": ("train backprop --dataset {here}/shapes.npz", ["shapes.npz", "4x4", "5x5"]),
+    "images' sizes": ("train backprop --dataset {here}/folders", ["folders", "8", "9"]),
+    "rules": ("compare --config {study} --rules backprop,hebian", ["'hebian'", "Valid are"]),
+    "rule twice": ("compare --config {study} --rules backprop,backprop", ["twice"]),
+    "recording": ("compare --config {study} --recording cichy", ["'cichy'", "cichy92", "simulated"]),
+    "no folder": ("compare --config {study} --recording {here}/nowhere", ["nowhere", "does not exist"]),
+    "RDM not square": ("compare --config {study} --recording {here}/not_square", ["rdms_V1.npy", "(8, 7)"]),
+    "RDM with NaN": ("compare --config {study} --recording {here}/with_nan", ["rdms_V1.npy", "NaN"]),
+    "too few rows": ("compare --config {study} --recording {here}/too_few_rows", ["rdms_V1.npy", "6", "8"]),
+    "distance": ("compare --config {study} --distance euclid", ["'euclid'", "did you mean 'euclidean'"]),
+    "comparator": ("compare --config {study} --comparator spearmen", ["'spearmen'", "did you mean 'spearman'"]),
+    "draws": ("compare --config {study} --draws -3", ["n_draws=-3"]),
+    "rule's option": ("compare --config {study} --set learning_rate=1", ["learning_rate", "--config"]),
+    "stimulus size": ("compare --config {study} --stimulus-size 16", ["mlp", "(16, 16, 1)", "convolutional"]),
+    "fetch": ("data fetch digist", ["'digist'", "did you mean 'digits'"]),
+    "report": ("report {here}/used", ["used", "results.json"]),
+}
+
+
+@pytest.mark.parametrize(("line", "parts"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_and_status_2_and_leaves_nothing(line, parts, place, run, monkeypatch):
+    for module in ("experiments.training", "experiments.comparing"):
+        monkeypatch.setattr(f"{module}.describe_environment", lambda: pytest.fail("it ran to its end"))
+    here = Path(place["here"])
+    before = sorted(here.rglob("*"))
+    arguments = [each.format(**place) for each in line.split()]
+    if arguments[0] in ("train", "compare") and len(arguments) > 1:
+        arguments += ["--out", str(here / "out")]
+    status, out, err = run(*arguments)
+    assert status == 2 and out == ""
+    assert err.startswith("bioplausible: ") and err.endswith("\n") and err.count("\n") == 1, err
+    assert all(part in err for part in parts), err
+    assert "Traceback" not in err
+    assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["train backprop", "compare --config {study}"])
+@pytest.mark.parametrize(
+    ("out", "part"), [("used", "holds files already"), ("whole.npz", "is a file"), ("whole.npz/in", "cannot be")]
+)
+def test_an_out_that_is_used_or_cannot_be_is_refused_before_training(command, out, part, place, run, monkeypatch):
+    monkeypatch.setattr("experiments.training.make_programs", lambda *arguments: pytest.fail("it trained"))
+    before = sorted(Path(place["here"]).rglob("*"))
+    status, printed, err = run(*command.format(**place).split(), "--out", Path(place["here"]) / out)
+    assert status == 2 and printed == "" and err.count("\n") == 1 and part in err and out.split("/")[0] in err
+    assert sorted(Path(place["here"]).rglob("*")) == before
+
+
+def test_a_full_disk_is_one_line(study, run, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr("experiments.files.os.replace", full)
+    status, printed, err = run("compare", "--config", study, "--rules", "untrained", "--draws", "0", "--out", tmp_path / "run")
+    assert status == 2 and printed == "" and err.count("\n") == 1 and "no disk space" in err
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("content", [b"from rsa.key import newkeys\n", b"# \xe9 in Latin 1\n"])
+def test_another_distribution_s_rsa_is_told_from_ours_and_not_run(content, run, tmp_path, monkeypatch):
+    foreign = tmp_path / "rsa" / "__init__.py"
+    foreign.parent.mkdir()
+    foreign.write_bytes(content + b"raise AssertionError('it was run')\n")
+    spec = importlib.util.spec_from_file_location("rsa", foreign)
+    monkeypatch.setattr("experiments.cli.importlib.util.find_spec", lambda name: spec)
+    status, out, err = run("list", "rules")
+    assert status == 2 and out == "" and err.count("\n") == 1
+    assert "'rsa'" in err and str(foreign) in err and "pip uninstall rsa" in err
+
+
+def test_our_rsa_carries_the_mark_that_the_command_looks_for():
+    assert rsa.__bioplausible__ is True
+
+
+def test_a_defect_of_ours_keeps_its_traceback(monkeypatch):
+    def broken(*arguments, **keywords):
+        raise ValueError("a defect")
+
+    monkeypatch.setattr("experiments.training.train", broken)
+    with pytest.raises(ValueError, match="a defect"):
+        main(["train", "backprop"])
+
+
+def test_interruption_is_status_130(run, monkeypatch):
+    def interrupt(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("experiments.training.train", interrupt)
+    assert run("train", "backprop")[0] == 130
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    finished = subprocess.run(
+        [sys.executable, "-m", "experiments.cli", "list", "rules", "--json"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=120,
+    )
+    os.close(writer)
+    assert "Traceback" not in finished.stderr and "BrokenPipe" not in finished.stderr
+    assert finished.returncode in (0, 1)
+
+
+def test_the_installed_command_says_a_mistake_in_one_line(tmp_path):
+    finished = subprocess.run(
+        [sys.executable, "-m", "experiments.cli", "train", "backprob", "--out", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=120,
+    )
+    assert finished.returncode == 2 and finished.stdout == ""
+    assert finished.stderr.startswith("bioplausible: unknown learning rule 'backprob'") and finished.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
