@@ -98,7 +98,7 @@ def test_order_of_images_does_not_depend_on_the_rule(probing):
     np.testing.assert_array_equal(orders(probing, seed=3), orders(other, seed=3))
 
 
-@pytest.mark.parametrize("name", ["backprop", "feedback_alignment/kolen_pollack"])
+@pytest.mark.parametrize("name", ["backprop", "feedback_alignment/weight_mirror"])
 def test_a_scanned_epoch_is_the_same_steps_taken_by_hand(name, network, probing, images, labels):
     rule = learning_rules.build(name, network, learning_rate=0.05)
     transform = rule.optimizer(STEPS)
