@@ -84,7 +84,10 @@ class Network:
 
     def init(self, key: PRNGKeyArray) -> tuple[Params, ...]:
         """Initial parameters, one tree per distinct block."""
-        return tuple(block.init(k) for block, k in zip(self.blocks, jax.random.split(key, len(self.blocks)), strict=True))
+        keys = jax.random.split(key, len(self.blocks))
+        params = tuple(block.init(k) for block, k in zip(self.blocks, keys, strict=True))
+        # Whatever else is compiled with it must not change a bit of what is drawn: all rules start at the same network.
+        return jax.lax.optimization_barrier(params)
 
     def unroll(self, params: Sequence[Params]) -> tuple[Params, ...]:
         """One tree per distinct block -> one per position of the chain."""

@@ -52,7 +52,8 @@ def test_starts_at_the_network_that_every_rule_starts_at(name, architecture):
     ours = trained(name, architecture)[0].params["network"]
     shared = jax.jit(network.init)(jax.random.key(0))
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(shared), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)  # compiled apart, the last bit may differ
+        # Programs compiled in haste, as here, may differ in the last bit of what they draw.
+        np.testing.assert_allclose(a, b, atol=3e-7)
 
 
 @every_rule
