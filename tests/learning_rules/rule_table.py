@@ -8,4 +8,7 @@ TABLE = {
     "feedback_alignment/sign": {"learning_rate": 0.01},
     "feedback_alignment/kolen_pollack": {"learning_rate": 0.01},
     "feedback_alignment/weight_mirror": {"learning_rate": 0.01},
+    "local_losses/both": {"learning_rate": 0.01},
+    "local_losses/prediction": {"learning_rate": 0.01},
+    "local_losses/similarity_matching": {"learning_rate": 0.01},
 }
