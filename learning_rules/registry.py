@@ -7,7 +7,7 @@ from typing import Any
 from architectures import Network
 from architectures.errors import InputError, unknown_name
 from architectures.options import make_options
-from learning_rules import backprop, feedback_alignment, untrained
+from learning_rules import backprop, feedback_alignment, hebbian, local_losses, untrained
 from learning_rules.contract import Family, LearningRule, RuleSpec, Support, Variant
 
 __all__ = ["FAMILIES", "build", "names", "options_of", "spec", "support"]
@@ -15,7 +15,9 @@ __all__ = ["FAMILIES", "build", "names", "options_of", "spec", "support"]
 FAMILIES: dict[str, Family] = {
     "untrained": untrained.FAMILY,
     "backprop": backprop.FAMILY,
+    "hebbian": hebbian.FAMILY,
     "feedback_alignment": feedback_alignment.FAMILY,
+    "local_losses": local_losses.FAMILY,
 }
 
 
