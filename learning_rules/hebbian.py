@@ -147,7 +147,8 @@ def hebbian(network: Network, options: HebbianOptions, spec: RuleSpec) -> Learni
     _check(options)
 
     def init(key: PRNGKeyArray) -> RuleState:
-        params = network.init(key)
+        # The barrier keeps what follows from being fused with the draw, which would change its last bits.
+        params = jax.lax.optimization_barrier(network.init(key))
         body = zip(network.chain[:-1], network.unroll(params)[:-1], strict=True)
         return RuleState({"network": params}, tuple(_remember_nothing(block, w, options.radius) for block, w in body))
 
