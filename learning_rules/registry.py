@@ -7,7 +7,17 @@ from typing import Any
 from architectures import Network
 from architectures.errors import InputError, unknown_name
 from architectures.options import make_options
-from learning_rules import backprop, feedback_alignment, forward_forward, hebbian, local_losses, perturbation, predictive_coding, stdp, untrained
+from learning_rules import (
+    backprop,
+    feedback_alignment,
+    forward_forward,
+    hebbian,
+    local_losses,
+    perturbation,
+    predictive_coding,
+    stdp,
+    untrained,
+)
 from learning_rules.contract import Family, LearningRule, RuleSpec, Support, Variant
 
 __all__ = ["FAMILIES", "build", "names", "options_of", "spec", "support"]
