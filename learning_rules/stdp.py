@@ -29,7 +29,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
-from learning_rules.hebbian_units import per_unit, presynaptic_length, scale_units, unit_norms, weights_only
+from learning_rules.hebbian_units import initial_norms, per_unit, presynaptic_length, scale_units, unit_norms, weights_only
 from learning_rules.optimizers import adam, falling_rate
 from learning_rules.readout import delta_rule
 from learning_rules.stdp_neurons import encode_spikes, integrate_and_fire
@@ -114,8 +114,8 @@ class _Firing(NamedTuple):
     free: Array
 
 
-def _remember_nothing(block: Block, params: Params, options: StdpOptions) -> _Memory:
-    norms = unit_norms(params)
+def _remember_nothing(block: Block, options: StdpOptions) -> _Memory:
+    norms = initial_norms(block)
     # Half of what the potential of a unit of random weights reaches; homeostasis does the rest.
     threshold = jnp.full_like(norms, 0.5 / block.fan_in**0.5 / (1 - options.leak))
     return _Memory(jnp.zeros(block.input_shape, norms.dtype), jnp.mean(norms), threshold, threshold)
@@ -200,10 +200,8 @@ def stdp(network: Network, options: StdpOptions, spec: RuleSpec) -> LearningRule
     _check(options)
 
     def init(key: PRNGKeyArray) -> RuleState:
-        # The barrier keeps what follows from being fused with the draw, which would change its last bits.
-        params = jax.lax.optimization_barrier(network.init(key))
-        body = zip(network.chain[:-1], network.unroll(params)[:-1], strict=True)
-        memories = tuple(_remember_nothing(block, w, options) for block, w in body)
+        params = network.init(key)
+        memories = tuple(_remember_nothing(block, options) for block in network.chain[:-1])
         dtype = jax.tree.leaves(params)[0].dtype
         return RuleState({"network": params}, {"memories": memories, "expected_reward": jnp.zeros((), dtype)})
 
