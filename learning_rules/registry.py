@@ -9,6 +9,7 @@ from architectures.errors import InputError, unknown_name
 from architectures.options import make_options
 from learning_rules import (
     backprop,
+    energy_based,
     feedback_alignment,
     forward_forward,
     hebbian,
@@ -32,6 +33,7 @@ FAMILIES: dict[str, Family] = {
     "perturbation": perturbation.FAMILY,
     "forward_forward": forward_forward.FAMILY,
     "local_losses": local_losses.FAMILY,
+    "energy_based": energy_based.FAMILY,
 }
 
 
