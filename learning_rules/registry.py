@@ -17,6 +17,7 @@ from learning_rules import (
     perturbation,
     predictive_coding,
     stdp,
+    target_propagation,
     untrained,
 )
 from learning_rules.contract import Family, LearningRule, RuleSpec, Support, Variant
@@ -29,6 +30,7 @@ FAMILIES: dict[str, Family] = {
     "hebbian": hebbian.FAMILY,
     "stdp": stdp.FAMILY,
     "feedback_alignment": feedback_alignment.FAMILY,
+    "target_propagation": target_propagation.FAMILY,
     "predictive_coding": predictive_coding.FAMILY,
     "perturbation": perturbation.FAMILY,
     "forward_forward": forward_forward.FAMILY,
