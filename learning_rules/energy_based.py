@@ -11,7 +11,7 @@ centred             :math:`\frac{1}{2\beta}\left( \partial_\theta F_{\beta\ell} 
                     doi:10.3389/fnins.2021.633674)
 one_sided           :math:`\frac{1}{\beta}\left( \partial_\theta F_{\beta\ell} - \partial_\theta F_0 \right)`: nudged, and free;
                     bias of order :math:`\beta` (Scellier and Bengio 2017, doi:10.3389/fncom.2017.00024)
-contrastive_hebbian :math:`\partial_\theta F_{\text{clamped}} - \partial_\theta F_{\text{free}}`: the output held at the label,
+contrastive_hebbian :math:`\frac1\gamma (\partial_\theta F_{\text{clamped}} - \partial_\theta F_{\text{free}})`: the output held at the label,
                     and an output that settles with the rest (Movellan 1991; Xie and Seung 2003,
                     doi:10.1162/089976603762552988)
 dual_propagation    :math:`-\frac1\beta (s_k^+ - s_k^-)\, \bar s_{k-1}^\top` with two states a unit, nudged apart within one phase:
@@ -21,7 +21,9 @@ dual_propagation    :math:`-\frac1\beta (s_k^+ - s_k^-)\, \bar s_{k-1}^\top` wit
 
 The first two tend to the gradient of the loss at the settled state as :math:`\beta \to 0`. The output of contrastive Hebbian
 learning settles too: the free energy of softmax units (cross-entropy) is :math:`-\log \sum_c e^{z_c}` of the scores, that of
-linear ones (squared error) :math:`-\tfrac12 \lVert z \rVert^2`. Dual propagation keeps the architecture's activation function and
+linear ones (squared error) :math:`-\tfrac12 \lVert z \rVert^2`, each times :math:`\gamma` (`output_gain`), by which the output's feedback is
+weaker than what reaches it, as in Xie and Seung: with :math:`\gamma = 1` the label drives the last hidden states far from where
+they predict, and the readout learns about states that it never sees again. Dual propagation keeps the architecture's activation function and
 its forward pass, and tends to **backpropagation** as :math:`\beta \to 0`.
 
 Departures: states lie in [-1, 1] and couplings are scaled down (`input_gain`, `gain`), without which settling oscillates; the
@@ -64,6 +66,7 @@ class EnergyBasedOptions:
         nudged_sweeps: updates of every state with one; of dual_propagation all there are.
         input_gain: factor on what the first block's synapses deliver (not of dual_propagation).
         gain: factor on the couplings between hidden states (not of dual_propagation).
+        output_gain: strength with which the output acts back on the hidden states (contrastive_hebbian).
     """
 
     variant: str = "centred"
@@ -75,17 +78,18 @@ class EnergyBasedOptions:
     nudged_sweeps: int = 2
     input_gain: float = 0.5
     gain: float = 0.25
+    output_gain: float = 0.2
 
 
-def _settling_output(loss: str) -> OutputEnergy:
+def _settling_output(loss: str, gain: float) -> OutputEnergy:
     """Free energy of an output that settles: of softmax units, or of linear ones."""
     if loss == "cross_entropy":
-        return lambda scores: -jax.nn.logsumexp(scores, axis=-1)
-    return lambda scores: -0.5 * jnp.sum(jnp.square(scores), axis=-1)
+        return lambda scores: -gain * jax.nn.logsumexp(scores, axis=-1)
+    return lambda scores: -0.5 * gain * jnp.sum(jnp.square(scores), axis=-1)
 
 
-def _clamped_output(labels: Array) -> OutputEnergy:
-    return lambda scores: -jnp.take_along_axis(scores, labels[:, None], axis=-1)[:, 0]
+def _clamped_output(labels: Array, gain: float) -> OutputEnergy:
+    return lambda scores: -gain * jnp.take_along_axis(scores, labels[:, None], axis=-1)[:, 0]
 
 
 def _nudged_output(loss: str, labels: Array, beta: Array) -> OutputEnergy:
@@ -99,7 +103,7 @@ def _free(network: Network, options: EnergyBasedOptions, params: tuple[Params, .
     states = [chain[0].activate(drive)] if len(chain) > 1 else []
     for block, w in zip(chain[1:-1], params[1:-1], strict=True):
         states.append(block.apply(w, states[-1]))
-    output = _settling_output(options.loss) if options.variant == "contrastive_hebbian" else None
+    output = _settling_output(options.loss, options.output_gain) if options.variant == "contrastive_hebbian" else None
     return drive, relax(network, params, x, drive, tuple(states), options.free_sweeps, output)
 
 
@@ -132,8 +136,8 @@ def _contrast_of_phases(
             output, scale = _nudged_output(options.loss, labels, jnp.asarray(options.beta, x.dtype)), options.beta
             free_output = jnp.zeros_like(free_scores)
         else:
-            output, scale = _clamped_output(labels), 1.0
-            free_output = output_state(_settling_output(options.loss), free_scores)
+            output, scale = _clamped_output(labels, options.output_gain), options.output_gain
+            free_output = output_state(_settling_output(options.loss, options.output_gain), free_scores)
         nudged = relax(network, params, x, drive, free.states, options.nudged_sweeps, output)
         towards = (*nudged.states, output_state(output, scores_of(network, params, x, nudged.states)))
         away = (*free.states, free_output)
@@ -170,7 +174,7 @@ def _dual(
 
 
 def _check(options: EnergyBasedOptions) -> None:
-    for name in ("beta", "free_sweeps", "nudged_sweeps", "input_gain", "gain"):
+    for name in ("beta", "free_sweeps", "nudged_sweeps", "input_gain", "gain", "output_gain"):
         if not getattr(options, name) > 0:
             raise InputError(f"{name}={getattr(options, name)} was given, it must be positive")
     if options.loss not in LOSSES:

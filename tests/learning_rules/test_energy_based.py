@@ -78,7 +78,8 @@ def test_feedback_matters_to_the_settled_state():
 def test_contrastive_hebbian_descends_the_difference_of_the_two_energies(architecture, loss):
     """Free energy clamped minus free energy free, each at its own settled states, differentiated through the settling."""
     network = network_of(architecture)
-    rule = learning_rules.build("energy_based/contrastive_hebbian", network, loss=loss, gain=0.2, **SETTLED)
+    strength = 0.6
+    rule = learning_rules.build("energy_based/contrastive_hebbian", network, loss=loss, gain=0.2, output_gain=strength, **SETTLED)
     chain = rule.network.chain
     with jax.enable_x64(True):
         state = state_of(rule)
@@ -94,7 +95,7 @@ def test_contrastive_hebbian_descends_the_difference_of_the_two_energies(archite
 
             def one_sweep(states, _):
                 states = list(states)
-                above = target if clamped else act(chain[-1].synapse(params[-1], states[-1]))
+                above = strength * (target if clamped else act(chain[-1].synapse(params[-1], states[-1])))
                 for k in reversed(range(len(states))):
                     _, pull = jax.vjp(lambda s: chain[k + 1].synapse(params[k + 1], s), states[k])  # noqa: B023
                     drive = chain[k].synapse(params[k], images if k == 0 else states[k - 1])
@@ -104,15 +105,12 @@ def test_contrastive_hebbian_descends_the_difference_of_the_two_energies(archite
             states, _ = jax.lax.scan(one_sweep, tuple(states), None, length=60)
             scores = chain[-1].synapse(params[-1], states[-1])
             output = target if clamped else act(scores)
-            total = -jnp.sum(output * scores)
-            if loss == "cross_entropy":
-                total += jnp.sum(jax.scipy.special.xlogy(output, output))
-            else:
-                total += 0.5 * jnp.sum(output**2)
+            own = jax.scipy.special.xlogy(output, output) if loss == "cross_entropy" else 0.5 * output**2
+            total = strength * jnp.sum(own - output * scores)
             for k, s in enumerate(states):
                 below = images if k == 0 else states[k - 1]
                 total += 0.5 * jnp.sum(s**2) - jnp.sum(s * chain[k].synapse(params[k], below))
-            return total / len(labels)
+            return total / (strength * len(labels))
 
         reference = jax.jit(jax.grad(lambda p: energy(p, True) - energy(p, False)))(state.params["network"])
         assert distance(ask(rule, state)[0]["network"], reference).max() < 1e-6
