@@ -27,7 +27,7 @@ from jaxtyping import PRNGKeyArray
 from architectures import Block, InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.hebbian_plasticity import PLASTICITY, Memory, Population
-from learning_rules.hebbian_units import biases_only, per_unit, presynaptic_length, unit_norms, weights_only
+from learning_rules.hebbian_units import biases_only, initial_norms, per_unit, presynaptic_length, unit_norms, weights_only
 from learning_rules.optimizers import adam, falling_rate
 from learning_rules.readout import delta_rule
 from learning_rules.signals import hebbian_product, sweep
@@ -75,9 +75,9 @@ class HebbianOptions:
     response: float = 0.1
 
 
-def _remember_nothing(block: Block, params: Params, radius: float) -> Memory:
+def _remember_nothing(block: Block, radius: float) -> Memory:
     """A population's memory before the first batch."""
-    norms = unit_norms(params)
+    norms = initial_norms(block)
     held_at = jnp.mean(norms) if radius == 0 else jnp.asarray(radius, norms.dtype)
     return Memory(
         mean=jnp.zeros(block.input_shape, norms.dtype),
@@ -148,8 +148,7 @@ def hebbian(network: Network, options: HebbianOptions, spec: RuleSpec) -> Learni
 
     def init(key: PRNGKeyArray) -> RuleState:
         params = network.init(key)
-        body = zip(network.chain[:-1], network.unroll(params)[:-1], strict=True)
-        return RuleState({"network": params}, tuple(_remember_nothing(block, w, options.radius) for block, w in body))
+        return RuleState({"network": params}, tuple(_remember_nothing(block, options.radius) for block in network.chain[:-1]))
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch

@@ -17,6 +17,7 @@ from architectures import Block, Params
 
 __all__ = [
     "biases_only",
+    "initial_norms",
     "mix_units",
     "per_unit",
     "presynaptic_length",
@@ -50,6 +51,16 @@ def unit_norms(params: Params) -> Float[Array, " units"]:
     """Length of each unit's vector of weights, biases left out."""
     squares = [jnp.sum(jnp.square(leaf), axis=tuple(range(leaf.ndim - 1))) for leaf in jax.tree.leaves(params) if leaf.ndim > 1]
     return jnp.sqrt(sum(squares[1:], start=squares[0]))
+
+
+def initial_norms(block: Block) -> Float[Array, " units"]:
+    """Norms that a block's units start with, from one fixed draw.
+
+    A run's own draw would differ by the sampling of single weights alone; measuring it while it is drawn, the compiler fuses the
+    two and changes the weights' last bits, and every rule starts at the same network to the bit.
+    """
+    with jax.ensure_compile_time_eval():
+        return unit_norms(block.init(jax.random.key(0)))
 
 
 def per_unit(signal: Float[Array, "n *positions units"]) -> Float[Array, " units"]:
