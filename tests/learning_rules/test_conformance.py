@@ -118,10 +118,8 @@ def test_alignment_with_backprop_is_a_cosine_beside_a_norm(name, architecture):
     rule = rule_of(name, architecture)
     _, state, _, _ = trained(name, architecture)
     alignment = jax.jit(lambda s: learning_rules.alignment_with_backprop(rule, s, jax.random.key(5), batch_of(6)))(state)
-    assert np.all(np.abs(alignment.cosine) <= 1 + 1e-5) and np.all(np.isfinite(alignment.norm))
-    if rule.spec.represents_by_forward_pass:  # otherwise the reference is the gradient at a state that the rule never visits
-        assert np.all(np.asarray(alignment.reference_norm) > 0)
-        assert float(alignment.cosine[-1]) > 0.9  # the last block's error needs no way back
+    assert np.all(np.abs(alignment.cosine) <= 1 + 1e-5) and np.all(np.asarray(alignment.reference_norm) > 0)
+    assert float(alignment.cosine[-1]) > 0.9  # the last block's error needs no way back
 
 
 @every_rule
