@@ -152,7 +152,7 @@ def test_centred_nudging_tends_to_the_gradient_as_the_square_of_the_nudge(archit
             rule = learning_rules.build("predictive_coding", network, variant=variant, nudge=nudge, steps=400, rate=0.3)
             return distance(ask(rule, params), reference)
 
-        large, small, one_sided = error(0.2), error(0.1), error(0.1, "standard")
+        large, small, one_sided = error(0.1), error(0.05), error(0.05, "standard")
         assert small < 0.01 and small < one_sided / 5
         assert 3.5 < large / small < 4.5
 
