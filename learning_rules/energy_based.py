@@ -11,9 +11,9 @@ centred             :math:`\frac{1}{2\beta}\left( \partial_\theta F_{\beta\ell} 
                     doi:10.3389/fnins.2021.633674)
 one_sided           :math:`\frac{1}{\beta}\left( \partial_\theta F_{\beta\ell} - \partial_\theta F_0 \right)`: nudged, and free;
                     bias of order :math:`\beta` (Scellier and Bengio 2017, doi:10.3389/fncom.2017.00024)
-contrastive_hebbian :math:`\frac1\gamma (\partial_\theta F_{\text{clamped}} - \partial_\theta F_{\text{free}})`: the output held at the label,
-                    and an output that settles with the rest (Movellan 1991; Xie and Seung 2003,
-                    doi:10.1162/089976603762552988)
+contrastive_hebbian :math:`\frac1\gamma (\partial_\theta F_{\text{clamped}} - \partial_\theta F_{\text{free}})`:
+                    the output held at the label, and an output that settles with the rest (Movellan 1991; Xie and Seung
+                    2003, doi:10.1162/089976603762552988)
 dual_propagation    :math:`-\frac1\beta (s_k^+ - s_k^-)\, \bar s_{k-1}^\top` with two states a unit, nudged apart within one phase:
                     :math:`s_k^\pm = a_k(S_{\theta_k}(\bar s_{k-1}) \pm \tfrac12 S_{\theta_{k+1}}^\top (s_{k+1}^+ - s_{k+1}^-))`,
                     :math:`\bar s = \tfrac12 (s^+ + s^-)` (Høier, Staudt and Zach 2023, arXiv 2302.01228)
@@ -21,10 +21,10 @@ dual_propagation    :math:`-\frac1\beta (s_k^+ - s_k^-)\, \bar s_{k-1}^\top` wit
 
 The first two tend to the gradient of the loss at the settled state as :math:`\beta \to 0`. The output of contrastive Hebbian
 learning settles too: the free energy of softmax units (cross-entropy) is :math:`-\log \sum_c e^{z_c}` of the scores, that of
-linear ones (squared error) :math:`-\tfrac12 \lVert z \rVert^2`, each times :math:`\gamma` (`output_gain`), by which the output's feedback is
-weaker than what reaches it, as in Xie and Seung: with :math:`\gamma = 1` the label drives the last hidden states far from where
-they predict, and the readout learns about states that it never sees again. Dual propagation keeps the architecture's activation function and
-its forward pass, and tends to **backpropagation** as :math:`\beta \to 0`.
+linear ones (squared error) :math:`-\tfrac12 \lVert z \rVert^2`, each times :math:`\gamma` (`output_gain`), by which the output's
+feedback is weaker than what reaches it, as in Xie and Seung: with :math:`\gamma = 1` the label drives the last hidden states
+far from where they predict. Dual propagation keeps the architecture's activation function and its forward pass, and tends to
+**backpropagation** as :math:`\beta \to 0`.
 
 Departures: states lie in [-1, 1] and couplings are scaled down (`input_gain`, `gain`), without which settling oscillates; the
 scores are read out from the last hidden state by the loss itself, as in Laborieux et al.; settling starts at the forward pass.
@@ -78,7 +78,7 @@ class EnergyBasedOptions:
     nudged_sweeps: int = 2
     input_gain: float = 0.5
     gain: float = 0.25
-    output_gain: float = 0.2
+    output_gain: float = 0.05
 
 
 def _settling_output(loss: str, gain: float) -> OutputEnergy:
@@ -273,6 +273,7 @@ FAMILY = Family(
                 "equilibrium propagation: states settle free, then nudged towards the label",
                 "Scellier and Bengio 2017, doi:10.3389/fncom.2017.00024",
                 phases=2,
+                beta=0.05,
             ),
             _variant(
                 "contrastive_hebbian",

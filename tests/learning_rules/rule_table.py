@@ -33,8 +33,8 @@ TABLE = {
     "local_losses/both": {"learning_rate": 0.01},
     "local_losses/prediction": {"learning_rate": 0.01},
     "local_losses/similarity_matching": {"learning_rate": 0.01},
-    "energy_based/centred": {"learning_rate": 0.02},
-    "energy_based/one_sided": {"learning_rate": 0.02},
-    "energy_based/contrastive_hebbian": {"learning_rate": 0.02},
+    "energy_based/centred": {"learning_rate": 0.01},
+    "energy_based/one_sided": {"learning_rate": 0.01},
+    "energy_based/contrastive_hebbian": {"learning_rate": 0.01},
     "energy_based/dual_propagation": {"learning_rate": 0.01},
 }
