@@ -34,11 +34,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax import Array
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_and_error, loss_function
 from learning_rules.optimizers import adam
 from learning_rules.signals import hebbian_product, local_derivative, sweep
@@ -186,17 +188,10 @@ def local_losses(network: Network, options: LocalLossesOptions, spec: RuleSpec) 
         info |= {name: tuple(part[name] for part in parts) for name in (parts[0] if parts else ())}
         return {"network": network.tie(asked), "heads": tuple(asked_heads)}, state, info
 
-    return LearningRule(
-        spec=spec,
-        network=network,
-        options=options,
-        init=init,
-        assign_credit=assign_credit,
-        constrain=lambda params: params,
-        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
-        represent=lambda state, images: network.forward(state.params["network"], images),
-        optimizer=lambda n_steps=None: adam(options.learning_rate, n_steps, options.weight_decay),
-    )
+    def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
+        return adam(options.learning_rate, n_steps, options.weight_decay)
+
+    return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
 
 
 def _variant(variant: str, summary: str, **changes: Any) -> tuple[str, Variant]:
