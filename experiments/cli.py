@@ -1,4 +1,4 @@
-"""The command: `bioplausible list | train | compare | report | data`.
+"""The command: `bioplausible list | train | compare | sweep | report | benchmark | data`.
 
 Results go to stdout, with `--json` as one JSON document and nothing else; progress goes to stderr. A user's mistake ends in
 one line on stderr and exit status 2.
@@ -246,6 +246,35 @@ def compare_command(
     click.echo(f"report: {comparison.report}")
 
 
+@command.command("sweep")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--workers", type=int, default=1, show_default=True, help="Trainings at a time, each in a process of its own.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables; a sweep that was interrupted goes on there.")
+@as_json
+def sweep_command(config: Path, workers: int, out: Path | None, as_json: bool) -> None:
+    """Train everything that CONFIG asks for, and write one table; see experiments/configs."""
+    from experiments.config import read_yaml
+    from experiments.files import no_empty_folder
+    from experiments.results import rows
+    from experiments.sweeping import SweepConfig, sweep
+
+    folder = out or Path("runs") / config.stem
+    chosen = read_yaml(config, SweepConfig)
+    with no_empty_folder(folder), _progress() as progress:
+        done = sweep(chosen, folder, workers, progress)
+    if as_json:
+        _print_json({"summary": rows(done.summary), "runs": rows(done.runs), "out": str(folder.resolve())})
+        return
+    shown = ("rule", "architecture", "front_end", "mean", "standard_deviation", "control", "floor", "validation_accuracy")
+    _print_table(
+        [
+            {name: f"{row[name]:.4f}" if isinstance(row[name], float) else row[name] for name in shown if name in row}
+            for row in rows(done.summary)
+        ]
+    )
+    click.echo(f"tables: {folder.resolve()}")
+
+
 def _show(renderable: Any) -> None:
     from rich.console import Console
 
@@ -269,6 +298,44 @@ def report_command(folder: Path, as_json: bool) -> None:
         return
     _show(terminal_table(comparison))
     click.echo(f"report: {path}")
+
+
+@command.group("benchmark")
+def benchmark_command() -> None:
+    """How fast it is on this machine."""
+
+
+@benchmark_command.command("rules")
+@click.option("--rules", help="Rules, separated by commas; every variant by default.")
+@click.option("--architecture", help="mlp or cnn; both by default.")
+@click.option("--batch-size", type=int)
+@click.option("--turns", "n_turns", type=int, help="Calls of five scanned steps each (21 by default).")
+@as_json
+def benchmark_rules_command(rules: str | None, architecture: str | None, as_json: bool, **options: Any) -> None:
+    """Time a learning step of each rule, as a ratio to backpropagation's in the same run."""
+    from experiments.benchmarks import benchmark_rules
+    from experiments.environment import describe_environment
+    from experiments.results import rows
+
+    chosen = None if rules is None else [rule.strip() for rule in rules.split(",")]
+    with _progress() as progress:
+        table = benchmark_rules(chosen, progress=progress, **_given(architecture=architecture, **options))
+    if as_json:
+        _print_json({"rules": rows(table), "environment": describe_environment()})
+        return
+    shown = [
+        {
+            "rule": row["rule"],
+            "network": row["architecture"],
+            "ms a step": f"{row['milliseconds_per_step']:.2f}",
+            "ratio": f"{row['ratio']:.2f}",
+            "limit": "" if row["ratio_limit"] is None else f"{row['ratio_limit']:.1f}",
+            "MB": f"{row['peak_megabytes']:.0f}",
+            "compiled in s": f"{row['compile_seconds']:.1f}",
+        }
+        for row in rows(table)
+    ]
+    _print_table(shown)
 
 
 @command.group("data")

@@ -108,7 +108,7 @@ class Comparison:
             the interval of the mean over seeds and subjects, for stimuli. `time` is missing where the recording has none.
         differences: rule, control, layer, region, time, difference, lower, upper, p_value: rule minus control, paired.
         accuracy: rule, seed, epoch, train_loss, train_accuracy, validation_accuracy, test_accuracy.
-        networks: rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms.
+        networks: rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms, saturated.
         ceilings: region, time, lower, upper, withheld, n_subjects (one row a region and time), as plain mappings.
         layer_rdms: (rule, layer) -> condensed RDM, mean over seeds.
         region_rdms: region -> condensed RDM, mean over subjects (and times).

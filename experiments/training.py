@@ -45,7 +45,9 @@ class Trained:
         best: per seed the state of the epoch that was best on the validation images.
         best_epoch: which one that was, (n_seeds,), counted from one.
         accuracy: rule, seed, epoch, train_loss, train_accuracy, validation_accuracy, test_accuracy.
-        networks: rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms.
+        networks: rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms, saturated.
+        info: what the rule tells of itself on a batch after training (its loss, and quantities of its own such as settling
+            energies, goodness or reconstruction errors), with a leading axis of seeds.
         warnings: what went wrong, by name.
         seconds: wall time of the epochs and their evaluation.
         compile_seconds: wall time of compiling them.
@@ -61,6 +63,7 @@ class Trained:
     best_epoch: np.ndarray
     accuracy: pd.DataFrame
     networks: pd.DataFrame
+    info: dict[str, Any]
     warnings: list[str]
     seconds: float
     compile_seconds: float
@@ -143,6 +146,11 @@ class Trained:
                 for layer, row in blocks.iterrows()
             },
             "relative_weight_change": {layer: float(row["relative_weight_change"]) for layer, row in blocks.iterrows()},
+            "activity": {
+                layer: {name: float(row[name]) for name in ("silent", "mean", "rms", "saturated")}
+                for layer, row in blocks.iterrows()
+            },
+            "info": jax.tree.map(lambda leaf: leaf[seed - self.config.seed].tolist(), self.info),
         }
 
 
@@ -176,23 +184,11 @@ def _encode(network: Network, images: datasets.ImageSet, split: datasets.Split) 
 
 def _diagnose(
     rule: LearningRule, initial: Any, state: RuleState, keys: jax.Array, batch: tuple[jax.Array, jax.Array]
-) -> dict[str, np.ndarray]:
-    """Alignment, change and activity of every block, each (n_seeds, n_blocks)."""
-
-    def one(before: Any, state: RuleState, key: jax.Array) -> dict[str, jax.Array]:
-        alignment = learning_rules.alignment_with_backprop(rule, state, key, batch)
-        active = learning_rules.activity(rule.represent(state, batch[0]))
-        return {
-            "cosine": alignment.cosine,
-            "reference_norm": alignment.reference_norm,
-            "relative_weight_change": learning_rules.relative_weight_change(before, state.params["network"]),
-            "silent": active.silent,
-            "mean": active.mean,
-            "rms": active.rms,
-        }
-
-    measured = jax.jit(over_seeds(one))(initial, state, keys)
-    return {name: np.asarray(values) for name, values in measured.items()}
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Alignment, change and activity of every block, each (n_seeds, n_blocks), and what the rule tells of itself."""
+    measure = over_seeds(lambda before, state, key: tuple(learning_rules.diagnose(rule, before, state, key, batch)))
+    blocks, info = jax.jit(measure)(initial, state, keys)
+    return {name: np.asarray(values) for name, values in blocks.items()}, jax.tree.map(np.asarray, info)
 
 
 def train(config: TrainConfig | None = None, progress: Progress | None = None, **fields: Any) -> Trained:
@@ -284,7 +280,7 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
     seconds = time.perf_counter() - started
 
     n_diagnostic = min(_DIAGNOSTIC_IMAGES, n_train)
-    measured = _diagnose(rule, initial, learner.state, keys, (x[:n_diagnostic], y[:n_diagnostic]))
+    measured, info = _diagnose(rule, initial, learner.state, keys, (x[:n_diagnostic], y[:n_diagnostic]))
     networks = pd.DataFrame(
         [
             {"rule": config.rule, "seed": seed, "layer": layer, **{name: float(values[i, k]) for name, values in measured.items()}}
@@ -304,6 +300,7 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
         best_epoch=best_epoch,
         accuracy=accuracy_table,
         networks=networks,
+        info=info,
         warnings=warnings_of(config.rule, rule.spec, accuracy_table, networks, confusion, seeds),
         seconds=seconds,
         compile_seconds=compile_seconds,

@@ -12,12 +12,13 @@ True
 
 from architectures.errors import InputError
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Support, Variant
-from learning_rules.diagnostics import activity, alignment_with_backprop, relative_weight_change
+from learning_rules.diagnostics import Diagnosis, activity, alignment_with_backprop, diagnose, relative_weight_change, saturation
 from learning_rules.registry import FAMILIES, build, names, options_of, spec, support
 
 __all__ = [
     "FAMILIES",
     "Batch",
+    "Diagnosis",
     "Family",
     "InputError",
     "LearningRule",
@@ -28,9 +29,11 @@ __all__ = [
     "activity",
     "alignment_with_backprop",
     "build",
+    "diagnose",
     "names",
     "options_of",
     "relative_weight_change",
+    "saturation",
     "spec",
     "support",
 ]

@@ -9,10 +9,21 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
+from architectures import Network
 from learning_rules.contract import Batch, LearningRule, RuleState
 from learning_rules.losses import loss_function
+from learning_rules.signals import local_derivative, sweep
 
-__all__ = ["Activity", "Alignment", "activity", "alignment_with_backprop", "relative_weight_change"]
+__all__ = [
+    "Activity",
+    "Alignment",
+    "Diagnosis",
+    "activity",
+    "alignment_with_backprop",
+    "diagnose",
+    "relative_weight_change",
+    "saturation",
+]
 
 
 class Alignment(NamedTuple):
@@ -41,6 +52,22 @@ class Activity(NamedTuple):
     silent: Float[Array, " n_positions"]
     mean: Float[Array, " n_positions"]
     rms: Float[Array, " n_positions"]
+
+
+class Diagnosis(NamedTuple):
+    """All of it, and what the rule tells of itself.
+
+    Attributes:
+        blocks: name -> (n_blocks,): `cosine`, `reference_norm`, `relative_weight_change`, `silent`, `mean`, `rms`, `saturated`.
+        info: the third of what `assign_credit` returns: loss, accuracy and the rule's own quantities.
+    """
+
+    blocks: dict[str, Array]
+    info: dict[str, Any]
+
+
+# Where the slope is less than this, a change of what the synapses deliver is lost on the way.
+_FLAT_SLOPE = 0.01
 
 
 def _flat(tree: Any) -> Array:
@@ -89,3 +116,44 @@ def activity(activations: tuple[Array, ...]) -> Activity:
         mean.append(jnp.mean(units))
         rms.append(jnp.sqrt(jnp.mean(jnp.square(units))))
     return Activity(jnp.stack(silent), jnp.stack(mean), jnp.stack(rms))
+
+
+def saturation(network: Network, params: Any, images: Float[Array, "n height width channels"]) -> Float[Array, " n_positions"]:
+    """Share of units and examples at which the activation is flat (slope under 0.01), per position, in a forward pass.
+
+    A rectified unit is flat where it is off; tanh where its synapses deliver more than 3.
+    """
+    signals = sweep(network, params, network.encode(images))
+    shares = []
+    for block, z in zip(network.chain, signals.synaptic, strict=True):
+        slope = local_derivative(block, z, jnp.ones((z.shape[0], *block.output_shape), z.dtype))
+        shares.append(jnp.mean(jnp.abs(slope) < _FLAT_SLOPE, dtype=z.dtype))
+    return jnp.stack(shares)
+
+
+def diagnose(rule: LearningRule, before: Any, state: RuleState, key: PRNGKeyArray, batch: Batch) -> Diagnosis:
+    """What a person wants to see of a rule, on one batch.
+
+    Args:
+        rule: any.
+        before: the network's initial parameters.
+        state: where the rule has come to.
+        key: of the rule's own draws.
+        batch: (images, labels).
+    """
+    alignment = alignment_with_backprop(rule, state, key, batch)
+    active = activity(rule.represent(state, batch[0]))
+    blocks = {
+        "cosine": alignment.cosine,
+        "reference_norm": alignment.reference_norm,
+        "relative_weight_change": relative_weight_change(before, state.params["network"]),
+        # A block that is passed several times is described by its last pass.
+        **{name: _last_pass(rule.network, values) for name, values in active._asdict().items()},
+        "saturated": _last_pass(rule.network, saturation(rule.network, state.params["network"], batch[0])),
+    }
+    return Diagnosis(blocks, dict(rule.assign_credit(key, state, batch)[2]))
+
+
+def _last_pass(network: Network, by_position: Array) -> Array:
+    last = {index: position for position, index in enumerate(network.order)}
+    return by_position[jnp.array([last[index] for index in range(len(network.blocks))])]

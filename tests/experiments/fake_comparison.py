@@ -181,6 +181,7 @@ def fake_comparison(
                         "silent": float(rng.uniform(0, 0.1)),
                         "mean": float(rng.uniform(0.1, 0.5)),
                         "rms": float(rng.uniform(0.4, 1.2)),
+                        "saturated": float(rng.uniform(0.0, 0.3)),
                     }
                 )
     if "feedback_alignment/direct" in rules:

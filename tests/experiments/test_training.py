@@ -156,6 +156,8 @@ def test_json_has_the_documented_fields_of_the_right_length(name, request):
         "test_accuracy_by_epoch": list,
         "alignment_with_backprop": dict,
         "relative_weight_change": dict,
+        "activity": dict,
+        "info": dict,
         "seconds": float,
         "compile_seconds": float,
     }
@@ -164,6 +166,8 @@ def test_json_has_the_documented_fields_of_the_right_length(name, request):
     assert record["epochs"] == len(record["test_accuracy_by_epoch"]) == len(record["validation_accuracy_by_epoch"]) == 3
     assert record["test_accuracy"] == record["test_accuracy_by_epoch"][-1] == pytest.approx(float(run.test_accuracy[0]))
     assert list(record["alignment_with_backprop"]) == list(record["relative_weight_change"]) == ["hidden_0", "output"]
+    assert list(record["activity"]) == ["hidden_0", "output"] and {"silent", "saturated"} <= set(record["activity"]["output"])
+    assert record["info"]["loss"] > 0  # what the rule tells of itself
     for aligned in record["alignment_with_backprop"].values():
         assert set(aligned) == {"cosine", "reference_norm"}
         # Backpropagation asks for the gradient itself.

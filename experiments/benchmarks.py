@@ -1,0 +1,153 @@
+"""How long a learning step of each rule takes beside backpropagation's: same network, same batch, same run.
+
+Both programs scan a few steps and take turns, so that whatever else the machine does meets both alike; the figures are medians over
+the turns. What a rule may cost is stated beside what it costs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pandas as pd
+
+import architectures
+import learning_rules
+from architectures import InputError
+from learning_rules import RuleState
+
+__all__ = ["RATIO_LIMITS", "benchmark_rules"]
+
+RATIO_LIMITS: dict[str, float] = {
+    "backprop": 1.0,
+    "feedback_alignment": 1.2,
+    "feedback_alignment/kolen_pollack": 1.4,
+    "local_losses": 1.4,
+}
+"""What a step may cost in steps of backpropagation: of a variant where it stands, else of its family."""
+
+_IMAGE_SHAPE, _N_CLASSES = (28, 28, 1), 10
+_STEPS_A_TURN = 5
+
+Progress = Callable[[int, int, str], None]
+Program = Callable[[Any], Any]
+
+
+def _limit(name: str) -> float:
+    return RATIO_LIMITS.get(name, RATIO_LIMITS.get(name.partition("/")[0], np.nan))
+
+
+def _compiled(name: str, architecture: str, batch_size: int) -> tuple[Any, Any, float]:
+    """A program of a few scanned steps, where it starts, and the seconds that compiling it took."""
+    network = architectures.build(architecture, input_shape=_IMAGE_SHAPE, n_classes=_N_CLASSES)
+    rule = learning_rules.build(name, network)
+    transform = rule.optimizer(1000)
+    key_images, key_labels, key_steps, key_init = jax.random.split(jax.random.key(0), 4)
+    images = jax.random.normal(key_images, (_STEPS_A_TURN, batch_size, *_IMAGE_SHAPE))
+    labels = jax.random.randint(key_labels, (_STEPS_A_TURN, batch_size), 0, _N_CLASSES)
+
+    def step(learner: tuple[RuleState, Any], now: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[tuple[RuleState, Any], Any]:
+        state, optimizer_state = learner
+        key, *batch = now
+        asked, state, info = rule.assign_credit(key, state, (batch[0], batch[1]))
+        updates, optimizer_state = transform.update(asked, optimizer_state, state.params)
+        params = rule.constrain(optax.apply_updates(state.params, updates))
+        return (RuleState(params, state.carry), optimizer_state), {"loss": info["loss"], "spikes": info.get("spikes", jnp.nan)}
+
+    def run(learner: tuple[RuleState, Any], images: jax.Array, labels: jax.Array) -> tuple[tuple[RuleState, Any], Any]:
+        return jax.lax.scan(step, learner, (jax.random.split(key_steps, _STEPS_A_TURN), images, labels))
+
+    state = jax.jit(rule.init)(key_init)
+    learner = (state, transform.init(state.params))
+    started = time.perf_counter()
+    program = jax.jit(run, donate_argnums=0).lower(learner, images, labels).compile()
+    seconds = time.perf_counter() - started
+    return (program, images, labels), learner, seconds
+
+
+def _turn(program: Any, learner: Any) -> tuple[Any, Any, float]:
+    """One call of a program: what it leaves, what it tells, and milliseconds a step."""
+    run, images, labels = program
+    started = time.perf_counter()
+    learner, trace = jax.block_until_ready(run(learner, images, labels))
+    return learner, trace, (time.perf_counter() - started) / _STEPS_A_TURN * 1e3
+
+
+def _peak_megabytes(program: Any) -> float:
+    """What the compiler says that a program needs: arguments, results and everything in between."""
+    memory = program[0].memory_analysis()
+    if memory is None:
+        return float("nan")
+    needed = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes - memory.alias_size_in_bytes
+    return float(needed / 1e6)
+
+
+def _measure(name: str, architecture: str, batch_size: int, n_turns: int) -> dict[str, Any]:
+    reference, reference_learner, _ = _compiled("backprop", architecture, batch_size)
+    program, learner, compile_seconds = _compiled(name, architecture, batch_size)
+    times, reference_times, spikes = [], [], []
+    for turn in range(n_turns + 1):
+        reference_learner, _, reference_time = _turn(reference, reference_learner)
+        learner, trace, own_time = _turn(program, learner)
+        if turn:  # the first one warms up
+            times.append(own_time)
+            reference_times.append(reference_time)
+            spikes.append(float(np.mean(trace["spikes"])))
+    milliseconds, of_backprop = float(np.median(times)), float(np.median(reference_times))
+    limit = _limit(name)
+    return {
+        "rule": name,
+        "architecture": architecture,
+        "batch_size": batch_size,
+        "steps": n_turns * _STEPS_A_TURN,
+        "milliseconds_per_step": milliseconds,
+        "milliseconds_per_step_of_backprop": of_backprop,
+        "ratio": milliseconds / of_backprop,
+        "ratio_limit": limit,
+        "within_limit": None if np.isnan(limit) else bool(name == "backprop" or milliseconds / of_backprop <= limit),
+        "milliseconds_per_sample": milliseconds / batch_size,
+        "spikes_per_second": float(np.mean(spikes)) / milliseconds * 1e3,
+        "peak_megabytes": _peak_megabytes(program),
+        "compile_seconds": compile_seconds,
+    }
+
+
+def benchmark_rules(
+    rules: Sequence[str] | None = None,
+    architecture: str | Sequence[str] = ("mlp", "cnn"),
+    batch_size: int = 128,
+    n_turns: int = 21,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Time a learning step, the optimiser's part included, of rules with their default options on 28 by 28 images.
+
+    Args:
+        rules: names or `family/variant`; every variant by default.
+        architecture: one or several.
+        batch_size: images a step.
+        n_turns: calls of a program of five scanned steps; backpropagation's program takes as many turns in between.
+        progress: called with measurements done, in all, and a line to show.
+
+    Returns:
+        One row a rule and architecture: `milliseconds_per_step` (median), `ratio` to backpropagation's, `ratio_limit`,
+        `peak_megabytes`, `compile_seconds`, and for rules that spike `spikes_per_second`, simulated in wall time.
+
+    Raises:
+        InputError: unknown names, or fewer than one turn.
+    """
+    if min(n_turns, batch_size) < 1:
+        raise InputError(f"n_turns={n_turns} and batch_size={batch_size} were given, both must be at least 1")
+    names = [learning_rules.spec(rule).name for rule in (rules or learning_rules.names(variants=True))]
+    networks = [architecture] if isinstance(architecture, str) else list(architecture)
+    pairs = [(name, network) for network in networks for name in names]
+    rows = []
+    for done, (name, network) in enumerate(pairs):
+        if progress is not None:
+            progress(done, len(pairs), f"{name} on {network}")
+        rows.append(_measure(name, network, batch_size, n_turns))
+    return pd.DataFrame(rows)

@@ -1,0 +1,7 @@
+"""Many trainings from one file: a table of accuracies against floors and controls, or a search with one budget for every rule."""
+
+from experiments.sweeping.config import SearchConfig, SweepConfig, expand
+from experiments.sweeping.running import Sweep, sweep
+from experiments.sweeping.summary import best_trials, summarise
+
+__all__ = ["SearchConfig", "Sweep", "SweepConfig", "best_trials", "expand", "summarise", "sweep"]

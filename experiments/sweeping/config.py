@@ -1,0 +1,148 @@
+"""What a sweep is made of: runs as a product of values, and for a search the values that trials are drawn from."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import zlib
+from typing import Any
+
+import numpy as np
+
+import learning_rules
+from architectures.errors import InputError, unknown_name
+from experiments.config import TrainConfig, from_record
+
+__all__ = ["SearchConfig", "SweepConfig", "expand"]
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchConfig:
+    """A random search with the same budget for every rule.
+
+    Attributes:
+        trials: trainings per rule and architecture; the first is with the rule's defaults.
+        space: "all", a family or `family/variant` -> option -> a list to choose from, or `{low, high}` to draw from, uniformly in
+            the logarithm. `network.` before an option makes it one of the architecture's. The more specific entry wins.
+        seed: of the draws; those of a rule and architecture depend on nothing else.
+    """
+
+    trials: int = 1
+    space: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the budget."""
+        if self.trials < 1:
+            raise InputError(f"trials={self.trials} was given, it must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepConfig:
+    """Many trainings.
+
+    Attributes:
+        title: one line on what they are for.
+        train: fields of `TrainConfig` that all runs share.
+        runs: each a mapping of fields of `TrainConfig` to a value or a list of values, whose product is run; "rule: all" is every
+            variant.
+        search: None for each run as it stands.
+        floors: architecture -> rule -> test accuracy to reach.
+        published: architecture -> rule -> `{accuracy, source}`.
+    """
+
+    title: str = ""
+    train: dict[str, Any] = dataclasses.field(default_factory=dict)
+    runs: tuple[dict[str, Any], ...] = ()
+    search: SearchConfig | None = None
+    floors: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    published: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that there is something to run."""
+        if not self.runs:
+            raise InputError("a sweep without runs was given: list at least one, such as 'runs: [{rule: backprop}]'")
+
+
+_MAPPINGS = ("rule_options", "architecture_options")
+
+
+def _product(block: dict[str, Any], origin: str) -> list[dict[str, Any]]:
+    """A block of runs as one mapping a run."""
+    valid = [field.name for field in dataclasses.fields(TrainConfig)]
+    choices: dict[str, list[Any]] = {}
+    for name, value in block.items():
+        if name not in valid:
+            raise unknown_name(f"field in {origin}", name, valid)
+        if name == "rule":
+            value = learning_rules.names(variants=True) if value == "all" else value
+        choices[name] = list(value) if isinstance(value, list | tuple) and name != "exclude_indices" else [value]
+    return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+
+
+def _space(search: SearchConfig, rule: str) -> dict[str, Any]:
+    family = rule.partition("/")[0]
+    merged: dict[str, Any] = {}
+    for name in ("all", family, rule):
+        merged |= search.space.get(name, {})
+    return merged
+
+
+def _draw(rng: np.random.Generator, name: str, choices: Any) -> Any:
+    if isinstance(choices, list | tuple) and choices:
+        return choices[int(rng.integers(len(choices)))]
+    if isinstance(choices, dict) and set(choices) == {"low", "high"} and 0 < choices["low"] < choices["high"]:
+        return float(f"{math.exp(rng.uniform(math.log(choices['low']), math.log(choices['high']))):.2g}")
+    raise InputError(
+        f"option '{name}' is to be searched in {choices!r}: give a list of values, or {{low, high}} with 0 < low < high"
+    )
+
+
+def _trials(config: TrainConfig, search: SearchConfig) -> list[TrainConfig]:
+    """The same number of trainings for every rule: its defaults, then draws."""
+    space = _space(search, config.rule)
+    # What one rule draws must not depend on which others are searched beside it.
+    stream = zlib.crc32(f"{config.rule} {config.architecture} {config.front_end}".encode())
+    rng = np.random.default_rng([search.seed, stream])
+    trials = [config]
+    for _ in range(search.trials - 1):
+        drawn = {name: _draw(rng, name, choices) for name, choices in sorted(space.items())}
+        of_network = {name.removeprefix("network."): value for name, value in drawn.items() if name.startswith("network.")}
+        of_rule = {name: value for name, value in drawn.items() if not name.startswith("network.")}
+        trials.append(
+            dataclasses.replace(
+                config,
+                rule_options={**config.rule_options, **of_rule},
+                architecture_options={**config.architecture_options, **of_network},
+            )
+        )
+    return trials
+
+
+def expand(config: SweepConfig) -> list[TrainConfig]:
+    """Every training of a sweep, in order; each only once.
+
+    Raises:
+        InputError: unknown rules, fields or rules in the search space.
+
+    >>> block = {"rule": ["untrained", "backprop"], "architecture": ["mlp", "cnn"]}
+    >>> [(run.rule, run.architecture) for run in expand(SweepConfig(train={"dataset": "digits"}, runs=(block,)))]
+    [('untrained', 'mlp'), ('untrained', 'cnn'), ('backprop', 'mlp'), ('backprop', 'cnn')]
+    """
+    known = {"all", *learning_rules.names(), *learning_rules.names(variants=True)}
+    for name in config.search.space if config.search else ():
+        if name not in known:
+            raise unknown_name("rule to search", name, known)
+    expanded: list[TrainConfig] = []
+    for index, block in enumerate(config.runs):
+        origin = f"run {index + 1} of the sweep"
+        for fields in _product({**config.train, **block}, origin):
+            run = from_record(fields, TrainConfig, origin)
+            run = dataclasses.replace(run, rule=learning_rules.spec(run.rule).name)
+            expanded += _trials(run, config.search) if config.search else [run]
+    unique: list[TrainConfig] = []
+    for run in expanded:
+        if run not in unique:
+            unique.append(run)
+    return unique

@@ -1,0 +1,166 @@
+"""Run a sweep: each training in a file of its own, so that a sweep that was interrupted goes on where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from joblib import Parallel, delayed
+
+import architectures
+import learning_rules
+from architectures.errors import InputError
+from experiments import datasets
+from experiments.config import TrainConfig, from_record, to_record, write_yaml
+from experiments.files import write_text
+from experiments.results import plain
+from experiments.sweeping.config import SweepConfig, expand
+from experiments.sweeping.summary import best_trials, summarise, to_markdown
+
+__all__ = ["Sweep", "sweep"]
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """Many trainings.
+
+    Attributes:
+        config: what was run.
+        runs: one row a network: the run's fields, `test_accuracy`, `validation_accuracy` of the last epoch, `seconds`, `warnings`.
+        summary: one row a rule, architecture and front end; for a search, one row a rule and architecture with the best trial.
+    """
+
+    config: SweepConfig
+    runs: pd.DataFrame
+    summary: pd.DataFrame
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a network."""
+        return self.runs.copy()
+
+
+def _file_name(config: TrainConfig, options: dict[str, Any]) -> str:
+    # The options with their defaults: a default that was tuned anew asks for a new training.
+    identity = json.dumps(plain({**to_record(config), "rule_options": options}), sort_keys=True)
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
+    return f"{config.rule.replace('/', '-')}__{config.architecture}__{digest}.json"
+
+
+def _run(record: dict[str, Any]) -> dict[str, Any]:
+    """One training, from plain values to plain values, so that any process can do it."""
+    # Imported where it is used: a worker that only waits need not load the compiler.
+    from experiments.training import train
+
+    trained = train(from_record(record, TrainConfig, "a run of the sweep"))
+    plain_record: dict[str, Any] = plain(trained.to_json())
+    return plain_record
+
+
+def _check(configs: list[TrainConfig]) -> list[dict[str, Any]]:
+    """Say what is wrong with any run before the first is trained; the rules' options with their defaults."""
+    images: dict[str, Any] = {}
+    options = []
+    for config in configs:
+        if config.dataset not in images:
+            images[config.dataset] = datasets.load(config.dataset)
+        network = architectures.build(
+            config.architecture,
+            input_shape=images[config.dataset].input_shape,
+            n_classes=images[config.dataset].n_classes,
+            **config.architecture_options,
+        )
+        rule = learning_rules.build(config.rule, network, **config.rule_options)
+        rule.optimizer(1)
+        options.append(dataclasses.asdict(rule.options))
+    return options
+
+
+def _rows(config: TrainConfig, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a network of a run."""
+    fields = to_record(config)
+    options = {name: fields.pop(name) for name in ("rule_options", "architecture_options", "exclude_indices")}
+    shared = {name: value for name, value in fields.items() if name not in ("seed", "n_seeds", "split_seed")}
+    shared |= {name: json.dumps(plain(value), sort_keys=True) for name, value in options.items() if name != "exclude_indices"}
+    shared |= {"epochs": record["epochs"], "seconds": record["seconds"], "compile_seconds": record["compile_seconds"]}
+    return [
+        {
+            **shared,
+            "seed": each["seed"],
+            "test_accuracy": each["test_accuracy"],
+            "validation_accuracy": each["validation_accuracy_by_epoch"][-1],
+            "warnings": " | ".join(record["warnings"]),
+        }
+        for each in record.get("seeds", [record])
+    ]
+
+
+def _prepare(out: Path, config: SweepConfig) -> None:
+    """Make the folder, or go on in one that holds a part of this very sweep."""
+    text = write_yaml(config)
+    path = out / "sweep.yaml"
+    if out.is_dir() and any(out.iterdir()):
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            raise InputError(f"--out {out} holds something other than a part of this sweep: give a folder that is new or empty")
+        return
+    write_text(path, text)
+
+
+def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Progress | None = None) -> Sweep:
+    """Train everything that a sweep asks for, and write its tables.
+
+    ```
+    DIR/sweep.yaml        what was run
+    DIR/runs/*.json       each training, as `bioplausible train --json` prints it
+    DIR/runs.csv          one row a network
+    DIR/summary.csv       one row a rule, architecture and front end; README.md is the same for reading
+    ```
+
+    Trainings whose file is there are not run again, unless the rule's defaults have changed since.
+
+    Args:
+        config: what to run.
+        out: the folder; a new one, an empty one, or one in which this sweep was interrupted.
+        workers: trainings at a time, each in a process of its own.
+        progress: called with trainings done, in all, and a line to show.
+
+    Raises:
+        InputError: a configuration that no run could follow, or a folder that holds something else.
+    """
+    if workers < 1:
+        raise InputError(f"workers={workers} was given, it must be at least 1")
+    folder = Path(out)
+    configs = expand(config)
+    options = _check(configs)
+    _prepare(folder, config)
+    paths = [folder / "runs" / _file_name(*each) for each in zip(configs, options, strict=True)]
+    missing = [(each, path) for each, path in zip(configs, paths, strict=True) if not path.is_file()]
+    if progress is not None:
+        progress(len(configs) - len(missing), len(configs), "")
+
+    def one(each: TrainConfig, path: Path) -> tuple[Path, dict[str, Any]]:
+        return path, _run(to_record(each))
+
+    done = len(configs) - len(missing)
+    # As soon as a training is done its file is there, whatever becomes of the others.
+    for path, record in Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(one)(*pair) for pair in missing):
+        write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        done += 1
+        if progress is not None:
+            progress(done, len(configs), f"{record['rule']} on {record['architecture']}: {record['test_accuracy']:.3f}")
+    table: list[dict[str, Any]] = []
+    for each, path in zip(configs, paths, strict=True):
+        table += _rows(each, json.loads(path.read_text(encoding="utf-8")))
+    runs = pd.DataFrame(table)
+    summary = best_trials(runs) if config.search else summarise(runs, config)
+    write_text(folder / "runs.csv", runs.to_csv(index=False))
+    write_text(folder / "summary.csv", summary.to_csv(index=False))
+    write_text(folder / "README.md", to_markdown(config, summary))
+    return Sweep(config, runs, summary)

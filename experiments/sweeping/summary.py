@@ -1,0 +1,151 @@
+"""Accuracy tables that are honest by construction: beside every rule its control, the floor, and what others published."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.config import write_yaml
+from experiments.sweeping.config import SweepConfig
+
+__all__ = ["best_trials", "summarise", "to_markdown"]
+
+_CONTROL = "untrained"
+_SAME_TASK = ["architecture", "dataset", "architecture_options"]
+_RUN = ["rule", "architecture", "dataset", "front_end", "architecture_options", "rule_options"]
+
+
+def _of_rule(table: dict[str, dict[str, Any]], architecture: str, rule: str) -> Any:
+    """The entry of a variant, or of its family."""
+    of_architecture = table.get(architecture, {})
+    return of_architecture.get(rule, of_architecture.get(rule.partition("/")[0]))
+
+
+def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
+    """One row a rule, network and front end.
+
+    Args:
+        runs: `Sweep.runs`.
+        config: floors and published figures.
+
+    Returns:
+        `mean` and `standard_deviation` of the test accuracy over seeds; `control` and `control_front_end`, the best untrained
+        network with the same architecture, on plain images or behind the same front end, and whether the rule is above it by more
+        than two standard errors of the difference of means (`beats_control`, None with one seed and for the control itself);
+        `floor` and `reaches_floor`; `published` and `published_source`.
+    """
+    rows = []
+    for names, group in runs.groupby(_RUN, sort=False):
+        key = dict(zip(_RUN, names, strict=True))
+        accuracy = group["test_accuracy"].to_numpy()
+        row: dict[str, Any] = {
+            **key,
+            "epochs": int(group["epochs"].iloc[0]),
+            "n_seeds": len(accuracy),
+            "mean": float(accuracy.mean()),
+            "standard_deviation": float(accuracy.std(ddof=1)) if len(accuracy) > 1 else np.nan,
+        }
+        same = runs[(runs["rule"] == _CONTROL) & np.logical_and.reduce([runs[name] == key[name] for name in _SAME_TASK])]
+        same = same[same["front_end"].isin(["none", key["front_end"]])]
+        row |= _against_control(row, accuracy, same)
+        floor = _of_rule(config.floors, key["architecture"], key["rule"])
+        row |= {
+            "floor": np.nan if floor is None else float(floor),
+            "reaches_floor": None if floor is None else row["mean"] >= floor,
+        }
+        published = _of_rule(config.published, key["architecture"], key["rule"]) or {}
+        row |= {"published": published.get("accuracy", np.nan), "published_source": published.get("source", "")}
+        rows.append({**row, "seconds": float(group["seconds"].iloc[0]), "warnings": group["warnings"].iloc[0]})
+    return pd.DataFrame(rows)
+
+
+def _against_control(row: dict[str, Any], accuracy: np.ndarray, controls: pd.DataFrame) -> dict[str, Any]:
+    if row["rule"] == _CONTROL or controls.empty:
+        return {"control": np.nan, "control_front_end": "", "beats_control": None}
+    front_end, best = max(controls.groupby("front_end"), key=lambda pair: pair[1]["test_accuracy"].mean())
+    control = best["test_accuracy"].to_numpy()
+    beats = None
+    if min(len(control), len(accuracy)) > 1:
+        standard_error = np.sqrt(accuracy.var(ddof=1) / len(accuracy) + control.var(ddof=1) / len(control))
+        beats = bool(accuracy.mean() - control.mean() > 2 * standard_error)
+    return {"control": float(control.mean()), "control_front_end": str(front_end), "beats_control": beats}
+
+
+def best_trials(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of every rule, architecture and front end the trial with the best validation accuracy, its defaults' beside it.
+
+    The test accuracy takes no part in the choice.
+    """
+    rows = []
+    for names, group in runs.groupby(["rule", "architecture", "front_end"], sort=False):
+        trials = group.groupby(["rule_options", "architecture_options"], sort=False)["validation_accuracy"].mean()
+        # NaN is no accuracy to choose by.
+        best = trials.fillna(-1.0).idxmax()
+        rows.append(
+            {
+                **dict(zip(("rule", "architecture", "front_end"), names, strict=True)),
+                "trials": len(trials),
+                "validation_accuracy": float(trials[best]),
+                "validation_accuracy_of_defaults": float(trials.iloc[0]),
+                "rule_options": best[0],
+                "architecture_options": best[1],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _percent(value: float, deviation: float | None = None) -> str:
+    if value is None or np.isnan(value):
+        return ""
+    spread = "" if deviation is None or np.isnan(deviation) else f" ± {100 * deviation:.2f}"
+    return f"{100 * value:.2f}{spread}"
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _accuracy_lines(table: pd.DataFrame) -> list[str]:
+    lines = [
+        _line(["rule", "front end", "test accuracy", "control", "above control", "floor", "reached", "published"]),
+        "|" + "---|" * 8,
+    ]
+    for row in table.to_dict("records"):
+        above = {None: "", True: "yes", False: "**does not beat its control**"}[row["beats_control"]]
+        reached = {None: "", True: "yes", False: "**no**"}[row["reaches_floor"]]
+        options = "" if row["rule_options"] == "{}" else f" `{row['rule_options']}`"
+        published = _percent(row["published"]) + (f" ({row['published_source']})" if row["published_source"] else "")
+        accuracy = _percent(row["mean"], row["standard_deviation"])
+        control = _percent(row["control"])
+        lines.append(
+            _line([row["rule"] + options, row["front_end"], accuracy, control, above, _percent(row["floor"]), reached, published])
+        )
+    return lines
+
+
+def _search_lines(table: pd.DataFrame) -> list[str]:
+    lines = [_line(["rule", "front end", "trials", "best on validation", "defaults", "options of the best"]), "|" + "---|" * 6]
+    for row in table.to_dict("records"):
+        best, defaults = _percent(row["validation_accuracy"]), _percent(row["validation_accuracy_of_defaults"])
+        lines.append(_line([row["rule"], row["front_end"], str(row["trials"]), best, defaults, f"`{row['rule_options']}`"]))
+    return lines
+
+
+def to_markdown(config: SweepConfig, summary: pd.DataFrame) -> str:
+    """The summary for reading; every figure in it comes from the table."""
+    lines = [f"# {config.title or 'Sweep'}", ""]
+    if not config.search:
+        lines += [
+            "Test accuracy in percent after the last epoch, mean and standard deviation over seeds.",
+            "The control is the best untrained network with the same architecture and readout, on plain images or behind the same",
+            "front end; a rule beats it by more than two standard errors of the difference.",
+            "",
+        ]
+    for (architecture, dataset), table in summary.assign(dataset=summary.get("dataset", "")).groupby(
+        ["architecture", "dataset"], sort=False
+    ):
+        lines += [f"## {architecture} {dataset}".rstrip(), "", *(_search_lines if config.search else _accuracy_lines)(table), ""]
+    lines += ["## What was run", "", "```yaml", write_yaml(config).rstrip(), "```", ""]
+    return "\n".join(lines)

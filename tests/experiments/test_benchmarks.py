@@ -1,0 +1,33 @@
+"""A benchmark times what it says, against backpropagation in the same run."""
+
+import numpy as np
+import pytest
+
+import learning_rules
+from architectures import InputError
+from experiments.benchmarks import RATIO_LIMITS, benchmark_rules
+
+
+def test_times_a_rule_beside_backpropagation():
+    told = []
+    table = benchmark_rules(["feedback_alignment"], "mlp", batch_size=8, n_turns=2, progress=lambda *now: told.append(now))
+    (row,) = table.to_dict("records")
+    assert row["rule"] == "feedback_alignment/random" and row["architecture"] == "mlp" and row["steps"] == 10
+    assert row["ratio"] == row["milliseconds_per_step"] / row["milliseconds_per_step_of_backprop"] > 0
+    assert row["ratio_limit"] == 1.2 and row["within_limit"] == (row["ratio"] <= 1.2)
+    # Parameters and Adam's two moments lie in memory at least: 784-512-256-10.
+    n_parameters = 784 * 512 + 512 + 512 * 256 + 256 + 256 * 10 + 10
+    assert row["peak_megabytes"] > 3 * 4 * n_parameters / 1e6 and row["compile_seconds"] > 0
+    assert np.isnan(row["spikes_per_second"])  # it has none
+    assert told == [(0, 1, "feedback_alignment/random on mlp")]
+
+
+def test_limits_are_of_rules_that_exist():
+    assert set(RATIO_LIMITS) <= {*learning_rules.names(), *learning_rules.names(variants=True)}
+
+
+def test_mistakes_are_named():
+    with pytest.raises(InputError, match="did you mean 'backprop'"):
+        benchmark_rules(["backprob"])
+    with pytest.raises(InputError, match="n_turns=0"):
+        benchmark_rules(n_turns=0)

@@ -1,0 +1,220 @@
+"""A sweep trains what it says, once; its table holds every rule against its control and its floor."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import architectures
+import experiments
+import learning_rules
+from architectures import InputError
+from experiments.config import read_yaml
+from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand, running, summarise, sweep
+
+TRAIN = {"dataset": "digits", "epochs": 1}
+
+
+def fake_run(record):
+    """What a training returns, without the training: the accuracy follows from the learning rate."""
+    rate = record["rule_options"].get("learning_rate", 1e-3)
+    seeds = [
+        {"seed": record["seed"] + i, "test_accuracy": 0.5 + rate + i / 100, "validation_accuracy_by_epoch": [0.1, 0.6 + rate]}
+        for i in range(record["n_seeds"])
+    ]
+    shared = {"rule": record["rule"], "architecture": record["architecture"], "epochs": 1, "seconds": 1.0, "compile_seconds": 2.0}
+    return {**shared, **seeds[0], "warnings": [], **({"seeds": seeds} if len(seeds) > 1 else {})}
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """The trainings that were asked for, one by one."""
+    asked = []
+
+    def run(record):
+        asked.append(record)
+        return fake_run(record)
+
+    monkeypatch.setattr(running, "_run", run)
+    return asked
+
+
+def test_runs_are_the_product_of_their_lists():
+    config = SweepConfig(
+        train=TRAIN, runs=({"rule": ["backprop", "feedback_alignment"], "front_end": ["none", "zca"]}, {"rule": "untrained"})
+    )
+    runs = [(run.rule, run.front_end, run.epochs) for run in expand(config)]
+    assert runs == [
+        ("backprop", "none", 1),
+        ("backprop", "zca", 1),
+        ("feedback_alignment/random", "none", 1),
+        ("feedback_alignment/random", "zca", 1),
+        ("untrained", "none", 1),
+    ]
+
+
+def test_all_means_every_variant_and_no_run_comes_twice():
+    runs = expand(SweepConfig(runs=({"rule": "all"}, {"rule": "backprop"})))
+    assert tuple(run.rule for run in runs) == learning_rules.names(variants=True)
+
+
+def test_a_search_gives_every_rule_the_same_budget_and_starts_at_its_defaults():
+    space = {
+        "all": {"learning_rate": {"low": 1e-4, "high": 1e-2}},
+        "feedback_alignment": {"weight_decay": [0.1, 0.3], "network.hidden": [[32], [64]]},
+    }
+    search = SearchConfig(trials=6, space=space)
+    both = expand(SweepConfig(train=TRAIN, runs=({"rule": ["backprop", "feedback_alignment"]},), search=search))
+    alone = expand(SweepConfig(train=TRAIN, runs=({"rule": ["feedback_alignment"]},), search=search))
+    assert [run.rule for run in both] == ["backprop"] * 6 + ["feedback_alignment/random"] * 6
+    assert both[0].rule_options == {} and both[6].rule_options == {}
+    assert both[6:] == alone  # what one rule draws does not depend on the others
+    drawn = both[7:]
+    assert all(1e-4 <= run.rule_options["learning_rate"] <= 1e-2 for run in drawn)
+    assert {run.rule_options["weight_decay"] for run in drawn} == {0.1, 0.3}
+    assert all(run.architecture_options["hidden"] in ([32], [64]) for run in drawn)
+    assert all("weight_decay" not in run.rule_options for run in both[:6])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "without runs"),
+        ({"runs": ({"rule": "backprob"},)}, "did you mean 'backprop'"),
+        ({"runs": ({"rule": "backprop", "epoch": 3},)}, "field in run 1 of the sweep.*did you mean 'epochs'"),
+        ({"runs": ({"rule": "backprop"},), "search": SearchConfig(2, {"backprob": {}})}, "did you mean 'backprop'"),
+        ({"runs": ({"rule": "backprop"},), "search": SearchConfig(2, {"all": {"learning_rate": 3}})}, "low, high"),
+    ],
+)
+def test_mistakes_are_named(fields, message):
+    with pytest.raises(InputError, match=message):
+        expand(SweepConfig(**fields))
+
+
+def test_mistakes_of_any_run_are_said_before_the_first_is_trained(tmp_path, trainings):
+    config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"}, {"rule": "backprop", "rule_options": {"learning_rat": 1.0}}))
+    with pytest.raises(InputError, match="did you mean 'learning_rate'"):
+        sweep(config, tmp_path / "out")
+    assert not trainings and not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path, trainings, monkeypatch):
+    config = SweepConfig(train={**TRAIN, "n_seeds": 2}, runs=({"rule": ["untrained", "backprop", "feedback_alignment"]},))
+    complete = running._run
+
+    def stops_at_the_second(record):
+        if len(trainings) == 1:
+            raise KeyboardInterrupt
+        return complete(record)
+
+    monkeypatch.setattr(running, "_run", stops_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(config, tmp_path / "out")
+    assert len(list((tmp_path / "out" / "runs").iterdir())) == 1
+    monkeypatch.setattr(running, "_run", complete)
+    done = sweep(config, tmp_path / "out")
+    assert [record["rule"] for record in trainings] == ["untrained", "backprop", "feedback_alignment/random"]
+    assert len(done.to_frame()) == 6 and set(done.runs["seed"]) == {0, 1}
+    again = sweep(config, tmp_path / "out")
+    assert len(trainings) == 3
+    pd.testing.assert_frame_equal(again.runs, done.runs)
+    assert (tmp_path / "out" / "README.md").read_text().count("| backprop |") == 1
+    assert read_yaml(tmp_path / "out" / "sweep.yaml", SweepConfig) == config
+
+
+def test_a_default_that_changed_is_trained_anew(tmp_path, trainings, monkeypatch):
+    config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},))
+    sweep(config, tmp_path / "out")
+    before = running._check
+    monkeypatch.setattr(running, "_check", lambda configs: [{**options, "learning_rate": 1.0} for options in before(configs)])
+    sweep(config, tmp_path / "out")
+    assert len(trainings) == 2
+
+
+def test_a_folder_with_something_else_is_left_alone(tmp_path, trainings):
+    sweep(SweepConfig(train=TRAIN, runs=({"rule": "backprop"},)), tmp_path)
+    with pytest.raises(InputError, match="holds something other than a part of this sweep"):
+        sweep(SweepConfig(train=TRAIN, runs=({"rule": "untrained"},)), tmp_path)
+    assert len(trainings) == 1
+
+
+def runs_of(**accuracies):
+    """A table of runs: rule, or rule__front_end, -> test accuracy of each seed."""
+    rows = []
+    for name, values in accuracies.items():
+        rule, _, front_end = name.partition("__")
+        for seed, value in enumerate(values):
+            rows.append(
+                {"rule": rule, "architecture": "mlp", "dataset": "digits", "front_end": front_end or "none"}
+                | {"architecture_options": "{}", "rule_options": "{}", "epochs": 3, "seconds": 1.0, "warnings": "", "seed": seed}
+                | {"test_accuracy": value}
+            )
+    return pd.DataFrame(rows)
+
+
+def test_a_rule_is_held_against_the_best_control_and_its_floor():
+    runs = runs_of(
+        untrained=[0.80, 0.82],
+        untrained__zca=[0.90, 0.92],
+        backprop=[0.85, 0.87],
+        backprop__zca=[0.905, 0.925],
+        hebbian__zca=[0.98, 0.99],
+    )
+    config = SweepConfig(
+        runs=({"rule": "backprop"},),
+        floors={"mlp": {"backprop": 0.9}},
+        published={"mlp": {"backprop": {"accuracy": 0.5, "source": "X"}}},
+    )
+    table = summarise(runs, config).set_index(["rule", "front_end"])
+    plain = table.loc[("backprop", "none")]
+    assert np.isclose(plain["mean"], 0.86) and np.isclose(plain["standard_deviation"], np.std([0.85, 0.87], ddof=1))
+    assert np.isclose(plain["control"], 0.81) and plain["control_front_end"] == "none" and plain["beats_control"] is True
+    assert plain["reaches_floor"] is False and plain["published"] == 0.5 and plain["published_source"] == "X"
+    # Behind a front end the better of two controls counts, and a difference within the noise is none.
+    behind = table.loc[("backprop", "zca")]
+    assert np.isclose(behind["control"], 0.91) and behind["control_front_end"] == "zca" and behind["beats_control"] is False
+    assert behind["reaches_floor"] is True
+    assert table.loc[("hebbian", "zca")]["beats_control"] is True
+    assert table.loc[("untrained", "zca")]["beats_control"] is None and np.isnan(table.loc[("untrained", "zca")]["control"])
+
+
+def test_one_seed_is_not_said_to_beat_its_control():
+    table = summarise(runs_of(untrained=[0.5], backprop=[0.9]), SweepConfig(runs=({"rule": "backprop"},))).set_index("rule")
+    assert table.loc["backprop", "beats_control"] is None and np.isnan(table.loc["backprop", "standard_deviation"])
+
+
+def test_a_search_chooses_by_validation_images(tmp_path, trainings):
+    search = SearchConfig(trials=4, space={"all": {"learning_rate": {"low": 1e-4, "high": 1e-1}}})
+    done = sweep(SweepConfig(train=TRAIN, runs=({"rule": "backprop"},), search=search), tmp_path)
+    rates = [record["rule_options"].get("learning_rate", 1e-3) for record in trainings]
+    (row,) = done.summary.to_dict("records")
+    assert json.loads(row["rule_options"])["learning_rate"] == max(rates) and row["trials"] == 4
+    assert np.isclose(row["validation_accuracy_of_defaults"], 0.601)
+    worse = done.runs.assign(validation_accuracy=np.where(np.arange(4) == 1, 0.99, 0.1), test_accuracy=[1.0, 0.0, 1.0, 1.0])
+    assert best_trials(worse)["rule_options"].iloc[0] == done.runs["rule_options"].iloc[1]
+
+
+def test_a_training_that_diverged_is_not_chosen(tmp_path, trainings):
+    search = SearchConfig(trials=3, space={"all": {"learning_rate": {"low": 1e-4, "high": 1e-1}}})
+    runs = sweep(SweepConfig(train=TRAIN, runs=({"rule": "backprop"},), search=search), tmp_path).runs
+    runs = runs.assign(validation_accuracy=[np.nan, 0.3, 0.2])
+    assert best_trials(runs)["validation_accuracy"].iloc[0] == 0.3
+
+
+def test_really_trains(tmp_path):
+    done = sweep(SweepConfig(train={**TRAIN, "n_train": 256}, runs=({"rule": ["untrained", "backprop"]},)), tmp_path, workers=1)
+    assert list(done.summary["rule"]) == ["untrained", "backprop"]
+    record = json.loads(next((tmp_path / "runs").glob("backprop__mlp__*.json")).read_text())
+    assert record["test_accuracy"] == done.runs.set_index("rule").loc["backprop", "test_accuracy"]
+
+
+@pytest.mark.parametrize("path", sorted((Path(experiments.__file__).parent / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_sweeps_that_come_with_the_project_name_rules_and_options_that_exist(path):
+    config = read_yaml(path, SweepConfig)
+    network = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10)
+    for run in expand(config):
+        learning_rules.build(run.rule, network, **run.rule_options)
+    for table in (*config.floors.values(), *config.published.values()):
+        assert set(table) <= {*learning_rules.names(), *learning_rules.names(variants=True)}

@@ -1,0 +1,85 @@
+"""Diagnostics measure what they say: on rules and activities for which the answer is known."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_task import batch_of, network_of
+
+import architectures
+import learning_rules
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "cnn"])
+def test_backpropagation_lies_on_itself(architecture):
+    rule = learning_rules.build("backprop", network_of(architecture))
+    state = jax.jit(rule.init)(jax.random.key(0))
+    alignment = jax.jit(lambda s: learning_rules.alignment_with_backprop(rule, s, jax.random.key(1), batch_of(0)))(state)
+    np.testing.assert_allclose(alignment.cosine, 1, rtol=1e-5)
+    np.testing.assert_allclose(alignment.norm, alignment.reference_norm, rtol=1e-5)
+
+
+def test_a_block_that_is_asked_for_nothing_has_cosine_zero():
+    rule = learning_rules.build("untrained", network_of("mlp"))
+    state = rule.init(jax.random.key(0))
+    alignment = learning_rules.alignment_with_backprop(rule, state, jax.random.key(1), batch_of(0))
+    np.testing.assert_array_equal(alignment.cosine[:-1], 0)
+    assert alignment.cosine[-1] > 0.99 and np.all(alignment.reference_norm > 0)
+
+
+def test_change_of_weights_is_relative_and_leaves_biases_out():
+    before = ({"kernel": jnp.full((2, 3), 2.0), "bias": jnp.zeros(3)},)
+    after = ({"kernel": jnp.full((2, 3), 3.0), "bias": jnp.full(3, 100.0)},)
+    np.testing.assert_allclose(learning_rules.relative_weight_change(before, after), [0.5], rtol=1e-6)
+
+
+def test_activity_counts_units_that_no_example_drives():
+    h = jnp.array([[0.0, 1.0, 0.0, -2.0], [0.0, 0.0, 0.0, 2.0]])
+    measured = learning_rules.activity((h,))
+    assert measured.silent[0] == 0.5 and measured.mean[0] == 1 / 8
+    np.testing.assert_allclose(measured.rms[0], np.sqrt(9 / 8), rtol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "cnn"])
+def test_rectified_units_are_flat_where_they_are_off(architecture):
+    network = network_of(architecture)
+    params = network.init(jax.random.key(0))
+    images, _ = batch_of(3)
+    activations = network.forward(params, images)
+    measured = learning_rules.saturation(network, params, images)
+    for h, share in zip(activations[:-1], measured[:-1], strict=True):
+        np.testing.assert_allclose(share, jnp.mean(h == 0), atol=1e-6)
+    assert measured[-1] == 0  # scores are linear
+
+
+def test_a_tangent_is_flat_where_its_input_is_large():
+    network = architectures.build("mlp", input_shape=(1, 1, 2), n_classes=2, hidden=(2,), activation="tanh")
+    params = (
+        {"kernel": jnp.eye(2), "bias": jnp.zeros(2)},
+        network.init(jax.random.key(0))[1],
+    )
+    images = jnp.array([[0.1, 5.0], [-4.0, 2.0]]).reshape(2, 1, 1, 2)
+    assert learning_rules.saturation(network, params, images)[0] == 0.5
+
+
+def test_a_diagnosis_has_a_number_for_every_block_and_what_the_rule_tells():
+    rule = learning_rules.build("local_losses", network_of("cnn"))
+    state = rule.init(jax.random.key(0))
+    diagnosis = jax.jit(lambda s: learning_rules.diagnose(rule, s.params["network"], s, jax.random.key(1), batch_of(0)))(state)
+    assert {name: values.shape for name, values in diagnosis.blocks.items()} == dict.fromkeys(
+        ("cosine", "reference_norm", "relative_weight_change", "silent", "mean", "rms", "saturated"), (4,)
+    )
+    np.testing.assert_array_equal(diagnosis.blocks["relative_weight_change"], 0)
+    assert len(diagnosis.info["block_loss"]) == 3 and diagnosis.info["loss"].shape == ()
+
+
+def test_a_block_that_is_passed_twice_is_described_once():
+    once = network_of("mlp", hidden=(16, 16))
+    twice = dataclasses.replace(once, order=(0, 1, 1, 2))
+    rule = learning_rules.build("backprop", twice)
+    state = rule.init(jax.random.key(0))
+    diagnosis = learning_rules.diagnose(rule, state.params["network"], state, jax.random.key(1), batch_of(0))
+    by_position = learning_rules.activity(rule.represent(state, batch_of(0)[0])).rms
+    np.testing.assert_allclose(diagnosis.blocks["rms"], by_position[jnp.array([0, 2, 3])], rtol=1e-6)
