@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test check clean
+.PHONY: install demo test check mutate clean
 .DEFAULT_GOAL := install
 
 install: $(VENV)/installed
@@ -21,13 +21,17 @@ demo: install
 
 # Linters first, then everything; tests that need data which is not here are skipped by name (set BIOPLAUSIBLE_DATA).
 test: install check
-	$(BIN)/python -m pytest --doctest-modules -q --durations=10 -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --doctest-modules -q --durations=10 -n auto --maxprocesses 4 --dist loadgroup
 
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Breaks the rules one line at a time and names the test that notices; takes long.
+mutate: install
+	$(BIN)/python tests/mutations/run.py --out docs/results/mutations.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

@@ -14,6 +14,17 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK}".strip()
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
+import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
 install_import_hook(["architectures", "learning_rules", "neurodata", "rsa", "experiments"], "beartype.beartype")
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of one file share what they train, so they go to one worker; those of the conformance suite by rule and network."""
+    for item in items:
+        unit = item.nodeid.partition("::")[0]
+        given = getattr(getattr(item, "callspec", None), "params", {})
+        if {"name", "architecture"} <= given.keys():
+            unit += f" {given['name']} {given['architecture']}"
+        item.add_marker(pytest.mark.xdist_group(unit))

@@ -38,21 +38,32 @@ def double(tree):
     return jax.tree.map(lambda leaf: leaf.astype(jnp.float64), tree)
 
 
+@functools.cache
+def _course(seed, n_steps):
+    """Batches and keys of some steps: drawn once for all rules, since compiling what draws takes longer than drawing."""
+
+    @jax.jit
+    def draw(keys):
+        key_batches, key_rules = jnp.unstack(jax.vmap(jax.random.split)(keys), axis=1)
+        return jax.vmap(batch_of)(key_batches), key_rules
+
+    return draw(jax.random.split(jax.random.key(seed), n_steps))
+
+
 def train(rule, state, n_steps=80, seed=0):
     """A few steps of what the training loop does; returns the state and the loss of every step."""
     transform = rule.optimizer()
 
-    def step(carry, key):
+    def step(carry, now):
         state, opt_state = carry
-        key_batch, key_rule = jax.random.split(key)
-        asked, state, info = rule.assign_credit(key_rule, state, batch_of(key_batch))
+        batch, key = now
+        asked, state, info = rule.assign_credit(key, state, batch)
         updates, opt_state = transform.update(asked, opt_state, state.params)
         params = rule.constrain(optax.apply_updates(state.params, updates))
         return (learning_rules.RuleState(params, state.carry), opt_state), (info["loss"], info["accuracy"])
 
-    def run(state):
-        keys = jax.random.split(jax.random.key(seed), n_steps)
-        (state, _), trace = jax.lax.scan(step, (state, transform.init(state.params)), keys)
+    def run(state, course):
+        (state, _), trace = jax.lax.scan(step, (state, transform.init(state.params)), course)
         return state, trace
 
-    return jax.jit(run)(state)
+    return jax.jit(run)(state, _course(seed, n_steps))
