@@ -194,23 +194,26 @@ def local_losses(network: Network, options: LocalLossesOptions, spec: RuleSpec) 
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
 
 
-def _variant(variant: str, summary: str, **changes: Any) -> tuple[str, Variant]:
+def _variant(variant: str, summary: str, learning_rate: float, **changes: Any) -> tuple[str, Variant]:
     citation = "Nøkland and Eidnes 2019, arXiv 1901.06656"
     # Every block learns as soon as it has answered: one sweep upwards.
     spec = RuleSpec("local_losses", variant, summary, citation, phases=1, **changes)
-    return variant, Variant(spec, {"variant": variant})
+    return variant, Variant(spec, {"variant": variant, "learning_rate": learning_rate, "weight_decay": 0.1})
 
 
+# Rates and decay: from a search on Fashion-MNIST's validation images, four epochs of 20,000 images, dense network. Rates between
+# 0.002 and 0.004 and decays between 0.1 and 0.3 are alike; at 0.001 all are a point worse.
 FAMILY = Family(
     LocalLossesOptions,
     local_losses,
     dict(
         (
-            _variant("both", "every block predicts the labels and matches their similarities, through heads of its own"),
-            _variant("prediction", "every block predicts the labels through a head of its own"),
+            _variant("both", "every block predicts the labels and matches their similarities, through heads of its own", 2e-3),
+            _variant("prediction", "every block predicts the labels through a head of its own", 3e-3),
             _variant(
                 "similarity_matching",
                 "every block matches the labels' similarities between examples",
+                3e-3,
                 trained_otherwise=(("network[-1]", "delta rule"),),
             ),
         )
