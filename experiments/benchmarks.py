@@ -28,6 +28,15 @@ RATIO_LIMITS: dict[str, float] = {
     "feedback_alignment": 1.2,
     "feedback_alignment/kolen_pollack": 1.4,
     "local_losses": 1.4,
+    "hebbian": 1.2,
+    "target_propagation": 2.4,
+    "predictive_coding": 2.0,
+    "forward_forward": 2.2,
+    "perturbation/node": 1.7,
+    "perturbation/weight": 3.0,
+    "perturbation/forward_gradient_activities": 1.8,
+    "energy_based": 3.0,
+    "dendritic": 2.0,
 }
 """What a step may cost in steps of backpropagation: of a variant where it stands, else of its family."""
 

@@ -7,7 +7,19 @@ from typing import Any
 from architectures import Network
 from architectures.errors import InputError, unknown_name
 from architectures.options import make_options
-from learning_rules import backprop, feedback_alignment, local_losses, untrained
+from learning_rules import (
+    backprop,
+    energy_based,
+    feedback_alignment,
+    forward_forward,
+    hebbian,
+    local_losses,
+    perturbation,
+    predictive_coding,
+    stdp,
+    target_propagation,
+    untrained,
+)
 from learning_rules.contract import Family, LearningRule, RuleSpec, Support, Variant
 
 __all__ = ["FAMILIES", "build", "names", "options_of", "spec", "support"]
@@ -15,8 +27,15 @@ __all__ = ["FAMILIES", "build", "names", "options_of", "spec", "support"]
 FAMILIES: dict[str, Family] = {
     "untrained": untrained.FAMILY,
     "backprop": backprop.FAMILY,
+    "hebbian": hebbian.FAMILY,
+    "stdp": stdp.FAMILY,
     "feedback_alignment": feedback_alignment.FAMILY,
+    "target_propagation": target_propagation.FAMILY,
+    "predictive_coding": predictive_coding.FAMILY,
+    "forward_forward": forward_forward.FAMILY,
+    "perturbation": perturbation.FAMILY,
     "local_losses": local_losses.FAMILY,
+    "energy_based": energy_based.FAMILY,
 }
 
 

@@ -1,0 +1,164 @@
+r"""Five forms of Hebbian plasticity, each for a population of units that see the same input.
+
+With a unit's response :math:`y_j = w_j \cdot x`, radius :math:`R`, and sums over examples and positions that share weights:
+
+=========== ============================================================ =========================================================
+variant     :math:`\Delta w_j \propto`                                   reference
+=========== ============================================================ =========================================================
+oja         :math:`y_j (x - \sum_k \Lambda_{jk} y_k w_k / R^2)`,         Oja 1982, doi:10.1007/BF00275687; with lateral
+            :math:`\Lambda_{jj} = 1`, else :math:`\lambda`               :math:`\lambda = 1` the subspace rule, Oja 1989,
+                                                                         doi:10.1142/S0129065789000475
+sanger      the same, :math:`\Lambda_{jk} = 1` for :math:`k \le j`       Sanger 1989, doi:10.1016/0893-6080(89)90044-0
+            and 0 above
+competitive :math:`g_j (R x - y_j w_j / R)`, :math:`g = 1` for the       Krotov and Hopfield 2019, doi:10.1073/pnas.1820458116
+            winner, :math:`-\Delta` for the unit of rank k, else 0
+softhebb    :math:`\eta_j g_j (x - y_j w_j / R^2)`, :math:`g` the        Journé et al. 2023, arXiv 2209.11883
+            softmax of :math:`\beta y`, negative for all but the
+            winner; :math:`\eta_j = \sqrt{|\,\lVert w_j \rVert/R - 1|}`
+bcm         :math:`\tfrac{1}{\theta_j} y_j (y_j - \theta_j) x`,          Bienenstock, Cooper and Munro 1982,
+            :math:`\theta_j = \langle y_j^2 \rangle / y_0`               doi:10.1523/JNEUROSCI.02-01-00032.1982; divided by the
+                                                                         threshold as Law and Cooper 1994,
+                                                                         doi:10.1073/pnas.91.16.7797
+=========== ============================================================ =========================================================
+
+Departures. Competition: a conscience (DeSieno 1988, doi:10.1109/ICNN.1988.23839) lowers the response of units that win more than
+their share, the Lebesgue norm is Euclidean, and the radius is a unit's initial norm, so that learning turns weights and the forward
+pass keeps its scale. Competitive and SoftHebb updates are divided by the amount of competition that a unit won or lost, or by one
+where that is less. SoftHebb's rate has a floor, since weights need not start away from the radius.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
+
+from architectures import Params
+from learning_rules.hebbian_units import mix_units, per_unit, scale_units, unit_norms
+
+__all__ = ["PLASTICITY", "Memory", "Population", "competition"]
+
+_SLOWEST_SHARE = 0.05
+
+
+class Memory(NamedTuple):
+    """What a population remembers from batch to batch, per position of the chain.
+
+    Attributes:
+        mean: running mean of its input, which is subtracted before anything is learned.
+        radius: the norm that its units' weights are held at.
+        wins: running share of the events that each unit won.
+        threshold: running mean square of each unit's response, over the response aimed at.
+    """
+
+    mean: Any
+    radius: Float[Array, ""]
+    wins: Float[Array, " units"]
+    threshold: Float[Array, " units"]
+
+
+class Population(NamedTuple):
+    """What plasticity sees of one block.
+
+    Attributes:
+        weights: its parameters, biases at zero.
+        response: y, (n, ..., units).
+        product: postsynaptic signal -> Hebbian product with the input, summed over examples and positions.
+        memory: see `Memory`.
+    """
+
+    weights: Params
+    response: Float[Array, "n *positions units"]
+    product: Callable[[Array], Params]
+    memory: Memory
+
+
+def _add(a: Params, b: Params) -> Params:
+    return jax.tree.map(jnp.add, a, b)
+
+
+def _n_events(response: Array) -> int:
+    return response.size // response.shape[-1]
+
+
+def _deflated(population: Population, lateral: Array) -> Params:
+    """Hebbian growth minus what the other units already explain, `lateral[k, j]` being how much unit j hears of unit k."""
+    y, n_events = population.response, _n_events(population.response)
+    flat = y.reshape(n_events, y.shape[-1])
+    correlation = (flat.T @ flat) / n_events
+    growth = scale_units(population.product(y), jnp.full((y.shape[-1],), 1 / n_events, y.dtype))
+    decay = mix_units(population.weights, correlation * lateral / population.memory.radius**2)
+    return jax.tree.map(jnp.subtract, growth, decay)
+
+
+def _oja(population: Population, options: Any) -> tuple[Params, Memory]:
+    n_units, dtype = population.response.shape[-1], population.response.dtype
+    own = jnp.eye(n_units, dtype=dtype)
+    return _deflated(population, own + options.lateral * (1 - own)), population.memory
+
+
+def _sanger(population: Population, options: Any) -> tuple[Params, Memory]:
+    n_units, dtype = population.response.shape[-1], population.response.dtype
+    return _deflated(population, jnp.triu(jnp.ones((n_units, n_units), dtype))), population.memory
+
+
+def _winners(response: Array, memory: Memory, options: Any, rank: int) -> tuple[Array, Array, Memory]:
+    """One-hot of the winner and of the unit of that rank, and the memory of who won."""
+    n_units = response.shape[-1]
+    handicap = options.conscience * memory.radius * (n_units * memory.wins - 1)
+    standing = response - handicap
+    winner = runner_up = jax.nn.one_hot(jnp.argmax(standing, axis=-1), n_units, dtype=response.dtype)
+    for _ in range(rank - 1):
+        standing = jnp.where(runner_up > 0, -jnp.inf, standing)
+        runner_up = jax.nn.one_hot(jnp.argmax(standing, axis=-1), n_units, dtype=response.dtype)
+    share = per_unit(winner) / _n_events(response)
+    wins = memory.wins + options.memory_rate * (share - memory.wins)
+    return winner, runner_up, memory._replace(wins=wins)
+
+
+def competition(response: Array, memory: Memory, options: Any) -> tuple[Float[Array, "n *positions units"], Memory]:
+    """The signed share g of every unit in every event, for the competitive and the SoftHebb variant."""
+    if options.variant == "competitive":
+        winner, ranked, memory = _winners(response, memory, options, options.rank)
+        return winner - (options.anti_hebbian * ranked if options.rank > 1 else 0), memory
+    winner, _, memory = _winners(response, memory, options, 1)
+    soft = jax.nn.softmax(options.inverse_temperature * response, axis=-1)
+    return jnp.where(winner > 0, soft, -soft), memory
+
+
+def _competed(population: Population, options: Any) -> tuple[Params, Memory]:
+    y, (radius, weights) = population.response, (population.memory.radius, population.weights)
+    share, memory = competition(y, population.memory, options)
+    amount = jnp.maximum(per_unit(jnp.abs(share)), 1.0)
+    if options.variant == "competitive":
+        growth, decay = radius / amount, per_unit(share * y) / radius / amount
+    else:
+        distance = jnp.sqrt(jnp.abs(unit_norms(weights) / radius - 1))
+        rate = jnp.maximum(distance, _SLOWEST_SHARE) / amount
+        growth, decay = rate, rate * per_unit(share * y) / radius**2
+    return _add(scale_units(population.product(share), growth), scale_units(weights, -decay)), memory
+
+
+def _bcm(population: Population, options: Any) -> tuple[Params, Memory]:
+    memory, n_events = population.memory, _n_events(population.response)
+    y = jax.nn.relu(population.response)
+    aimed_at = options.response * memory.radius
+    measured = per_unit(jnp.square(y)) / n_events / aimed_at
+    threshold = memory.threshold + options.memory_rate * (measured - memory.threshold)
+    # A unit that has fallen silent keeps a threshold above zero, so that the first response raises it.
+    threshold = jnp.maximum(threshold, 1e-6 * memory.radius)
+    change = population.product(y * (y - threshold) / threshold)
+    return scale_units(change, jnp.full_like(threshold, 1 / n_events)), memory._replace(threshold=threshold)
+
+
+PLASTICITY: dict[str, Callable[[Population, Any], tuple[Params, Memory]]] = {
+    "competitive": _competed,
+    "softhebb": _competed,
+    "oja": _oja,
+    "sanger": _sanger,
+    "bcm": _bcm,
+}

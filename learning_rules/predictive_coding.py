@@ -1,0 +1,334 @@
+r"""Predictive coding: states settle between what is predicted from below and what the label asks for; weights follow what is left.
+
+With states :math:`h_0` (the image), :math:`h_1 \ldots h_{L-1}`, predictions :math:`\mu_k = a_k(S_{\theta_k}(h_{k-1}))` and
+prediction errors :math:`\varepsilon_k = h_k - \mu_k`, one example has the energy
+
+.. math:: E = \sum_{k<L} \tfrac12 \lVert \varepsilon_k \rVert^2 + \beta \, \ell(\mu_L, y), \qquad
+   \varepsilon_L = -\beta \, \partial\ell / \partial\mu_L .
+
+States start at the forward pass (:math:`\varepsilon_k = 0`), go down the energy, and then weights do:
+
+.. math:: \Delta h_k = \gamma \left( J_{k+1}^\top \varepsilon_{k+1} - \varepsilon_k \right), \qquad
+   \Delta\theta_k \propto \tfrac1\beta \langle h_{k-1},\; a_k'(z_k) \odot \varepsilon_k \rangle
+
+where the product is Hebbian and :math:`J_{k+1}^\top` the block's own local derivative and synapse, taken backwards. Without a
+label the forward pass is the settled state, so that it is what predicts and represents.
+
+============ ===============================================================================================================
+variant      what is different
+============ ===============================================================================================================
+standard     Rao and Ballard 1999, doi:10.1038/4580; Whittington and Bogacz 2017, doi:10.1162/NECO_a_00949
+incremental  weights move a little at every step of settling, not after it (Salvatori et al. 2022, arXiv 2212.00720); what
+             is asked is the mean direction of these moves
+nudged       settles twice, with :math:`\beta` and :math:`-\beta`, and asks for the mean of the two, which tends to the
+             loss's gradient as :math:`\beta^2` (Scellier et al. 2023, arXiv 2312.15103; Pinchetti et al. 2024, arXiv
+             2407.01163, who alternate the two)
+error_based  settles the errors and lets states follow from them, :math:`h_k = \mu_k + \varepsilon_k` (Goemaere et al.
+             2025, arXiv 2505.20137). One step carries the label's error through the whole chain, **as backpropagation
+             does**: one small step of it is backpropagation, and no evidence that a local rule learns
+============ ===============================================================================================================
+
+With `fixed_predictions` predictions and derivatives stay at the forward pass (Millidge et al. 2022, arXiv 2006.04182). As many
+steps as hidden blocks at a rate of one then give backpropagation exactly, which is Z-IL (Song et al. 2020, NeurIPS 33): a block's
+error is read when it has arrived, before the states below it have moved.
+
+Departures: errors pass from the top block down within a step (`order="top_down"`; "simultaneous" is the textbook's), which
+carries them through the chain in one step at the same cost; a step that would raise an example's energy is undone and that
+example's rate halved, because a fixed rate diverges as weights grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import PRNGKeyArray
+
+from architectures import InputError, Network, Params
+from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.losses import LOSSES, accuracy, loss_function
+from learning_rules.optimizers import adam
+from learning_rules.signals import hebbian_product, local_derivative, project_back, sweep
+
+__all__ = ["FAMILY", "Inference", "PredictiveCodingOptions", "predictive_coding", "settle"]
+
+
+@dataclass(frozen=True)
+class PredictiveCodingOptions:
+    """Options of predictive coding.
+
+    Attributes:
+        variant: see the table above.
+        loss: "cross_entropy" or "squared_error".
+        learning_rate: Adam's, at the first step.
+        weight_decay: decoupled, per unit of learning rate.
+        steps: of settling.
+        rate: share of the way down the energy's gradient that a state goes in one step.
+        nudge: the loss's weight in the energy, beta.
+        order: "top_down" or "simultaneous"; the error-based variant has no order, its errors pass all blocks at once.
+        incremental_rate: rate of the incremental variant's weights while states settle.
+        fixed_predictions: whether predictions and derivatives stay at the forward pass.
+    """
+
+    variant: str = "standard"
+    loss: str = "cross_entropy"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    steps: int = 4
+    rate: float = 0.1
+    nudge: float = 1.0
+    order: str = "top_down"
+    incremental_rate: float = 0.01
+    fixed_predictions: bool = False
+
+
+class Inference(NamedTuple):
+    """Where settling has come to.
+
+    Attributes:
+        inputs: what each position's synapses see: the image, then the hidden states.
+        synaptic: what they deliver.
+        errors: state minus prediction; at the scores, minus the derivative of the loss there times its weight.
+        energy: per example, (n,).
+    """
+
+    inputs: tuple[Array, ...]
+    synaptic: tuple[Array, ...]
+    errors: tuple[Array, ...]
+    energy: Array
+
+
+def _per_example(value: Array, like: Array) -> Array:
+    return value.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+class _Energy(NamedTuple):
+    """The energy of one batch: how inference is read off states or errors, and how it goes on."""
+
+    network: Network
+    options: PredictiveCodingOptions
+    labels: Array
+    nudge: float | Array
+
+    def measure(self, inputs: Sequence[Array], synaptic: Sequence[Array], hidden_errors: Sequence[Array]) -> Inference:
+        scores = self.network.chain[-1].activate(synaptic[-1])
+        losses, pull = jax.vjp(lambda s: LOSSES[self.options.loss](s, self.labels), scores)
+        top = -self.nudge * pull(jnp.ones_like(losses))[0]
+        energy = self.nudge * losses
+        for error in hidden_errors:
+            energy = energy + 0.5 * jnp.sum(jnp.square(error), axis=tuple(range(1, error.ndim)))
+        return Inference(tuple(inputs), tuple(synaptic), (*hidden_errors, top), energy)
+
+    def start(self, params: tuple[Params, ...], x: Array) -> Inference:
+        signals = sweep(self.network, params, x)
+        return self.measure(signals.inputs, signals.synaptic, [jnp.zeros_like(h) for h in signals.activations[:-1]])
+
+    def at_states(self, params: tuple[Params, ...], states: Sequence[Array], x: Array, first: Array | None = None) -> Inference:
+        """What holds at these hidden states. `first` is what the image's synapses deliver, where it is known."""
+        inputs = (x, *states)
+        blocks = list(zip(self.network.chain, self.network.unroll(params), inputs, strict=True))
+        block, block_params, _ = blocks[0]
+        synaptic = [block.synapse(block_params, x) if first is None else first]
+        synaptic += [block.synapse(block_params, h) for block, block_params, h in blocks[1:]]
+        hidden = zip(self.network.chain, synaptic, states, strict=False)
+        return self.measure(inputs, synaptic, [h - block.activate(z) for block, z, h in hidden])
+
+    def at_errors(self, params: tuple[Params, ...], errors: Sequence[Array], x: Array, first: Array) -> Inference:
+        """What holds where these errors are added to the predictions, from the image up."""
+        inputs, synaptic = [x], [first]
+        for block, block_params, error in zip(self.network.chain[1:], self.network.unroll(params)[1:], errors, strict=True):
+            below = self.network.chain[len(inputs) - 1]
+            inputs.append(below.activate(synaptic[-1]) + error)
+            synaptic.append(block.synapse(block_params, inputs[-1]))
+        return self.measure(inputs, synaptic, errors)
+
+    def changes(self, params: tuple[Params, ...], now: Inference, rate: Array) -> list[Array]:
+        """One step down the energy, per hidden position."""
+        chain, by_position = self.network.chain, self.network.unroll(params)
+        changes: list[Array] = []
+        error = now.errors[-1]
+        for above in reversed(range(1, len(chain))):
+            delta = local_derivative(chain[above], now.synaptic[above], error)
+            carried = project_back(chain[above], by_position[above], now.inputs[above], delta)
+            own = now.errors[above - 1]
+            change = _per_example(rate, own) * (carried - own)
+            changes.append(change)
+            if self.options.variant == "error_based":
+                error = carried
+            else:
+                error = own + change if self.options.order == "top_down" else own
+        return changes[::-1]
+
+    def step(self, params: tuple[Params, ...], now: Inference, rate: Array) -> tuple[Inference, Array]:
+        """The next inference and each example's next rate."""
+        changes = self.changes(params, now, rate)
+        errors = [error + change for error, change in zip(now.errors, changes, strict=False)]
+        if self.options.fixed_predictions:
+            return self.measure(now.inputs, now.synaptic, errors), rate
+        x, first = now.inputs[0], now.synaptic[0]
+        if self.options.variant == "error_based":
+            proposed = self.at_errors(params, errors, x, first)
+        else:
+            states = [h + change for h, change in zip(now.inputs[1:], changes, strict=True)]
+            proposed = self.at_states(params, states, x, first)
+        falls = proposed.energy <= now.energy
+        kept = jax.tree.map(lambda new, old: jnp.where(_per_example(falls, new), new, old), proposed, now)
+        # The image never changes: said so, nothing is computed for it.
+        kept = kept._replace(inputs=(x, *kept.inputs[1:]), synaptic=(first, *kept.synaptic[1:]))
+        return kept, jnp.where(falls, rate, 0.5 * rate)
+
+    def gradient(self, params: tuple[Params, ...], now: Inference) -> tuple[Params, ...]:
+        """The energy's derivative with respect to weights, mean over the batch, per unit of the loss."""
+        scale = -1.0 / (self.nudge * len(self.labels))
+        positions = zip(self.network.chain, self.network.unroll(params), now.inputs, now.synaptic, now.errors, strict=True)
+        return self.network.tie(
+            [hebbian_product(block, p, x, local_derivative(block, z, scale * error)) for block, p, x, z, error in positions]
+        )
+
+
+def settle(
+    network: Network,
+    options: PredictiveCodingOptions,
+    params: tuple[Params, ...],
+    x: Array,
+    labels: Array,
+    nudge: float | Array,
+) -> tuple[Inference, Array, tuple[Params, ...]]:
+    """Settle from the forward pass.
+
+    Args:
+        network: the network.
+        options: of the rule.
+        params: one tree per distinct block.
+        x: encoded images, (n, ...).
+        labels: (n,).
+        nudge: the loss's weight in the energy; it may be negative.
+
+    Returns:
+        The last inference; the energy before the first step and after each, mean over the batch, (steps + 1,); and the weights,
+        which the incremental variant has moved meanwhile.
+    """
+    energy = _Energy(network, options, labels, nudge)
+
+    def step(carry: tuple[Inference, Array, tuple[Params, ...]], _: None) -> tuple[Any, Array]:
+        now, rate, params = carry
+        now, rate = energy.step(params, now, rate)
+        reached = jnp.mean(now.energy)
+        if options.variant == "incremental":
+            asked = energy.gradient(params, now)
+            params = jax.tree.map(lambda p, g: p - options.incremental_rate * g, params, asked)
+            now = energy.at_states(params, now.inputs[1:], x)
+        return (now, rate, params), reached
+
+    start = energy.start(params, x)
+    rates = jnp.full_like(start.energy, options.rate)
+    (now, _, params), energies = jax.lax.scan(step, (start, rates, params), length=options.steps)
+    return now, jnp.concatenate([jnp.mean(start.energy)[None], energies]), params
+
+
+def _check(options: PredictiveCodingOptions) -> None:
+    loss_function(options.loss)
+    if options.order not in ("top_down", "simultaneous"):
+        raise InputError(f"order='{options.order}' was given, expected 'top_down' or 'simultaneous'")
+    if options.steps < 1:
+        raise InputError(f"steps={options.steps} was given, states need at least one step to settle; try 4")
+    for name in ("rate", "nudge", "incremental_rate"):
+        if not getattr(options, name) > 0:
+            raise InputError(f"{name}={getattr(options, name)} was given, it must be positive")
+    if options.fixed_predictions and options.variant == "incremental":
+        raise InputError("fixed_predictions was given to incremental, whose weights move predictions at every step: use standard")
+
+
+def predictive_coding(network: Network, options: PredictiveCodingOptions, spec: RuleSpec) -> LearningRule:
+    """Build the rule for a network.
+
+    Raises:
+        InputError: unknown loss or order, no step, or a rate or nudge that is not positive.
+    """
+    _check(options)
+
+    def credit(
+        params: tuple[Params, ...], x: Array, labels: Array, nudge: float | Array
+    ) -> tuple[tuple[Params, ...], Inference, Array]:
+        now, energies, moved = settle(network, options, params, x, labels, nudge)
+        if options.variant == "incremental":
+            way = options.incremental_rate * options.steps
+            return jax.tree.map(lambda before, after: (before - after) / way, params, moved), now, energies
+        return _Energy(network, options, labels, nudge).gradient(params, now), now, energies
+
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+        images, labels = batch
+        params = state.params["network"]
+        x = network.encode(images)
+        if options.variant == "nudged":
+            both = options.nudge * jnp.array([1.0, -1.0], x.dtype)
+            asked, now, energies = jax.vmap(lambda nudge: credit(params, x, labels, nudge))(both)
+            # Each is per unit of its own nudge, so that their mean is the difference over twice the nudge.
+            asked = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), asked)
+        else:
+            asked, now, energies = credit(params, x, labels, options.nudge)
+        scores = network.propagate(params, x)[-1]
+        info = {
+            "loss": loss_function(options.loss)(scores, labels),
+            "accuracy": accuracy(scores, labels),
+            "energy": energies,
+            "prediction_error": tuple(jnp.sqrt(jnp.mean(jnp.square(error))) for error in now.errors[:-1]),
+        }
+        return {"network": asked}, state, info
+
+    return LearningRule(
+        spec=spec,
+        network=network,
+        options=options,
+        init=lambda key: RuleState({"network": network.init(key)}, ()),
+        assign_credit=assign_credit,
+        constrain=lambda params: params,
+        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
+        represent=lambda state, images: network.forward(state.params["network"], images),
+        optimizer=lambda n_steps=None: adam(options.learning_rate, n_steps, options.weight_decay),
+    )
+
+
+def _variant(variant: str, summary: str, citation: str, phases: int, **options: Any) -> Variant:
+    return Variant(RuleSpec("predictive_coding", variant, summary, citation, phases=phases), {"variant": variant, **options})
+
+
+FAMILY = Family(
+    PredictiveCodingOptions,
+    predictive_coding,
+    {
+        variant.spec.variant: variant
+        for variant in (
+            _variant(
+                "standard",
+                "states settle between prediction and label; weights follow the prediction errors that are left",
+                "Rao and Ballard 1999, doi:10.1038/4580; Whittington and Bogacz 2017, doi:10.1162/NECO_a_00949",
+                phases=5,
+            ),
+            _variant(
+                "incremental",
+                "weights move at every step of settling",
+                "Salvatori et al. 2022, arXiv 2212.00720",
+                phases=5,
+            ),
+            _variant(
+                "nudged",
+                "states settle twice, pulled a little towards the label and away from it; weights follow the difference",
+                "Scellier et al. 2023, arXiv 2312.15103; Pinchetti et al. 2024, arXiv 2407.01163",
+                phases=9,
+                nudge=0.1,
+            ),
+            _variant(
+                "error_based",
+                "errors settle and states follow from them; each step carries the label's error down the whole chain, as "
+                "backpropagation does",
+                "Goemaere et al. 2025, arXiv 2505.20137",
+                phases=9,
+            ),
+        )
+    },
+)

@@ -1,0 +1,77 @@
+r"""Spike-timing-dependent plasticity of one block, from the spikes on both of its sides.
+
+Pairs (Bi and Poo 1998, doi:10.1523/JNEUROSCI.18-24-10464.1998; Song, Miller and Abbott 2000, doi:10.1038/78829), all to all:
+
+.. math:: \Delta w = \begin{cases} A_+ \lambda_+^{\Delta t} & \Delta t = t_{post} - t_{pre} \ge 0 \\
+                                  -A_- \lambda_-^{|\Delta t|} & \Delta t < 0 \end{cases}
+
+Triplets (Pfister and Gerstner 2006, doi:10.1523/JNEUROSCI.1425-06.2006), with fast traces r_1, o_1 and slow ones r_2, o_2 of pre-
+and postsynaptic spikes, the slow ones as they were just before the spike:
+
+.. math:: \Delta w = o(t)\, r_1(t)\, [A_+ + A_+^3 o_2(t)] - r(t)\, o_1(t)\, [A_- + A_-^3 r_2(t)]
+
+Reward-modulated (Izhikevich 2007, doi:10.1093/cercor/bhl152; Frémaux and Gerstner 2016, doi:10.3389/fncir.2015.00085): each
+synapse keeps an eligibility :math:`e(t) = \lambda_e e(t-1) + \mathrm{STDP}(t)`, and a reward at the end of the presentation
+turns it into change. Reward times eligibility, summed over examples, is linear in each step's pairs, so that it needs no memory
+per synapse and example: a pair of step t counts :math:`\lambda_e^{T-1-t}` times its example's reward.
+
+Traces are local to a spike's own afferent or unit, and every sum over time, examples and shared positions is one Hebbian product.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
+
+from architectures import Block, Params
+from learning_rules.hebbian_units import weights_only
+from learning_rules.signals import hebbian_product
+from learning_rules.stdp_neurons import spike_trace
+
+__all__ = ["timing_change"]
+
+
+def _merge_time(signal: Array) -> Array:
+    return signal.reshape(-1, *signal.shape[2:])
+
+
+def timing_change(
+    block: Block,
+    params: Params,
+    pre: Float[Array, "steps n ..."],
+    post: Float[Array, "steps n ..."],
+    options: Any,
+    length: Float[Array, "n ..."] | None = None,
+    modulation: Float[Array, " n"] | None = None,
+) -> Params:
+    """Change of the weights, summed over examples (biases: zero).
+
+    Args:
+        block: whose synapses.
+        params: gives the shapes.
+        pre: presynaptic spikes.
+        post: postsynaptic spikes.
+        options: amplitudes and decays, as `StdpOptions` has them.
+        length: of what each unit sees; its presynaptic spikes count as divided by it. One by default.
+        modulation: of the reward-modulated variant: what multiplies each example's eligibility at the end.
+    """
+    counts = jnp.ones_like(post) if length is None else jnp.broadcast_to(1 / length, post.shape)
+    if modulation is not None:
+        remaining = jnp.arange(len(post) - 1, -1, -1, dtype=post.dtype)
+        weight = options.eligibility_decay ** remaining[:, None] * modulation
+        counts = counts * weight.reshape(*weight.shape, *[1] * (post.ndim - 2))
+
+    def product(before: Array, after: Array) -> Params:
+        return hebbian_product(block, params, _merge_time(before), _merge_time(after * counts))
+
+    growing, declining = jnp.full_like(post, options.potentiation), jnp.full_like(pre, options.depression)
+    if options.variant == "triplet":
+        growing = growing + options.triplet_potentiation * spike_trace(post, options.slow_post_decay, delay=1)
+        declining = declining + options.triplet_depression * spike_trace(jnp.abs(pre), options.slow_pre_decay, delay=1)
+    growth = product(spike_trace(pre, options.pre_decay), post * growing)
+    decline = product(pre * declining, spike_trace(post, options.post_decay, delay=1))
+    return weights_only(jax.tree.map(jnp.subtract, growth, decline))

@@ -1,0 +1,250 @@
+"""The identities that prove forward-forward: each block follows the gradient of its own goodness, and nothing crosses a block."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_task import NETWORKS, batch_of, double, network_of
+
+import architectures
+import learning_rules
+from learning_rules import InputError, RuleState
+from learning_rules.forward_forward import class_groups, label_patterns
+
+both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
+every_variant = pytest.mark.parametrize("variant", ["standard", "symba", "channel_wise"])
+AMPLITUDE, SHARPNESS, THRESHOLD = 5.0, 3.0, 0.8
+
+
+def rule_of(variant, network, **options):
+    given = {"label_amplitude": AMPLITUDE, "sharpness": SHARPNESS, "threshold": THRESHOLD, **options}
+    return learning_rules.build("forward_forward", network, variant=variant, **given)
+
+
+def state_of(rule):
+    """Initial weights, and biases that are not zero: else nothing would tell whether a bias counts once or twice."""
+    state = double(jax.jit(rule.init)(jax.random.key(0)))
+    return jax.tree.map(lambda leaf: leaf + 0.1 * jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)).reshape(leaf.shape), state)
+
+
+def assert_same(a, b, rtol=1e-10):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(p, q, rtol=rtol, atol=rtol * float(jnp.abs(q).max()))
+
+
+def direction(h):
+    """Root mean square of one, each example by itself (the rule's tiny floor under the mean square included)."""
+    flat = h.reshape(len(h), -1)
+    return (flat / jnp.sqrt((flat**2).mean(1, keepdims=True) + 1e-6)).reshape(h.shape)
+
+
+def with_label(network, architecture, images, labels):
+    """Images with a label inside, made one by one; `labels` (n,), or None for the neutral one."""
+    n, n_classes = len(images), network.n_classes
+    flat = direction(images).reshape(n, -1)
+    chosen = jnp.full((n, n_classes), 1 / n_classes) if labels is None else jax.nn.one_hot(labels, n_classes, dtype=flat.dtype)
+    if architecture == "mlp":
+        flat = jnp.concatenate([AMPLITUDE * chosen, flat[:, n_classes:]], axis=1)
+        return flat.reshape(images.shape)
+    waves = label_patterns("waves", images.shape[1:], n_classes, AMPLITUDE).patterns[:n_classes]
+    return flat.reshape(images.shape) + jnp.tensordot(chosen, waves, axes=1)
+
+
+def ascend(network, params, x, stop=True):
+    hidden = []
+    for block, w in zip(network.chain[:-1], network.unroll(params)[:-1], strict=True):
+        hidden.append(block.apply(w, jax.lax.stop_gradient(x) if stop else x))
+        x = direction(hidden[-1])
+    return hidden, x
+
+
+def goodness(h):
+    return (h.reshape(len(h), -1) ** 2).mean(1)
+
+
+def goodness_by_class(h, n_classes):
+    """Class after class, the mean square of the units that stand for it."""
+    owner = np.arange(h.shape[-1]) * n_classes // h.shape[-1]
+    return jnp.stack([goodness(h[..., owner == c]) for c in range(n_classes)], axis=1)
+
+
+def definition(network, architecture, variant, params, images, labels, negatives, stop=True):
+    """Sum of all blocks' losses and the readout's; with `stop` one gradient holds each block's own."""
+    if variant == "channel_wise":
+        hidden, top = ascend(network, params, direction(images), stop)
+        logits = [SHARPNESS * goodness_by_class(h, network.n_classes) for h in hidden]
+        total = sum(-jnp.mean(jax.nn.log_softmax(g)[jnp.arange(len(labels)), labels]) for g in logits)
+    else:
+        positive, negative = (
+            [goodness(h) for h in ascend(network, params, with_label(network, architecture, images, y), stop)[0]]
+            for y in (labels, negatives)
+        )
+        _, top = ascend(network, params, with_label(network, architecture, images, None), stop)
+        total = 0.0
+        for p, q in zip(positive, negative, strict=True):
+            if variant == "standard":
+                each = jnp.logaddexp(0, SHARPNESS * (THRESHOLD - p)) + jnp.logaddexp(0, SHARPNESS * (q - THRESHOLD))
+            else:
+                each = jnp.logaddexp(0, SHARPNESS * (q - p))
+            total += jnp.mean(each)
+    scores = network.chain[-1].apply(params[-1], jax.lax.stop_gradient(top))
+    return total - jnp.mean(jax.nn.log_softmax(scores)[jnp.arange(len(labels)), labels])
+
+
+@both_networks
+@every_variant
+def test_each_block_follows_the_gradient_of_its_own_goodness_loss(architecture, variant):
+    network = network_of(architecture)
+    rule = rule_of(variant, network)
+    with jax.enable_x64(True):
+        state, (images, labels) = state_of(rule), batch_of(2, dtype=jnp.float64)
+        asked, _, info = jax.jit(rule.assign_credit)(jax.random.key(1), state, (images, labels))
+        negatives = info.get("negative_labels", labels)
+
+        def reference(params, stop):
+            return definition(network, architecture, variant, params, images, labels, negatives, stop)
+
+        gradient = jax.jit(jax.value_and_grad(reference), static_argnums=1)
+        params = state.params["network"]
+        total, stopped = gradient(params, True)
+        assert_same(asked["network"], stopped)
+        np.testing.assert_allclose(info["loss"] + sum(info["block_loss"]), total, rtol=1e-10)
+        # Let through, errors from above would change what every block but the last hidden one is asked.
+        for a, b in zip(asked["network"][:-2], gradient(params, False)[1][:-2], strict=True):
+            assert float(jnp.linalg.norm(a["kernel"] - b["kernel"])) > 0.05 * float(jnp.linalg.norm(a["kernel"]))
+
+
+@both_networks
+@every_variant
+def test_what_a_block_is_asked_does_not_depend_on_anything_above(architecture, variant):
+    """Save through the choice of hard negatives, which is the readout's: here they are uniform."""
+    network = network_of(architecture)
+    rule = rule_of(variant, network, negatives="uniform")
+    with jax.enable_x64(True):
+        params, batch = state_of(rule).params["network"], batch_of(2, dtype=jnp.float64)
+        ask = jax.jit(lambda params: rule.assign_credit(jax.random.key(1), RuleState({"network": params}, ()), batch)[0]["network"])
+        before = ask(params)
+        for lowest in range(1, len(params)):
+            shaken = jax.tree.map(lambda leaf: leaf + 0.3 * jnp.cos(leaf * 50), params[lowest:])
+            after = ask((*params[:lowest], *shaken))
+            assert_same(after[:lowest], before[:lowest], 1e-12)
+            assert float(jnp.abs(after[lowest]["kernel"] - before[lowest]["kernel"]).max()) > 1e-4
+
+
+@both_networks
+@every_variant
+def test_predicts_by_goodness_and_represents_the_neutral_pass(architecture, variant):
+    network = network_of(architecture)
+    rule = rule_of(variant, network)
+    with jax.enable_x64(True):
+        state, (images, _) = state_of(rule), batch_of(2, n=5, dtype=jnp.float64)
+        params = state.params["network"]
+        scores, activations = jax.jit(lambda s: (rule.predict(s, images), rule.represent(s, images)))(state)
+        if variant == "channel_wise":
+            hidden, top = ascend(network, params, direction(images))
+            expected = sum(goodness_by_class(h, network.n_classes) for h in hidden)
+        else:
+            hidden, top = ascend(network, params, with_label(network, architecture, images, None))
+            expected = jnp.stack(
+                [
+                    sum(goodness(h) for h in ascend(network, params, with_label(network, architecture, images, jnp.full(5, c)))[0])
+                    for c in range(network.n_classes)
+                ],
+                axis=1,
+            )
+        assert_same(scores, SHARPNESS * expected)
+        assert_same(activations, (*hidden, network.chain[-1].apply(params[-1], top)))
+
+
+@every_variant
+def test_only_the_direction_of_an_answer_reaches_the_next_block(variant):
+    """Else the block above could read the goodness of the block below off its input's length."""
+    network = network_of("mlp")
+    rule = rule_of(variant, network)
+    state = rule.init(jax.random.key(0))
+    images, _ = batch_of(3, n=6)
+    doubled = (jax.tree.map(lambda leaf: 2 * leaf, state.params["network"][0]), *state.params["network"][1:])
+    before, after = rule.represent(state, images), rule.represent(RuleState({"network": doubled}, ()), images)
+    np.testing.assert_allclose(after[0], 2 * before[0], rtol=1e-5)
+    np.testing.assert_allclose(after[1], before[1], rtol=1e-4, atol=1e-5)
+
+
+def test_negatives_are_wrong_labels_that_the_readout_finds_likely():
+    network = network_of("mlp")
+    images, labels = batch_of(4, n=1)
+    n = 4000
+    batch = jnp.broadcast_to(images, (n, *images.shape[1:])), jnp.broadcast_to(labels, n)
+    for negatives in ("hard", "uniform"):
+        rule = rule_of("symba", network, negatives=negatives)
+        state = jax.jit(rule.init)(jax.random.key(0))
+        drawn = np.asarray(jax.jit(rule.assign_credit)(jax.random.key(1), state, batch)[2]["negative_labels"])
+        share = np.bincount(drawn, minlength=4) / n
+        likely = np.array(jax.nn.softmax(rule.represent(state, images)[-1][0])) if negatives == "hard" else np.ones(4)
+        likely[int(labels[0])] = 0
+        likely /= likely.sum()
+        assert share[int(labels[0])] == 0
+        assert np.ptp(likely[likely > 0]) > 0.1 or negatives == "uniform"
+        np.testing.assert_allclose(share, likely, atol=4 * np.sqrt(0.25 / n))
+
+
+def test_labels_replace_the_first_pixels_or_lie_over_the_whole_image():
+    pixels, waves = (label_patterns(kind, (6, 5, 2), 7, 4.0) for kind in ("pixels", "waves"))
+    np.testing.assert_array_equal(pixels.patterns[:7].reshape(7, -1)[:, :7], 4 * np.eye(7))
+    np.testing.assert_array_equal(pixels.free.ravel(), np.arange(60) >= 7)
+    assert waves.free.all()
+    np.testing.assert_allclose(np.sqrt((waves.patterns[:7] ** 2).mean((1, 2, 3))), 0.5)
+    for embedding in (pixels, waves):
+        np.testing.assert_allclose(embedding.patterns[7], embedding.patterns[:7].mean(0))
+    many = label_patterns("waves", (28, 28, 1), 100, 8.0).patterns[:100].reshape(100, -1)
+    assert np.abs(np.corrcoef(many) - np.eye(100)).max() < 0.999
+
+
+@pytest.mark.parametrize(("n_units", "n_classes"), [(6, 4), (512, 10), (32, 10), (10, 10)])
+def test_every_class_has_a_group_and_every_unit_one_class(n_units, n_classes):
+    groups = class_groups(n_units, n_classes)
+    np.testing.assert_allclose(groups.sum(0), 1)
+    assert ((groups > 0).sum(1) == 1).all()
+    sizes = (groups > 0).sum(0)
+    assert sizes.max() - sizes.min() <= 1
+
+
+@every_variant
+def test_positions_of_an_unrolled_chain_ask_for_one_sum(variant):
+    blocks = (
+        architectures.dense_block("first", (8, 8, 1), 12, "tanh"),
+        architectures.dense_block("loop", (12,), 12, "tanh"),
+        architectures.dense_block("output", (12,), 4, "identity"),
+    )
+    tied = architectures.Network("recurrent", (8, 8, 1), 4, blocks, order=(0, 1, 1, 2))
+    loose = architectures.Network("deep", (8, 8, 1), 4, (blocks[0], blocks[1], blocks[1], blocks[2]))
+    with jax.enable_x64(True):
+        rule, apart = rule_of(variant, tied), rule_of(variant, loose)
+        state, batch = state_of(rule), batch_of(2, dtype=jnp.float64)
+        asked = jax.jit(rule.assign_credit)(jax.random.key(1), state, batch)[0]["network"]
+        unrolled = RuleState({"network": tied.unroll(state.params["network"])}, ())
+        each = jax.jit(apart.assign_credit)(jax.random.key(1), unrolled, batch)[0]["network"]
+        assert_same(asked, (each[0], jax.tree.map(jnp.add, each[1], each[2]), each[3]), 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "network_options", "message"),
+    [
+        ({"label": "wave"}, {}, "did you mean 'waves'"),
+        ({"negatives": "har"}, {}, "did you mean 'hard'"),
+        ({"sharpness": 0.0}, {}, "must be positive"),
+        ({"variant": "symbaa"}, {}, "did you mean 'symba'"),
+        ({"variant": "channel_wise"}, {"hidden": (8, 3)}, "'hidden_1' has fewer units"),
+        ({}, {"hidden": ()}, "no hidden block"),
+        ({}, {"normalisation": "length"}, "take normalisation='none'"),
+    ],
+)
+def test_mistakes_are_named(options, network_options, message):
+    with pytest.raises(InputError, match=message):
+        learning_rules.build("forward_forward", network_of("mlp", **network_options), **options)
+
+
+def test_more_classes_than_pixels_are_named():
+    network = architectures.build("mlp", input_shape=(2, 2, 1), n_classes=6)
+    with pytest.raises(InputError, match="fewer pixels"):
+        learning_rules.build("forward_forward/symba", network)

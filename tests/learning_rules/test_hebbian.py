@@ -1,0 +1,296 @@
+"""The identities that prove each form of Hebbian learning: written out over patches, and where its weights end up."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from small_task import NETWORKS, batch_of, double, network_of
+
+import architectures
+import learning_rules
+from learning_rules import InputError, RuleState
+
+both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
+VARIANTS = ("competitive", "softhebb", "oja", "sanger", "bcm")
+
+# One hidden population that sees a whole input of eight numbers, or sixteen patches of two by two pixels and two channels.
+SMALL = {
+    "mlp": lambda units, **options: architectures.build("mlp", input_shape=(2, 2, 2), n_classes=4, hidden=(units,), **options),
+    "cnn": lambda units, **options: architectures.build(
+        "cnn", input_shape=(8, 8, 2), n_classes=4, channels=(units,), kernel_size=2, strides=2, hidden=(), **options
+    ),
+}
+
+
+def images_of(architecture, vectors):
+    """Vectors of eight numbers (n, 8) as images: one each, or as patches that tile an image."""
+    if architecture == "mlp":
+        return vectors.reshape(-1, 2, 2, 2)
+    return vectors.reshape(-1, 4, 4, 2, 2, 2).transpose(0, 1, 3, 2, 4, 5).reshape(-1, 8, 8, 2)
+
+
+def learn(rule, state, images, n_steps, rate):
+    """Plain steps of the body's own plasticity on one batch, in double precision."""
+    batch = (jnp.asarray(images), jnp.zeros(len(images), jnp.int32))
+
+    @jax.jit
+    def run(state):
+        def step(state, key):
+            asked, state, _ = rule.assign_credit(key, state, batch)
+            params = jax.tree.map(lambda p, g: p - rate * g, state.params, asked)
+            return RuleState(params, state.carry), None
+
+        return jax.lax.scan(step, state, jax.random.split(jax.random.key(0), n_steps))[0]
+
+    return run(state)
+
+
+def weights_of(state):
+    kernel = np.asarray(state.params["network"][0]["kernel"])
+    return kernel.reshape(-1, kernel.shape[-1])
+
+
+def stretched_vectors(seed=0, n=256):
+    """Directions of falling variance in eight dimensions, mirrored so that their mean is exactly zero."""
+    generator = np.random.default_rng(seed)
+    basis = np.linalg.qr(generator.normal(size=(8, 8)))[0]
+    half = generator.normal(size=(n // 2, 8)) * np.array([1.6, 1.1, 0.75, 0.5, 0.2, 0.2, 0.1, 0.1])
+    return generator.permutation(np.concatenate([half, -half]) @ basis.T)
+
+
+def cosines(weights, components):
+    return np.abs(np.sum(weights * components, axis=0)) / np.linalg.norm(weights, axis=0) / np.linalg.norm(components, axis=0)
+
+
+@both_networks
+def test_oja_tends_to_the_first_principal_component_at_the_radius(architecture):
+    vectors = stretched_vectors()
+    first = PCA(1).fit(vectors).components_.T
+    rule = learning_rules.build("hebbian/oja", SMALL[architecture](3), lateral=0, unit_inputs=False, radius=1.0)
+    with jax.enable_x64(True):
+        state = learn(rule, double(rule.init(jax.random.key(0))), images_of(architecture, vectors), 1500, 0.05)
+    assert np.all(cosines(weights_of(state), first) > 0.999)
+    np.testing.assert_allclose(np.linalg.norm(weights_of(state), axis=0), 1, rtol=1e-4)
+
+
+@both_networks
+def test_sanger_tends_to_the_leading_principal_components_in_order(architecture):
+    vectors = stretched_vectors()
+    leading = PCA(3).fit(vectors).components_.T
+    rule = learning_rules.build("hebbian/sanger", SMALL[architecture](3), unit_inputs=False, radius=1.0)
+    with jax.enable_x64(True):
+        before = double(rule.init(jax.random.key(0)))
+        state = learn(rule, before, images_of(architecture, vectors), 1500, 0.05)
+    assert cosines(weights_of(before), leading).min() < 0.9
+    assert np.all(cosines(weights_of(state), leading) > 0.999)
+
+
+@both_networks
+def test_oja_with_lateral_inhibition_spans_the_leading_subspace(architecture):
+    vectors = stretched_vectors()
+    leading = PCA(3).fit(vectors).components_.T
+    rule = learning_rules.build("hebbian/oja", SMALL[architecture](3), unit_inputs=False, radius=1.0)
+    with jax.enable_x64(True):
+        state = learn(rule, double(rule.init(jax.random.key(0))), images_of(architecture, vectors), 1500, 0.05)
+    assert np.linalg.svd(leading.T @ weights_of(state))[1].min() > 0.999
+    np.testing.assert_allclose(weights_of(state).T @ weights_of(state), np.eye(3), atol=1e-3)
+
+
+def patches_of(x, block):
+    """What each unit sees, event by event: (events, dimensions), and the weights' shape that belongs to it."""
+    if len(block.synapse_shape) == 1:
+        return x.reshape(len(x), -1)
+    n, height, width, channels = x.shape
+    height_out, width_out, _ = block.synapse_shape
+    stride, kernel = -(-height // height_out), 3
+    before = max((height_out - 1) * stride + kernel - height, 0) // 2
+    padded = np.zeros((n, height + 4, width + 4, channels))
+    padded[:, before : before + height, before : before + width] = x
+    rows = [
+        padded[image, stride * i : stride * i + kernel, stride * j : stride * j + kernel].ravel()
+        for image in range(n)
+        for i in range(height_out)
+        for j in range(width_out)
+    ]
+    return np.array(rows)
+
+
+def change_written_out(variant, x, w, radius, wins, threshold, options):
+    """The update of a population, unit by unit: inputs (events, dimensions), weights (dimensions, units)."""
+    x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    y = x @ w
+    n_events, n_units = y.shape
+    change = np.zeros_like(w)
+    if variant in ("oja", "sanger"):
+        for j in range(n_units):
+            heard = range(j + 1) if variant == "sanger" else range(n_units)
+            for event in range(n_events):
+                explained = sum(y[event, k] * w[:, k] * (1 if k == j or variant == "sanger" else options.lateral) for k in heard)
+                change[:, j] += y[event, j] * (x[event] - explained / radius**2) / n_events
+        return change
+    if variant == "bcm":
+        y = np.maximum(y, 0)
+        new_threshold = threshold + options.memory_rate * ((y**2).mean(0) / (options.response * radius) - threshold)
+        return x.T @ (y * (y - new_threshold) / new_threshold) / n_events
+    order = np.argsort(-(y - options.conscience * radius * (n_units * wins - 1)), axis=1)
+    for j in range(n_units):
+        amount = 0.0
+        for event in range(n_events):
+            if variant == "competitive":
+                share = 1.0 if order[event, 0] == j else -options.anti_hebbian if order[event, options.rank - 1] == j else 0.0
+                change[:, j] += share * (radius * x[event] - y[event, j] * w[:, j] / radius)
+            else:
+                soft = np.exp(options.inverse_temperature * y[event])
+                share = soft[j] / soft.sum() * (1 if order[event, 0] == j else -1)
+                rate = max(np.sqrt(abs(np.linalg.norm(w[:, j]) / radius - 1)), 0.05)
+                change[:, j] += rate * share * (x[event] - y[event, j] * w[:, j] / radius**2)
+            amount += abs(share)
+        change[:, j] /= max(amount, 1.0)
+    return change
+
+
+@both_networks
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_equals_the_rule_written_out_over_patches(architecture, variant):
+    """In every block, of overlapping patches with borders too."""
+    network = network_of(architecture)
+    rule = learning_rules.build("hebbian", network, variant=variant)
+    with jax.enable_x64(True):
+        state = double(rule.init(jax.random.key(0)))
+        shaken = jax.random.split(jax.random.key(1), len(state.carry))
+        uneven = [jax.random.dirichlet(k, jnp.ones(len(m.wins))) for m, k in zip(state.carry, shaken, strict=True)]
+        carry = tuple(memory._replace(wins=wins) for memory, wins in zip(state.carry, uneven, strict=True))
+        state = RuleState(state.params, carry)
+        images, labels = batch_of(2, n=6, dtype=jnp.float64)
+        asked = jax.jit(rule.assign_credit)(jax.random.key(1), state, (images, labels))[0]["network"]
+        x = np.asarray(images)
+        for block, params, change, memory in zip(network.blocks, state.params["network"], asked, carry, strict=False):
+            centred = x - rule.options.memory_rate * x.mean(0)
+            w = np.asarray(params["kernel"])
+            expected = change_written_out(
+                variant,
+                patches_of(centred, block),
+                w.reshape(-1, w.shape[-1]),
+                float(memory.radius),
+                np.asarray(memory.wins),
+                np.asarray(memory.threshold),
+                rule.options,
+            )
+            np.testing.assert_allclose(-np.asarray(change["kernel"]).reshape(expected.shape), expected, rtol=1e-9, atol=1e-12)
+            x = np.asarray(block.apply(params, jnp.asarray(x)))
+
+
+@both_networks
+@pytest.mark.parametrize("variant", ["competitive", "softhebb"])
+def test_winners_come_to_stand_for_clusters(architecture, variant):
+    """Every cluster of directions ends with a unit of its own, and norms stay at the radius."""
+    generator = np.random.default_rng(3)
+    centres = np.linalg.qr(generator.normal(size=(8, 8)))[0][:4]
+    centres = np.concatenate([centres, -centres])
+    vectors = np.repeat(centres, 32, axis=0) + 0.03 * generator.normal(size=(256, 8))
+    rule = learning_rules.build(
+        "hebbian", SMALL[architecture](12), variant=variant, radius=1.0, conscience=0.3, anti_hebbian=0.0, inverse_temperature=20.0
+    )
+    with jax.enable_x64(True):
+        before = double(rule.init(jax.random.key(0)))
+        state = learn(rule, before, images_of(architecture, generator.permutation(vectors)), 400, 0.1)
+    w = weights_of(state) / np.linalg.norm(weights_of(state), axis=0)
+    start = weights_of(before) / np.linalg.norm(weights_of(before), axis=0)
+    assert (centres @ start).max(axis=1).min() < 0.9
+    assert (centres @ w).max(axis=1).min() > 0.99
+    assert np.all(np.linalg.norm(weights_of(state), axis=0) < 1.5)
+
+
+def test_bcm_units_come_to_answer_one_pattern_alone():
+    """Of K orthogonal patterns, equally frequent, a stable unit answers one, at K times the response aimed at (Intrator and Cooper
+    1992, doi:10.1016/S0893-6080(05)80003-6)."""
+    patterns = np.linalg.qr(np.random.default_rng(5).normal(size=(8, 8)))[0][:4]
+    rule = learning_rules.build(
+        "hebbian/bcm", SMALL["mlp"](6), unit_inputs=False, radius=1.0, response=0.5, memory_rate=0.2, plasticity_rate=0.1
+    )
+    with jax.enable_x64(True):
+        state = double(rule.init(jax.random.key(0)))
+        # The mean of the input is part of what BCM's identity is about, so the running mean is held at zero by mirrored inputs
+        # that no rectified unit answers; they halve every pattern's share.
+        vectors = np.concatenate([patterns, -patterns])
+        state = learn(rule, state, images_of("mlp", vectors), 6000, 0.05)
+    response = np.maximum(vectors @ weights_of(state), 0)
+    np.testing.assert_allclose(np.sort(response, axis=0)[-1], 0.5 * 8, rtol=1e-3)
+    assert np.all(np.sort(response, axis=0)[-2] < 1e-3)
+
+
+@both_networks
+def test_intrinsic_plasticity_holds_the_share_of_activity(architecture):
+    rule = learning_rules.build("hebbian/oja", network_of(architecture), active_share=0.3)
+    images, _ = batch_of(4, n=64)
+    state = learn(rule, rule.init(jax.random.key(0)), images, 300, 0.1)
+    info = jax.jit(rule.assign_credit)(jax.random.key(0), state, (images, jnp.zeros(64, jnp.int32)))[2]
+    np.testing.assert_allclose(info["active_share"], 0.3, atol=0.03)
+    left_alone = learning_rules.build("hebbian/oja", network_of(architecture), active_share=0)
+    asked = jax.jit(left_alone.assign_credit)(jax.random.key(0), rule.init(jax.random.key(0)), batch_of(4))[0]["network"]
+    assert all(float(jnp.abs(block["bias"]).max()) == 0 for block in asked[:-1])
+
+
+@both_networks
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_labels_reach_the_readout_alone(architecture, variant):
+    rule = learning_rules.build("hebbian", network_of(architecture), variant=variant)
+    state = rule.init(jax.random.key(0))
+    images, labels = batch_of(4)
+    ask = jax.jit(lambda labels: rule.assign_credit(jax.random.key(0), state, (images, labels))[0]["network"])
+    ours, others = ask(labels), ask((labels + 1) % 4)
+    for a, b in zip(jax.tree.leaves(ours[:-1]), jax.tree.leaves(others[:-1]), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert float(jnp.abs(ours[-1]["kernel"] - others[-1]["kernel"]).max()) > 1e-3
+
+
+@both_networks
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_readout_is_trained_by_the_gradient_at_the_last_block(architecture, variant):
+    network = network_of(architecture)
+    rule = learning_rules.build("hebbian", network, variant=variant)
+    with jax.enable_x64(True):
+        state = double(rule.init(jax.random.key(0)))
+        batch = batch_of(2, dtype=jnp.float64)
+        ours = jax.jit(rule.assign_credit)(jax.random.key(1), state, batch)[0]["network"][-1]
+        reference = learning_rules.build("backprop", network)
+        gradient = jax.jit(reference.assign_credit)(jax.random.key(1), RuleState(state.params, ()), batch)[0]["network"][-1]
+        np.testing.assert_allclose(ours["kernel"], gradient["kernel"], rtol=1e-10, atol=1e-14)
+
+
+def test_works_along_a_chain_that_passes_a_block_twice():
+    """The block that stands twice is asked for the sum of what both positions ask for."""
+    blocks = (
+        architectures.dense_block("first", (8, 8, 1), 12, "tanh"),
+        architectures.dense_block("loop", (12,), 12, "tanh"),
+        architectures.dense_block("output", (12,), 4, "identity"),
+    )
+    tied = learning_rules.build("hebbian/sanger", architectures.Network("recurrent", (8, 8, 1), 4, blocks, order=(0, 1, 1, 2)))
+    blocks = (blocks[0], blocks[1], architectures.dense_block("again", (12,), 12, "tanh"), blocks[2])
+    apart = learning_rules.build("hebbian/sanger", architectures.Network("unrolled", (8, 8, 1), 4, blocks))
+    with jax.enable_x64(True):
+        state = double(tied.init(jax.random.key(0)))
+        first, loop, output = state.params["network"]
+        unrolled = RuleState({"network": (first, loop, loop, output)}, state.carry)
+        batch = batch_of(2, dtype=jnp.float64)
+        together = jax.jit(tied.assign_credit)(jax.random.key(1), state, batch)[0]["network"]
+        separate = jax.jit(apart.assign_credit)(jax.random.key(1), unrolled, batch)[0]["network"]
+        np.testing.assert_allclose(together[1]["kernel"], separate[1]["kernel"] + separate[2]["kernel"], rtol=1e-12)
+    endless = architectures.Network("endless", (12,), 12, blocks[1:2], order=(0, 0))
+    assert "no readout" in learning_rules.support("hebbian", endless).reason
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"plasticity_rate": 0.0}, "plasticity_rate=0.0"),
+        ({"plastic_share": 2.0}, "plastic_share=2.0"),
+        ({"active_share": 1.0}, "active_share=1.0"),
+        ({"rank": 0}, "rank=0"),
+        ({"radius": -1.0}, "radius=-1.0"),
+    ],
+)
+def test_mistakes_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        learning_rules.build("hebbian", network_of("mlp"), **options)

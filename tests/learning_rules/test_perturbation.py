@@ -1,0 +1,228 @@
+"""The expectations that prove each variant of perturbation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_task import NETWORKS, batch_of, double, network_of
+
+import architectures
+import learning_rules
+from learning_rules import InputError, RuleState
+from learning_rules.losses import loss_function
+from learning_rules.perturbation_decorrelation import decorrelated, follow_correlations
+
+both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
+mean_loss = loss_function("cross_entropy")
+
+# Noise on fewer numbers needs fewer draws: an estimate's error is about sqrt(numbers that share a slope / draws).
+TINY = {"mlp": {"hidden": (4,)}, "cnn": {"channels": (2,), "hidden": (3,)}}
+
+
+def flat(tree):
+    return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
+
+
+def cosine(a, b):
+    return float(a @ b / jnp.linalg.norm(a) / jnp.linalg.norm(b))
+
+
+def state_of(rule, seed=0):
+    return double(jax.jit(rule.init)(jax.random.key(seed)))
+
+
+def estimates_of(rule, state, batch, n_draws, chunk=250):
+    """One flat estimate a draw for every block, (n_draws, n_parameters)."""
+
+    def one(key):
+        return tuple(flat(tree) for tree in rule.assign_credit(key, state, batch)[0]["network"])
+
+    keys = jax.random.split(jax.random.key(3), n_draws)
+    return jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=chunk))(keys)
+
+
+def assert_tends_to(estimates, reference):
+    """The mean over draws points where the reference does and has its length; its error falls with the root of their number."""
+    for draws, target in zip(estimates, reference, strict=True):
+        mean = draws.mean(0)
+        assert cosine(mean, target) > 0.99
+        np.testing.assert_allclose(jnp.linalg.norm(mean), jnp.linalg.norm(target), rtol=0.06)
+        n = len(draws) // 16
+        error_of_few = jnp.sqrt(jnp.mean(jnp.sum((draws.reshape(16, n, -1).mean(1) - target) ** 2, -1)))
+        error_of_all = jnp.linalg.norm(mean - target)
+        assert 2.5 < float(error_of_few / error_of_all) < 6.5  # a sixteenth of the draws, four times the error
+
+
+@both_networks
+@pytest.mark.parametrize("variant", ["weight", "forward_gradient_weights", "node"])
+def test_the_mean_over_draws_tends_to_the_gradient(architecture, variant):
+    network = network_of(architecture, **TINY[architecture])
+    rule = learning_rules.build("perturbation", network, variant=variant, readout="perturbation", perturbation_size=1e-4)
+    with jax.enable_x64(True):
+        state = state_of(rule)
+        images, labels = batch_of(2, n=8, dtype=jnp.float64)
+        gradient = jax.jit(jax.grad(lambda p: mean_loss(network.forward(p, images)[-1], labels)))(state.params["network"])
+        # All weights share one slope, and small gradients drown in it: the whole is compared, not its blocks.
+        draws = estimates_of(rule, state, (images, labels), 2000 if variant == "node" else 16000)
+        if variant == "node":
+            assert_tends_to(draws, [flat(tree) for tree in gradient])
+        else:
+            assert_tends_to([jnp.concatenate(draws, axis=1)], [flat(gradient)])
+
+
+@both_networks
+def test_group_estimates_tend_to_the_gradient_of_each_blocks_own_loss(architecture):
+    network = network_of(architecture)
+    rule = learning_rules.build("perturbation/forward_gradient_activities", network, group_size=5)
+    with jax.enable_x64(True):
+        state = state_of(rule)
+        images, labels = batch_of(2, n=8, dtype=jnp.float64)
+
+        def own_losses(params):
+            x, total = network.encode(images), 0.0
+            tops = (*params["heads"], params["network"][-1])
+            for block, w, top in zip(network.chain[:-1], params["network"][:-1], tops, strict=False):
+                x = block.apply(w, jax.lax.stop_gradient(x))
+                total += mean_loss(x.reshape(len(x), -1) @ top["kernel"] + top["bias"], labels)
+            scores = network.chain[-1].apply(tops[-1], jax.lax.stop_gradient(x))
+            return total + mean_loss(scores, labels)
+
+        gradient = jax.jit(jax.grad(own_losses))(state.params)
+        draws = estimates_of(rule, state, (images, labels), 2000)
+        assert_tends_to(draws[:-1], [flat(tree) for tree in gradient["network"][:-1]])
+        asked = jax.jit(rule.assign_credit)(jax.random.key(1), state, (images, labels))[0]
+        for a, b in [(asked["heads"], gradient["heads"]), (asked["network"][-1], gradient["network"][-1])]:
+            np.testing.assert_allclose(flat(a), flat(b), rtol=1e-10, atol=1e-12)  # the delta rule is no estimate
+
+
+@both_networks
+def test_groups_of_one_unit_and_signs_for_noise_leave_no_variance(architecture, monkeypatch):
+    """Where each unit has its own slope and noise is a sign, the estimate is the gradient; one shared slope is not."""
+    network = network_of(architecture)
+    with jax.enable_x64(True):
+        batch = batch_of(2, n=8, dtype=jnp.float64)
+        rules = [
+            learning_rules.build("perturbation/forward_gradient_activities", network, group_size=group_size)
+            for group_size in (1, 4)
+        ]
+        states = [state_of(rule) for rule in rules]
+        monkeypatch.setattr(jax.random, "normal", lambda key, shape, dtype: jax.random.rademacher(key, shape, dtype))
+        differences = []
+        for rule, state in zip(rules, states, strict=True):
+            ask = jax.jit(lambda key, rule=rule, state=state: flat(rule.assign_credit(key, state, batch)[0]["network"]))
+            differences.append(float(jnp.abs(ask(jax.random.key(0)) - ask(jax.random.key(1))).max()))
+        alone, shared = differences
+        assert alone < 1e-12
+        assert shared > 1e-4
+
+
+def test_node_noise_is_kept_from_units_that_cannot_pass_it_on():
+    network = network_of("mlp")
+    rule = learning_rules.build("perturbation/node", network)
+    with jax.enable_x64(True):
+        state = state_of(rule)
+        images, labels = batch_of(2, n=1, dtype=jnp.float64)
+        asked = jax.jit(rule.assign_credit)(jax.random.key(0), state, (images, labels))[0]["network"]
+        for h, ask in zip(network.forward(state.params["network"], images)[:-1], asked[:-1], strict=True):
+            np.testing.assert_array_equal(ask["bias"] != 0, h[0] > 0)
+
+
+@pytest.mark.parametrize("variant", ["node", "forward_gradient_activities", "weight"])
+def test_more_draws_lie_closer_to_their_mean(variant):
+    network = network_of("mlp")
+    batch = batch_of(2, n=8)
+
+    def spread(n_draws):
+        rule = learning_rules.build("perturbation", network, variant=variant, n_draws=n_draws)
+        first = estimates_of(rule, rule.init(jax.random.key(0)), batch, 64, chunk=64)[0]
+        return float(jnp.sqrt(jnp.mean(jnp.var(first, axis=0))))
+
+    assert 3 < spread(1) / spread(16) < 5
+
+
+def test_a_block_learns_from_its_own_loss_alone():
+    """Other weights above change nothing below."""
+    network = network_of("mlp")
+    rule = learning_rules.build("perturbation/forward_gradient_activities", network)
+    state = rule.init(jax.random.key(0))
+    ask = jax.jit(lambda params: rule.assign_credit(jax.random.key(1), RuleState(params, state.carry), batch_of(2))[0])
+    network_params, heads = state.params["network"], state.params["heads"]
+    turned = {
+        "network": (network_params[0], *jax.tree.map(lambda w: -2 * w, network_params[1:])),
+        "heads": (heads[0], *jax.tree.map(lambda w: -2 * w, heads[1:])),
+    }
+    before, after = ask(state.params), ask(turned)
+    for part in ("network", "heads"):
+        np.testing.assert_allclose(flat(before[part][0]), flat(after[part][0]), rtol=1e-5, atol=1e-8)
+        assert float(jnp.abs(flat(before[part][1]) - flat(after[part][1])).max()) > 1e-3
+
+
+def test_decorrelated_learning_is_that_of_a_network_whose_inputs_are_decorrelated():
+    """A = W R learns what W R learns when W follows its own gradient: steepest descent on W, seen from A."""
+    network = network_of("mlp")
+    options = {"variant": "node", "perturbation_size": 1e-4}
+    rule = learning_rules.build("perturbation", network, decorrelation_rate=0.01, **options)
+    plain = learning_rules.build("perturbation", network, **options)
+    with jax.enable_x64(True):
+        state = state_of(rule)
+        batch = batch_of(2, n=8, dtype=jnp.float64)
+        rng = np.random.default_rng(0)
+        matrices = tuple(jnp.asarray(np.eye(len(r)) + 0.1 * rng.normal(size=r.shape)) for r in state.carry["decorrelation"])
+        carry = {**state.carry, "decorrelation": matrices, "n_updates": jnp.int32(0)}
+        asked = jax.jit(rule.assign_credit)(jax.random.key(1), RuleState(state.params, carry), batch)[0]["network"]
+        undone = jax.jit(plain.assign_credit)(jax.random.key(1), RuleState(state.params, {}), batch)[0]["network"]
+        for a, p, r in zip(asked[:-1], undone[:-1], matrices, strict=False):
+            # dL/dW = (R h) delta^T for W R h, hence dA = R^T (R h) delta^T with kernels as (inputs, units).
+            np.testing.assert_allclose(a["kernel"], r.T @ (r @ p["kernel"]), rtol=1e-9, atol=1e-12)
+            assert float(jnp.abs(a["kernel"] - p["kernel"]).max()) > 1e-3
+        np.testing.assert_allclose(flat(asked[-1]), flat(undone[-1]), rtol=1e-12)
+
+
+def test_decorrelation_whitens_and_then_stays():
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(400, 5)) @ rng.normal(size=(5, 5)), jnp.float32)
+    carry = {"decorrelation": (jnp.eye(5),), "n_updates": jnp.int32(0)}
+    follow = jax.jit(lambda carry: follow_correlations(carry, (x,), 0.02, 1500))
+    for _ in range(1500):
+        carry = follow(carry)
+    y = x @ carry["decorrelation"][0].T
+    np.testing.assert_allclose(y.T @ y / len(x), np.eye(5), atol=0.02)
+    np.testing.assert_allclose(decorrelated(carry, (x,))[0], x @ np.linalg.inv(np.asarray(x.T @ x / len(x))), rtol=0.1, atol=0.05)
+    np.testing.assert_array_equal(follow(carry)["decorrelation"][0], carry["decorrelation"][0])
+
+
+@pytest.mark.parametrize("variant", ["node", "weight", "forward_gradient_activities"])
+def test_every_position_of_an_unrolled_chain_takes_part(variant):
+    blocks = (
+        architectures.dense_block("first", (8, 8, 1), 6, "tanh"),
+        architectures.dense_block("loop", (6,), 6, "tanh"),
+        architectures.dense_block("output", (6,), 4, "identity"),
+    )
+    network = architectures.Network("recurrent", (8, 8, 1), 4, blocks, order=(0, 1, 1, 2))
+    rule = learning_rules.build("perturbation", network, variant=variant, perturbation_size=1e-3)
+    state = rule.init(jax.random.key(0))
+    asked, _, info = jax.jit(rule.assign_credit)(jax.random.key(1), state, batch_of(2))
+    assert jax.tree.structure(asked) == jax.tree.structure(state.params)
+    assert all(float(jnp.abs(flat(tree)).max()) > 0 for tree in asked["network"])
+    if variant != "weight":
+        assert len(info["slope"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"variant": "node", "perturbation_size": 0.0}, "must be positive"),
+        ({"variant": "node", "readout": "hebb"}, "'delta_rule' or 'perturbation'"),
+        ({"readout": "perturbation"}, "heads of their own"),
+        ({"variant": "weight", "decorrelation_rate": 0.1}, "sees no inputs"),
+        ({"decorrelation_rate": -0.1}, "a small rate"),
+    ],
+)
+def test_mistakes_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        learning_rules.build("perturbation", network_of("mlp"), **options)
+
+
+def test_the_teaching_signal_is_a_reward_where_no_block_sees_the_labels():
+    rule = learning_rules.build("perturbation/node", network_of("mlp"), readout="perturbation")
+    assert rule.spec.teaching_signal == "reward" and rule.spec.trained_otherwise == ()

@@ -1,0 +1,239 @@
+"""The identities that prove predictive coding."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_task import NETWORKS, batch_of, double, network_of
+
+import architectures
+import learning_rules
+from learning_rules import InputError, RuleState
+from learning_rules.predictive_coding import settle
+
+both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
+SMOOTH = {"activation": "tanh"}
+
+
+def params_of(network, seed=0):
+    return double(jax.jit(network.init)(jax.random.key(seed)))
+
+
+def ask(rule, params, batch=None):
+    batch = batch_of(2, n=8, dtype=jnp.float64) if batch is None else batch
+    return jax.jit(rule.assign_credit)(jax.random.key(1), RuleState({"network": params}, ()), batch)[0]["network"]
+
+
+def gradient(network, params, loss="cross_entropy"):
+    return ask(learning_rules.build("backprop", network, loss=loss), params)
+
+
+def assert_same(a, b, rtol):
+    for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(p, q, rtol=rtol, atol=rtol * float(jnp.abs(q).max()))
+
+
+def flat(tree):
+    return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
+
+
+def distance(a, b):
+    return float(jnp.linalg.norm(flat(a) - flat(b)) / jnp.linalg.norm(flat(b)))
+
+
+def recurrent_network():
+    """One block stands three times in the chain."""
+    blocks = (
+        architectures.dense_block("first", (8, 8, 1), 12, "tanh"),
+        architectures.dense_block("loop", (12,), 12, "tanh"),
+        architectures.dense_block("output", (12,), 4, "identity"),
+    )
+    return architectures.Network("recurrent", (8, 8, 1), 4, blocks, order=(0, 1, 1, 1, 2))
+
+
+EXACT = [
+    ("standard", {"order": "simultaneous"}, "all"),
+    ("standard", {"order": "top_down"}, 1),
+    ("nudged", {"order": "simultaneous"}, "all"),
+    ("error_based", {}, 1),
+]
+
+
+@pytest.mark.parametrize(("variant", "options", "steps"), EXACT)
+@pytest.mark.parametrize("architecture", [*sorted(NETWORKS), "recurrent"])
+def test_fixed_predictions_give_backpropagation_exactly(architecture, variant, options, steps):
+    """Z-IL: as many steps as an error needs to pass every hidden block, at a rate of one."""
+    network = recurrent_network() if architecture == "recurrent" else network_of(architecture)
+    steps = len(network.chain) - 1 if steps == "all" else steps
+    loss = "squared_error" if architecture == "mlp" else "cross_entropy"
+    with jax.enable_x64(True):
+        params = params_of(network)
+        given = {"variant": variant, "fixed_predictions": True, "rate": 1.0, "loss": loss, **options}
+        rule = learning_rules.build("predictive_coding", network, steps=steps, **given)
+        assert_same(ask(rule, params), gradient(network, params, loss), 1e-11)
+        if steps > 1:  # one step fewer, and the error has not arrived at the first block
+            early = ask(learning_rules.build("predictive_coding", network, steps=steps - 1, **given), params)
+            assert float(jnp.abs(flat(early[0])).max()) == 0
+
+
+def energy_of(network, params, states, x, labels, nudge=1.0):
+    """The energy, written a second time: what `jax.grad` judges the settling by."""
+    inputs = (x, *states)
+    predictions = [b.apply(p, h) for b, p, h in zip(network.chain, network.unroll(params), inputs, strict=True)]
+    total = -nudge * jnp.sum(jax.nn.log_softmax(predictions[-1]) * jax.nn.one_hot(labels, network.n_classes))
+    return total + sum(0.5 * jnp.sum((h - m) ** 2) for h, m in zip(states, predictions[:-1], strict=True))
+
+
+@both_networks
+def test_weights_follow_the_gradient_of_the_energy_where_states_have_come_to(architecture):
+    network = network_of(architecture)
+    rule = learning_rules.build("predictive_coding", network, steps=3)
+    with jax.enable_x64(True):
+        params = params_of(network)
+        x, labels = batch_of(2, n=8, dtype=jnp.float64)
+
+        @jax.jit
+        def both(params):
+            now, _, _ = settle(network, rule.options, params, x, labels, 1.0)
+            states = now.inputs[1:]
+            return jax.grad(lambda p: energy_of(network, p, states, x, labels) / 8)(params), now.energy.sum()
+
+        expected, energy = both(params)
+        assert_same(ask(rule, params), expected, 1e-11)
+        states = [h for h in network.propagate(params, x)[:-1]]
+        assert float(energy) < float(energy_of(network, params, states, x, labels))
+
+
+@both_networks
+def test_one_simultaneous_step_goes_down_the_gradient_of_the_energy(architecture):
+    """From states off the forward pass: both terms of the gradient are there."""
+    network = network_of(architecture)
+    options = learning_rules.build("predictive_coding", network, order="simultaneous", rate=0.02, steps=5).options
+    with jax.enable_x64(True):
+        params = params_of(network)
+        x, labels = batch_of(2, n=8, dtype=jnp.float64)
+
+        @jax.jit
+        def both(params):
+            before, _, _ = settle(network, options, params, x, labels, 1.0)
+            after, _, _ = settle(network, dataclasses.replace(options, steps=6), params, x, labels, 1.0)
+            states = before.inputs[1:]
+            downhill = jax.grad(lambda h: energy_of(network, params, h, x, labels))(states)
+            return [b - a for a, b in zip(states, after.inputs[1:], strict=True)], [-0.02 * g for g in downhill]
+
+        moved, expected = both(params)
+        assert_same(moved, expected, 1e-7)
+
+
+@both_networks
+@pytest.mark.parametrize("variant", ["standard", "incremental", "nudged", "error_based"])
+def test_energy_falls_at_every_step_of_settling_even_where_the_rate_is_too_large(architecture, variant):
+    network = network_of(architecture)
+    with jax.enable_x64(True):
+        params = jax.tree.map(lambda leaf: 2.0 * leaf, params_of(network))
+        rule = learning_rules.build("predictive_coding", network, variant=variant, steps=12, rate=0.9, incremental_rate=1e-3)
+        state = RuleState({"network": params}, ())
+        info = jax.jit(rule.assign_credit)(jax.random.key(0), state, batch_of(2, n=8, dtype=jnp.float64))[2]
+        energy = np.atleast_2d(info["energy"])
+        assert energy.shape == ((2 if variant == "nudged" else 1), 13)
+        assert np.all(np.diff(energy) <= 1e-12) and np.all(energy[:, -1] < energy[:, 0] - 1e-3)
+
+
+@both_networks
+def test_centred_nudging_tends_to_the_gradient_as_the_square_of_the_nudge(architecture):
+    network = network_of(architecture, **SMOOTH)
+    with jax.enable_x64(True):
+        params = params_of(network)
+        reference = gradient(network, params)
+
+        def error(nudge, variant="nudged"):
+            rule = learning_rules.build("predictive_coding", network, variant=variant, nudge=nudge, steps=400, rate=0.3)
+            return distance(ask(rule, params), reference)
+
+        large, small, one_sided = error(0.1), error(0.05), error(0.05, "standard")
+        assert small < 0.01 and small < one_sided / 5
+        assert 3.5 < large / small < 4.5
+
+
+@both_networks
+def test_a_small_step_of_the_error_based_kind_is_backpropagation_whatever_the_depth(architecture):
+    """Reported as such: below the scores, one step asks for the rate times the gradient."""
+    network = network_of(architecture, **SMOOTH)
+    with jax.enable_x64(True):
+        params = params_of(network)
+        reference = gradient(network, params)
+        rule = learning_rules.build("predictive_coding/error_based", network, steps=1, rate=1e-5)
+        asked = ask(rule, params)
+        assert distance(asked[-1], reference[-1]) < 1e-3
+        assert distance(jax.tree.map(lambda leaf: leaf / 1e-5, asked[:-1]), reference[:-1]) < 1e-3
+
+
+@both_networks
+def test_settled_errors_and_settled_states_are_the_same(architecture):
+    """Both variants go down one energy, each in its own coordinates, and meet."""
+    network = network_of(architecture, **SMOOTH)
+    with jax.enable_x64(True):
+        params = params_of(network)
+        states, errors = (
+            ask(learning_rules.build("predictive_coding", network, variant=variant, steps=600, rate=0.3), params)
+            for variant in ("standard", "error_based")
+        )
+        assert_same(errors, states, 1e-6)
+        assert distance(states, gradient(network, params)) > 0.05
+
+
+@both_networks
+def test_incremental_shares_the_fixed_points_of_the_standard_kind(architecture):
+    """With weights that hardly move, what it asks on the way tends to what the settled states ask, as one over the way's length."""
+    network = network_of(architecture, **SMOOTH)
+    with jax.enable_x64(True):
+        params = params_of(network)
+        given = {"rate": 0.3, "incremental_rate": 1e-8}
+        settled = ask(learning_rules.build("predictive_coding/standard", network, steps=1600, rate=0.3), params)
+        short, long = (
+            distance(ask(learning_rules.build("predictive_coding/incremental", network, steps=steps, **given), params), settled)
+            for steps in (400, 800)
+        )
+        assert long < 0.1
+        assert 1.9 < short / long < 2.1
+
+
+@both_networks
+def test_incremental_weights_move_while_states_settle(architecture):
+    """Two steps, written out: states, weights, states, weights."""
+    network = network_of(architecture)
+    with jax.enable_x64(True):
+        params = params_of(network)
+        x, labels = batch_of(2, n=8, dtype=jnp.float64)
+        given = {"order": "simultaneous", "rate": 0.05}
+        rule = learning_rules.build("predictive_coding/incremental", network, steps=2, incremental_rate=0.1, **given)
+
+        @jax.jit
+        def by_hand(params):
+            states, asked = list(network.propagate(params, x)[:-1]), []
+            for _ in range(2):
+                downhill = jax.grad(lambda h, p=params: energy_of(network, p, h, x, labels))(states)
+                states = [h - 0.05 * g for h, g in zip(states, downhill, strict=True)]
+                asked.append(jax.grad(lambda p, h=states: energy_of(network, p, h, x, labels) / 8)(params))
+                params = jax.tree.map(lambda p, g: p - 0.1 * g, params, asked[-1])
+            return jax.tree.map(lambda a, b: (a + b) / 2, *asked)
+
+        assert_same(ask(rule, params), by_hand(params), 1e-10)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"order": "sideways"}, "'top_down' or 'simultaneous'"),
+        ({"steps": 0}, "at least one step"),
+        ({"rate": 0.0}, "rate=0.0 was given"),
+        ({"nudge": -1.0}, "nudge=-1.0 was given"),
+        ({"loss": "hinge"}, "unknown loss 'hinge'"),
+        ({"variant": "incremental", "fixed_predictions": True}, "use standard"),
+    ],
+)
+def test_mistakes_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        learning_rules.build("predictive_coding", network_of("mlp"), **options)

@@ -1,0 +1,266 @@
+"""The identities that prove spike-timing-dependent plasticity: the pairing curve, triplets, eligibility, homeostasis."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_task import NETWORKS, batch_of, double, network_of
+
+import architectures
+import learning_rules
+from learning_rules import InputError, RuleState
+from learning_rules.stdp import StdpOptions
+from learning_rules.stdp_neurons import encode_spikes, integrate_and_fire, spike_trace
+from learning_rules.stdp_plasticity import timing_change
+
+both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
+VARIANTS = ("pair", "triplet", "reward_modulated")
+
+BLOCKS = {
+    "mlp": architectures.dense_block("dense", (3, 3, 1), 2),
+    "cnn": architectures.convolutional_block("conv", (3, 3, 1), 2),
+}
+CENTRE = (1, 1, 0)
+
+
+def train_of(times, n_steps):
+    spikes = np.zeros(n_steps)
+    spikes[np.asarray(times, int)] = 1
+    return spikes
+
+
+def change_of_central_synapse(architecture, pre, post, options, length=None, modulation=None):
+    """One afferent in the middle, the first unit (in the middle of its map): the change of the synapse between them."""
+    block = BLOCKS[architecture]
+    where = CENTRE[:2] if architecture == "cnn" else ()
+    x = jnp.zeros((len(pre), 1, 3, 3, 1)).at[:, 0, 1, 1, 0].set(pre)
+    z = jnp.zeros((len(pre), 1, *block.synapse_shape)).at[(slice(None), 0, *where, 0)].set(post)
+    length = None if length is None else jnp.full((1, *block.synapse_shape), length)
+    change = timing_change(block, double(block.init(jax.random.key(0))), x, z, options, length, modulation)
+    kernel = np.asarray(change["kernel"])
+    assert np.count_nonzero(kernel) <= 1 and not np.any(np.asarray(change["bias"]))
+    return kernel[4, 0] if architecture == "mlp" else kernel[1, 1, 0, 0]
+
+
+@both_networks
+def test_pairing_curve_is_two_exponentials(architecture):
+    """Bi and Poo 1998: growth where the presynaptic spike came first, decline where it came last, each at its own pace."""
+    options = StdpOptions(potentiation=1.3, depression=0.6, pre_decay=0.8, post_decay=0.9)
+    block, n_steps, lags = BLOCKS[architecture], 25, np.arange(-12, 13)
+    where = (slice(None), 0, *(CENTRE[:2] if architecture == "cnn" else ()), 0)
+
+    @jax.jit
+    @jax.vmap
+    def curve(post):
+        pre = jnp.zeros((n_steps, 1, 3, 3, 1)).at[12, 0, 1, 1, 0].set(1)
+        z = jnp.zeros((n_steps, 1, *block.synapse_shape)).at[where].set(post)
+        return timing_change(block, block.init(jax.random.key(0)), pre, z, options)["kernel"]
+
+    kernels = np.asarray(curve(jnp.array([train_of([12 + lag], n_steps) for lag in lags], jnp.float32)))
+    measured = kernels[:, 4, 0] if architecture == "mlp" else kernels[:, 1, 1, 0, 0]
+    expected = np.where(lags >= 0, 1.3 * 0.8 ** np.abs(lags), -0.6 * 0.9 ** np.abs(lags))
+    np.testing.assert_allclose(measured, expected, rtol=1e-5)
+    assert np.count_nonzero(kernels) == len(lags)  # no other synapse moves
+
+
+def pairs_written_out(pre, post, options, triplet):
+    """Pfister and Gerstner's sums over all spikes that came before, spike by spike."""
+    change = np.zeros(len(pre))
+    for t in range(len(pre)):
+        r1 = sum(pre[s] * options.pre_decay ** (t - s) for s in range(t + 1))
+        o1 = sum(post[s] * options.post_decay ** (t - s) for s in range(t))
+        o2 = sum(post[s] * options.slow_post_decay ** (t - s) for s in range(t))
+        r2 = sum(abs(pre[s]) * options.slow_pre_decay ** (t - s) for s in range(t))
+        growth = options.potentiation + (options.triplet_potentiation * o2 if triplet else 0)
+        decline = options.depression + (options.triplet_depression * r2 if triplet else 0)
+        change[t] = post[t] * r1 * growth - pre[t] * o1 * decline
+    return change
+
+
+@both_networks
+@pytest.mark.parametrize("variant", ["pair", "triplet"])
+def test_trains_of_spikes_equal_the_sums_written_out(architecture, variant):
+    generator = np.random.default_rng(1)
+    pre = generator.integers(-1, 2, size=20).astype(float)
+    post = generator.integers(0, 2, size=20).astype(float)
+    options = StdpOptions(variant=variant, slow_post_decay=0.97)
+    with jax.enable_x64(True):
+        ours = [
+            change_of_central_synapse(architecture, jnp.asarray(pre), jnp.asarray(post), options, length) for length in (None, 2.5)
+        ]
+    written_out = pairs_written_out(pre, post, options, variant == "triplet").sum()
+    np.testing.assert_allclose(ours, [written_out, written_out / 2.5], rtol=1e-11)
+
+
+@both_networks
+def test_reward_turns_eligibility_into_change(architecture):
+    """The trace of each synapse, run step by step, times the reward that comes at the end."""
+    generator = np.random.default_rng(2)
+    pre = generator.integers(-1, 2, size=15).astype(float)
+    post = generator.integers(0, 2, size=15).astype(float)
+    options = StdpOptions(variant="reward_modulated", eligibility_decay=0.9)
+    eligibility = 0.0
+    for now in pairs_written_out(pre, post, options, triplet=False):
+        eligibility = 0.9 * eligibility + now
+    with jax.enable_x64(True):
+        for reward in (1.0, -0.4):
+            arguments = (architecture, jnp.asarray(pre), jnp.asarray(post), options, None, jnp.array([reward]))
+            np.testing.assert_allclose(change_of_central_synapse(*arguments), reward * eligibility, rtol=1e-11)
+
+
+def test_units_integrate_leak_and_fire():
+    """Under constant current the first spike comes when the geometric sum reaches the threshold, and then every as many steps."""
+    currents = jnp.broadcast_to(jnp.array([1.0, 0.5, 0.1]), (24, 1, 3))
+    spikes = np.asarray(integrate_and_fire(currents, jnp.full(3, 2.5), 0.8))[:, 0]
+    # 1, 1.8, 2.44, 2.95: the fourth step; 0.5 / 0.2 = 2.5 is only reached in the limit; 0.1 never.
+    np.testing.assert_array_equal(np.flatnonzero(spikes[:, 0]), np.arange(3, 24, 4))
+    assert spikes[:, 2].sum() == 0
+
+
+def test_lateral_inhibition_lets_one_unit_spike_and_holds_the_others_back():
+    currents = jnp.abs(jax.random.normal(jax.random.key(0), (30, 4, 3, 3, 8)))
+    free = integrate_and_fire(currents, jnp.full(8, 2.0), 0.9)
+    competing = integrate_and_fire(currents, jnp.full(8, 2.0), 0.9, inhibition=1.0)
+    assert int(free.sum(-1).max()) > 1 and int(competing.sum(-1).max()) == 1
+    tied = jnp.broadcast_to(jnp.array([1.0, 0.9]), (20, 1, 2))
+    assert float(integrate_and_fire(tied, jnp.full(2, 2.5), 0.9)[:, 0, 1].sum()) > 0
+    assert float(integrate_and_fire(tied, jnp.full(2, 2.5), 0.9, inhibition=1.0)[:, 0, 1].sum()) == 0
+
+
+def test_spikes_count_the_rate_and_their_time_orders_the_latency():
+    x = jnp.array([[0.0, 0.1, -0.2, 0.5, 2.0]])
+    for key in (None, jax.random.key(0)):
+        counts = np.asarray(encode_spikes(x, 20, 1.0, "rate", key).sum(0))[0]
+        assert np.all(np.abs(counts - [0, 2, -4, 10, 20]) <= 1)
+    mean = np.mean(
+        [np.asarray(encode_spikes(0.37 * jnp.ones((1, 200)), 1, 1.0, "rate", jax.random.key(k))).mean() for k in range(5)]
+    )
+    np.testing.assert_allclose(mean, 0.37, atol=0.06)
+    early = np.asarray(encode_spikes(x, 21, 1.0, "latency"))[:, 0]
+    np.testing.assert_array_equal(np.abs(early).sum(0), [0, 1, 1, 1, 1])
+    assert list(np.argmax(np.abs(early[:, 1:]), axis=0)) == [18, 16, 10, 0] and early[16, 2] == -1
+
+
+def test_a_trace_keeps_its_share_each_step():
+    spikes = jnp.zeros((5, 1)).at[1].set(1)
+    np.testing.assert_allclose(spike_trace(spikes, 0.5)[:, 0], [0, 1, 0.5, 0.25, 0.125])
+    np.testing.assert_allclose(spike_trace(spikes, 0.5, delay=1)[:, 0], [0, 0, 0.5, 0.25, 0.125])
+
+
+@both_networks
+def test_homeostasis_holds_the_target_rate(architecture):
+    """Every unit of every block, free: three spikes a presentation; and competing, its share of five."""
+    rule = learning_rules.build("stdp/pair", network_of(architecture), homeostasis=0.1, free_spikes=3.0, competing_spikes=5.0)
+    batch = batch_of(3, n=64)
+
+    @jax.jit
+    def settle(state):
+        def step(carry, key):
+            _, after, info = rule.assign_credit(key, RuleState(state.params, carry), batch)
+            return after.carry, (info["free_spikes"], info["competing_spikes"], info["silent_units"])
+
+        carry, trace = jax.lax.scan(step, state.carry, jax.random.split(jax.random.key(0), 120))
+        return RuleState(state.params, carry), trace
+
+    state, (free, competing, silent) = settle(rule.init(jax.random.key(0)))
+    np.testing.assert_allclose(free[-20:].mean(0), 3.0, rtol=0.1)
+    np.testing.assert_allclose(competing[-20:].mean(0), 5.0, rtol=0.15)
+    assert float(silent[-1].max()) == 0
+    rates = jax.jit(rule.represent)(state, batch[0])[:-1]
+    for rate in rates:
+        per_unit = np.asarray(rate).reshape(-1, rate.shape[-1]).mean(0) * rule.options.n_steps
+        np.testing.assert_allclose(per_unit, 3.0, rtol=0.35)
+
+
+@both_networks
+def test_a_unit_goes_a_fixed_share_of_its_norm_and_is_scaled_back(architecture):
+    """Whoever spiked is asked for a change whose part beside the scaling has the length of the radius; who was silent, for none."""
+    rule = learning_rules.build("stdp/pair", network_of(architecture))
+    state = rule.init(jax.random.key(0))
+    first = state.params["network"][0]
+    doubled = {"network": ({**first, "kernel": 2 * first["kernel"]}, *state.params["network"][1:])}
+    ask = jax.jit(rule.assign_credit)
+    asked, _, info = ask(jax.random.key(1), state, batch_of(1))
+    asked_doubled, _, _ = ask(jax.random.key(1), RuleState(doubled, state.carry), batch_of(1))
+    radius = float(state.carry["memories"][0].radius)
+    flat = lambda tree: np.asarray(tree["kernel"]).reshape(-1, tree["kernel"].shape[-1])  # noqa: E731
+    w, change = flat(first), -flat(asked["network"][0])
+    norms = np.linalg.norm(w, axis=0)
+    moved = np.linalg.norm(change - w * (radius / norms - 1), axis=0)
+    assert float(info["competing_spikes"][0]) > 0
+    assert np.all(np.isclose(moved, radius, rtol=1e-3) | (moved < 1e-5)) and np.any(moved > 0)
+    # Spikes do not depend on the norm; doubling it adds one radius less than twice the norm.
+    difference = -flat(asked_doubled["network"][0]) - change
+    np.testing.assert_allclose(difference, 2 * w * (radius / (2 * norms) - 1) - w * (radius / norms - 1), atol=1e-4)
+
+
+@both_networks
+def test_at_test_nothing_moves_and_neighbours_do_not_matter(architecture):
+    rule = learning_rules.build("stdp/pair", network_of(architecture))
+    images, labels = batch_of(5, n=8)
+    _, state, _ = jax.jit(rule.assign_credit)(jax.random.key(0), rule.init(jax.random.key(0)), (images, labels))
+    predict = jax.jit(rule.predict)
+    together = predict(state, images)
+    np.testing.assert_array_equal(together, predict(state, images))
+    reversed_order = predict(state, images[::-1])[::-1]
+    np.testing.assert_allclose(together, reversed_order, rtol=1e-5, atol=1e-5)
+
+
+@both_networks
+def test_only_reward_carries_labels_to_the_body(architecture):
+    images, labels = batch_of(4)
+    for variant in VARIANTS:
+        rule = learning_rules.build("stdp", network_of(architecture), variant=variant)
+        state = rule.init(jax.random.key(0))
+        step = jax.jit(rule.assign_credit)
+        ask = lambda labels, step=step, state=state: step(jax.random.key(0), state, (images, labels))[0]["network"]  # noqa: E731
+        ours, others = ask(labels), ask((labels + 1) % 4)
+        moved = [float(jnp.abs(a - b).max()) for a, b in zip(*(jax.tree.leaves(t[:-1]) for t in (ours, others)), strict=True)]
+        assert (max(moved) > 1e-3) == (variant == "reward_modulated")
+        assert float(jnp.abs(ours[-1]["kernel"] - others[-1]["kernel"]).max()) > 1e-4
+
+
+@both_networks
+def test_the_readout_is_trained_by_the_gradient_at_the_last_block(architecture):
+    rule = learning_rules.build("stdp/pair", network_of(architecture), n_steps=10)
+    with jax.enable_x64(True):
+        state = double(rule.init(jax.random.key(0)))
+        images, labels = batch_of(2, n=8, dtype=jnp.float64)
+        # Inputs of -1, 0 or 1 at full rate have one and the same spikes whatever the phase, so test and training agree.
+        images = jnp.sign(images) * 4
+        kernel, bias = (state.params["network"][-1][name] for name in ("kernel", "bias"))
+        rates = jax.jit(rule.represent)(state, images)[-2].reshape(8, -1) * 10 / rule.options.free_spikes
+
+        def loss(kernel):
+            return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(rates @ kernel + bias), labels[:, None], axis=1))
+
+        asked = jax.jit(rule.assign_credit)(jax.random.key(1), state, (images, labels))[0]["network"][-1]
+        np.testing.assert_allclose(asked["kernel"], jax.grad(loss)(kernel), rtol=1e-10, atol=1e-14)
+        assert asked["kernel"].dtype == jnp.float64
+
+
+def test_pooling_of_spikes_needs_an_activation_that_keeps_them():
+    pooled = architectures.build("cnn", input_shape=(8, 8, 1), n_classes=4, channels=(4,), strides=1, pooling="max", hidden=())
+    assert learning_rules.support("stdp", pooled).supported
+    bent = architectures.build(
+        "cnn", input_shape=(8, 8, 1), n_classes=4, channels=(4,), strides=1, pooling="max", hidden=(), activation="tanh"
+    )
+    assert "changes spikes" in learning_rules.support("stdp", bent).reason
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"plasticity_rate": 0.0}, "plasticity_rate=0.0"),
+        ({"coding": "phase"}, "coding='phase'"),
+        ({"n_steps": 0}, "n_steps=0"),
+        ({"free_spikes": 0.0}, "free_spikes=0.0"),
+        ({"leak": 1.0}, "leak=1.0"),
+    ],
+)
+def test_mistakes_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        learning_rules.build("stdp", network_of("mlp"), **options)
+    assert next(iter(options)) in {field.name for field in dataclasses.fields(StdpOptions)}
