@@ -117,7 +117,7 @@ def list_command(what: str, as_json: bool) -> None:
     rows: list[dict[str, Any]]
     if what == "rules":
         specs = [learning_rules.spec(name) for name in learning_rules.names(variants=True)]
-        rows = [{"rule": spec.name, "what": spec.summary, "source": spec.citation} for spec in specs]
+        rows = [{"rule": spec.name, "what": spec.summary, "front_end": spec.front_end, "source": spec.citation} for spec in specs]
     elif what == "architectures":
         rows = [{"architecture": name, "what": entry.summary} for name, entry in architectures.ARCHITECTURES.items()]
     else:
@@ -139,7 +139,7 @@ def list_command(what: str, as_json: bool) -> None:
 @click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
 @click.option("--epochs", type=int, help="Passes over the training images.")
 @click.option("--batch-size", type=int)
-@click.option("--front-end", help="none, zca, on_off or zca_on_off.")
+@click.option("--front-end", help="none, zca, on_off or zca_on_off; by default the one that RULE is tuned behind.")
 @click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
 @click.option("--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="An option of the rule, or network.OPTION.")
 @click.option("--config", type=click.Path(path_type=Path), help="A configuration in YAML, as --out writes it.")
@@ -203,7 +203,7 @@ def _free_folder() -> Path:
 @click.option("--seeds", type=int, help="Networks per rule.")
 @click.option("--epochs", type=int, help="Passes over the training images.")
 @click.option("--batch-size", type=int)
-@click.option("--front-end", help="none, zca, on_off or zca_on_off.")
+@click.option("--front-end", help="Of every network: none (the default), zca, on_off or zca_on_off.")
 @click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
 @click.option("--distance", help="Between patterns: correlation (the default), euclidean.")
 @click.option("--comparator", help="Between RDMs: spearman (the default), pearson, kendall, cosine.")

@@ -21,9 +21,9 @@ from experiments.config import TrainConfig, to_record
 from experiments.environment import describe_environment, keep_compiled_programs, spread_over_devices
 from experiments.epochs import Learner, in_chunks, make_programs, over_seeds
 from experiments.warnings import warnings_of
-from learning_rules import LearningRule, RuleState
+from learning_rules import LearningRule, RuleSpec, RuleState
 
-__all__ = ["Trained", "build_network", "epochs_for", "train"]
+__all__ = ["Trained", "build_network", "epochs_for", "front_end_of", "train"]
 
 _TARGET_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 700, 10, 30
 _DIAGNOSTIC_IMAGES = 512
@@ -162,11 +162,26 @@ def epochs_for(config: TrainConfig, n_train: int) -> int:
     return int(np.clip(round(_TARGET_STEPS / steps), _FEWEST_EPOCHS, _MOST_EPOCHS))
 
 
+def front_end_of(config: TrainConfig) -> str:
+    """The front end of a configuration: what it says, or what its rule is tuned behind."""
+    return learning_rules.spec(config.rule).front_end if config.front_end == "auto" else config.front_end
+
+
+def _out_of_place(config: TrainConfig, spec: RuleSpec) -> list[str]:
+    """Say that a rule is not at its best here, where another front end than its own was chosen."""
+    if config.front_end == spec.front_end or spec.front_end == "none":
+        return []
+    return [
+        f"front end: {config.rule} was trained behind '{config.front_end}' and is tuned behind '{spec.front_end}': "
+        f"--front-end {spec.front_end} gives it to every rule of a comparison"
+    ]
+
+
 def build_network(config: TrainConfig, images: datasets.ImageSet) -> Network:
     """The network of a configuration; its front end is fitted to the training split."""
     front_end: FrontEnd | None = None
-    if config.front_end != "none":
-        front_end = architectures.fit_front_end(config.front_end, images.normalise(images.train.images))
+    if (name := front_end_of(config)) != "none":
+        front_end = architectures.fit_front_end(name, images.normalise(images.train.images))
     return architectures.build(
         config.architecture,
         input_shape=images.input_shape,
@@ -213,7 +228,7 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
     config = dataclasses.replace(config or TrainConfig(), **fields)
     keep_compiled_programs()
     # A misspelt rule is said before images are read.
-    learning_rules.spec(config.rule)
+    config = dataclasses.replace(config, front_end=front_end_of(config))
 
     excluded = {"exclude_indices": config.exclude_indices} if config.exclude_indices else {}
     images = datasets.load(
@@ -301,7 +316,10 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
         accuracy=accuracy_table,
         networks=networks,
         info=info,
-        warnings=warnings_of(config.rule, rule.spec, accuracy_table, networks, confusion, seeds),
+        warnings=[
+            *_out_of_place(config, rule.spec),
+            *warnings_of(config.rule, rule.spec, accuracy_table, networks, confusion, seeds),
+        ],
         seconds=seconds,
         compile_seconds=compile_seconds,
     )

@@ -45,6 +45,8 @@ class RuleSpec:
         represents_by_forward_pass: whether `represent` is the plain forward pass, so that convolutional blocks can be shown
             images of another size.
         activation: the activation function that the rule needs where it cannot live with the architecture's, "" otherwise.
+        front_end: the label-free front end that the rule is tuned behind. A rule hides none inside: it is part of the network,
+            named in every table, and open to every other rule.
     """
 
     family: str
@@ -57,6 +59,7 @@ class RuleSpec:
     trained_otherwise: tuple[tuple[str, str], ...] = ()
     represents_by_forward_pass: bool = True
     activation: str = ""
+    front_end: str = "none"
 
     @property
     def name(self) -> str:

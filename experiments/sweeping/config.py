@@ -13,6 +13,7 @@ import numpy as np
 import learning_rules
 from architectures.errors import InputError, unknown_name
 from experiments.config import TrainConfig, from_record
+from experiments.training import front_end_of
 
 __all__ = ["SearchConfig", "SweepConfig", "expand"]
 
@@ -48,8 +49,9 @@ class SweepConfig:
         runs: each a mapping of fields of `TrainConfig` to a value or a list of values, whose product is run; "rule: all" is every
             variant.
         search: None for each run as it stands.
-        floors: architecture -> rule -> test accuracy to reach.
-        published: architecture -> rule -> `{accuracy, source}`.
+        floors: network -> rule or family -> test accuracy to reach. A network is an architecture ("mlp"), or one with options
+            ("mlp hidden=100"), which then counts alone for it.
+        published: network -> rule or family -> `{accuracy, source}`.
     """
 
     title: str = ""
@@ -139,7 +141,7 @@ def expand(config: SweepConfig) -> list[TrainConfig]:
         origin = f"run {index + 1} of the sweep"
         for fields in _product({**config.train, **block}, origin):
             run = from_record(fields, TrainConfig, origin)
-            run = dataclasses.replace(run, rule=learning_rules.spec(run.rule).name)
+            run = dataclasses.replace(run, rule=learning_rules.spec(run.rule).name, front_end=front_end_of(run))
             expanded += _trials(run, config.search) if config.search else [run]
     unique: list[TrainConfig] = []
     for run in expanded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,32 @@ import pandas as pd
 from experiments.config import write_yaml
 from experiments.sweeping.config import SweepConfig
 
-__all__ = ["best_trials", "summarise", "to_markdown"]
+__all__ = ["best_trials", "best_variants", "network_name", "summarise", "to_markdown"]
 
 _CONTROL = "untrained"
 _SAME_TASK = ["architecture", "dataset", "architecture_options"]
 _RUN = ["rule", "architecture", "dataset", "front_end", "architecture_options", "rule_options"]
 
 
-def _of_rule(table: dict[str, dict[str, Any]], architecture: str, rule: str) -> Any:
-    """The entry of a variant, or of its family."""
-    of_architecture = table.get(architecture, {})
-    return of_architecture.get(rule, of_architecture.get(rule.partition("/")[0]))
+def network_name(architecture: str, options: str) -> str:
+    """An architecture with the options that were given to it.
+
+    Args:
+        architecture: its name.
+        options: as JSON, a mapping.
+
+    >>> network_name("mlp", '{"hidden": [100], "activation": "tanh"}'), network_name("cnn", "{}")
+    ('mlp hidden=100 activation=tanh', 'cnn')
+    """
+    given = json.loads(options)
+    values = {name: ",".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in given.items()}
+    return " ".join([architecture, *(f"{name}={value}" for name, value in values.items())])
+
+
+def _of_rule(table: dict[str, dict[str, Any]], architecture: str, options: str, rule: str) -> Any:
+    """The entry of a variant, or of its family; of the network with its options, or else of its architecture."""
+    of_network = table.get(network_name(architecture, options), table.get(architecture, {}))
+    return of_network.get(rule, of_network.get(rule.partition("/")[0]))
 
 
 def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
@@ -46,16 +62,18 @@ def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
             "n_seeds": len(accuracy),
             "mean": float(accuracy.mean()),
             "standard_deviation": float(accuracy.std(ddof=1)) if len(accuracy) > 1 else np.nan,
+            "validation_accuracy": float(group["validation_accuracy"].mean()),
         }
         same = runs[(runs["rule"] == _CONTROL) & np.logical_and.reduce([runs[name] == key[name] for name in _SAME_TASK])]
         same = same[same["front_end"].isin(["none", key["front_end"]])]
         row |= _against_control(row, accuracy, same)
-        floor = _of_rule(config.floors, key["architecture"], key["rule"])
+        of_rule = (key["architecture"], key["architecture_options"], key["rule"])
+        floor = _of_rule(config.floors, *of_rule)
         row |= {
             "floor": np.nan if floor is None else float(floor),
             "reaches_floor": None if floor is None else row["mean"] >= floor,
         }
-        published = _of_rule(config.published, key["architecture"], key["rule"]) or {}
+        published = _of_rule(config.published, *of_rule) or {}
         row |= {"published": published.get("accuracy", np.nan), "published_source": published.get("source", "")}
         rows.append({**row, "seconds": float(group["seconds"].iloc[0]), "warnings": group["warnings"].iloc[0]})
     return pd.DataFrame(rows)
@@ -94,6 +112,13 @@ def best_trials(runs: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def best_variants(summary: pd.DataFrame) -> pd.DataFrame:
+    """Of every family the row with the best validation accuracy, so that no test image has a say in which one stands for it."""
+    family = summary["rule"].str.partition("/")[0]
+    best = summary["validation_accuracy"].fillna(-1.0).groupby(family, sort=False).idxmax()
+    return summary.loc[best]
 
 
 def _percent(value: float, deviation: float | None = None) -> str:
@@ -143,9 +168,18 @@ def to_markdown(config: SweepConfig, summary: pd.DataFrame) -> str:
             "front end; a rule beats it by more than two standard errors of the difference.",
             "",
         ]
-    for (architecture, dataset), table in summary.assign(dataset=summary.get("dataset", "")).groupby(
-        ["architecture", "dataset"], sort=False
-    ):
-        lines += [f"## {architecture} {dataset}".rstrip(), "", *(_search_lines if config.search else _accuracy_lines)(table), ""]
+    names = summary["architecture"]
+    if not config.search:
+        names = [network_name(*pair) for pair in zip(names, summary["architecture_options"], strict=True)]
+    labelled = summary.assign(network=names, dataset=summary.get("dataset", ""))
+    for (network, dataset), table in labelled.groupby(["network", "dataset"], sort=False):
+        lines += [f"## {network} {dataset}".rstrip(), ""]
+        if config.search:
+            lines += [*_search_lines(table), ""]
+            continue
+        best = best_variants(table)
+        if len(best) < len(table):
+            lines += ["The best of each family, chosen by validation images:", "", *_accuracy_lines(best), "", "All:", ""]
+        lines += [*_accuracy_lines(table), ""]
     lines += ["## What was run", "", "```yaml", write_yaml(config).rstrip(), "```", ""]
     return "\n".join(lines)

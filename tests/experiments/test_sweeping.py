@@ -1,5 +1,6 @@
 """A sweep trains what it says, once; its table holds every rule against its control and its floor."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import learning_rules
 from architectures import InputError
 from experiments.config import read_yaml
 from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand, running, summarise, sweep
+from experiments.sweeping.summary import best_variants
 
 TRAIN = {"dataset": "digits", "epochs": 1}
 
@@ -149,7 +151,7 @@ def runs_of(**accuracies):
             rows.append(
                 {"rule": rule, "architecture": "mlp", "dataset": "digits", "front_end": front_end or "none"}
                 | {"architecture_options": "{}", "rule_options": "{}", "epochs": 3, "seconds": 1.0, "warnings": "", "seed": seed}
-                | {"test_accuracy": value}
+                | {"test_accuracy": value, "validation_accuracy": value}
             )
     return pd.DataFrame(rows)
 
@@ -178,6 +180,28 @@ def test_a_rule_is_held_against_the_best_control_and_its_floor():
     assert behind["reaches_floor"] is True
     assert table.loc[("hebbian", "zca")]["beats_control"] is True
     assert table.loc[("untrained", "zca")]["beats_control"] is None and np.isnan(table.loc[("untrained", "zca")]["control"])
+
+
+def test_a_floor_counts_for_the_network_that_it_is_stated_for():
+    runs = runs_of(stdp=[0.8]).assign(architecture_options='{"hidden": [100]}')
+    floors = {"mlp": {"stdp": 0.9}, "mlp hidden=100": {"stdp": 0.7}}
+    assert summarise(runs, SweepConfig(runs=({"rule": "backprop"},), floors=floors))["floor"].iloc[0] == 0.7
+    del floors["mlp hidden=100"]
+    assert summarise(runs, SweepConfig(runs=({"rule": "backprop"},), floors=floors))["floor"].iloc[0] == 0.9
+
+
+def test_the_variant_that_stands_for_its_family_is_chosen_by_validation_images():
+    runs = runs_of(**{"hebbian/oja": [0.9], "hebbian/bcm": [0.8], "backprop": [0.7]})
+    runs["validation_accuracy"] = [0.1, 0.2, 0.3]
+    table = summarise(runs, SweepConfig(runs=({"rule": "backprop"},)))
+    assert list(best_variants(table)["rule"]) == ["hebbian/bcm", "backprop"]
+
+
+def test_a_rule_runs_behind_the_front_end_that_it_is_tuned_behind(monkeypatch):
+    tuned = dataclasses.replace(learning_rules.spec("backprop"), front_end="zca")
+    monkeypatch.setattr(learning_rules, "spec", lambda name: tuned)
+    runs = expand(SweepConfig(runs=({"rule": "backprop"}, {"rule": "backprop", "front_end": "none"})))
+    assert [run.front_end for run in runs] == ["zca", "none"]
 
 
 def test_one_seed_is_not_said_to_beat_its_control():

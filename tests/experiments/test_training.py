@@ -184,6 +184,18 @@ def test_json_has_the_documented_fields_of_the_right_length(name, request):
         assert [each["seed"] for each in record["seeds"]] == [0, 1]
 
 
+def test_a_rule_trains_behind_the_front_end_that_it_is_tuned_behind_unless_told_otherwise(monkeypatch):
+    tuned = dataclasses.replace(learning_rules.spec("backprop"), front_end="on_off")
+    monkeypatch.setattr(learning_rules, "spec", lambda name: tuned)
+    rule = learning_rules.FAMILIES["backprop"].variants[""]
+    monkeypatch.setitem(learning_rules.FAMILIES["backprop"].variants, "", rule._replace(spec=tuned))
+    own = train(TINY, rule="backprop", epochs=1)
+    assert own.config.front_end == "on_off" and own.network.front_end.name == "on_off" and not own.warnings
+    plain = train(TINY, rule="backprop", epochs=1, front_end="none")
+    (warning,) = plain.warnings
+    assert warning.startswith("front end: backprop was trained behind 'none' and is tuned behind 'on_off'")
+
+
 @pytest.mark.parametrize(("front_end", "channels"), [("zca", 1), ("on_off", 2)])
 def test_a_front_end_is_fitted_without_labels_used_and_recorded(front_end, channels):
     run = train(TINY, front_end=front_end, epochs=1)
