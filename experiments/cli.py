@@ -310,18 +310,25 @@ def benchmark_command() -> None:
 @click.option("--architecture", help="mlp or cnn; both by default.")
 @click.option("--batch-size", type=int)
 @click.option("--turns", "n_turns", type=int, help="Calls of five scanned steps each (21 by default).")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the table: rules.json, and README.md for reading.")
 @as_json
-def benchmark_rules_command(rules: str | None, architecture: str | None, as_json: bool, **options: Any) -> None:
+def benchmark_rules_command(rules: str | None, architecture: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
     """Time a learning step of each rule, as a ratio to backpropagation's in the same run."""
-    from experiments.benchmarks import benchmark_rules
+    from experiments.benchmarks import benchmark_rules, to_markdown
     from experiments.environment import describe_environment
+    from experiments.files import no_empty_folder, prepare_folder, write_text
     from experiments.results import rows
 
     chosen = None if rules is None else [rule.strip() for rule in rules.split(",")]
-    with _progress() as progress:
+    with no_empty_folder(out), _progress() as progress:
+        folder = None if out is None else prepare_folder(out)
         table = benchmark_rules(chosen, progress=progress, **_given(architecture=architecture, **options))
+    record = {"rules": rows(table), "environment": describe_environment()}
+    if folder is not None:
+        write_text(folder / "rules.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / "README.md", to_markdown(table, record["environment"]))
     if as_json:
-        _print_json({"rules": rows(table), "environment": describe_environment()})
+        _print_json(record)
         return
     shown = [
         {

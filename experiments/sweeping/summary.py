@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import learning_rules
 from experiments.config import write_yaml
 from experiments.sweeping.config import SweepConfig
 
@@ -50,7 +51,7 @@ def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
         `mean` and `standard_deviation` of the test accuracy over seeds; `control` and `control_front_end`, the best untrained
         network with the same architecture, on plain images or behind the same front end, and whether the rule is above it by more
         than two standard errors of the difference of means (`beats_control`, None with one seed and for the control itself);
-        `floor` and `reaches_floor`; `published` and `published_source`.
+        `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and `published_source`.
     """
     rows = []
     for names, group in runs.groupby(_RUN, sort=False):
@@ -58,6 +59,7 @@ def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
         accuracy = group["test_accuracy"].to_numpy()
         row: dict[str, Any] = {
             **key,
+            "activation": learning_rules.spec(key["rule"]).activation,
             "epochs": int(group["epochs"].iloc[0]),
             "n_seeds": len(accuracy),
             "mean": float(accuracy.mean()),
@@ -141,6 +143,8 @@ def _accuracy_lines(table: pd.DataFrame) -> list[str]:
         above = {None: "", True: "yes", False: "**does not beat its control**"}[row["beats_control"]]
         reached = {None: "", True: "yes", False: "**no**"}[row["reaches_floor"]]
         options = "" if row["rule_options"] == "{}" else f" `{row['rule_options']}`"
+        # A rule that cannot live with the network's activation function is not compared without saying so.
+        options += f" (own activation: {row['activation']})" if row["activation"] else ""
         published = _percent(row["published"]) + (f" ({row['published_source']})" if row["published_source"] else "")
         accuracy = _percent(row["mean"], row["standard_deviation"])
         control = _percent(row["control"])

@@ -5,7 +5,7 @@ import pytest
 
 import learning_rules
 from architectures import InputError
-from experiments.benchmarks import RATIO_LIMITS, benchmark_rules
+from experiments.benchmarks import RATIO_LIMITS, benchmark_rules, to_markdown
 
 
 def test_times_a_rule_beside_backpropagation():
@@ -20,6 +20,14 @@ def test_times_a_rule_beside_backpropagation():
     assert row["peak_megabytes"] > 3 * 4 * n_parameters / 1e6 and row["compile_seconds"] > 0
     assert np.isnan(row["spikes_per_second"])  # it has none
     assert told == [(0, 1, "feedback_alignment/random on mlp")]
+
+
+def test_the_table_for_reading_names_what_is_over_its_limit():
+    table = benchmark_rules(["backprop", "feedback_alignment"], "mlp", batch_size=8, n_turns=1)
+    table["within_limit"], table["ratio"] = [None, False], [1.0, 1.7]
+    text = to_markdown(table, {"jax": "1", "device": "cpu"})
+    (line,) = [line for line in text.splitlines() if line.startswith("| feedback_alignment/random")]
+    assert "| 1.70 | 1.2 | **no** |" in line and "## mlp, batch 8, 5 steps" in text and "jax 1, device cpu" in text
 
 
 def test_limits_are_of_rules_that_exist():

@@ -204,6 +204,12 @@ def test_a_rule_runs_behind_the_front_end_that_it_is_tuned_behind(monkeypatch):
     assert [run.front_end for run in runs] == ["zca", "none"]
 
 
+def test_a_rule_with_an_activation_of_its_own_says_so_in_the_table(tmp_path, trainings):
+    done = sweep(SweepConfig(train=TRAIN, runs=({"rule": ["backprop", "energy_based"]},)), tmp_path)
+    assert list(done.summary["activation"]) == ["", "hard_tanh"]
+    assert (tmp_path / "README.md").read_text().count("own activation: hard_tanh") == 1
+
+
 def test_one_seed_is_not_said_to_beat_its_control():
     table = summarise(runs_of(untrained=[0.5], backprop=[0.9]), SweepConfig(runs=({"rule": "backprop"},))).set_index("rule")
     assert table.loc["backprop", "beats_control"] is None and np.isnan(table.loc["backprop", "standard_deviation"])
