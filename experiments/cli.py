@@ -6,20 +6,17 @@ one line on stderr and exit status 2.
 
 from __future__ import annotations
 
-import ast
-import contextlib
 import importlib.util
 import json
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-__all__ = ["main"]
+from experiments.terminal import as_json, given, print_json, print_table, progress_bar, settings, show
 
-Progress = Callable[[int, int, str], None]
+__all__ = ["main"]
 
 
 def _check_rsa() -> None:
@@ -32,70 +29,6 @@ def _check_rsa() -> None:
             f"the module 'rsa' that Python finds ({source}) is not bioplausible's but another distribution's: "
             "uninstall that one (pip uninstall rsa), or install bioplausible into an environment of its own"
         )
-
-
-def _print_json(record: Any) -> None:
-    from experiments.results import plain
-
-    click.echo(json.dumps(plain(record), ensure_ascii=False, indent=1))
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in rows[0]:
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    _show(table)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on stderr where that is a terminal; elsewhere nothing."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda done, of, line: None
-        return
-    columns = (BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, of, line: bar.update(task, completed=done, total=of, description=line)
-
-
-def _value(text: str) -> Any:
-    """A value as typed: a number, a list, true or false, or else a word."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def _settings(assignments: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`option=value` pairs: those of the rule, and with the prefix `network.` those of the architecture."""
-    rule: dict[str, Any] = {}
-    network: dict[str, Any] = {}
-    for assignment in assignments:
-        name, equals, value = assignment.partition("=")
-        if not equals or not name:
-            raise click.UsageError(f"--set {assignment} was given, expected option=value, such as learning_rate=0.001")
-        target, name = (network, name.removeprefix("network.")) if name.startswith("network.") else (rule, name)
-        target[name] = _value(value)
-    return rule, network
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    """The options that were given on the command line; the others keep the configuration's value."""
-    return {name: value for name, value in values.items() if value is not None}
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -127,10 +60,10 @@ def list_command(what: str, as_json: bool) -> None:
         }[what]
         rows = [dict(describe(name)) for name in names]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         hidden = ("citation", "licence")
-        _print_table([{name: value for name, value in row.items() if name not in hidden} for row in rows])
+        print_table([{name: value for name, value in row.items() if name not in hidden} for row in rows])
 
 
 @command.command("train")
@@ -154,28 +87,28 @@ def train_command(
     from experiments.saving import save_trained
     from experiments.training import train
 
-    rule_options, network_options = _settings(assignments)
+    rule_options, network_options = settings(assignments)
     base = TrainConfig() if config is None else read_yaml(config, TrainConfig)
-    fields = _given(**options) | {"rule": rule}
+    fields = given(**options) | {"rule": rule}
     if rule_options:
         fields["rule_options"] = {**base.rule_options, **rule_options}
     if network_options:
         fields["architecture_options"] = {**base.architecture_options, **network_options}
-    with no_empty_folder(out), _progress() as progress:
+    with no_empty_folder(out), progress_bar() as progress:
         folder = None if out is None else prepare_folder(out)
         trained = train(base, progress, **fields)
     if folder is not None:
         save_trained(trained, folder)
     record = trained.to_json() | {"out": None if folder is None else str(folder.resolve())}
     if as_json:
-        _print_json(record)
+        print_json(record)
         return
     chosen = record["best_on_validation"]
     click.echo(
         f"{record['rule']} on {record['dataset']} ({record['architecture']}, {record['epochs']} epochs): test accuracy "
         f"{record['test_accuracy']:.4f}; {chosen['test_accuracy']:.4f} at epoch {chosen['epoch']}, the best on validation"
     )
-    _print_table(
+    print_table(
         [
             {
                 "layer": layer,
@@ -224,10 +157,10 @@ def compare_command(
     from experiments.report import terminal_table
 
     base = CompareConfig() if config is None else read_yaml(config, CompareConfig)
-    fields = _given(**options)
+    fields = given(**options)
     if rules is not None:
         fields["rules"] = learning_rules.names() if rules == "all" else tuple(rule.strip() for rule in rules.split(","))
-    rule_options, network_options = _settings(assignments)
+    rule_options, network_options = settings(assignments)
     if rule_options:
         raise click.UsageError(
             f"--set {next(iter(rule_options))} was given: compare takes network.OPTION=VALUE here, and options of rules in --config"
@@ -235,12 +168,12 @@ def compare_command(
     if network_options:
         fields["architecture_options"] = {**base.architecture_options, **network_options}
     folder = out or _free_folder()
-    with no_empty_folder(folder), _progress() as progress:
+    with no_empty_folder(folder), progress_bar() as progress:
         comparison = compare(base, folder, progress, **fields)
     if as_json:
-        _print_json(comparison.to_json())
+        print_json(comparison.to_json())
         return
-    _show(terminal_table(comparison))
+    show(terminal_table(comparison))
     for warning in comparison.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"report: {comparison.report}")
@@ -260,27 +193,19 @@ def sweep_command(config: Path, workers: int, out: Path | None, as_json: bool) -
 
     folder = out or Path("runs") / config.stem
     chosen = read_yaml(config, SweepConfig)
-    with no_empty_folder(folder), _progress() as progress:
+    with no_empty_folder(folder), progress_bar() as progress:
         done = sweep(chosen, folder, workers, progress)
     if as_json:
-        _print_json({"summary": rows(done.summary), "runs": rows(done.runs), "out": str(folder.resolve())})
+        print_json({"summary": rows(done.summary), "runs": rows(done.runs), "out": str(folder.resolve())})
         return
     shown = ("rule", "architecture", "front_end", "mean", "standard_deviation", "control", "floor", "validation_accuracy")
-    _print_table(
+    print_table(
         [
             {name: f"{row[name]:.4f}" if isinstance(row[name], float) else row[name] for name in shown if name in row}
             for row in rows(done.summary)
         ]
     )
     click.echo(f"tables: {folder.resolve()}")
-
-
-def _show(renderable: Any) -> None:
-    from rich.console import Console
-
-    console = Console()
-    # Written to a file or a log, a table has no window to fit.
-    (console if console.is_terminal else Console(width=110)).print(renderable)
 
 
 @command.command("report")
@@ -294,9 +219,9 @@ def report_command(folder: Path, as_json: bool) -> None:
     comparison = Comparison.load(folder)
     path = write_report(comparison, folder / "report.html").resolve()
     if as_json:
-        _print_json(comparison.to_json() | {"report": str(path)})
+        print_json(comparison.to_json() | {"report": str(path)})
         return
-    _show(terminal_table(comparison))
+    show(terminal_table(comparison))
     click.echo(f"report: {path}")
 
 
@@ -320,15 +245,16 @@ def benchmark_rules_command(rules: str | None, architecture: str | None, out: Pa
     from experiments.results import rows
 
     chosen = None if rules is None else [rule.strip() for rule in rules.split(",")]
-    with no_empty_folder(out), _progress() as progress:
+    with no_empty_folder(out), progress_bar() as progress:
         folder = None if out is None else prepare_folder(out)
-        table = benchmark_rules(chosen, progress=progress, **_given(architecture=architecture, **options))
-    record = {"rules": rows(table), "environment": describe_environment()}
+        table = benchmark_rules(chosen, progress=progress, **given(architecture=architecture, **options))
+    environment = describe_environment()
+    record = {"rules": rows(table), "environment": environment}
     if folder is not None:
         write_text(folder / "rules.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-        write_text(folder / "README.md", to_markdown(table, record["environment"]))
+        write_text(folder / "README.md", to_markdown(table, environment))
     if as_json:
-        _print_json(record)
+        print_json(record)
         return
     shown = [
         {
@@ -342,7 +268,7 @@ def benchmark_rules_command(rules: str | None, architecture: str | None, out: Pa
         }
         for row in rows(table)
     ]
-    _print_table(shown)
+    print_table(shown)
 
 
 @command.group("data")
@@ -368,9 +294,9 @@ def data_list_command(as_json: bool) -> None:
         for facts in (describe(name),)
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
-        _print_table([{name: value for name, value in row.items() if name != "citation"} for row in rows])
+        print_table([{name: value for name, value in row.items() if name != "citation"} for row in rows])
 
 
 @data_command.command("fetch")
@@ -385,11 +311,11 @@ def data_fetch_command(name: str, as_json: bool) -> None:
     if name not in (*datasets.names(), *neurodata.names()):
         raise unknown_name("image set or recording", name, [*datasets.names(), *neurodata.names()])
     fetch = datasets.fetch if name in datasets.names() else neurodata.download
-    with _progress() as progress:
+    with progress_bar() as progress:
         paths = fetch(name, lambda done, of: progress(done, of, f"bytes of {name}"))
     record = {"name": name, "files": [str(path) for path in paths]}
     if as_json:
-        _print_json(record)
+        print_json(record)
     else:
         click.echo("\n".join(record["files"]) or f"{name} needs no download")
 
@@ -401,7 +327,7 @@ def data_path_command(as_json: bool) -> None:
     import neurodata
 
     if as_json:
-        _print_json({"path": str(neurodata.data_path())})
+        print_json({"path": str(neurodata.data_path())})
     else:
         click.echo(neurodata.data_path())
 

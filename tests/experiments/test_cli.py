@@ -15,8 +15,9 @@ import learning_rules
 import neurodata
 import rsa
 from experiments import datasets
-from experiments.cli import _settings, main
+from experiments.cli import main
 from experiments.config import CompareConfig, TrainConfig, read_yaml, write_yaml
+from experiments.terminal import settings
 
 TINY = ("--epochs", "1", "--batch-size", "32", "--set", "network.hidden=8")  # one value: a list of one
 MLP = {"architecture": "mlp", "architecture_options": {"hidden": (8,)}, "epochs": 1, "batch_size": 32, "n_train": 200}
@@ -124,13 +125,13 @@ def test_version(run):
     ],
 )
 def test_settings_are_values_as_typed(given, rule, network):
-    assert _settings(tuple(given)) == (rule, network)
+    assert settings(tuple(given)) == (rule, network)
 
 
 @pytest.mark.parametrize("given", ["nonsense", "=3", ""])
 def test_settings_without_a_name_or_value_are_refused(given):
     with pytest.raises(click.UsageError, match="expected option=value"):
-        _settings((given,))
+        settings((given,))
 
 
 def test_train_prints_the_json_and_leaves_the_run_behind(run, run_json, tmp_path):

@@ -1,0 +1,90 @@
+"""What every subcommand shares: how options are read, and how tables, documents and progress are shown."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+__all__ = ["as_json", "given", "print_json", "print_table", "progress_bar", "settings", "show"]
+
+Progress = Callable[[int, int, str], None]
+
+
+def print_json(record: Any) -> None:
+    """One JSON document on stdout."""
+    from experiments.results import plain
+
+    click.echo(json.dumps(plain(record), ensure_ascii=False, indent=1))
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """A table of plain mappings, their keys its columns."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    show(table)
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar on stderr where that is a terminal; elsewhere nothing."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, of, line: None
+        return
+    columns = (BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, of, line: bar.update(task, completed=done, total=of, description=line)
+
+
+def _value(text: str) -> Any:
+    """A value as typed: a number, a list, true or false, or else a word."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def settings(assignments: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`option=value` pairs: those of the rule, and with the prefix `network.` those of the architecture."""
+    rule: dict[str, Any] = {}
+    network: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"--set {assignment} was given, expected option=value, such as learning_rate=0.001")
+        target, name = (network, name.removeprefix("network.")) if name.startswith("network.") else (rule, name)
+        target[name] = _value(value)
+    return rule, network
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """The options that were given on the command line; the others keep the configuration's value."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+
+
+def show(renderable: Any) -> None:
+    """Print what rich can draw."""
+    from rich.console import Console
+
+    console = Console()
+    # Written to a file or a log, a table has no window to fit.
+    (console if console.is_terminal else Console(width=110)).print(renderable)
