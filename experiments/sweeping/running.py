@@ -120,7 +120,7 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     DIR/sweep.yaml        what was run
     DIR/runs/*.json       each training, as `bioplausible train --json` prints it
     DIR/runs.csv          one row a network
-    DIR/summary.csv       one row a rule, architecture and front end; README.md is the same for reading
+    DIR/summary.csv       one row a rule, architecture and front end; README.md is the same for reading, accuracy.svg for looking
     ```
 
     Trainings whose file is there are not run again, unless the rule's defaults have changed since.
@@ -162,5 +162,10 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     summary = best_trials(runs) if config.search else summarise(runs, config)
     write_text(folder / "runs.csv", runs.to_csv(index=False))
     write_text(folder / "summary.csv", summary.to_csv(index=False))
+    if not config.search:
+        # Drawing is slow to import, and a search draws nothing.
+        from experiments.sweeping.picture import picture
+
+        write_text(folder / "accuracy.svg", picture(summary, config.title or "Sweep"))
     write_text(folder / "README.md", to_markdown(config, summary))
     return Sweep(config, runs, summary)

@@ -171,6 +171,11 @@ def to_markdown(config: SweepConfig, summary: pd.DataFrame) -> str:
             "The control is the best untrained network with the same architecture and readout, on plain images or behind the same",
             "front end; a rule beats it by more than two standard errors of the difference.",
             "",
+            "![Every rule's accuracy beside its floor and its control](accuracy.svg)",
+            "",
+            "Thin lines lead from each rule's control to its mean, bars mark floors; orange misses its floor or does not beat its",
+            "control.",
+            "",
         ]
     names = summary["architecture"]
     if not config.search:

@@ -123,6 +123,8 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path, trainings, monk
     assert len(trainings) == 3
     pd.testing.assert_frame_equal(again.runs, done.runs)
     assert (tmp_path / "out" / "README.md").read_text().count("| backprop |") == 1
+    drawn = (tmp_path / "out" / "accuracy.svg").read_text()
+    assert all(name in drawn for name in ("untrained", "backprop", "feedback_alignment/random", "50.6"))
     assert read_yaml(tmp_path / "out" / "sweep.yaml", SweepConfig) == config
 
 

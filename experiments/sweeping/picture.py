@@ -1,0 +1,78 @@
+"""The accuracy table as a picture: every rule's mean and spread, its floor, and the control that it has to beat."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.report.style import CEILING, CONTROL_COLOUR, LINE, RULE_COLOURS, empty_figure, figure_style
+from experiments.sweeping.summary import network_name
+
+__all__ = ["picture"]
+
+_ROW_INCHES, _MARGIN_INCHES, _WIDTH_INCHES = 0.235, 1.1, 8.6
+# What lies further below the best is drawn at the edge, with its figure beside it: it would squeeze all others together.
+_SHOWN_RANGE = 0.25
+
+
+def _label(row: dict[str, Any]) -> str:
+    behind = "" if row["front_end"] == "none" else f" behind {row['front_end']}"
+    return f"{row['rule']}{behind}"
+
+
+def _panel(axes: Axes, title: str, rows: list[dict[str, Any]]) -> None:
+    blue, orange = RULE_COLOURS[0][0], RULE_COLOURS[1][0]
+    best = max(row["mean"] for row in rows)
+    left = 100 * max(min(row["mean"] for row in rows) - 0.01, best - _SHOWN_RANGE)
+    for place, row in enumerate(rows):
+        mean = 100 * row["mean"]
+        is_control = row["rule"] == "untrained"
+        missed = row["reaches_floor"] is False or row["beats_control"] is False
+        colour = CONTROL_COLOUR if is_control else orange if missed else blue
+        if not np.isnan(row["floor"]):
+            axes.plot([100 * row["floor"]] * 2, [place - 0.36, place + 0.36], color=CEILING, linewidth=2.2, zorder=1)
+        if not np.isnan(row["control"]):
+            axes.plot([100 * row["control"], max(mean, left)], [place, place], color=LINE, linewidth=1.1, zorder=1)
+        spread = 0.0 if np.isnan(row["standard_deviation"]) else 100 * row["standard_deviation"]
+        axes.errorbar(
+            max(mean, left), place, xerr=spread, fmt="s" if is_control else "o", color=colour, markersize=5, linewidth=1.4
+        )
+        axes.annotate(f"{mean:.1f}", (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
+    axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(left - 0.5, 100 * best + 0.7)
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
+    axes.set_title(title)
+    axes.set_xlabel("test accuracy in percent")
+
+
+def picture(summary: pd.DataFrame, title: str) -> str:
+    """Draw the summary of a sweep.
+
+    Args:
+        summary: `Sweep.summary` of a sweep that is no search.
+        title: one line.
+
+    Returns:
+        An SVG: one panel a network; dots are means with one standard deviation over seeds, squares the untrained control, thin
+        lines lead from each rule's control to its mean, bars mark floors. Orange misses its floor or does not beat its control.
+    """
+    names = [network_name(*pair) for pair in zip(summary["architecture"], summary["architecture_options"], strict=True)]
+    panels = [(str(name), table.to_dict("records")) for name, table in summary.assign(network=names).groupby("network", sort=False)]
+    with figure_style():
+        heights = [len(rows) * _ROW_INCHES + _MARGIN_INCHES for _, rows in panels]
+        figure = empty_figure(_WIDTH_INCHES, sum(heights))
+        axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
+        for each, (name, rows) in zip(axes, panels, strict=True):
+            _panel(each, f"{title}: {name}", rows)
+        buffer = io.StringIO()
+        # Without a date and with fixed identifiers the same table gives the same bytes.
+        with matplotlib.rc_context({"svg.hashsalt": "bioplausible", "svg.fonttype": "none"}):
+            figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
