@@ -9,6 +9,7 @@ from architectures.errors import InputError, unknown_name
 from architectures.options import make_options
 from learning_rules import (
     backprop,
+    dendritic,
     energy_based,
     feedback_alignment,
     forward_forward,
@@ -31,6 +32,7 @@ FAMILIES: dict[str, Family] = {
     "stdp": stdp.FAMILY,
     "feedback_alignment": feedback_alignment.FAMILY,
     "target_propagation": target_propagation.FAMILY,
+    "dendritic": dendritic.FAMILY,
     "predictive_coding": predictive_coding.FAMILY,
     "forward_forward": forward_forward.FAMILY,
     "perturbation": perturbation.FAMILY,
