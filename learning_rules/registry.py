@@ -14,6 +14,7 @@ from learning_rules import (
     forward_forward,
     hebbian,
     local_losses,
+    pepita,
     perturbation,
     predictive_coding,
     stdp,
@@ -34,6 +35,7 @@ FAMILIES: dict[str, Family] = {
     "predictive_coding": predictive_coding.FAMILY,
     "forward_forward": forward_forward.FAMILY,
     "perturbation": perturbation.FAMILY,
+    "pepita": pepita.FAMILY,
     "local_losses": local_losses.FAMILY,
     "energy_based": energy_based.FAMILY,
 }
