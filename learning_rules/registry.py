@@ -15,6 +15,7 @@ from learning_rules import (
     forward_forward,
     hebbian,
     local_losses,
+    pepita,
     perturbation,
     predictive_coding,
     stdp,
@@ -36,6 +37,7 @@ FAMILIES: dict[str, Family] = {
     "predictive_coding": predictive_coding.FAMILY,
     "forward_forward": forward_forward.FAMILY,
     "perturbation": perturbation.FAMILY,
+    "pepita": pepita.FAMILY,
     "local_losses": local_losses.FAMILY,
     "energy_based": energy_based.FAMILY,
 }
