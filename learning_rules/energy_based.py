@@ -81,19 +81,31 @@ class EnergyBasedOptions:
     output_gain: float = 0.05
 
 
-def _settling_output(loss: str, gain: float) -> OutputEnergy:
-    """Free energy of an output that settles: of softmax units, or of linear ones."""
-    if loss == "cross_entropy":
-        return lambda scores: -gain * jax.nn.logsumexp(scores, axis=-1)
-    return lambda scores: -0.5 * gain * jnp.sum(jnp.square(scores), axis=-1)
+def _free_output(options: EnergyBasedOptions) -> OutputEnergy:
+    """What acts on the scores without a label: an output that settles (softmax units, or linear ones), or nothing."""
+    if options.variant != "contrastive_hebbian":
+        return lambda scores: jnp.zeros(len(scores), scores.dtype)
+    if options.loss == "cross_entropy":
+        return lambda scores: -options.output_gain * jax.nn.logsumexp(scores, axis=-1)
+    return lambda scores: -0.5 * options.output_gain * jnp.sum(jnp.square(scores), axis=-1)
 
 
 def _clamped_output(labels: Array, gain: float) -> OutputEnergy:
     return lambda scores: -gain * jnp.take_along_axis(scores, labels[:, None], axis=-1)[:, 0]
 
 
-def _nudged_output(loss: str, labels: Array, beta: Array) -> OutputEnergy:
+def _nudged_output(loss: str, labels: Array, beta: float) -> OutputEnergy:
     return lambda scores: beta * LOSSES[loss](scores, labels)
+
+
+def _conditions(options: EnergyBasedOptions, labels: Array) -> tuple[OutputEnergy, OutputEnergy, float]:
+    """The output energies of the two conditions that are compared, and how far apart they lie."""
+    if options.variant == "contrastive_hebbian":
+        return _clamped_output(labels, options.output_gain), _free_output(options), options.output_gain
+    nudged = _nudged_output(options.loss, labels, options.beta)
+    if options.variant == "one_sided":
+        return nudged, _free_output(options), options.beta
+    return nudged, _nudged_output(options.loss, labels, -options.beta), 2 * options.beta
 
 
 def _free(network: Network, options: EnergyBasedOptions, params: tuple[Params, ...], x: Array) -> tuple[Array, Relaxed]:
@@ -103,54 +115,48 @@ def _free(network: Network, options: EnergyBasedOptions, params: tuple[Params, .
     states = [chain[0].activate(drive)] if len(chain) > 1 else []
     for block, w in zip(chain[1:-1], params[1:-1], strict=True):
         states.append(block.apply(w, states[-1]))
-    output = _settling_output(options.loss, options.output_gain) if options.variant == "contrastive_hebbian" else None
+    output = _free_output(options) if options.variant == "contrastive_hebbian" else None
     return drive, relax(network, params, x, drive, tuple(states), options.free_sweeps, output)
 
 
-def _nudged_both_ways(
+def _contrast_of_conditions(
     network: Network, options: EnergyBasedOptions, params: tuple[Params, ...], x: Array, drive: Array, free: Relaxed, labels: Array
-) -> tuple[tuple[Array, ...], tuple[Array, ...], Relaxed]:
-    """States of all positions nudged towards and away from the label, settled side by side; and how they settled."""
+) -> tuple[tuple[Params, ...], dict[str, Any]]:
+    """The pseudo-gradient, mean over the batch, and what settling under both conditions tells.
+
+    Both go on from the free states, side by side and for as long: what of settling is left over then happens in both and cancels.
+    Against free states that stand still it would be taken for a wish of the label, the more the weaker the nudge.
+    """
+    one_output, other_output, apart = _conditions(options, labels)
+
+    def output(scores: Array) -> Array:
+        half = jnp.split(scores, 2)
+        return jnp.concatenate([one_output(half[0]), other_output(half[1])])
 
     def twice(array: Array) -> Array:
         return jnp.concatenate([array, array])
 
-    beta = jnp.repeat(jnp.asarray([options.beta, -options.beta], x.dtype), len(labels))
-    output = _nudged_output(options.loss, twice(labels), beta)
-    nudged = relax(network, params, twice(x), twice(drive), tuple(map(twice, free.states)), options.nudged_sweeps, output)
-    top = output_state(output, scores_of(network, params, twice(x), nudged.states))
-    halves = [jnp.split(state, 2) for state in (*nudged.states, top)]
-    return tuple(half[0] for half in halves), tuple(half[1] for half in halves), nudged
-
-
-def _contrast_of_phases(
-    network: Network, options: EnergyBasedOptions, params: tuple[Params, ...], x: Array, drive: Array, free: Relaxed, labels: Array
-) -> tuple[tuple[Params, ...], Relaxed]:
-    """The pseudo-gradient, mean over the batch, and how the phase with a label settled."""
-    if options.variant == "centred":
-        towards, away, nudged = _nudged_both_ways(network, options, params, x, drive, free, labels)
-        scale = 2 * options.beta
-    else:
-        free_scores = scores_of(network, params, x, free.states)
-        if options.variant == "one_sided":
-            output, scale = _nudged_output(options.loss, labels, jnp.asarray(options.beta, x.dtype)), options.beta
-            free_output = jnp.zeros_like(free_scores)
-        else:
-            output, scale = _clamped_output(labels, options.output_gain), options.output_gain
-            free_output = output_state(_settling_output(options.loss, options.output_gain), free_scores)
-        nudged = relax(network, params, x, drive, free.states, options.nudged_sweeps, output)
-        towards = (*nudged.states, output_state(output, scores_of(network, params, x, nudged.states)))
-        away = (*free.states, free_output)
-    difference = contrast(network, params, x, towards, away)
-    return jax.tree.map(lambda leaf: leaf / (scale * len(labels)), difference), nudged
+    settled = relax(network, params, twice(x), twice(drive), tuple(map(twice, free.states)), options.nudged_sweeps, output)
+    top = output_state(output, scores_of(network, params, twice(x), settled.states))
+    halves = [jnp.split(state, 2) for state in (*settled.states, top)]
+    difference = contrast(network, params, x, [half[0] for half in halves], [half[1] for half in halves])
+    energies = jnp.split(settled.energy, 2, axis=1)
+    told = {
+        "energy": jnp.mean(free.energy, axis=1),
+        "nudged_energy": jnp.stack([jnp.mean(energy, axis=1) for energy in energies], axis=1),
+        "residual": free.residual,
+        "nudged_residual": settled.residual,
+        "state_difference": jnp.stack([jnp.sqrt(jnp.mean(jnp.square(one - other))) for one, other in halves]),
+    }
+    return jax.tree.map(lambda leaf: leaf / (apart * len(labels)), difference), told
 
 
 def _dual(
     network: Network, options: EnergyBasedOptions, params: tuple[Params, ...], signals: Sweep, labels: Array
-) -> tuple[tuple[Params, ...], tuple[Array, ...]]:
+) -> tuple[tuple[Params, ...], Array]:
     """Dual propagation: the pseudo-gradient, and how far each position's two states lie apart; `params` by position."""
     chain, x = network.chain, signals.inputs[0]
-    output = _nudged_output(options.loss, labels, jnp.asarray(options.beta, x.dtype))
+    output = _nudged_output(options.loss, labels, options.beta)
 
     def one_sweep(means: tuple[Array, ...], _: None) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         inputs = (x, *means)
@@ -170,7 +176,7 @@ def _dual(
         hebbian_product(block, w, below, -difference / (options.beta * len(labels)))
         for block, w, below, difference in zip(chain, params, (x, *means), apart, strict=True)
     ]
-    return network.tie(products), tuple(jnp.sqrt(jnp.mean(jnp.square(difference))) for difference in apart)
+    return network.tie(products), jnp.stack([jnp.sqrt(jnp.mean(jnp.square(difference))) for difference in apart])
 
 
 def _check(options: EnergyBasedOptions) -> None:
@@ -213,13 +219,7 @@ def energy_based(network: Network, options: EnergyBasedOptions, spec: RuleSpec) 
         else:
             drive, free = _free(network, options, by_position, x)
             scores = scores_of(network, by_position, x, free.states)
-            asked, nudged = _contrast_of_phases(network, options, by_position, x, drive, free, labels)
-            own = {
-                "energy": jnp.mean(free.energy, axis=1),
-                "nudged_energy": jnp.mean(nudged.energy, axis=1),
-                "residual": free.residual,
-                "nudged_residual": nudged.residual,
-            }
+            asked, own = _contrast_of_conditions(network, options, by_position, x, drive, free, labels)
         return {"network": asked}, state, {"loss": mean_loss(scores, labels), "accuracy": accuracy(scores, labels), **own}
 
     return LearningRule(

@@ -41,12 +41,12 @@ class Relaxed(NamedTuple):
     Attributes:
         states: of the hidden positions.
         energy: of every example before each sweep, (n_sweeps, n).
-        residual: length of the last sweep's change over the states' length.
+        residual: length of the last sweep's change over the state's length, per hidden position.
     """
 
     states: tuple[Array, ...]
     energy: Float[Array, "n_sweeps n"]
-    residual: Float[Array, ""]
+    residual: Float[Array, " n_hidden"]
 
 
 def bounded(network: Network, input_gain: float, gain: float) -> Network:
@@ -118,8 +118,8 @@ def relax(
             if above is not None:
                 total = total + project_back(network.chain[k + 1], params[k + 1], states[k], above)
             above = settled[k] = network.chain[k].activate(total)
-        change = sum((jnp.sum(jnp.square(a - b)) for a, b in zip(settled, states, strict=True)), jnp.zeros((), x.dtype))
-        size = sum((jnp.sum(jnp.square(a)) for a in settled), jnp.zeros((), x.dtype))
+        change = jnp.array([jnp.sum(jnp.square(a - b)) for a, b in zip(settled, states, strict=True)], x.dtype)
+        size = jnp.array([jnp.sum(jnp.square(a)) for a in settled], x.dtype)
         return tuple(settled), (energy, change / jnp.maximum(size, 1e-30))
 
     states, (energy, squared_residual) = lax.scan(one_sweep, states, None, length=n_sweeps)
