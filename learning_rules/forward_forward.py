@@ -1,61 +1,60 @@
 r"""Forward-forward: every block learns to answer strongly where image and label go together, by forward passes alone.
 
-A pass puts a label :math:`c` into the image, :math:`x_1 = \nu(x) + p_c`; every block sees its input scaled to a root mean square of
-one, :math:`x_{k+1} = \nu(\mathrm{sg}[h_k])`, where :math:`\mathrm{sg}` lets no gradient through, so that only the direction of what
-a block answers reaches the next. Its goodness is :math:`g_k = \mathrm{mean}\, h_k^2`, and
+Every block sees its input's direction alone, scaled to a root mean square of one, with a label's pattern :math:`p_c` in it:
+:math:`x_{k+1} = \nu(\mathrm{sg}[h_k]) \odot f_k + p_{c,k}`, where :math:`\mathrm{sg}` lets no gradient through, so that a block
+cannot read the goodness of the one below off the size of its answer. Its own goodness is :math:`g_k = \mathrm{mean}\, h_k^2`, and
 
 .. math:: \Delta\theta_k \propto -\nabla_{\theta_k} \ell(g_k^+, g_k^-)
 
-with :math:`+` the pass with the true label and :math:`-` one with a wrong one.
+with :math:`+` the pass with the true label and :math:`-` one with a wrong one. `channel_wise` takes one pass without a label, in
+which every class has a goodness :math:`g_{k,c}`, the mean over the units that stand for it.
 
-============ ================================================================= ====================================================
-variant      :math:`\ell`                                                      reference
-============ ================================================================= ====================================================
-standard     :math:`\zeta(-\alpha (g^+ - \vartheta)) + \zeta(\alpha (g^- -     Hinton 2022, arXiv 2212.13345
-             \vartheta))`, with :math:`\zeta` the softplus
-symba        :math:`\zeta(-\alpha (g^+ - g^-))`                                Lee and Song 2023, arXiv 2303.08418
-channel_wise :math:`-\log \mathrm{softmax}(\alpha\, g)_y` with one goodness a  Papachristodoulou et al. 2023, arXiv 2312.12668
-             class, that of the class's own group of units; one pass, no label
-             in the image
-============ ================================================================= ====================================================
+============ ====================================================== ===========================================================
+variant      :math:`\ell`                                           reference
+============ ====================================================== ===========================================================
+channel_wise :math:`-\alpha \log g_y + \log \sum_c g_c^\alpha`      Papachristodoulou et al. 2023, arXiv 2312.12668
+symba        :math:`\zeta(-\alpha (g^+ - g^-))`, with               Lee and Song 2023, arXiv 2303.08418
+             :math:`\zeta` the softplus
+standard     :math:`\zeta(-\alpha (g^+ - \vartheta)) +              Hinton 2022, arXiv 2212.13345
+             \zeta(\alpha (g^- - \vartheta))`
+============ ====================================================== ===========================================================
 
-The image's class is the one whose goodness, summed over blocks, is highest. The network's last block has no goodness: it is a
-readout of the neutral pass (the mean of all labels' patterns), trained by the delta rule; negative labels are drawn from its
-guesses, the true one left out, so that they are hard.
+The image's class is the one whose goodness is highest, in the last hidden block or summed over all. The network's last block
+has no goodness: it is a readout of the pass that names no class (in pairs, the mean of all labels' patterns), trained by the delta
+rule; negative labels are drawn from its guesses, the true one left out, so that they are hard.
 
-Labels stand in the first pixels (Hinton) where a unit of the first block sees the whole image. Where it sees a part they are plane
-waves over the whole image (Scodellaro et al. 2023, arXiv 2312.14924), since most units would never see a pixel in the corner.
-
-Departures: the mean of squares rather than the sum; the image is scaled before the label is put in, so that a synapse, being
-affine, needs the image once for all labels; in `channel_wise` the blocks are those of the network, without the paper's grouped
-convolutions.
+Departures: the mean of squares rather than the sum. In pairs, every block gets the label, the first from the image and the others
+beside what comes from below; the image is scaled before the label is put in, so that a synapse, being affine, needs the image once
+for all labels. In `channel_wise`, goodness competes by its logarithm, and a unit stands for half of the classes, in maps for others
+in each of 4 by 4 cells, rather than for one: blocks of so few channels, without the paper's grouped convolutions and pooling, else
+fall silent for nine classes of ten and leave the block above nothing to see (`group_share=0` gives each unit one class).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
-from jaxtyping import Float, Int, PRNGKeyArray
+from jaxtyping import Int, PRNGKeyArray
 
 from architectures import InputError, Network, Params
 from architectures.activations import normalise_length
 from architectures.errors import unknown_name
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
-from learning_rules.losses import loss_function
+from learning_rules.forward_forward_goodness import class_loss, enough_groups, goodness, log_goodness_by_class, pair_loss
+from learning_rules.forward_forward_labels import LABELS, LabelPatterns, patterns_for
 from learning_rules.optimizers import adam
 from learning_rules.readout import delta_rule
 from learning_rules.signals import Sweep, hebbian_product, local_derivative
 
-__all__ = ["FAMILY", "ForwardForwardOptions", "class_groups", "forward_forward", "label_patterns"]
+__all__ = ["FAMILY", "ForwardForwardOptions", "forward_forward"]
 
-LABELS, NEGATIVES = ("auto", "pixels", "waves"), ("hard", "uniform")
+NEGATIVES, VOTERS = ("hard", "uniform"), ("all", "last")
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,14 @@ class ForwardForwardOptions:
         weight_decay: decoupled, per unit of learning rate.
         sharpness: alpha, what differences of goodness are multiplied with.
         threshold: of the standard variant, the goodness between positive and negative.
-        label: "pixels", "waves", or "auto": pixels where the first block's units see the whole image.
-        label_amplitude: of the label's pixel; waves have a root mean square of an eighth of it.
+        label: how it is put in; "pixels", "channels", "waves", or "auto": what suits each block.
+        label_amplitude: of the label's pixel; its channel has a quarter of it, a wave a root mean square of an eighth.
         negatives: "hard" (drawn from the readout's guesses) or "uniform".
+        group_share: of `channel_wise`, the share of the classes for which one unit stands; 0 is one class each, as published.
+        voters: whose goodness says the class: "all" hidden blocks, or the "last" of them.
     """
 
-    variant: str = "symba"
+    variant: str = "channel_wise"
     loss: str = "cross_entropy"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
@@ -83,114 +84,49 @@ class ForwardForwardOptions:
     label: str = "auto"
     label_amplitude: float = 8.0
     negatives: str = "hard"
-
-
-class _Labels(NamedTuple):
-    """How labels go into images: `image * free + patterns[label]`; the last pattern is the neutral one."""
-
-    patterns: Float[np.ndarray, "n_patterns height width channels"]
-    free: Float[np.ndarray, "height width channels"]
-
-
-def label_patterns(kind: str, shape: tuple[int, int, int], n_classes: int, amplitude: float) -> _Labels:
-    """One pattern a class, and their mean, the neutral one.
-
-    Args:
-        kind: "pixels": the class's own among the first pixels, which the image gives up; "waves": a plane wave over the whole
-            image, with a direction and a period of 3 to 8 pixels of the class's own.
-        shape: (height, width, channels) of the encoded image.
-        n_classes: number of classes.
-        amplitude: of the pixel; an eighth of it is the waves' root mean square.
-
-    Raises:
-        InputError: if there are more classes than pixels.
-
-    >>> label_patterns("pixels", (2, 2, 1), 3, 6.0).patterns[:, :, :, 0].tolist()[1:4:2]
-    [[[0.0, 6.0], [0.0, 0.0]], [[2.0, 2.0], [2.0, 0.0]]]
-    """
-    height, width, channels = shape
-    if kind == "pixels":
-        if n_classes > math.prod(shape):
-            raise InputError(f"{n_classes} classes were given for images of {shape}, which have fewer pixels: try label='waves'")
-        patterns = amplitude * np.eye(n_classes, math.prod(shape)).reshape(n_classes, *shape)
-        free = (np.arange(math.prod(shape)) >= n_classes).astype(float).reshape(shape)
-    else:
-        classes = np.arange(n_classes)
-        # The golden ratio spreads directions evenly for any number of classes; the two sequences never repeat a pair.
-        direction = np.pi * (classes * (np.sqrt(5) - 1) / 2 % 1)
-        frequency = 1 / 8 + (1 / 3 - 1 / 8) * (classes + 0.5) / n_classes
-        y, x = np.mgrid[:height, :width]
-        along = np.cos(direction)[:, None, None] * x + np.sin(direction)[:, None, None] * y
-        waves = np.cos(2 * np.pi * frequency[:, None, None] * along)
-        waves *= amplitude / 8 / np.sqrt(np.mean(waves**2, axis=(1, 2), keepdims=True))
-        patterns, free = np.repeat(waves[..., None], channels, axis=-1), np.ones(shape)
-    return _Labels(np.concatenate([patterns, patterns.mean(0, keepdims=True)]), free)
-
-
-def class_groups(n_units: int, n_classes: int) -> Float[np.ndarray, "n_units n_classes"]:
-    """Which class each unit (channel) stands for; a column averages the class's group.
-
-    >>> class_groups(3, 2).tolist()
-    [[0.5, 0.0], [0.5, 0.0], [0.0, 1.0]]
-    """
-    member = np.eye(n_classes)[np.arange(n_units) * n_classes // n_units]
-    return member / member.sum(0)
-
-
-def _goodness(h: Array) -> Float[Array, " n"]:
-    return jnp.mean(jnp.square(h), axis=tuple(range(1, h.ndim)))
-
-
-def _goodness_by_class(h: Array, n_classes: int) -> Float[Array, "n n_classes"]:
-    strength = jnp.mean(jnp.square(h), axis=tuple(range(1, h.ndim - 1)))
-    return strength @ jnp.asarray(class_groups(h.shape[-1], n_classes), h.dtype)
-
-
-def _pair_loss(h: Array, options: ForwardForwardOptions) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """Loss of a block whose answers to the positive passes stand before those to the negative ones."""
-    positive, negative = jnp.split(_goodness(h), 2)
-    report = {"goodness_positive": jnp.mean(positive), "goodness_negative": jnp.mean(negative)}
-    alpha, theta = options.sharpness, options.threshold
-    if options.variant == "standard":
-        each = jax.nn.softplus(-alpha * (positive - theta)) + jax.nn.softplus(alpha * (negative - theta))
-    else:
-        each = jax.nn.softplus(-alpha * (positive - negative))
-    return jnp.mean(each), report
-
-
-def _class_loss(h: Array, labels: Array, n_classes: int, sharpness: float) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """Loss of a block with one goodness a class."""
-    goodness = _goodness_by_class(h, n_classes)
-    own = jnp.take_along_axis(goodness, labels[:, None], axis=1)[:, 0]
-    rest = (jnp.sum(goodness, axis=1) - own) / max(n_classes - 1, 1)
-    report = {"goodness_positive": jnp.mean(own), "goodness_negative": jnp.mean(rest)}
-    return loss_function("cross_entropy")(sharpness * goodness, labels), report
+    group_share: float = 0.5
+    voters: str = "all"
 
 
 def _check(network: Network, options: ForwardForwardOptions) -> None:
     if options.label not in LABELS:
-        raise unknown_name("way of putting labels into images", options.label, LABELS)
+        raise unknown_name("way of putting labels in", options.label, LABELS)
     if options.negatives not in NEGATIVES:
         raise unknown_name("kind of negatives", options.negatives, NEGATIVES)
+    if options.voters not in VOTERS:
+        raise unknown_name("choice of voters", options.voters, VOTERS)
     if not options.sharpness > 0:
         raise InputError(f"sharpness={options.sharpness} was given, it must be positive; try 20")
-    narrow = [
-        name
-        for name, block in zip(network.block_names, network.chain[:-1], strict=False)
-        if block.output_shape[-1] < network.n_classes
-    ]
-    if options.variant == "channel_wise" and narrow:
-        raise InputError(
-            f"'{narrow[0]}' has fewer units or channels than there are classes ({network.n_classes}), and channel_wise gives every "
-            "class a group of its own: widen it, or take another variant"
-        )
+    if not 0 <= options.group_share < 1:
+        raise InputError(f"group_share={options.group_share} was given, expected 0 or more and less than 1; try 0.5")
+    if options.variant != "channel_wise":
+        return
+    for name, block in zip(network.block_names, network.chain[:-1], strict=False):
+        if not enough_groups(block.output_shape, network.n_classes, options.group_share):
+            raise InputError(
+                f"'{name}' has too few units to stand for {network.n_classes} classes, and channel_wise gives every class some: "
+                "widen it, raise group_share, or take another variant"
+            )
 
 
-def _climb(network: Network, params: Sequence[Params], x: Array, first: Array) -> Sweep:
+class _Pass(NamedTuple):
+    """Which label each example of a pass has in it (or one for all), and the patterns in each hidden position's input."""
+
+    labels: Int[Array, " n_or_one"]
+    patterns: Sequence[LabelPatterns]
+
+    def into(self, position: int, x: Array) -> Array:
+        """What a position sees of a signal that has a root mean square of one."""
+        patterns, free = (jnp.asarray(part, x.dtype) for part in self.patterns[position])
+        return x * free + patterns[self.labels]
+
+
+def _climb(network: Network, params: Sequence[Params], first: Array, x: Array, which: _Pass | None) -> Sweep:
     """The hidden positions in turn, each on its input's direction; `first` is what the first one's synapses deliver."""
     inputs, synaptic, activations = [x], [first], [network.chain[0].activate(first)]
-    for block, w in zip(network.chain[1:-1], params[1:-1], strict=True):
-        inputs.append(normalise_length(activations[-1]))
+    for position, (block, w) in enumerate(zip(network.chain[1:-1], params[1:-1], strict=True), start=1):
+        x = normalise_length(activations[-1])
+        inputs.append(x if which is None else which.into(position, x))
         synaptic.append(block.synapse(w, inputs[-1]))
         activations.append(block.activate(synaptic[-1]))
     return Sweep(tuple(inputs), tuple(synaptic), tuple(activations))
@@ -200,34 +136,41 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
     """Build the rule for a network.
 
     Raises:
-        InputError: unknown kinds of labels or negatives, sharpness not positive, more classes than pixels, or for `channel_wise`
+        InputError: unknown kinds of labels or negatives, sharpness not positive, more classes than inputs, or for `channel_wise`
             a block with fewer units or channels than classes.
     """
     _check(network, options)
     n_classes, neutral = network.n_classes, network.n_classes
     by_class = options.variant == "channel_wise"
     first, readout = network.chain[0], network.chain[-1]
-    height, width, channels = first.input_shape
-    sees_all = first.fan_in >= math.prod(first.input_shape)
-    kind = options.label if options.label != "auto" else "pixels" if sees_all else "waves"
-    embedding = label_patterns(kind, (height, width, channels), n_classes, options.label_amplitude)
+    hidden = network.chain[:-1]
+    voters = slice(-1 if options.voters == "last" else None, None)
+    threshold = options.threshold if options.variant == "standard" else None
+    labelled = () if by_class else [patterns_for(block, options.label, n_classes, options.label_amplitude) for block in hidden]
 
     def prepare(images: Array) -> Array:
         x = normalise_length(network.encode(images))
-        return x if by_class else x * jnp.asarray(embedding.free, x.dtype)
+        return x if by_class else x * jnp.asarray(labelled[0].free, x.dtype)
 
-    def with_labels(w: Params, x: Array, which: Int[Array, "passes n"]) -> Array:
-        """The first synapses of several passes that differ by their labels alone, (passes * n, ...)."""
-        patterns = jnp.asarray(embedding.patterns, x.dtype)
+    def first_synapses(w: Params, x: Array, labels: Int[Array, "passes n_or_one"]) -> Array:
+        """What the first synapses deliver in several passes that differ by their labels alone, (passes * n, ...).
+
+        Since they are affine, they need the images once for all labels.
+        """
+        patterns = jnp.asarray(labelled[0].patterns, x.dtype)
         shift = first.synapse(w, patterns) - first.synapse(w, jnp.zeros_like(patterns[:1]))
-        z = first.synapse(w, x) + shift[which]
+        z = first.synapse(w, x) + shift[labels]
         return z.reshape(-1, *z.shape[2:])
+
+    def climb(params: Sequence[Params], x: Array, z: Array, labels: Array) -> Sweep:
+        return _climb(network, params, z, x, _Pass(labels.ravel(), labelled))
 
     def unlabelled(params: Sequence[Params], x: Array) -> Sweep:
         """The pass that says nothing about the class."""
         if by_class:
-            return _climb(network, params, x, first.synapse(params[0], x))
-        return _climb(network, params, x, with_labels(params[0], x, jnp.full((1, len(x)), neutral)))
+            return _climb(network, params, first.synapse(params[0], x), x, None)
+        labels = jnp.full((1, 1), neutral)
+        return climb(params, x, first_synapses(params[0], x, labels), labels)
 
     def draw_negatives(key: PRNGKeyArray, scores: Array, labels: Array) -> Int[Array, " n"]:
         guesses = scores if options.negatives == "hard" else jnp.zeros_like(scores)
@@ -245,18 +188,19 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
         step = delta_rule(readout, params[-1], h, labels, options.loss)
         info: dict[str, Any] = {"loss": step.loss, "accuracy": step.accuracy}
         if by_class:
-            losses = [lambda h: _class_loss(h, labels, n_classes, options.sharpness)] * len(signals.activations)
+            block_loss = partial(
+                class_loss, labels=labels, n_classes=n_classes, share=options.group_share, sharpness=options.sharpness
+            )
         else:
-            scores = readout.apply(params[-1], h)
-            info["negative_labels"] = draw_negatives(key, scores, labels)
+            info["negative_labels"] = draw_negatives(key, readout.apply(params[-1], h), labels)
             which = jnp.stack([labels, info["negative_labels"]])
-            z, pull_first = jax.vjp(lambda w: with_labels(w, x, which), params[0])
-            signals = _climb(network, params, x, z)
-            losses = [lambda h: _pair_loss(h, options)] * len(signals.activations)
+            z, pull_first = jax.vjp(lambda w: first_synapses(w, x, which), params[0])
+            signals = climb(params, x, z, which)
+            block_loss = partial(pair_loss, sharpness=options.sharpness, threshold=threshold)
 
         asked, values, reports = [], [], []
-        for position, (block, loss) in enumerate(zip(network.chain[:-1], losses, strict=True)):
-            (value, report), error = jax.value_and_grad(loss, has_aux=True)(signals.activations[position])
+        for position, block in enumerate(hidden):
+            (value, report), error = jax.value_and_grad(block_loss, has_aux=True)(signals.activations[position])
             delta = local_derivative(block, signals.synaptic[position], error)
             if position == 0 and not by_class:
                 asked.append(pull_first(delta)[0])
@@ -271,19 +215,20 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
     def predict(state: RuleState, images: Array) -> Array:
         params, x = network.unroll(state.params["network"]), prepare(images)
         if by_class:
-            answers = unlabelled(params, x).activations
-            return options.sharpness * jnp.sum(jnp.stack([_goodness_by_class(h, n_classes) for h in answers]), axis=0)
+            votes = [log_goodness_by_class(h, n_classes, options.group_share) for h in unlabelled(params, x).activations[voters]]
+            return options.sharpness * jnp.sum(jnp.stack(votes), axis=0)
 
-        def total_goodness(label: Array) -> Array:
-            z = with_labels(params[0], x, jnp.broadcast_to(label, (1, len(x))))
-            return jnp.sum(jnp.stack([_goodness(h) for h in _climb(network, params, x, z).activations]), axis=0)
+        def vote(label: Array) -> Array:
+            labels = label.reshape(1, 1)
+            answers = climb(params, x, first_synapses(params[0], x, labels), labels).activations
+            return jnp.sum(jnp.stack([goodness(h) for h in answers[voters]]), axis=0)
 
-        return options.sharpness * jax.lax.map(total_goodness, jnp.arange(n_classes)).T
+        return options.sharpness * jax.lax.map(vote, jnp.arange(n_classes)).T
 
     def represent(state: RuleState, images: Array) -> tuple[Array, ...]:
         params = network.unroll(state.params["network"])
-        hidden = unlabelled(params, prepare(images)).activations
-        return (*hidden, readout.apply(params[-1], normalise_length(hidden[-1])))
+        answers = unlabelled(params, prepare(images)).activations
+        return (*answers, readout.apply(params[-1], normalise_length(answers[-1])))
 
     return LearningRule(
         spec=spec,
@@ -325,6 +270,12 @@ FAMILY = Family(
     dict(
         (
             _variant(
+                "channel_wise",
+                "groups of units, one a class, compete for goodness in every block; no label in the image",
+                "Papachristodoulou et al. 2023, arXiv 2312.12668",
+                phases=1,
+            ),
+            _variant(
                 "standard",
                 "goodness above a threshold with the true label in the image, below it with a wrong one",
                 "Hinton 2022, arXiv 2212.13345",
@@ -335,12 +286,6 @@ FAMILY = Family(
                 "more goodness with the true label in the image than with a wrong one",
                 "Lee and Song 2023, arXiv 2303.08418",
                 phases=3,
-            ),
-            _variant(
-                "channel_wise",
-                "groups of units, one a class, compete for goodness in every block; no label in the image",
-                "Papachristodoulou et al. 2023, arXiv 2312.12668",
-                phases=1,
             ),
         )
     ),

@@ -9,15 +9,16 @@ from small_task import NETWORKS, batch_of, double, network_of
 import architectures
 import learning_rules
 from learning_rules import InputError, RuleState
-from learning_rules.forward_forward import class_groups, label_patterns
+from learning_rules.forward_forward_goodness import class_groups
+from learning_rules.forward_forward_labels import label_patterns
 
 both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
 every_variant = pytest.mark.parametrize("variant", ["standard", "symba", "channel_wise"])
-AMPLITUDE, SHARPNESS, THRESHOLD = 5.0, 3.0, 0.8
+AMPLITUDE, SHARPNESS, THRESHOLD, SHARE = 5.0, 3.0, 0.8, 0.5
 
 
 def rule_of(variant, network, **options):
-    given = {"label_amplitude": AMPLITUDE, "sharpness": SHARPNESS, "threshold": THRESHOLD, **options}
+    given = {"label_amplitude": AMPLITUDE, "sharpness": SHARPNESS, "threshold": THRESHOLD, "group_share": SHARE, **options}
     return learning_rules.build("forward_forward", network, variant=variant, **given)
 
 
@@ -39,21 +40,24 @@ def direction(h):
     return (flat / jnp.sqrt((flat**2).mean(1, keepdims=True) + 1e-6)).reshape(h.shape)
 
 
-def with_label(network, architecture, images, labels):
-    """Images with a label inside, made one by one; `labels` (n,), or None for the neutral one."""
-    n, n_classes = len(images), network.n_classes
-    flat = direction(images).reshape(n, -1)
-    chosen = jnp.full((n, n_classes), 1 / n_classes) if labels is None else jax.nn.one_hot(labels, n_classes, dtype=flat.dtype)
-    if architecture == "mlp":
-        flat = jnp.concatenate([AMPLITUDE * chosen, flat[:, n_classes:]], axis=1)
-        return flat.reshape(images.shape)
-    waves = label_patterns("waves", images.shape[1:], n_classes, AMPLITUDE).patterns[:n_classes]
-    return flat.reshape(images.shape) + jnp.tensordot(chosen, waves, axes=1)
+def with_label(x, labels, n_classes, sees_all):
+    """A signal of unit size with labels inside, made example by example; `labels` (n,), or None for the neutral one."""
+    n = len(x)
+    chosen = jnp.full((n, n_classes), 1 / n_classes) if labels is None else jax.nn.one_hot(labels, n_classes, dtype=x.dtype)
+    if sees_all:  # the first inputs
+        return jnp.concatenate([AMPLITUDE * chosen, x.reshape(n, -1)[:, n_classes:]], axis=1).reshape(x.shape)
+    if x.shape[-1] >= n_classes:  # a channel a class
+        return jnp.concatenate([x[..., :n_classes] + AMPLITUDE / 4 * chosen[:, None, None], x[..., n_classes:]], axis=-1)
+    waves = label_patterns("waves", x.shape[1:], n_classes, AMPLITUDE).patterns[:n_classes]
+    return x + jnp.tensordot(chosen, waves, axes=1)
 
 
-def ascend(network, params, x, stop=True):
-    hidden = []
+def ascend(network, params, images, labels=None, labelled=True, stop=True):
+    """Each hidden block's answer to the direction of the answer below it, and what the readout sees."""
+    hidden, x = [], direction(images)
     for block, w in zip(network.chain[:-1], network.unroll(params)[:-1], strict=True):
+        if labelled:
+            x = with_label(x, labels, network.n_classes, sees_all="conv" not in block.name)
         hidden.append(block.apply(w, jax.lax.stop_gradient(x) if stop else x))
         x = direction(hidden[-1])
     return hidden, x
@@ -63,24 +67,21 @@ def goodness(h):
     return (h.reshape(len(h), -1) ** 2).mean(1)
 
 
-def goodness_by_class(h, n_classes):
-    """Class after class, the mean square of the units that stand for it."""
-    owner = np.arange(h.shape[-1]) * n_classes // h.shape[-1]
-    return jnp.stack([goodness(h[..., owner == c]) for c in range(n_classes)], axis=1)
+def log_goodness_by_class(h, n_classes):
+    """Class after class, the logarithm of the mean square of the units that stand for it."""
+    groups, flat = class_groups(h.shape[1:], n_classes, SHARE), h.reshape(len(h), -1)
+    return jnp.stack([jnp.log((flat[:, groups[:, c]] ** 2).mean(1) + 1e-3) for c in range(n_classes)], axis=1)
 
 
-def definition(network, architecture, variant, params, images, labels, negatives, stop=True):
+def definition(network, variant, params, images, labels, negatives, stop=True):
     """Sum of all blocks' losses and the readout's; with `stop` one gradient holds each block's own."""
     if variant == "channel_wise":
-        hidden, top = ascend(network, params, direction(images), stop)
-        logits = [SHARPNESS * goodness_by_class(h, network.n_classes) for h in hidden]
+        hidden, top = ascend(network, params, images, labelled=False, stop=stop)
+        logits = [SHARPNESS * log_goodness_by_class(h, network.n_classes) for h in hidden]
         total = sum(-jnp.mean(jax.nn.log_softmax(g)[jnp.arange(len(labels)), labels]) for g in logits)
     else:
-        positive, negative = (
-            [goodness(h) for h in ascend(network, params, with_label(network, architecture, images, y), stop)[0]]
-            for y in (labels, negatives)
-        )
-        _, top = ascend(network, params, with_label(network, architecture, images, None), stop)
+        positive, negative = ([goodness(h) for h in ascend(network, params, images, y, stop=stop)[0]] for y in (labels, negatives))
+        _, top = ascend(network, params, images, stop=stop)
         total = 0.0
         for p, q in zip(positive, negative, strict=True):
             if variant == "standard":
@@ -103,7 +104,7 @@ def test_each_block_follows_the_gradient_of_its_own_goodness_loss(architecture, 
         negatives = info.get("negative_labels", labels)
 
         def reference(params, stop):
-            return definition(network, architecture, variant, params, images, labels, negatives, stop)
+            return definition(network, variant, params, images, labels, negatives, stop)
 
         gradient = jax.jit(jax.value_and_grad(reference), static_argnums=1)
         params = state.params["network"]
@@ -136,25 +137,40 @@ def test_what_a_block_is_asked_does_not_depend_on_anything_above(architecture, v
 @every_variant
 def test_predicts_by_goodness_and_represents_the_neutral_pass(architecture, variant):
     network = network_of(architecture)
+    by_all, by_last = (rule_of(variant, network, voters=voters) for voters in ("all", "last"))
+    with jax.enable_x64(True):
+        state, (images, _) = state_of(by_all), batch_of(2, n=5, dtype=jnp.float64)
+        params = state.params["network"]
+
+        @jax.jit
+        def answers(state):
+            return by_all.predict(state, images), by_last.predict(state, images), by_all.represent(state, images)
+
+        scores, scores_of_last, activations = answers(state)
+        hidden, top = ascend(network, params, images, labelled=variant != "channel_wise")
+        if variant == "channel_wise":
+            votes = [log_goodness_by_class(h, network.n_classes) for h in hidden]
+        else:
+            passes = [ascend(network, params, images, jnp.full(5, c))[0] for c in range(network.n_classes)]
+            votes = [jnp.stack([goodness(h) for h in same_block], axis=1) for same_block in zip(*passes, strict=True)]
+        assert_same(scores, SHARPNESS * sum(votes))
+        assert_same(scores_of_last, SHARPNESS * votes[-1])
+        assert_same(activations, (*hidden, network.chain[-1].apply(params[-1], top)))
+
+
+@both_networks
+@every_variant
+def test_the_readout_follows_the_delta_rule_on_what_it_reads(architecture, variant):
+    """Softmax less target times the direction of the neutral pass's last answer, written out."""
+    network = network_of(architecture)
     rule = rule_of(variant, network)
     with jax.enable_x64(True):
-        state, (images, _) = state_of(rule), batch_of(2, n=5, dtype=jnp.float64)
-        params = state.params["network"]
-        scores, activations = jax.jit(lambda s: (rule.predict(s, images), rule.represent(s, images)))(state)
-        if variant == "channel_wise":
-            hidden, top = ascend(network, params, direction(images))
-            expected = sum(goodness_by_class(h, network.n_classes) for h in hidden)
-        else:
-            hidden, top = ascend(network, params, with_label(network, architecture, images, None))
-            expected = jnp.stack(
-                [
-                    sum(goodness(h) for h in ascend(network, params, with_label(network, architecture, images, jnp.full(5, c)))[0])
-                    for c in range(network.n_classes)
-                ],
-                axis=1,
-            )
-        assert_same(scores, SHARPNESS * expected)
-        assert_same(activations, (*hidden, network.chain[-1].apply(params[-1], top)))
+        state, (images, labels) = state_of(rule), batch_of(2, dtype=jnp.float64)
+        activations = jax.jit(rule.represent)(state, images)
+        asked = jax.jit(rule.assign_credit)(jax.random.key(1), state, (images, labels))[0]["network"][-1]
+        error = (jax.nn.softmax(activations[-1]) - jax.nn.one_hot(labels, network.n_classes)) / len(labels)
+        assert_same(asked["kernel"], direction(activations[-2]).T @ error)
+        assert_same(asked["bias"], error.sum(0))
 
 
 @every_variant
@@ -200,13 +216,46 @@ def test_labels_replace_the_first_pixels_or_lie_over_the_whole_image():
     assert np.abs(np.corrcoef(many) - np.eye(100)).max() < 0.999
 
 
-@pytest.mark.parametrize(("n_units", "n_classes"), [(6, 4), (512, 10), (32, 10), (10, 10)])
-def test_every_class_has_a_group_and_every_unit_one_class(n_units, n_classes):
-    groups = class_groups(n_units, n_classes)
-    np.testing.assert_allclose(groups.sum(0), 1)
-    assert ((groups > 0).sum(1) == 1).all()
-    sizes = (groups > 0).sum(0)
-    assert sizes.max() - sizes.min() <= 1
+def test_the_label_is_a_channel_where_units_see_patches_of_enough_channels():
+    patterns, free = label_patterns("channels", (3, 2, 5), 4, 8.0)
+    np.testing.assert_array_equal(patterns[:4], np.broadcast_to(2 * np.eye(4, 5)[:, None, None], (4, 3, 2, 5)))
+    np.testing.assert_allclose(patterns[4], patterns[:4].mean(0))
+    assert np.all(free == 1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5])
+@pytest.mark.parametrize(("shape", "n_classes"), [((12,), 4), ((512,), 10), ((14, 14, 32), 10), ((2, 2, 8), 4)])
+def test_every_unit_stands_for_its_share_of_the_classes_and_every_class_has_as_many_units(shape, n_classes, share):
+    groups = class_groups(shape, n_classes, share)
+    n_chosen = max(round(share * n_classes), 1)
+    assert groups.shape == (np.prod(shape), n_classes)
+    assert (groups.sum(1) <= n_chosen).all() and (groups.sum(1) == n_chosen).mean() > 0.5
+    if n_classes % n_chosen == 0:
+        assert (groups.sum(1) == n_chosen).all()
+    kinds = np.unique(groups.reshape(-1, n_classes), axis=0)
+    assert len(kinds) > n_chosen
+    sizes = groups.sum(0)
+    assert sizes.min() > 0.6 * sizes.mean()
+
+
+def test_a_channel_stands_for_the_same_classes_within_a_cell_and_for_others_elsewhere():
+    groups = class_groups((8, 8, 3), 10, 0.5).reshape(8, 8, 3, 10)
+    for y in range(0, 8, 2):
+        for x in range(0, 8, 2):
+            assert (groups[y : y + 2, x : x + 2] == groups[y, x]).all()
+    assert len(np.unique(groups[:, :, 0].reshape(-1, 10), axis=0)) > 8
+
+
+def test_classes_compete_for_shares_whatever_the_size_of_the_answer():
+    network = network_of("mlp")
+    rule = rule_of("channel_wise", network, voters="last")
+    with jax.enable_x64(True):
+        state, (images, _) = state_of(rule), batch_of(3, n=6, dtype=jnp.float64)
+        first, second, readout = state.params["network"]
+        large = jax.tree.map(lambda leaf: 100 * leaf, second)
+        scores = [rule.predict(RuleState({"network": (first, w, readout)}, ()), images) for w in (large, second)]
+        shares = [jax.nn.softmax(s) for s in scores]
+        np.testing.assert_allclose(shares[0], shares[1], atol=0.02)
 
 
 @every_variant
@@ -232,9 +281,13 @@ def test_positions_of_an_unrolled_chain_ask_for_one_sum(variant):
     [
         ({"label": "wave"}, {}, "did you mean 'waves'"),
         ({"negatives": "har"}, {}, "did you mean 'hard'"),
+        ({"voters": "lats"}, {}, "did you mean 'last'"),
+        ({"group_share": 1.0}, {}, "less than 1"),
         ({"sharpness": 0.0}, {}, "must be positive"),
         ({"variant": "symbaa"}, {}, "did you mean 'symba'"),
-        ({"variant": "channel_wise"}, {"hidden": (8, 3)}, "'hidden_1' has fewer units"),
+        ({"variant": "channel_wise"}, {"hidden": (8, 1)}, "'hidden_1' has too few units"),
+        ({"variant": "channel_wise", "group_share": 0.0}, {"hidden": (8, 3)}, "'hidden_1' has too few units"),
+        ({"variant": "symba", "label": "channels"}, {}, "fewer channels"),
         ({}, {"hidden": ()}, "no hidden block"),
         ({}, {"normalisation": "length"}, "take normalisation='none'"),
     ],

@@ -1,0 +1,78 @@
+r"""How forward-forward puts labels into what a block sees: :math:`x \odot f + p_c`, a pattern a class.
+
+*Pixels*: class :math:`c` raises the :math:`c`-th of the first inputs, which the signal gives up (Hinton 2022, arXiv 2212.13345).
+That suits a block whose units see their whole input; where they see patches, most would never see an input in the corner.
+*Channels*: class :math:`c` raises the :math:`c`-th channel at every position, so that every patch has the label in it.
+*Waves*, where there are fewer channels than classes: a plane wave over the whole map, with a direction and a period of the class's
+own (Scodellaro et al. 2023, arXiv 2312.14924).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from architectures import Block, InputError
+
+__all__ = ["LABELS", "LabelPatterns", "label_patterns", "patterns_for"]
+
+LABELS = ("auto", "pixels", "channels", "waves")
+
+
+class LabelPatterns(NamedTuple):
+    """How labels go into signals: `x * free + patterns[label]`; the last pattern is the neutral one, the mean of the others."""
+
+    patterns: Float[np.ndarray, "n_patterns ..."]
+    free: Float[np.ndarray, "..."]
+
+
+def label_patterns(kind: str, shape: tuple[int, ...], n_classes: int, amplitude: float) -> LabelPatterns:
+    """One pattern a class, and their mean, the neutral one.
+
+    Args:
+        kind: "pixels": the class's own among the first inputs, which the signal gives up; "channels": the class's own channel at
+            every position; "waves": a plane wave over the whole map, with a direction and a period of 3 to 8 positions of the
+            class's own.
+        shape: of one example's input; waves need (height, width, channels).
+        n_classes: number of classes.
+        amplitude: of the pixel; a quarter of it is the channel's, and an eighth the waves' root mean square.
+
+    Raises:
+        InputError: if there are more classes than pixels or channels.
+
+    >>> label_patterns("pixels", (2, 2, 1), 3, 6.0).patterns[:, :, :, 0].tolist()[1:4:2]
+    [[[0.0, 6.0], [0.0, 0.0]], [[2.0, 2.0], [2.0, 0.0]]]
+    """
+    if kind == "pixels":
+        if n_classes > math.prod(shape):
+            raise InputError(f"{n_classes} classes were given for inputs of {shape}, which have fewer pixels: try label='waves'")
+        patterns = amplitude * np.eye(n_classes, math.prod(shape)).reshape(n_classes, *shape)
+        free = (np.arange(math.prod(shape)) >= n_classes).astype(float).reshape(shape)
+    elif kind == "channels":
+        if n_classes > shape[-1]:
+            raise InputError(f"{n_classes} classes were given for inputs of {shape}, which have fewer channels: try label='waves'")
+        patterns = np.broadcast_to(amplitude / 4 * np.eye(n_classes, shape[-1])[:, None, None], (n_classes, *shape))
+        free = np.ones(shape)
+    else:
+        height, width, channels = shape
+        classes = np.arange(n_classes)
+        # The golden ratio spreads directions evenly for any number of classes; the two sequences never repeat a pair.
+        direction = np.pi * (classes * (np.sqrt(5) - 1) / 2 % 1)
+        frequency = 1 / 8 + (1 / 3 - 1 / 8) * (classes + 0.5) / n_classes
+        y, x = np.mgrid[:height, :width]
+        along = np.cos(direction)[:, None, None] * x + np.sin(direction)[:, None, None] * y
+        waves = np.cos(2 * np.pi * frequency[:, None, None] * along)
+        waves *= amplitude / 8 / np.sqrt(np.mean(waves**2, axis=(1, 2), keepdims=True))
+        patterns, free = np.repeat(waves[..., None], channels, axis=-1), np.ones(shape)
+    return LabelPatterns(np.concatenate([patterns, patterns.mean(0, keepdims=True)]), free)
+
+
+def patterns_for(block: Block, kind: str, n_classes: int, amplitude: float) -> LabelPatterns:
+    """The patterns in a block's input; "auto" takes pixels where a unit sees all of it, else channels or, if too few, waves."""
+    if kind == "auto":
+        sees_all, enough_channels = block.fan_in >= math.prod(block.input_shape), block.input_shape[-1] >= n_classes
+        kind = "pixels" if sees_all else "channels" if enough_channels else "waves"
+    return label_patterns(kind, block.input_shape, n_classes, amplitude)
