@@ -3,16 +3,22 @@ r"""Predictive coding: states settle between what is predicted from below and wh
 With states :math:`h_0` (the image), :math:`h_1 \ldots h_{L-1}`, predictions :math:`\mu_k = a_k(S_{\theta_k}(h_{k-1}))` and
 prediction errors :math:`\varepsilon_k = h_k - \mu_k`, one example has the energy
 
-.. math:: E = \sum_{k<L} \tfrac12 \lVert \varepsilon_k \rVert^2 + \beta \, \ell(\mu_L, y), \qquad
-   \varepsilon_L = -\beta \, \partial\ell / \partial\mu_L .
+.. math:: E = \sum_{k<L} \tfrac{\pi_k}{2} \lVert \varepsilon_k \rVert^2 + \beta \, \ell(\mu_L, y), \qquad
+   \pi_k = \rho^{L-1-k}, \qquad \pi_L \varepsilon_L = -\beta \, \partial\ell / \partial\mu_L .
 
 States start at the forward pass (:math:`\varepsilon_k = 0`), go down the energy, and then weights do:
 
-.. math:: \Delta h_k = \gamma \left( J_{k+1}^\top \varepsilon_{k+1} - \varepsilon_k \right), \qquad
-   \Delta\theta_k \propto \tfrac1\beta \langle h_{k-1},\; a_k'(z_k) \odot \varepsilon_k \rangle
+.. math:: \Delta h_k = \gamma \left( \tfrac{1}{\pi_k} J_{k+1}^\top \pi_{k+1} \varepsilon_{k+1} - \varepsilon_k \right), \qquad
+   \Delta\theta_k \propto \tfrac{\pi_k}{\beta} \langle h_{k-1},\; a_k'(z_k) \odot \varepsilon_k \rangle
 
 where the product is Hebbian and :math:`J_{k+1}^\top` the block's own local derivative and synapse, taken backwards. Without a
 label the forward pass is the settled state, so that it is what predicts and represents.
+
+The precisions :math:`\pi_k` are inverse variances (Whittington and Bogacz 2017; Qi et al. 2025, arXiv 2506.23800, weight blocks
+too). The first blocks' are the largest: with all alike, a state's curvature is :math:`1 + \lVert J \rVert^2`, which allows small
+steps only, and after a few of them the errors of lower blocks point away from where they would settle; with
+:math:`\rho \gg \lVert J \rVert^2` a few large steps settle. Small :math:`\beta` and large :math:`\rho` both take the errors
+towards backpropagation's; `alignment_with_backprop` measures how near.
 
 ============ ===============================================================================================================
 variant      what is different
@@ -50,11 +56,12 @@ from jaxtyping import PRNGKeyArray
 
 from architectures import InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import LOSSES, accuracy, loss_function
 from learning_rules.optimizers import adam
 from learning_rules.signals import hebbian_product, local_derivative, project_back, sweep
 
-__all__ = ["FAMILY", "Inference", "PredictiveCodingOptions", "predictive_coding", "settle"]
+__all__ = ["FAMILY", "Inference", "PredictiveCodingOptions", "Settled", "predictive_coding", "settle"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ class PredictiveCodingOptions:
         steps: of settling.
         rate: share of the way down the energy's gradient that a state goes in one step.
         nudge: the loss's weight in the energy, beta.
+        precision_ratio: rho, by how much a block's prediction is more precise than that of the block above it.
         order: "top_down" or "simultaneous"; the error-based variant has no order, its errors pass all blocks at once.
         incremental_rate: rate of the incremental variant's weights while states settle.
         fixed_predictions: whether predictions and derivatives stay at the forward pass.
@@ -81,25 +89,42 @@ class PredictiveCodingOptions:
     steps: int = 4
     rate: float = 0.1
     nudge: float = 1.0
+    precision_ratio: float = 1.0
     order: str = "top_down"
     incremental_rate: float = 0.01
     fixed_predictions: bool = False
 
 
 class Inference(NamedTuple):
-    """Where settling has come to.
+    """Where settling has come to, phase by phase: the nudged variant settles every image twice, side by side.
 
     Attributes:
-        inputs: what each position's synapses see: the image, then the hidden states.
-        synaptic: what they deliver.
+        inputs: what each position's synapses see: the images, (n, ...), then the hidden states, (n_phases * n, ...).
+        synaptic: what they deliver, (n_phases * n, ...).
         errors: state minus prediction; at the scores, minus the derivative of the loss there times its weight.
-        energy: per example, (n,).
+        losses: of the scores, (n_phases * n,).
+        energy: (n_phases * n,).
     """
 
     inputs: tuple[Array, ...]
     synaptic: tuple[Array, ...]
     errors: tuple[Array, ...]
+    losses: Array
     energy: Array
+
+
+class Settled(NamedTuple):
+    """What settling comes to.
+
+    Attributes:
+        asked: what the weights follow, one tree per distinct block.
+        last: the last inference.
+        energies: before the first step and after each, mean over the batch, (n_phases, steps + 1).
+    """
+
+    asked: tuple[Params, ...]
+    last: Inference
+    energies: Array
 
 
 def _per_example(value: Array, like: Array) -> Array:
@@ -107,32 +132,48 @@ def _per_example(value: Array, like: Array) -> Array:
 
 
 class _Energy(NamedTuple):
-    """The energy of one batch: how inference is read off states or errors, and how it goes on."""
+    """The energy of one batch: how inference is read off states or errors, and how it goes on.
+
+    Attributes:
+        network: the network.
+        options: of the rule.
+        labels: (n_phases * n,).
+        nudge: the loss's weight for each example, (n_phases * n,).
+    """
 
     network: Network
     options: PredictiveCodingOptions
     labels: Array
-    nudge: float | Array
+    nudge: Array
+
+    def in_phases(self, signal: Array) -> Array:
+        """What is alike in every phase, once for each."""
+        return jnp.concatenate([signal] * (len(self.labels) // len(signal)))
+
+    def precision(self, position: int) -> float:
+        """Of the prediction that this position makes; the scores' is in the nudge."""
+        return self.options.precision_ratio ** max(len(self.network.chain) - 2 - position, 0)
 
     def measure(self, inputs: Sequence[Array], synaptic: Sequence[Array], hidden_errors: Sequence[Array]) -> Inference:
         scores = self.network.chain[-1].activate(synaptic[-1])
         losses, pull = jax.vjp(lambda s: LOSSES[self.options.loss](s, self.labels), scores)
-        top = -self.nudge * pull(jnp.ones_like(losses))[0]
+        top = -_per_example(self.nudge, scores) * pull(jnp.ones_like(losses))[0]
         energy = self.nudge * losses
-        for error in hidden_errors:
-            energy = energy + 0.5 * jnp.sum(jnp.square(error), axis=tuple(range(1, error.ndim)))
-        return Inference(tuple(inputs), tuple(synaptic), (*hidden_errors, top), energy)
+        for position, error in enumerate(hidden_errors):
+            energy = energy + 0.5 * self.precision(position) * jnp.sum(jnp.square(error), axis=tuple(range(1, error.ndim)))
+        return Inference(tuple(inputs), tuple(synaptic), (*hidden_errors, top), losses, energy)
 
     def start(self, params: tuple[Params, ...], x: Array) -> Inference:
         signals = sweep(self.network, params, x)
-        return self.measure(signals.inputs, signals.synaptic, [jnp.zeros_like(h) for h in signals.activations[:-1]])
+        states, synaptic = ([self.in_phases(signal) for signal in kind] for kind in (signals.inputs[1:], signals.synaptic))
+        return self.measure([x, *states], synaptic, [jnp.zeros_like(h) for h in states])
 
     def at_states(self, params: tuple[Params, ...], states: Sequence[Array], x: Array, first: Array | None = None) -> Inference:
         """What holds at these hidden states. `first` is what the image's synapses deliver, where it is known."""
         inputs = (x, *states)
         blocks = list(zip(self.network.chain, self.network.unroll(params), inputs, strict=True))
         block, block_params, _ = blocks[0]
-        synaptic = [block.synapse(block_params, x) if first is None else first]
+        synaptic = [self.in_phases(block.synapse(block_params, x)) if first is None else first]
         synaptic += [block.synapse(block_params, h) for block, block_params, h in blocks[1:]]
         hidden = zip(self.network.chain, synaptic, states, strict=False)
         return self.measure(inputs, synaptic, [h - block.activate(z) for block, z, h in hidden])
@@ -150,17 +191,17 @@ class _Energy(NamedTuple):
         """One step down the energy, per hidden position."""
         chain, by_position = self.network.chain, self.network.unroll(params)
         changes: list[Array] = []
-        error = now.errors[-1]
+        error = now.errors[-1]  # here and below, times its precision
         for above in reversed(range(1, len(chain))):
             delta = local_derivative(chain[above], now.synaptic[above], error)
             carried = project_back(chain[above], by_position[above], now.inputs[above], delta)
-            own = now.errors[above - 1]
-            change = _per_example(rate, own) * (carried - own)
+            own, precision = now.errors[above - 1], self.precision(above - 1)
+            change = _per_example(rate, own) * (carried / precision - own)
             changes.append(change)
             if self.options.variant == "error_based":
                 error = carried
             else:
-                error = own + change if self.options.order == "top_down" else own
+                error = precision * (own + change if self.options.order == "top_down" else own)
         return changes[::-1]
 
     def step(self, params: tuple[Params, ...], now: Inference, rate: Array) -> tuple[Inference, Array]:
@@ -176,29 +217,32 @@ class _Energy(NamedTuple):
             states = [h + change for h, change in zip(now.inputs[1:], changes, strict=True)]
             proposed = self.at_states(params, states, x, first)
         falls = proposed.energy <= now.energy
-        kept = jax.tree.map(lambda new, old: jnp.where(_per_example(falls, new), new, old), proposed, now)
-        # The image never changes: said so, nothing is computed for it.
-        kept = kept._replace(inputs=(x, *kept.inputs[1:]), synaptic=(first, *kept.synaptic[1:]))
-        return kept, jnp.where(falls, rate, 0.5 * rate)
+
+        def undo() -> Inference:
+            # The images and what they deliver never change.
+            moved, before = (i._replace(inputs=i.inputs[1:], synaptic=i.synaptic[1:]) for i in (proposed, now))
+            kept = jax.tree.map(lambda new, old: jnp.where(_per_example(falls, new), new, old), moved, before)
+            return kept._replace(inputs=(x, *kept.inputs), synaptic=(first, *kept.synaptic))
+
+        # At the rates that serve learning hardly any step is undone, and then nothing need be copied.
+        return jax.lax.cond(jnp.all(falls), lambda: proposed, undo), jnp.where(falls, rate, 0.5 * rate)
 
     def gradient(self, params: tuple[Params, ...], now: Inference) -> tuple[Params, ...]:
-        """The energy's derivative with respect to weights, mean over the batch, per unit of the loss."""
+        """The energy's derivative with respect to weights, mean over the batch and the phases, per unit of the loss."""
         scale = -1.0 / (self.nudge * len(self.labels))
-        positions = zip(self.network.chain, self.network.unroll(params), now.inputs, now.synaptic, now.errors, strict=True)
-        return self.network.tie(
-            [hebbian_product(block, p, x, local_derivative(block, z, scale * error)) for block, p, x, z, error in positions]
-        )
+        delivered = enumerate(zip(self.network.chain, now.synaptic, now.errors, strict=True))
+        post = [
+            local_derivative(block, z, _per_example(self.precision(position) * scale, error) * error)
+            for position, (block, z, error) in delivered
+        ]
+        # The phases share their images, so that one product does for all.
+        post[0] = jnp.sum(post[0].reshape(-1, len(now.inputs[0]), *post[0].shape[1:]), axis=0)
+        positions = zip(self.network.chain, self.network.unroll(params), now.inputs, post, strict=True)
+        return self.network.tie([hebbian_product(*position) for position in positions])
 
 
-def settle(
-    network: Network,
-    options: PredictiveCodingOptions,
-    params: tuple[Params, ...],
-    x: Array,
-    labels: Array,
-    nudge: float | Array,
-) -> tuple[Inference, Array, tuple[Params, ...]]:
-    """Settle from the forward pass.
+def settle(network: Network, options: PredictiveCodingOptions, params: tuple[Params, ...], x: Array, labels: Array) -> Settled:
+    """Settle from the forward pass, and say what the weights then follow.
 
     Args:
         network: the network.
@@ -206,28 +250,33 @@ def settle(
         params: one tree per distinct block.
         x: encoded images, (n, ...).
         labels: (n,).
-        nudge: the loss's weight in the energy; it may be negative.
-
-    Returns:
-        The last inference; the energy before the first step and after each, mean over the batch, (steps + 1,); and the weights,
-        which the incremental variant has moved meanwhile.
     """
-    energy = _Energy(network, options, labels, nudge)
+    nudges = (options.nudge, -options.nudge) if options.variant == "nudged" else (options.nudge,)
+    nudge = jnp.repeat(jnp.array(nudges, x.dtype), len(labels), total_repeat_length=len(nudges) * len(labels))
+    energy = _Energy(network, options, jnp.concatenate([labels] * len(nudges)), nudge)
+
+    def mean_energy(now: Inference) -> Array:
+        return jnp.mean(now.energy.reshape(len(nudges), -1), axis=1)
 
     def step(carry: tuple[Inference, Array, tuple[Params, ...]], _: None) -> tuple[Any, Array]:
-        now, rate, params = carry
-        now, rate = energy.step(params, now, rate)
-        reached = jnp.mean(now.energy)
+        now, rate, weights = carry
+        now, rate = energy.step(weights, now, rate)
+        reached = mean_energy(now)
         if options.variant == "incremental":
-            asked = energy.gradient(params, now)
-            params = jax.tree.map(lambda p, g: p - options.incremental_rate * g, params, asked)
-            now = energy.at_states(params, now.inputs[1:], x)
-        return (now, rate, params), reached
+            asked = energy.gradient(weights, now)
+            weights = jax.tree.map(lambda w, g: w - options.incremental_rate * g, weights, asked)
+            now = energy.at_states(weights, now.inputs[1:], x)
+        return (now, rate, weights), reached
 
     start = energy.start(params, x)
     rates = jnp.full_like(start.energy, options.rate)
-    (now, _, params), energies = jax.lax.scan(step, (start, rates, params), length=options.steps)
-    return now, jnp.concatenate([jnp.mean(start.energy)[None], energies]), params
+    (now, _, moved), energies = jax.lax.scan(step, (start, rates, params), length=options.steps)
+    if options.variant == "incremental":
+        way = options.incremental_rate * options.steps
+        asked = jax.tree.map(lambda before, after: (before - after) / way, params, moved)
+    else:
+        asked = energy.gradient(params, now)
+    return Settled(asked, now, jnp.concatenate([mean_energy(start)[None], energies]).T)
 
 
 def _check(options: PredictiveCodingOptions) -> None:
@@ -236,7 +285,7 @@ def _check(options: PredictiveCodingOptions) -> None:
         raise InputError(f"order='{options.order}' was given, expected 'top_down' or 'simultaneous'")
     if options.steps < 1:
         raise InputError(f"steps={options.steps} was given, states need at least one step to settle; try 4")
-    for name in ("rate", "nudge", "incremental_rate"):
+    for name in ("rate", "nudge", "precision_ratio", "incremental_rate"):
         if not getattr(options, name) > 0:
             raise InputError(f"{name}={getattr(options, name)} was given, it must be positive")
     if options.fixed_predictions and options.variant == "incremental":
@@ -251,44 +300,28 @@ def predictive_coding(network: Network, options: PredictiveCodingOptions, spec: 
     """
     _check(options)
 
-    def credit(
-        params: tuple[Params, ...], x: Array, labels: Array, nudge: float | Array
-    ) -> tuple[tuple[Params, ...], Inference, Array]:
-        now, energies, moved = settle(network, options, params, x, labels, nudge)
-        if options.variant == "incremental":
-            way = options.incremental_rate * options.steps
-            return jax.tree.map(lambda before, after: (before - after) / way, params, moved), now, energies
-        return _Energy(network, options, labels, nudge).gradient(params, now), now, energies
-
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         params = state.params["network"]
         x = network.encode(images)
-        if options.variant == "nudged":
-            both = options.nudge * jnp.array([1.0, -1.0], x.dtype)
-            asked, now, energies = jax.vmap(lambda nudge: credit(params, x, labels, nudge))(both)
-            # Each is per unit of its own nudge, so that their mean is the difference over twice the nudge.
-            asked = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), asked)
-        else:
-            asked, now, energies = credit(params, x, labels, options.nudge)
+        settled = settle(network, options, params, x, labels)
+        # The forward pass, where settling started; the compiler takes it from there.
         scores = network.propagate(params, x)[-1]
         info = {
             "loss": loss_function(options.loss)(scores, labels),
             "accuracy": accuracy(scores, labels),
-            "energy": energies,
-            "prediction_error": tuple(jnp.sqrt(jnp.mean(jnp.square(error))) for error in now.errors[:-1]),
+            "energy": settled.energies,
+            "settled_loss": jnp.mean(settled.last.losses),
+            "prediction_error": tuple(jnp.sqrt(jnp.mean(jnp.square(error))) for error in settled.last.errors[:-1]),
         }
-        return {"network": asked}, state, info
+        return {"network": settled.asked}, state, info
 
-    return LearningRule(
-        spec=spec,
-        network=network,
-        options=options,
+    return feedforward_rule(
+        spec,
+        network,
+        options,
         init=lambda key: RuleState({"network": network.init(key)}, ()),
         assign_credit=assign_credit,
-        constrain=lambda params: params,
-        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
-        represent=lambda state, images: network.forward(state.params["network"], images),
         optimizer=lambda n_steps=None: adam(options.learning_rate, n_steps, options.weight_decay),
     )
 

@@ -15,6 +15,9 @@ from learning_rules.predictive_coding import settle
 
 both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
 SMOOTH = {"activation": "tanh"}
+# The textbook's energy, and one in which every factor matters.
+PLAIN = {"nudge": 1.0, "precision_ratio": 1.0}
+WEIGHTED = {"nudge": 0.5, "precision_ratio": 3.0}
 
 
 def params_of(network, seed=0):
@@ -70,7 +73,7 @@ def test_fixed_predictions_give_backpropagation_exactly(architecture, variant, o
     loss = "squared_error" if architecture == "mlp" else "cross_entropy"
     with jax.enable_x64(True):
         params = params_of(network)
-        given = {"variant": variant, "fixed_predictions": True, "rate": 1.0, "loss": loss, **options}
+        given = {"variant": variant, "fixed_predictions": True, "rate": 1.0, "loss": loss, **WEIGHTED, **options}
         rule = learning_rules.build("predictive_coding", network, steps=steps, **given)
         assert_same(ask(rule, params), gradient(network, params, loss), 1e-11)
         if steps > 1:  # one step fewer, and the error has not arrived at the first block
@@ -78,50 +81,53 @@ def test_fixed_predictions_give_backpropagation_exactly(architecture, variant, o
             assert float(jnp.abs(flat(early[0])).max()) == 0
 
 
-def energy_of(network, params, states, x, labels, nudge=1.0):
+def energy_of(network, params, states, x, labels, nudge=1.0, precision_ratio=1.0):
     """The energy, written a second time: what `jax.grad` judges the settling by."""
     inputs = (x, *states)
     predictions = [b.apply(p, h) for b, p, h in zip(network.chain, network.unroll(params), inputs, strict=True)]
     total = -nudge * jnp.sum(jax.nn.log_softmax(predictions[-1]) * jax.nn.one_hot(labels, network.n_classes))
-    return total + sum(0.5 * jnp.sum((h - m) ** 2) for h, m in zip(states, predictions[:-1], strict=True))
+    precisions = [precision_ratio**above for above in reversed(range(len(states)))]
+    each = zip(precisions, states, predictions[:-1], strict=True)
+    return total + sum(0.5 * p * jnp.sum((h - m) ** 2) for p, h, m in each)
 
 
 @both_networks
 def test_weights_follow_the_gradient_of_the_energy_where_states_have_come_to(architecture):
     network = network_of(architecture)
-    rule = learning_rules.build("predictive_coding", network, steps=3)
+    rule = learning_rules.build("predictive_coding/standard", network, steps=3, rate=0.1, **WEIGHTED)
     with jax.enable_x64(True):
         params = params_of(network)
         x, labels = batch_of(2, n=8, dtype=jnp.float64)
 
         @jax.jit
         def both(params):
-            now, _, _ = settle(network, rule.options, params, x, labels, 1.0)
+            now = settle(network, rule.options, params, x, labels).last
             states = now.inputs[1:]
-            return jax.grad(lambda p: energy_of(network, p, states, x, labels) / 8)(params), now.energy.sum()
+            asked = jax.grad(lambda p: energy_of(network, p, states, x, labels, **WEIGHTED) / (8 * WEIGHTED["nudge"]))(params)
+            return asked, now.energy.sum(), energy_of(network, params, states, x, labels, **WEIGHTED)
 
-        expected, energy = both(params)
+        expected, energy, again = both(params)
         assert_same(ask(rule, params), expected, 1e-11)
-        states = [h for h in network.propagate(params, x)[:-1]]
-        assert float(energy) < float(energy_of(network, params, states, x, labels))
+        np.testing.assert_allclose(energy, again, rtol=1e-12)
 
 
 @both_networks
 def test_one_simultaneous_step_goes_down_the_gradient_of_the_energy(architecture):
-    """From states off the forward pass: both terms of the gradient are there."""
+    """From states off the forward pass, so that both terms of the gradient are there; each block's step is per its precision."""
     network = network_of(architecture)
-    options = learning_rules.build("predictive_coding", network, order="simultaneous", rate=0.02, steps=5).options
+    options = learning_rules.build("predictive_coding/standard", network, order="simultaneous", rate=0.02, **WEIGHTED).options
+    precisions = [WEIGHTED["precision_ratio"] ** above for above in reversed(range(len(network.chain) - 1))]
     with jax.enable_x64(True):
         params = params_of(network)
         x, labels = batch_of(2, n=8, dtype=jnp.float64)
 
         @jax.jit
         def both(params):
-            before, _, _ = settle(network, options, params, x, labels, 1.0)
-            after, _, _ = settle(network, dataclasses.replace(options, steps=6), params, x, labels, 1.0)
+            before, after = (settle(network, dataclasses.replace(options, steps=steps), params, x, labels).last for steps in (5, 6))
             states = before.inputs[1:]
-            downhill = jax.grad(lambda h: energy_of(network, params, h, x, labels))(states)
-            return [b - a for a, b in zip(states, after.inputs[1:], strict=True)], [-0.02 * g for g in downhill]
+            downhill = jax.grad(lambda h: energy_of(network, params, h, x, labels, **WEIGHTED))(states)
+            moved = [b - a for a, b in zip(states, after.inputs[1:], strict=True)]
+            return moved, [-0.02 / p * g for p, g in zip(precisions, downhill, strict=True)]
 
         moved, expected = both(params)
         assert_same(moved, expected, 1e-7)
@@ -133,10 +139,11 @@ def test_energy_falls_at_every_step_of_settling_even_where_the_rate_is_too_large
     network = network_of(architecture)
     with jax.enable_x64(True):
         params = jax.tree.map(lambda leaf: 2.0 * leaf, params_of(network))
-        rule = learning_rules.build("predictive_coding", network, variant=variant, steps=12, rate=0.9, incremental_rate=1e-3)
+        given = {"steps": 12, "rate": 0.9, "incremental_rate": 1e-3, **PLAIN}
+        rule = learning_rules.build("predictive_coding", network, variant=variant, **given)
         state = RuleState({"network": params}, ())
         info = jax.jit(rule.assign_credit)(jax.random.key(0), state, batch_of(2, n=8, dtype=jnp.float64))[2]
-        energy = np.atleast_2d(info["energy"])
+        energy = np.asarray(info["energy"])
         assert energy.shape == ((2 if variant == "nudged" else 1), 13)
         assert np.all(np.diff(energy) <= 1e-12) and np.all(energy[:, -1] < energy[:, 0] - 1e-3)
 
@@ -149,7 +156,8 @@ def test_centred_nudging_tends_to_the_gradient_as_the_square_of_the_nudge(archit
         reference = gradient(network, params)
 
         def error(nudge, variant="nudged"):
-            rule = learning_rules.build("predictive_coding", network, variant=variant, nudge=nudge, steps=400, rate=0.3)
+            given = {**PLAIN, "nudge": nudge, "steps": 400, "rate": 0.3}
+            rule = learning_rules.build("predictive_coding", network, variant=variant, **given)
             return distance(ask(rule, params), reference)
 
         large, small, one_sided = error(0.1), error(0.05), error(0.05, "standard")
@@ -164,7 +172,7 @@ def test_a_small_step_of_the_error_based_kind_is_backpropagation_whatever_the_de
     with jax.enable_x64(True):
         params = params_of(network)
         reference = gradient(network, params)
-        rule = learning_rules.build("predictive_coding/error_based", network, steps=1, rate=1e-5)
+        rule = learning_rules.build("predictive_coding/error_based", network, steps=1, rate=1e-5, **PLAIN)
         asked = ask(rule, params)
         assert distance(asked[-1], reference[-1]) < 1e-3
         assert distance(jax.tree.map(lambda leaf: leaf / 1e-5, asked[:-1]), reference[:-1]) < 1e-3
@@ -177,7 +185,7 @@ def test_settled_errors_and_settled_states_are_the_same(architecture):
     with jax.enable_x64(True):
         params = params_of(network)
         states, errors = (
-            ask(learning_rules.build("predictive_coding", network, variant=variant, steps=600, rate=0.3), params)
+            ask(learning_rules.build("predictive_coding", network, variant=variant, steps=600, rate=0.3, **PLAIN), params)
             for variant in ("standard", "error_based")
         )
         assert_same(errors, states, 1e-6)
@@ -190,8 +198,8 @@ def test_incremental_shares_the_fixed_points_of_the_standard_kind(architecture):
     network = network_of(architecture, **SMOOTH)
     with jax.enable_x64(True):
         params = params_of(network)
-        given = {"rate": 0.3, "incremental_rate": 1e-8}
-        settled = ask(learning_rules.build("predictive_coding/standard", network, steps=1600, rate=0.3), params)
+        given = {"rate": 0.3, "incremental_rate": 1e-8, **PLAIN}
+        settled = ask(learning_rules.build("predictive_coding/standard", network, steps=1600, rate=0.3, **PLAIN), params)
         short, long = (
             distance(ask(learning_rules.build("predictive_coding/incremental", network, steps=steps, **given), params), settled)
             for steps in (400, 800)
@@ -207,7 +215,7 @@ def test_incremental_weights_move_while_states_settle(architecture):
     with jax.enable_x64(True):
         params = params_of(network)
         x, labels = batch_of(2, n=8, dtype=jnp.float64)
-        given = {"order": "simultaneous", "rate": 0.05}
+        given = {"order": "simultaneous", "rate": 0.05, **PLAIN}
         rule = learning_rules.build("predictive_coding/incremental", network, steps=2, incremental_rate=0.1, **given)
 
         @jax.jit
@@ -230,6 +238,7 @@ def test_incremental_weights_move_while_states_settle(architecture):
         ({"steps": 0}, "at least one step"),
         ({"rate": 0.0}, "rate=0.0 was given"),
         ({"nudge": -1.0}, "nudge=-1.0 was given"),
+        ({"precision_ratio": 0.0}, "precision_ratio=0.0 was given"),
         ({"loss": "hinge"}, "unknown loss 'hinge'"),
         ({"variant": "incremental", "fixed_predictions": True}, "use standard"),
     ],
