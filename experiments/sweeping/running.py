@@ -113,6 +113,25 @@ def _prepare(out: Path, config: SweepConfig) -> None:
     write_text(path, text)
 
 
+def _write_tables(folder: Path, config: SweepConfig, configs: list[TrainConfig], paths: list[Path]) -> Sweep:
+    """Write the tables of what has been trained so far."""
+    table: list[dict[str, Any]] = []
+    there = [(each, path) for each, path in zip(configs, paths, strict=True) if path.is_file()]
+    for each, path in there:
+        table += _rows(each, json.loads(path.read_text(encoding="utf-8")))
+    runs = pd.DataFrame(table)
+    summary = best_trials(runs) if config.search else summarise(runs, config)
+    write_text(folder / "runs.csv", runs.to_csv(index=False))
+    write_text(folder / "summary.csv", summary.to_csv(index=False))
+    if not config.search:
+        # Drawing is slow to import, and a search draws nothing.
+        from experiments.sweeping.picture import picture
+
+        write_text(folder / "accuracy.svg", picture(summary, config.title or "Sweep"))
+    write_text(folder / "README.md", to_markdown(config, summary, len(there), len(configs)))
+    return Sweep(config, runs, summary)
+
+
 def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Progress | None = None) -> Sweep:
     """Train everything that a sweep asks for, and write its tables.
 
@@ -123,7 +142,8 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     DIR/summary.csv       one row a rule, architecture and front end; README.md is the same for reading, accuracy.svg for looking
     ```
 
-    Trainings whose file is there are not run again, unless the rule's defaults have changed since.
+    Trainings whose file is there are not run again, unless the rule's defaults have changed since. The tables are written anew
+    after every training, and say how many are still to come.
 
     Args:
         config: what to run.
@@ -149,23 +169,14 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
         return path, _run(to_record(each))
 
     done = len(configs) - len(missing)
+    if done and missing:
+        _write_tables(folder, config, configs, paths)
     # As soon as a training is done its file is there, whatever becomes of the others.
     for path, record in Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(one)(*pair) for pair in missing):
         write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         done += 1
+        if done < len(configs):
+            _write_tables(folder, config, configs, paths)
         if progress is not None:
             progress(done, len(configs), f"{record['rule']} on {record['architecture']}: {record['test_accuracy']:.3f}")
-    table: list[dict[str, Any]] = []
-    for each, path in zip(configs, paths, strict=True):
-        table += _rows(each, json.loads(path.read_text(encoding="utf-8")))
-    runs = pd.DataFrame(table)
-    summary = best_trials(runs) if config.search else summarise(runs, config)
-    write_text(folder / "runs.csv", runs.to_csv(index=False))
-    write_text(folder / "summary.csv", summary.to_csv(index=False))
-    if not config.search:
-        # Drawing is slow to import, and a search draws nothing.
-        from experiments.sweeping.picture import picture
-
-        write_text(folder / "accuracy.svg", picture(summary, config.title or "Sweep"))
-    write_text(folder / "README.md", to_markdown(config, summary))
-    return Sweep(config, runs, summary)
+    return _write_tables(folder, config, configs, paths)

@@ -162,9 +162,18 @@ def _search_lines(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def to_markdown(config: SweepConfig, summary: pd.DataFrame) -> str:
-    """The summary for reading; every figure in it comes from the table."""
+def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int) -> str:
+    """The summary for reading; every figure in it comes from the table.
+
+    Args:
+        config: what is run.
+        summary: `Sweep.summary`, of what has been run.
+        done: trainings that have been run.
+        of: trainings in all.
+    """
     lines = [f"# {config.title or 'Sweep'}", ""]
+    if done < of:
+        lines += [f"**{done} of {of} trainings are done**; the same command goes on with the others.", ""]
     if not config.search:
         lines += [
             "Test accuracy in percent after the last epoch, mean and standard deviation over seeds.",

@@ -115,6 +115,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path, trainings, monk
     with pytest.raises(KeyboardInterrupt):
         sweep(config, tmp_path / "out")
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 1
+    assert "**1 of 3 trainings are done**" in (tmp_path / "out" / "README.md").read_text()
     monkeypatch.setattr(running, "_run", complete)
     done = sweep(config, tmp_path / "out")
     assert [record["rule"] for record in trainings] == ["untrained", "backprop", "feedback_alignment/random"]
@@ -122,7 +123,8 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path, trainings, monk
     again = sweep(config, tmp_path / "out")
     assert len(trainings) == 3
     pd.testing.assert_frame_equal(again.runs, done.runs)
-    assert (tmp_path / "out" / "README.md").read_text().count("| backprop |") == 1
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert text.count("| backprop |") == 1 and "trainings are done" not in text
     drawn = (tmp_path / "out" / "accuracy.svg").read_text()
     assert all(name in drawn for name in ("untrained", "backprop", "feedback_alignment/random", "50.6"))
     assert read_yaml(tmp_path / "out" / "sweep.yaml", SweepConfig) == config
