@@ -11,32 +11,39 @@ the scores :math:`\xi_L = -\partial \ell / \partial u_L`. Both dendrites learn a
 
 .. math:: \Delta W_k \propto \langle u_{k-1}, \delta_k \rangle
 
-=========== ========================================== ==================================================================
-variant     :math:`\Delta \Theta_{k+1}`                goes down
-=========== ========================================== ==================================================================
-aligned     :math:`\langle u_k, \delta_{k+1} \rangle`  :math:`-\langle u_k, \xi_k \rangle` with decay: the apical signal grows
-                                                       along what the soma does. It is the change of :math:`W_{k+1}` itself,
-                                                       found at another synapse, and with the same decay on both the two meet
-local_error :math:`-\langle \xi_k, \delta_{k+1}        :math:`\tfrac12 \lVert \xi_k \rVert^2`, the local loss as published
-            \rangle`
-=========== ========================================== ==================================================================
+=========== ==================================================== ========================================================
+variant     :math:`\Delta \Theta_{k+1}`                          goes down
+=========== ==================================================== ========================================================
+noise       :math:`\langle \epsilon_k, z_{k+1} \rangle / \sigma  :math:`\tfrac12 \lVert S_{\Theta_{k+1}} \rVert^2 -
+            - \nabla \tfrac12 \lVert S_{\Theta_{k+1}} \rVert^2`  \langle \epsilon_k, S_{\Theta_{k+1}}^\top z_{k+1} \rangle
+                                                                 / \sigma`: with somata that send up :math:`u_k + \sigma
+                                                                 \epsilon_k`, what the block above makes of their noise is
+                                                                 their forward weights, on average
+aligned     :math:`\langle u_k, \delta_{k+1} \rangle`            :math:`-\langle u_k, \xi_k \rangle` with decay: the apical
+                                                                 signal grows along what the soma does. It is the change of
+                                                                 :math:`W_{k+1}` itself, found at another synapse; with the
+                                                                 same decay on both, the two meet
+local_error :math:`-\langle \xi_k, \delta_{k+1} \rangle`         :math:`\tfrac12 \lVert \xi_k \rVert^2`, as published
+=========== ==================================================== ========================================================
 
 Lv et al. 2025, arXiv 2501.09976: three compartments, errors within the neuron, :math:`W` and :math:`\Theta` learned at once, no
-weight transport. They report with `local_error`'s rule, on test images of Fashion-MNIST, 87.5 (dense) and 90.9 (convolutional), and
-97.6 and 98.9 on MNIST.
+weight transport. They report with `local_error`'s rule, on test images of Fashion-MNIST, 87.5 (dense) and 90.9 (convolutional),
+and 97.6 and 98.9 on MNIST.
 
-Departures: `aligned` is not theirs. Their rule for :math:`\Theta` (equation 9) makes errors smaller, and nothing in it turns
-:math:`\Theta` towards :math:`W`. The product of Kolen and Pollack (1994, doi:10.1109/ICNN.1994.374486) does, and takes nothing but
-what soma and apical synapse of one neuron hold; given the same :math:`\Theta`, `aligned` asks for exactly what that rule asks for.
-Expected values are taken at rest, not iterated; errors are not clipped; :math:`\Theta` starts at `apical_gain` times the size of
-the forward weights, not at unit variance, at which errors would grow from block to block.
+Departures: the first two variants are not theirs. Their rule for :math:`\Theta` (equation 9) makes errors smaller, and nothing in
+it turns :math:`\Theta` towards :math:`W`. That noise within neurons can do so while they work, in one phase, is from Max et al.
+2022, arXiv 2212.10249, in continuous time; here it is one draw of signs a step, under some of the examples, and :math:`z` less
+its mean over these stands for their high-pass filter. The product in `aligned` is Kolen and Pollack's (1994,
+doi:10.1109/ICNN.1994.374486): given the same :math:`\Theta` both ask for the same. In all variants expected values are taken at
+rest, not iterated; errors are not clipped; :math:`\Theta` starts at `apical_gain` times the size of the forward weights, not at
+the unit variance of their published code, at which errors would grow from block to block.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,15 +51,16 @@ import optax
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from architectures import InputError, Network, Params
+from architectures import Block, InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_alignment import feedback_angles
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_and_error, loss_function
+from learning_rules.noise import signs
 from learning_rules.optimizers import adam, per_part
 from learning_rules.signals import Sweep, hebbian_product, local_derivative, project_back, sweep
 
-__all__ = ["FAMILY", "DendriticOptions", "dendritic"]
+__all__ = ["FAMILY", "DendriticOptions", "Learned", "Pass", "dendritic", "fluctuating_sweep", "learn"]
 
 
 @dataclass(frozen=True)
@@ -67,14 +75,19 @@ class DendriticOptions:
             difference between them vanish.
         apical_rate: rate of the apical weights, in units of `learning_rate`. The variant "aligned" aligns fully at 1 alone.
         apical_gain: factor on the initial size of the apical weights.
+        apical_examples: examples of a batch that apical weights learn from, at most, in the variants "local_error" and "noise"; in
+            the latter, somata fluctuate under these alone.
+        noise: standard deviation of the somata's fluctuations in the variant "noise".
     """
 
-    variant: str = "aligned"
+    variant: str = "noise"
     loss: str = "cross_entropy"
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     apical_rate: float = 1.0
     apical_gain: float = 1.0
+    apical_examples: int = 32
+    noise: float = 0.6
 
 
 def _weights_only(params: Params) -> Params:
@@ -87,31 +100,97 @@ def _complete(params: Params, apical: Params) -> Params:
     return jax.tree.map(lambda own, weights: jnp.zeros_like(own) if weights is None else weights, params, apical)
 
 
-def _apical_loss(u: Array, xi: Array, variant: str) -> Array:
-    """What the apical weights onto one block go down, besides decay; mean over the batch."""
-    return 0.5 * jnp.sum(jnp.square(xi)) / len(u) if variant == "local_error" else -jnp.sum(u * xi) / len(u)
+class Pass(NamedTuple):
+    """One pass upwards, in which the somata fluctuate under some of the examples.
+
+    Attributes:
+        signals: what every position saw and did; its inputs carry the fluctuations of the somata below.
+        noise: these fluctuations, signs (m, *input_shape) per position, under the first m examples; None at the first, which sees
+            the image, and everywhere where nothing fluctuates.
+    """
+
+    signals: Sweep
+    noise: tuple[Array | None, ...]
 
 
-def _learn(
-    network: Network, signals: Sweep, params: tuple[Params, ...], apical: tuple[Params, ...], xi: Array, variant: str
-) -> tuple[tuple[Params, ...], tuple[Params, ...], list[Array]]:
-    """What basal and apical weights ask for, tied, and every position's local error, from the scores' error `xi` down."""
-    basal_asked, apical_asked, local_errors = [], [], [xi]
+def fluctuating_sweep(
+    network: Network, params: tuple[Params, ...], x: Array, key: PRNGKeyArray, size: float, n_examples: int
+) -> Pass:
+    """Run the chain on an encoded input (n, ...), with noise of standard deviation `size` on what hidden somata send up.
+
+    Args:
+        network: the chain.
+        params: of its blocks.
+        x: encoded input.
+        key: of the noise.
+        size: standard deviation of the noise.
+        n_examples: how many of the examples have it, the first ones; the others go up in silence.
+    """
+    noise: list[Array | None] = [None]
+    inputs, synaptic, activations = [], [], []
+    for position, (block, block_params) in enumerate(zip(network.chain, network.unroll(params), strict=True)):
+        if position > 0:
+            few = x[:n_examples]
+            noise.append(signs(jax.random.fold_in(key, position), few.shape, x.dtype))
+            x = jnp.concatenate([few + size * noise[-1], x[n_examples:]])
+        inputs.append(x)
+        synaptic.append(block.synapse(block_params, x))
+        x = block.activate(synaptic[-1])
+        activations.append(x)
+    return Pass(Sweep(tuple(inputs), tuple(synaptic), tuple(activations)), tuple(noise))
+
+
+def _follow_noise(block: Block, params: Params, theta: Params, noise: Array, z: Array, size: float) -> tuple[Params, Array]:
+    """What apical weights ask for where they follow the correlation of soma and answer, and the loss that they so go down."""
+    # What answers to everything but the fluctuation only adds variance; its mean would be known to any slow average.
+    answer = (z - jnp.mean(z, axis=0)) / (len(z) * size)
+    correlation = _weights_only(hebbian_product(block, params, noise, answer))
+    places = _weights_only(hebbian_product(block, params, jnp.ones_like(noise[:1]), jnp.ones_like(z[:1])))
+    asked = jax.tree.map(lambda t, n, c: n * t - c, theta, places, correlation)
+    terms = jax.tree.map(lambda t, n, c: jnp.sum(t * (0.5 * n * t - c)), theta, places, correlation)
+    return asked, sum(jax.tree.leaves(terms), start=jnp.zeros(()))
+
+
+class Learned(NamedTuple):
+    """What the weights ask for, tied; every position's local error; and what the apical weights onto each hidden one go down."""
+
+    basal: tuple[Params, ...]
+    apical: tuple[Params, ...]
+    local_errors: tuple[Array, ...]
+    apical_losses: tuple[Array, ...]
+
+
+def learn(
+    network: Network, params: tuple[Params, ...], apical: tuple[Params, ...], there: Pass, xi: Array, options: DendriticOptions
+) -> Learned:
+    """Carry the scores' error `xi` down, and let every dendrite learn on the way."""
+    signals, noise = there
+    few = min(options.apical_examples, len(xi))
+    basal_asked, apical_asked, local_errors, losses = [], [], [xi], []
     by_position = list(zip(network.chain, network.unroll(params), network.unroll(apical), strict=True))
     for position in reversed(range(len(by_position))):
         block, basal, theta = by_position[position]
-        below = signals.inputs[position]
-        delta = local_derivative(block, signals.synaptic[position], local_errors[-1])
-        product = hebbian_product(block, basal, below, -delta / len(xi))
-        basal_asked.append(product)
+        below, z = signals.inputs[position], signals.synaptic[position]
+        delta = local_derivative(block, z, local_errors[-1])
+        basal_product = hebbian_product(block, basal, below, -delta / len(xi))
+        basal_asked.append(basal_product)
         if position == 0:
             apical_asked.append(jax.tree.map(jnp.zeros_like, theta))
             break
-        local_errors.append(project_back(block, _complete(basal, theta), below, delta))
-        if variant == "local_error":
-            product = hebbian_product(block, basal, local_errors[-1], delta / len(xi))
-        apical_asked.append(_weights_only(product))
-    return network.tie(basal_asked[::-1]), network.tie(apical_asked[::-1]), local_errors[::-1]
+        sent_down = project_back(block, _complete(basal, theta), below, delta)
+        if options.variant == "noise":
+            asked, loss = _follow_noise(block, basal, theta, noise[position], z[:few], options.noise)
+        elif options.variant == "local_error":
+            asked = _weights_only(hebbian_product(block, basal, sent_down[:few], delta[:few] / few))
+            loss = 0.5 * jnp.sum(jnp.square(sent_down[:few])) / few
+        else:
+            # The basal weights' own product: at the apical synapse it is soma times what arrives from above.
+            asked, loss = _weights_only(basal_product), -jnp.sum(below * sent_down) / len(xi)
+        apical_asked.append(asked)
+        local_errors.append(sent_down)
+        losses.append(loss)
+    tied = (network.tie(basal_asked[::-1]), network.tie(apical_asked[::-1]))
+    return Learned(*tied, tuple(local_errors[::-1]), tuple(losses[::-1]))
 
 
 def _check(options: DendriticOptions) -> None:
@@ -121,9 +200,11 @@ def _check(options: DendriticOptions) -> None:
             f"weight_decay={options.weight_decay} was given to aligned: without decay the apical weights never meet the basal "
             "ones; try 0.1"
         )
-    for name in ("apical_rate", "apical_gain"):
+    for name in ("apical_rate", "apical_gain", "noise"):
         if not getattr(options, name) > 0:
             raise InputError(f"{name}={getattr(options, name)} was given, it must be positive; try 1")
+    if options.apical_examples < 1:
+        raise InputError(f"apical_examples={options.apical_examples} was given, apical weights learn from at least one; try 32")
 
 
 def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec) -> LearningRule:
@@ -148,31 +229,36 @@ def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec) -> Le
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         params, apical = state.params["network"], state.params["apical"]
-        signals = sweep(network, params, network.encode(images))
-        scores = signals.activations[-1]
+        x = network.encode(images)
+        if options.variant == "noise":
+            there = fluctuating_sweep(network, params, x, key, options.noise, options.apical_examples)
+        else:
+            there = Pass(sweep(network, params, x), (None,) * len(network.chain))
+        scores = there.signals.activations[-1]
         loss, error = loss_and_error(options.loss, scores, labels)
-        asked, apical_asked, local_errors = _learn(network, signals, params, apical, -len(labels) * error, options.variant)
+        learned = learn(network, params, apical, there, -len(labels) * error, options)
         completed = tuple(None if t is None else _complete(p, t) for p, t in zip(params, apical, strict=True))
-        hidden = zip(signals.activations[:-1], local_errors[:-1], strict=True)
         info: dict[str, Any] = {
             "loss": loss,
             "accuracy": accuracy(scores, labels),
-            "local_error": tuple(jnp.sqrt(jnp.mean(jnp.square(xi))) for xi in local_errors),
-            "apical_loss": tuple(_apical_loss(u, xi, options.variant) for u, xi in hidden),
+            "local_error": tuple(jnp.sqrt(jnp.mean(jnp.square(xi))) for xi in learned.local_errors),
+            "apical_loss": learned.apical_losses,
             "feedback_angle": feedback_angles(params, completed),
         }
-        return {"network": asked, "apical": apical_asked}, state, info
+        return {"network": learned.basal, "apical": learned.apical}, state, info
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
-        apical = adam(options.apical_rate * options.learning_rate, n_steps, options.weight_decay)
+        # Apical weights that follow a correlation forget by themselves what it no longer holds.
+        decay = 0.0 if options.variant == "noise" else options.weight_decay
+        apical = adam(options.apical_rate * options.learning_rate, n_steps, decay)
         return per_part({"network": adam(options.learning_rate, n_steps, options.weight_decay), "apical": apical})
 
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
 
 
 def _variant(variant: str, summary: str, **options: Any) -> tuple[str, Variant]:
-    spec = RuleSpec("dendritic", variant, summary, "Lv et al. 2025, arXiv 2501.09976", phases=2)
-    return variant, Variant(spec, {"variant": variant, **options})
+    citation = "Lv et al. 2025, arXiv 2501.09976" + ("; Max et al. 2022, arXiv 2212.10249" if variant == "noise" else "")
+    return variant, Variant(RuleSpec("dendritic", variant, summary, citation, phases=2), {"variant": variant, **options})
 
 
 FAMILY = Family(
@@ -180,6 +266,13 @@ FAMILY = Family(
     dendritic,
     dict(
         (
+            _variant(
+                "noise",
+                "units compare a basal and an apical dendrite; apical weights follow how the block above answers a soma's noise",
+                learning_rate=2e-3,
+                weight_decay=0.1,
+                apical_gain=0.05,
+            ),
             _variant(
                 "aligned",
                 "units compare a basal and an apical dendrite; apical weights learn to send what the basal ones would",
