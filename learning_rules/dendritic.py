@@ -14,10 +14,10 @@ the scores :math:`\xi_L = -\partial \ell / \partial u_L`. Both dendrites learn a
 =========== ==================================================== ========================================================
 variant     :math:`\Delta \Theta_{k+1}`                          goes down
 =========== ==================================================== ========================================================
-noise       :math:`\langle \epsilon_k, z_{k+1} \rangle / \sigma  :math:`\tfrac12 \lVert S_{\Theta_{k+1}} \rVert^2 -
-            - \nabla \tfrac12 \lVert S_{\Theta_{k+1}} \rVert^2`  \langle \epsilon_k, S_{\Theta_{k+1}}^\top z_{k+1} \rangle
-                                                                 / \sigma`: with somata that send up :math:`u_k + \sigma
-                                                                 \epsilon_k`, what the block above makes of their noise is
+noise       :math:`\langle \epsilon_k, S_{W_{k+1}} \epsilon_k    :math:`\tfrac12 \lVert S_{\Theta_{k+1}} \rVert^2 -
+            \rangle - \nabla \tfrac12 \lVert S_{\Theta_{k+1}}    \langle \epsilon_k, S_{\Theta_{k+1}}^\top S_{W_{k+1}}
+            \rVert^2`                                            \epsilon_k \rangle`: somata fluctuate by :math:`\epsilon_k`
+                                                                 around :math:`u_k`, and what the block above makes of it is
                                                                  their forward weights, on average
 aligned     :math:`\langle u_k, \delta_{k+1} \rangle`            :math:`-\langle u_k, \xi_k \rangle` with decay: the apical
                                                                  signal grows along what the soma does. It is the change of
@@ -31,12 +31,13 @@ weight transport. They report with `local_error`'s rule, on test images of Fashi
 and 97.6 and 98.9 on MNIST.
 
 Departures: the first two variants are not theirs. Their rule for :math:`\Theta` (equation 9) makes errors smaller, and nothing in
-it turns :math:`\Theta` towards :math:`W`. That noise within neurons can do so while they work, in one phase, is from Max et al.
-2022, arXiv 2212.10249, in continuous time; here it is one draw of signs a step, under some of the examples, and :math:`z` less
-its mean over these stands for their high-pass filter. The product in `aligned` is Kolen and Pollack's (1994,
-doi:10.1109/ICNN.1994.374486): given the same :math:`\Theta` both ask for the same. In all variants expected values are taken at
-rest, not iterated; errors are not clipped; :math:`\Theta` starts at `apical_gain` times the size of the forward weights, not at
-the unit variance of their published code, at which errors would grow from block to block.
+it turns :math:`\Theta` towards :math:`W`. That noise within neurons can do so while they work, as a second carrier of information
+beside the signal, is from Max et al. 2022, arXiv 2212.10249, in continuous time with a high-pass filter; here the two time scales
+are taken to lie apart, so that the fast part of the answer is the answer to the noise alone and the slow part is free of it: the
+correlation that Akrout et al. 2019 (arXiv 1904.05391) reserve a second phase for. The product in `aligned` is Kolen and Pollack's
+(1994, doi:10.1109/ICNN.1994.374486): given the same :math:`\Theta` both ask for the same. In all variants expected values are
+taken at rest, not iterated; errors are not clipped; :math:`\Theta` starts at `apical_gain` times the size of the forward weights,
+not at the unit variance of their published code, at which errors would grow from block to block.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
@@ -60,7 +62,7 @@ from learning_rules.noise import signs
 from learning_rules.optimizers import adam, per_part
 from learning_rules.signals import Sweep, hebbian_product, local_derivative, project_back, sweep
 
-__all__ = ["FAMILY", "DendriticOptions", "Learned", "Pass", "dendritic", "fluctuating_sweep", "learn"]
+__all__ = ["FAMILY", "DendriticOptions", "Fluctuation", "Learned", "dendritic", "fluctuate", "learn"]
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,7 @@ class DendriticOptions:
             difference between them vanish.
         apical_rate: rate of the apical weights, in units of `learning_rate`. The variant "aligned" aligns fully at 1 alone.
         apical_gain: factor on the initial size of the apical weights.
-        apical_examples: examples of a batch that apical weights learn from, at most, in the variants "local_error" and "noise"; in
-            the latter, somata fluctuate under these alone.
-        noise: standard deviation of the somata's fluctuations in the variant "noise".
+        apical_examples: examples of a batch that apical weights learn from, at most, in the variants "noise" and "local_error".
     """
 
     variant: str = "noise"
@@ -87,7 +87,6 @@ class DendriticOptions:
     apical_rate: float = 1.0
     apical_gain: float = 1.0
     apical_examples: int = 32
-    noise: float = 0.6
 
 
 def _weights_only(params: Params) -> Params:
@@ -100,54 +99,35 @@ def _complete(params: Params, apical: Params) -> Params:
     return jax.tree.map(lambda own, weights: jnp.zeros_like(own) if weights is None else weights, params, apical)
 
 
-class Pass(NamedTuple):
-    """One pass upwards, in which the somata fluctuate under some of the examples.
+class Fluctuation(NamedTuple):
+    """What one position sees of the somata below beside their mean: signs (m, *input_shape), and what its synapses make of them."""
 
-    Attributes:
-        signals: what every position saw and did; its inputs carry the fluctuations of the somata below.
-        noise: these fluctuations, signs (m, *input_shape) per position, under the first m examples; None at the first, which sees
-            the image, and everywhere where nothing fluctuates.
+    noise: Array
+    answer: Array
+
+
+def fluctuate(
+    network: Network, params: tuple[Params, ...], key: PRNGKeyArray, n_examples: int, dtype: DTypeLike
+) -> tuple[Fluctuation, ...]:
+    """Fluctuations of the hidden somata, of unit size, and the answers to them; one for each position above the first.
+
+    Synapses are linear: answers to signal and fluctuation add up, and what is fast of them is the answer to the fluctuation.
     """
-
-    signals: Sweep
-    noise: tuple[Array | None, ...]
-
-
-def fluctuating_sweep(
-    network: Network, params: tuple[Params, ...], x: Array, key: PRNGKeyArray, size: float, n_examples: int
-) -> Pass:
-    """Run the chain on an encoded input (n, ...), with noise of standard deviation `size` on what hidden somata send up.
-
-    Args:
-        network: the chain.
-        params: of its blocks.
-        x: encoded input.
-        key: of the noise.
-        size: standard deviation of the noise.
-        n_examples: how many of the examples have it, the first ones; the others go up in silence.
-    """
-    noise: list[Array | None] = [None]
-    inputs, synaptic, activations = [], [], []
+    fluctuations = []
     for position, (block, block_params) in enumerate(zip(network.chain, network.unroll(params), strict=True)):
         if position > 0:
-            few = x[:n_examples]
-            noise.append(signs(jax.random.fold_in(key, position), few.shape, x.dtype))
-            x = jnp.concatenate([few + size * noise[-1], x[n_examples:]])
-        inputs.append(x)
-        synaptic.append(block.synapse(block_params, x))
-        x = block.activate(synaptic[-1])
-        activations.append(x)
-    return Pass(Sweep(tuple(inputs), tuple(synaptic), tuple(activations)), tuple(noise))
+            noise = signs(jax.random.fold_in(key, position), (n_examples, *block.input_shape), dtype)
+            silence = block.synapse(block_params, jnp.zeros_like(noise[:1]))
+            fluctuations.append(Fluctuation(noise, block.synapse(block_params, noise) - silence))
+    return tuple(fluctuations)
 
 
-def _follow_noise(block: Block, params: Params, theta: Params, noise: Array, z: Array, size: float) -> tuple[Params, Array]:
+def _follow_noise(block: Block, params: Params, theta: Params, seen: Fluctuation) -> tuple[Params, Array]:
     """What apical weights ask for where they follow the correlation of soma and answer, and the loss that they so go down."""
-    # What answers to everything but the fluctuation only adds variance; its mean would be known to any slow average.
-    answer = (z - jnp.mean(z, axis=0)) / (len(z) * size)
-    correlation = _weights_only(hebbian_product(block, params, noise, answer))
-    places = _weights_only(hebbian_product(block, params, jnp.ones_like(noise[:1]), jnp.ones_like(z[:1])))
-    asked = jax.tree.map(lambda t, n, c: n * t - c, theta, places, correlation)
-    terms = jax.tree.map(lambda t, n, c: jnp.sum(t * (0.5 * n * t - c)), theta, places, correlation)
+    correlation = _weights_only(hebbian_product(block, params, seen.noise, seen.answer / len(seen.noise)))
+    uses = _weights_only(hebbian_product(block, params, jnp.ones_like(seen.noise[:1]), jnp.ones_like(seen.answer[:1])))
+    asked = jax.tree.map(lambda t, n, c: n * t - c, theta, uses, correlation)
+    terms = jax.tree.map(lambda t, n, c: jnp.sum(t * (0.5 * n * t - c)), theta, uses, correlation)
     return asked, sum(jax.tree.leaves(terms), start=jnp.zeros(()))
 
 
@@ -161,10 +141,25 @@ class Learned(NamedTuple):
 
 
 def learn(
-    network: Network, params: tuple[Params, ...], apical: tuple[Params, ...], there: Pass, xi: Array, options: DendriticOptions
+    network: Network,
+    params: tuple[Params, ...],
+    apical: tuple[Params, ...],
+    signals: Sweep,
+    fluctuations: tuple[Fluctuation, ...],
+    xi: Array,
+    options: DendriticOptions,
 ) -> Learned:
-    """Carry the scores' error `xi` down, and let every dendrite learn on the way."""
-    signals, noise = there
+    """Carry the scores' error down, and let every dendrite learn on the way.
+
+    Args:
+        network: the chain.
+        params: of its blocks, of which only the shapes enter.
+        apical: weights, per block.
+        signals: of the pass upwards.
+        fluctuations: that somata had while it was made, in the variant "noise".
+        xi: local error at the scores, (n, n_classes).
+        options: of the rule.
+    """
     few = min(options.apical_examples, len(xi))
     basal_asked, apical_asked, local_errors, losses = [], [], [xi], []
     by_position = list(zip(network.chain, network.unroll(params), network.unroll(apical), strict=True))
@@ -179,7 +174,7 @@ def learn(
             break
         sent_down = project_back(block, _complete(basal, theta), below, delta)
         if options.variant == "noise":
-            asked, loss = _follow_noise(block, basal, theta, noise[position], z[:few], options.noise)
+            asked, loss = _follow_noise(block, basal, theta, fluctuations[position - 1])
         elif options.variant == "local_error":
             asked = _weights_only(hebbian_product(block, basal, sent_down[:few], delta[:few] / few))
             loss = 0.5 * jnp.sum(jnp.square(sent_down[:few])) / few
@@ -200,7 +195,7 @@ def _check(options: DendriticOptions) -> None:
             f"weight_decay={options.weight_decay} was given to aligned: without decay the apical weights never meet the basal "
             "ones; try 0.1"
         )
-    for name in ("apical_rate", "apical_gain", "noise"):
+    for name in ("apical_rate", "apical_gain"):
         if not getattr(options, name) > 0:
             raise InputError(f"{name}={getattr(options, name)} was given, it must be positive; try 1")
     if options.apical_examples < 1:
@@ -229,14 +224,12 @@ def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec) -> Le
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         params, apical = state.params["network"], state.params["apical"]
-        x = network.encode(images)
-        if options.variant == "noise":
-            there = fluctuating_sweep(network, params, x, key, options.noise, options.apical_examples)
-        else:
-            there = Pass(sweep(network, params, x), (None,) * len(network.chain))
-        scores = there.signals.activations[-1]
+        signals = sweep(network, params, network.encode(images))
+        scores = signals.activations[-1]
+        few = min(options.apical_examples, len(labels))
+        fluctuations = fluctuate(network, params, key, few, scores.dtype) if options.variant == "noise" else ()
         loss, error = loss_and_error(options.loss, scores, labels)
-        learned = learn(network, params, apical, there, -len(labels) * error, options)
+        learned = learn(network, params, apical, signals, fluctuations, -len(labels) * error, options)
         completed = tuple(None if t is None else _complete(p, t) for p, t in zip(params, apical, strict=True))
         info: dict[str, Any] = {
             "loss": loss,

@@ -27,8 +27,10 @@ plain                           :math:`g(t_k)`                     as difference
 With exact inverses the targets are Gauss-Newton's and not the gradient's (Meulemans et al. 2020, arXiv 2006.14331).
 
 Departures: the first target is set at the scores in every variant, not below them by the true gradient as Lee et al. do; inverses
-are affine given the gains, with no activation function of their own; they take one step a batch, over `feedback_draws` draws of
-noise, beside the forward weights.
+are affine given the gains, with no activation function of their own, so that in all variants but `plain` the targets' step
+:math:`\beta` cancels out; inverses take one step a batch, over `feedback_draws` draws of noise (random signs) for a few of the
+examples, beside the forward weights. In `plain` the inverse's own error enters every target, and outweighs what the labels say
+where targets are near: blocks then learn to be easily inverted, and collapse. Its :math:`\beta` is therefore large.
 """
 
 from __future__ import annotations
@@ -272,6 +274,10 @@ def _variant(variant: str, summary: str, citation: str, **options: Any) -> Varia
     return Variant(spec, {"variant": variant, **options})
 
 
+# From searches on Fashion-MNIST's validation images, four epochs of 20,000 images, dense and convolutional. Inverses that start
+# small are worth half a point, three with reconstruction: they need not first forget where they started. Learning them from 32
+# examples is as good as from 128. Reconstruction wants noise as large as the signals. Plain targets: 12 % of the images are named
+# rightly at beta 1, 60 at 10, 85 at 30 and 86.7 at 1000.
 FAMILY = Family(
     TargetPropagationOptions,
     target_propagation,
@@ -295,7 +301,8 @@ FAMILY = Family(
                 "plain",
                 "targets travel back through learned inverses",
                 "Bengio 2014, arXiv 1407.7906",
-                target_step=300.0,
+                weight_decay=0.1,
+                target_step=1000.0,
                 noise=1.0,
             ),
         )

@@ -9,8 +9,8 @@ from small_task import NETWORKS, batch_of, double, network_of, train
 import architectures
 import learning_rules
 from learning_rules import InputError, RuleState
-from learning_rules.dendritic import fluctuating_sweep, learn
-from learning_rules.losses import loss_function
+from learning_rules.dendritic import fluctuate, learn
+from learning_rules.signals import sweep
 
 both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
 every_variant = pytest.mark.parametrize("variant", ["noise", "aligned", "local_error"])
@@ -56,31 +56,24 @@ def with_basal_weights(params, apical):
     return tuple(None if t is None else {"kernel": p["kernel"], "bias": None} for p, t in zip(params, apical, strict=True))
 
 
-def pass_of(rule, state, batch):
-    """The pass that `ask` makes; without noise but in the variant of that name."""
-    size = rule.options.noise if rule.options.variant == "noise" else 0.0
-    return fluctuating_sweep(rule.network, state.params["network"], batch[0], jax.random.key(1), size, rule.options.apical_examples)
+def fluctuations_of(rule, state, n=8):
+    """Those that `ask` lets somata have."""
+    n = min(n, rule.options.apical_examples)
+    return fluctuate(rule.network, state.params["network"], jax.random.key(1), n, jnp.float64)
 
 
 @pytest.mark.parametrize("architecture", [*sorted(NETWORKS), "recurrent"])
 @every_variant
 def test_apical_weights_equal_to_the_basal_ones_give_the_gradient(architecture, variant):
-    """Of the pass that was made, noise and all; and apical weights that have learned nothing do not, below the readout."""
+    """And apical weights that have learned nothing do not, below the readout."""
     network = recurrent_network() if architecture == "recurrent" else network_of(architecture)
     rule = build(network, variant, loss="squared_error" if variant == "local_error" else "cross_entropy")
     with jax.enable_x64(True):
         state = state_of(rule)
-        params, batch = state.params["network"], batch_of(2, n=8, dtype=jnp.float64)
-
-        def objective(params):
-            there = pass_of(rule, RuleState({"network": params}, ()), batch)
-            return loss_function(rule.options.loss)(there.signals.activations[-1], batch[1])
-
-        reference = jax.jit(jax.grad(objective))(params)
+        params = state.params["network"]
+        reference = gradient(network, params, rule.options.loss)
         there = RuleState({**state.params, "apical": with_basal_weights(params, state.params["apical"])}, ())
         assert_same(ask(rule, there)[0]["network"], reference, 1e-12)
-        if variant != "noise":
-            assert_same(reference, gradient(network, params, rule.options.loss), 1e-12)
         random = ask(rule, state)[0]["network"]
         assert_same(random[-1], reference[-1], 1e-12)
         for a, b in zip(random[:-1], reference[:-1], strict=True):
@@ -116,7 +109,8 @@ def test_apical_weights_go_down_their_own_loss(architecture, variant):
         state = state_of(rule)
         batch = batch_of(2, n=8, dtype=jnp.float64)
         asked, info = ask(rule, state)
-        signals, noise = pass_of(rule, state, batch)
+        signals = sweep(network, state.params["network"], batch[0])
+        fluctuations = fluctuations_of(rule, state)
         deltas, xi = local_errors_by_hand(network, state.params["apical"], signals, batch[1])
 
         def loss(theta, position):
@@ -126,11 +120,10 @@ def test_apical_weights_go_down_their_own_loss(architecture, variant):
                 return jnp.sum(sent[:few] ** 2) / 2 / few
             if variant == "aligned":
                 return -jnp.sum(u * sent) / len(u)
-            z = signals.synaptic[position]
-            each_unit = jnp.eye(z[0].size).reshape(-1, *z.shape[1:])
+            noise, answer = fluctuations[position - 1]
+            each_unit = jnp.eye(answer[0].size).reshape(-1, *answer.shape[1:])
             size = jnp.sum(through(block, theta, jnp.zeros((len(each_unit), *u.shape[1:])), each_unit) ** 2)
-            answered = through(block, theta, u[:few], z[:few] - z[:few].mean(0)) / rule.options.noise
-            return size / 2 - jnp.sum(noise[position] * answered) / few
+            return size / 2 - jnp.sum(noise * through(block, theta, u[:few], answer)) / few
 
         assert asked["apical"][0] is None
         for position in range(1, len(network.chain)):
@@ -144,9 +137,9 @@ def test_apical_weights_go_down_their_own_loss(architecture, variant):
 
 @both_networks
 def test_noise_asks_on_average_for_the_basal_weights(architecture):
-    """Over draws, what is left to go is the distance to the forward weights (by n - 1 of n: the batch's mean is taken off)."""
+    """Over draws, what is left to go is the distance to the forward weights, once for every place where a weight is used."""
     network = network_of(architecture)
-    rule = build(network, "noise", noise=1.0)
+    rule = build(network, "noise")
     with jax.enable_x64(True):
         state = state_of(rule)
         batch = batch_of(2, n=8, dtype=jnp.float64)
@@ -156,18 +149,31 @@ def test_noise_asks_on_average_for_the_basal_weights(architecture):
             draws = jax.lax.map(lambda key: rule.assign_credit(key, state, batch)[0]["apical"], keys, batch_size=50)
             return jax.tree.map(lambda leaf: leaf.mean(0), draws)
 
-        few, many = (mean(jax.random.split(jax.random.key(3), n)) for n in (125, 2000))
-        there = RuleState({**state.params, "apical": with_basal_weights(state.params["network"], state.params["apical"])}, ())
+        few, many = (mean(jax.random.split(jax.random.key(3), n)) for n in (100, 1600))
         for position in range(1, len(network.chain)):
-            block, w = network.chain[position], state.params["network"][position]["kernel"]
-            theta = state.params["apical"][position]["kernel"]
-            ones = [jnp.ones((1, *shape)) for shape in (block.input_shape, block.synapse_shape)]
-            whole = there.params["network"][position]
-            places = jax.grad(lambda p, block=block, ones=ones: jnp.sum(block.synapse(p, ones[0]) * ones[1]))(whole)["kernel"]
-            expected = places * (theta - w * 7 / 8)
+            block, params = network.chain[position], state.params["network"][position]
+            inputs, outputs = (jnp.ones((1, *shape)) for shape in (block.input_shape, block.synapse_shape))
+            uses = jax.grad(lambda p, block=block, x=inputs, y=outputs: jnp.sum(block.synapse(p, x) * y))(params)["kernel"]
+            expected = uses * (state.params["apical"][position]["kernel"] - params["kernel"])
             off = [float(jnp.linalg.norm(draws[position]["kernel"] - expected)) for draws in (few, many)]
             assert cosine(many[position]["kernel"], expected) > 0.99
             assert 2.5 < off[0] / off[1] < 6.5  # a quarter of it left with sixteen times the draws
+
+
+@both_networks
+def test_answers_to_signal_and_fluctuation_add_up(architecture):
+    """What makes the two carriers separable: a block's synapses answer to their sum by the sum of their answers."""
+    rule = build(network_of(architecture), "noise")
+    with jax.enable_x64(True):
+        state = state_of(rule)
+        params = tuple({"kernel": p["kernel"], "bias": p["bias"] + 0.2} for p in state.params["network"])
+        signals = sweep(rule.network, params, batch_of(2, n=8, dtype=jnp.float64)[0])
+        fluctuations = fluctuations_of(rule, RuleState({"network": params}, ()))
+        assert len(fluctuations) == len(rule.network.chain) - 1
+        for position, (noise, answer) in enumerate(fluctuations, start=1):
+            assert set(np.unique(noise)) == {-1, 1}
+            together = rule.network.chain[position].synapse(params[position], signals.inputs[position] + 0.3 * noise)
+            np.testing.assert_allclose(together - signals.synaptic[position], 0.3 * answer, atol=1e-12)
 
 
 @both_networks
@@ -179,7 +185,7 @@ def test_apical_dynamics_rest_at_the_local_error(architecture):
         state = state_of(rule)
         batch = batch_of(2, n=8, dtype=jnp.float64)
         apical = state.params["apical"]
-        signals = pass_of(rule, state, batch).signals
+        signals = sweep(network, state.params["network"], batch[0])
         u = signals.activations
         _, xi = local_errors_by_hand(network, apical, signals, batch[1])
 
@@ -280,10 +286,11 @@ def test_no_weight_is_transported(architecture, variant):
         state = state_of(rule)
         params, apical = state.params["network"], state.params["apical"]
         images, labels = batch_of(2, n=8, dtype=jnp.float64)
-        there = pass_of(rule, state, (images, labels))
-        xi = jax.nn.one_hot(labels, network.n_classes) - jax.nn.softmax(there.signals.activations[-1])
-        nothing = jax.tree.map(jnp.zeros_like, params)
-        with_them, without = (jax.jit(lambda p: learn(network, p, apical, there, xi, rule.options))(p) for p in (params, nothing))
+        signals = sweep(network, params, images)
+        fluctuations = fluctuations_of(rule, state) if variant == "noise" else ()
+        xi = jax.nn.one_hot(labels, network.n_classes) - jax.nn.softmax(signals.activations[-1])
+        once = jax.jit(lambda p: learn(network, p, apical, signals, fluctuations, xi, rule.options))
+        with_them, without = once(params), once(jax.tree.map(jnp.zeros_like, params))
         for a, b in zip(jax.tree.leaves(with_them), jax.tree.leaves(without), strict=True):
             np.testing.assert_array_equal(a, b)
         asked = ask(rule, state)[0]
@@ -296,7 +303,6 @@ def test_no_weight_is_transported(architecture, variant):
         ({"variant": "aligned", "weight_decay": 0.0}, "without decay the apical weights never meet"),
         ({"apical_rate": 0.0}, "apical_rate=0.0 was given"),
         ({"apical_gain": -1.0}, "apical_gain=-1.0 was given"),
-        ({"noise": 0.0}, "noise=0.0 was given"),
         ({"apical_examples": 0}, "apical_examples=0 was given"),
         ({"loss": "hinge"}, "unknown loss 'hinge'"),
         ({"variant": "alligned"}, "did you mean 'aligned'"),
