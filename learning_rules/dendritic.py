@@ -11,48 +11,58 @@ the scores :math:`\xi_L = -\partial \ell / \partial u_L`. Both dendrites learn a
 
 .. math:: \Delta W_k \propto \langle u_{k-1}, \delta_k \rangle
 
-=========== ========================================== ==================================================================
-variant     :math:`\Delta \Theta_{k+1}`                goes down
-=========== ========================================== ==================================================================
-aligned     :math:`\langle u_k, \delta_{k+1} \rangle`  :math:`-\langle u_k, \xi_k \rangle` with decay: the apical signal grows
-                                                       along what the soma does. It is the change of :math:`W_{k+1}` itself,
-                                                       found at another synapse, and with the same decay on both the two meet
-local_error :math:`-\langle \xi_k, \delta_{k+1}        :math:`\tfrac12 \lVert \xi_k \rVert^2`, the local loss as published
-            \rangle`
-=========== ========================================== ==================================================================
+=========== ==================================================== ========================================================
+variant     :math:`\Delta \Theta_{k+1}`                          goes down
+=========== ==================================================== ========================================================
+noise       :math:`\langle \epsilon_k, S_{W_{k+1}} \epsilon_k    :math:`\tfrac12 \lVert S_{\Theta_{k+1}} \rVert^2 -
+            \rangle - \nabla \tfrac12 \lVert S_{\Theta_{k+1}}    \langle \epsilon_k, S_{\Theta_{k+1}}^\top S_{W_{k+1}}
+            \rVert^2`                                            \epsilon_k \rangle`: somata fluctuate by :math:`\epsilon_k`
+                                                                 around :math:`u_k`, and what the block above makes of it is
+                                                                 their forward weights, on average
+aligned     :math:`\langle u_k, \delta_{k+1} \rangle`            :math:`-\langle u_k, \xi_k \rangle` with decay: the apical
+                                                                 signal grows along what the soma does. It is the change of
+                                                                 :math:`W_{k+1}` itself, found at another synapse; with the
+                                                                 same decay on both, the two meet
+local_error :math:`-\langle \xi_k, \delta_{k+1} \rangle`         :math:`\tfrac12 \lVert \xi_k \rVert^2`, as published
+=========== ==================================================== ========================================================
 
 Lv et al. 2025, arXiv 2501.09976: three compartments, errors within the neuron, :math:`W` and :math:`\Theta` learned at once, no
-weight transport. They report with `local_error`'s rule, on test images of Fashion-MNIST, 87.5 (dense) and 90.9 (convolutional), and
-97.6 and 98.9 on MNIST.
+weight transport. They report with `local_error`'s rule, on test images of Fashion-MNIST, 87.5 (dense) and 90.9 (convolutional),
+and 97.6 and 98.9 on MNIST.
 
-Departures: `aligned` is not theirs. Their rule for :math:`\Theta` (equation 9) makes errors smaller, and nothing in it turns
-:math:`\Theta` towards :math:`W`. The product of Kolen and Pollack (1994, doi:10.1109/ICNN.1994.374486) does, and takes nothing but
-what soma and apical synapse of one neuron hold; given the same :math:`\Theta`, `aligned` asks for exactly what that rule asks for.
-Expected values are taken at rest, not iterated; errors are not clipped; :math:`\Theta` starts at `apical_gain` times the size of
-the forward weights, not at unit variance, at which errors would grow from block to block.
+Departures: the first two variants are not theirs. Their rule for :math:`\Theta` (equation 9) makes errors smaller, and nothing in
+it turns :math:`\Theta` towards :math:`W`. That noise within neurons can do so while they work, as a second carrier of information
+beside the signal, is from Max et al. 2022, arXiv 2212.10249, in continuous time with a high-pass filter; here the two time scales
+are taken to lie apart, so that the fast part of the answer is the answer to the noise alone and the slow part is free of it: the
+correlation that Akrout et al. 2019 (arXiv 1904.05391) reserve a second phase for. The product in `aligned` is Kolen and Pollack's
+(1994, doi:10.1109/ICNN.1994.374486): given the same :math:`\Theta` both ask for the same. In all variants expected values are
+taken at rest, not iterated; errors are not clipped; :math:`\Theta` starts at `apical_gain` times the size of the forward weights,
+not at the unit variance of their published code, at which errors would grow from block to block.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
-from architectures import InputError, Network, Params
+from architectures import Block, InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_alignment import feedback_angles
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_and_error, loss_function
+from learning_rules.noise import signs
 from learning_rules.optimizers import adam, per_part
 from learning_rules.signals import Sweep, hebbian_product, local_derivative, project_back, sweep
 
-__all__ = ["FAMILY", "DendriticOptions", "dendritic"]
+__all__ = ["FAMILY", "DendriticOptions", "Fluctuation", "Learned", "dendritic", "fluctuate", "learn"]
 
 
 @dataclass(frozen=True)
@@ -67,14 +77,16 @@ class DendriticOptions:
             difference between them vanish.
         apical_rate: rate of the apical weights, in units of `learning_rate`. The variant "aligned" aligns fully at 1 alone.
         apical_gain: factor on the initial size of the apical weights.
+        apical_examples: examples of a batch that apical weights learn from, at most, in the variants "noise" and "local_error".
     """
 
-    variant: str = "aligned"
+    variant: str = "noise"
     loss: str = "cross_entropy"
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     apical_rate: float = 1.0
     apical_gain: float = 1.0
+    apical_examples: int = 32
 
 
 def _weights_only(params: Params) -> Params:
@@ -87,31 +99,93 @@ def _complete(params: Params, apical: Params) -> Params:
     return jax.tree.map(lambda own, weights: jnp.zeros_like(own) if weights is None else weights, params, apical)
 
 
-def _apical_loss(u: Array, xi: Array, variant: str) -> Array:
-    """What the apical weights onto one block go down, besides decay; mean over the batch."""
-    return 0.5 * jnp.sum(jnp.square(xi)) / len(u) if variant == "local_error" else -jnp.sum(u * xi) / len(u)
+class Fluctuation(NamedTuple):
+    """What one position sees of the somata below beside their mean: signs (m, *input_shape), and what its synapses make of them."""
+
+    noise: Array
+    answer: Array
 
 
-def _learn(
-    network: Network, signals: Sweep, params: tuple[Params, ...], apical: tuple[Params, ...], xi: Array, variant: str
-) -> tuple[tuple[Params, ...], tuple[Params, ...], list[Array]]:
-    """What basal and apical weights ask for, tied, and every position's local error, from the scores' error `xi` down."""
-    basal_asked, apical_asked, local_errors = [], [], [xi]
+def fluctuate(
+    network: Network, params: tuple[Params, ...], key: PRNGKeyArray, n_examples: int, dtype: DTypeLike
+) -> tuple[Fluctuation, ...]:
+    """Fluctuations of the hidden somata, of unit size, and the answers to them; one for each position above the first.
+
+    Synapses are linear: answers to signal and fluctuation add up, and what is fast of them is the answer to the fluctuation.
+    """
+    fluctuations = []
+    for position, (block, block_params) in enumerate(zip(network.chain, network.unroll(params), strict=True)):
+        if position > 0:
+            noise = signs(jax.random.fold_in(key, position), (n_examples, *block.input_shape), dtype)
+            silence = block.synapse(block_params, jnp.zeros_like(noise[:1]))
+            fluctuations.append(Fluctuation(noise, block.synapse(block_params, noise) - silence))
+    return tuple(fluctuations)
+
+
+def _follow_noise(block: Block, params: Params, theta: Params, seen: Fluctuation) -> tuple[Params, Array]:
+    """What apical weights ask for where they follow the correlation of soma and answer, and the loss that they so go down."""
+    correlation = _weights_only(hebbian_product(block, params, seen.noise, seen.answer / len(seen.noise)))
+    uses = _weights_only(hebbian_product(block, params, jnp.ones_like(seen.noise[:1]), jnp.ones_like(seen.answer[:1])))
+    asked = jax.tree.map(lambda t, n, c: n * t - c, theta, uses, correlation)
+    terms = jax.tree.map(lambda t, n, c: jnp.sum(t * (0.5 * n * t - c)), theta, uses, correlation)
+    return asked, sum(jax.tree.leaves(terms), start=jnp.zeros(()))
+
+
+class Learned(NamedTuple):
+    """What the weights ask for, tied; every position's local error; and what the apical weights onto each hidden one go down."""
+
+    basal: tuple[Params, ...]
+    apical: tuple[Params, ...]
+    local_errors: tuple[Array, ...]
+    apical_losses: tuple[Array, ...]
+
+
+def learn(
+    network: Network,
+    params: tuple[Params, ...],
+    apical: tuple[Params, ...],
+    signals: Sweep,
+    fluctuations: tuple[Fluctuation, ...],
+    xi: Array,
+    options: DendriticOptions,
+) -> Learned:
+    """Carry the scores' error down, and let every dendrite learn on the way.
+
+    Args:
+        network: the chain.
+        params: of its blocks, of which only the shapes enter.
+        apical: weights, per block.
+        signals: of the pass upwards.
+        fluctuations: that somata had while it was made, in the variant "noise".
+        xi: local error at the scores, (n, n_classes).
+        options: of the rule.
+    """
+    few = min(options.apical_examples, len(xi))
+    basal_asked, apical_asked, local_errors, losses = [], [], [xi], []
     by_position = list(zip(network.chain, network.unroll(params), network.unroll(apical), strict=True))
     for position in reversed(range(len(by_position))):
         block, basal, theta = by_position[position]
-        below = signals.inputs[position]
-        delta = local_derivative(block, signals.synaptic[position], local_errors[-1])
-        product = hebbian_product(block, basal, below, -delta / len(xi))
-        basal_asked.append(product)
+        below, z = signals.inputs[position], signals.synaptic[position]
+        delta = local_derivative(block, z, local_errors[-1])
+        basal_product = hebbian_product(block, basal, below, -delta / len(xi))
+        basal_asked.append(basal_product)
         if position == 0:
             apical_asked.append(jax.tree.map(jnp.zeros_like, theta))
             break
-        local_errors.append(project_back(block, _complete(basal, theta), below, delta))
-        if variant == "local_error":
-            product = hebbian_product(block, basal, local_errors[-1], delta / len(xi))
-        apical_asked.append(_weights_only(product))
-    return network.tie(basal_asked[::-1]), network.tie(apical_asked[::-1]), local_errors[::-1]
+        sent_down = project_back(block, _complete(basal, theta), below, delta)
+        if options.variant == "noise":
+            asked, loss = _follow_noise(block, basal, theta, fluctuations[position - 1])
+        elif options.variant == "local_error":
+            asked = _weights_only(hebbian_product(block, basal, sent_down[:few], delta[:few] / few))
+            loss = 0.5 * jnp.sum(jnp.square(sent_down[:few])) / few
+        else:
+            # The basal weights' own product: at the apical synapse it is soma times what arrives from above.
+            asked, loss = _weights_only(basal_product), -jnp.sum(below * sent_down) / len(xi)
+        apical_asked.append(asked)
+        local_errors.append(sent_down)
+        losses.append(loss)
+    tied = (network.tie(basal_asked[::-1]), network.tie(apical_asked[::-1]))
+    return Learned(*tied, tuple(local_errors[::-1]), tuple(losses[::-1]))
 
 
 def _check(options: DendriticOptions) -> None:
@@ -124,6 +198,8 @@ def _check(options: DendriticOptions) -> None:
     for name in ("apical_rate", "apical_gain"):
         if not getattr(options, name) > 0:
             raise InputError(f"{name}={getattr(options, name)} was given, it must be positive; try 1")
+    if options.apical_examples < 1:
+        raise InputError(f"apical_examples={options.apical_examples} was given, apical weights learn from at least one; try 32")
 
 
 def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec) -> LearningRule:
@@ -150,29 +226,32 @@ def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec) -> Le
         params, apical = state.params["network"], state.params["apical"]
         signals = sweep(network, params, network.encode(images))
         scores = signals.activations[-1]
+        few = min(options.apical_examples, len(labels))
+        fluctuations = fluctuate(network, params, key, few, scores.dtype) if options.variant == "noise" else ()
         loss, error = loss_and_error(options.loss, scores, labels)
-        asked, apical_asked, local_errors = _learn(network, signals, params, apical, -len(labels) * error, options.variant)
+        learned = learn(network, params, apical, signals, fluctuations, -len(labels) * error, options)
         completed = tuple(None if t is None else _complete(p, t) for p, t in zip(params, apical, strict=True))
-        hidden = zip(signals.activations[:-1], local_errors[:-1], strict=True)
         info: dict[str, Any] = {
             "loss": loss,
             "accuracy": accuracy(scores, labels),
-            "local_error": tuple(jnp.sqrt(jnp.mean(jnp.square(xi))) for xi in local_errors),
-            "apical_loss": tuple(_apical_loss(u, xi, options.variant) for u, xi in hidden),
+            "local_error": tuple(jnp.sqrt(jnp.mean(jnp.square(xi))) for xi in learned.local_errors),
+            "apical_loss": learned.apical_losses,
             "feedback_angle": feedback_angles(params, completed),
         }
-        return {"network": asked, "apical": apical_asked}, state, info
+        return {"network": learned.basal, "apical": learned.apical}, state, info
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
-        apical = adam(options.apical_rate * options.learning_rate, n_steps, options.weight_decay)
+        # Apical weights that follow a correlation forget by themselves what it no longer holds.
+        decay = 0.0 if options.variant == "noise" else options.weight_decay
+        apical = adam(options.apical_rate * options.learning_rate, n_steps, decay)
         return per_part({"network": adam(options.learning_rate, n_steps, options.weight_decay), "apical": apical})
 
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
 
 
 def _variant(variant: str, summary: str, **options: Any) -> tuple[str, Variant]:
-    spec = RuleSpec("dendritic", variant, summary, "Lv et al. 2025, arXiv 2501.09976", phases=2)
-    return variant, Variant(spec, {"variant": variant, **options})
+    citation = "Lv et al. 2025, arXiv 2501.09976" + ("; Max et al. 2022, arXiv 2212.10249" if variant == "noise" else "")
+    return variant, Variant(RuleSpec("dendritic", variant, summary, citation, phases=2), {"variant": variant, **options})
 
 
 FAMILY = Family(
@@ -180,6 +259,13 @@ FAMILY = Family(
     dendritic,
     dict(
         (
+            _variant(
+                "noise",
+                "units compare a basal and an apical dendrite; apical weights follow how the block above answers a soma's noise",
+                learning_rate=2e-3,
+                weight_decay=0.1,
+                apical_gain=0.05,
+            ),
             _variant(
                 "aligned",
                 "units compare a basal and an apical dendrite; apical weights learn to send what the basal ones would",

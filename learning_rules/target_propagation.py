@@ -27,8 +27,10 @@ plain                           :math:`g(t_k)`                     as difference
 With exact inverses the targets are Gauss-Newton's and not the gradient's (Meulemans et al. 2020, arXiv 2006.14331).
 
 Departures: the first target is set at the scores in every variant, not below them by the true gradient as Lee et al. do; inverses
-are affine given the gains, with no activation function of their own; they take one step a batch, over `feedback_draws` draws of
-noise, beside the forward weights.
+are affine given the gains, with no activation function of their own, so that in all variants but `plain` the targets' step
+:math:`\beta` cancels out; inverses take one step a batch, over `feedback_draws` draws of noise (random signs) for a few of the
+examples, beside the forward weights. In `plain` the inverse's own error enters every target, and outweighs what the labels say
+where targets are near: blocks then learn to be easily inverted, and collapse. Its :math:`\beta` is therefore large.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ from architectures import Block, InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_alignment import feedback_angles
 from learning_rules.losses import accuracy, loss_and_error, loss_function
+from learning_rules.noise import signs
 from learning_rules.optimizers import adam, per_part
 from learning_rules.signals import Sweep, hebbian_product, local_derivative, project_back, sweep
 
@@ -63,7 +66,9 @@ class TargetPropagationOptions:
         learning_rate: Adam's, of the forward weights, at the first step.
         weight_decay: decoupled, per unit of learning rate, of the forward weights.
         feedback_rate: Adam's, of the inverses: larger, because they follow weights that move.
+        feedback_gain: factor on the initial size of the inverses.
         feedback_draws: draws of noise per example that one step of the inverses takes the mean of.
+        feedback_examples: examples of a batch that inverses learn from, at most; it is the blocks that they learn about.
         target_step: beta, how far the scores' target is from them, per unit of the loss's derivative.
         noise: standard deviation of the noise that inverses learn by.
     """
@@ -73,14 +78,16 @@ class TargetPropagationOptions:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     feedback_rate: float = 5e-3
+    feedback_gain: float = 0.05
     feedback_draws: int = 1
+    feedback_examples: int = 32
     target_step: float = 0.1
     noise: float = 0.1
 
 
-def _inverse_of(block: Block, key: PRNGKeyArray, with_offset: bool) -> Params:
+def _inverse_of(block: Block, key: PRNGKeyArray, gain: float, with_offset: bool) -> Params:
     """Weights of the block's own shape, without what is added to its sums: going backwards, that does nothing."""
-    weights = jax.tree.map(lambda leaf: leaf if leaf.ndim > 1 else None, block.init(key))
+    weights = jax.tree.map(lambda leaf: gain * leaf if leaf.ndim > 1 else None, block.init(key))
     return {"weights": weights, "offset": jnp.zeros(block.input_shape)} if with_offset else {"weights": weights}
 
 
@@ -116,10 +123,11 @@ def _targets(
     for position in reversed(range(1, len(by_position))):
         block, own, inverse = by_position[position]
         z, h, below = signals.synaptic[position], signals.activations[position], signals.inputs[position]
-        target = invert(block, own, inverse, z, targets[-1])
-        if variant != "plain":
-            target = below + target - invert(block, own, inverse, z, h)
-        targets.append(target)
+        if variant == "plain":
+            targets.append(invert(block, own, inverse, z, targets[-1]))
+        else:
+            # The inverse is affine, so that its difference at two signals is what it makes of theirs, less the offset.
+            targets.append(below + invert(block, own, {"weights": inverse["weights"]}, z, targets[-1] - h))
     return targets[::-1]
 
 
@@ -137,9 +145,9 @@ def _feedback_loss(at: _Position, inverse: Params, key: PRNGKeyArray, options: T
     """What one inverse goes down, mean over the batch, in units of the noise's variance."""
     block, params, x, z, h = at
     key_below, key_above = jax.random.split(key)
-    below = options.noise * jax.random.normal(key_below, x.shape, x.dtype)
+    below = options.noise * signs(key_below, x.shape, x.dtype)
     if options.variant == "local_difference_reconstruction":
-        above = options.noise * jax.random.normal(key_above, h.shape, h.dtype)
+        above = options.noise * signs(key_above, h.shape, h.dtype)
         returned = invert(block, params, inverse, z, block.apply(params, x + below) - h)
         shrunk = invert(block, params, inverse, z, above)
         total = 0.5 * jnp.sum(jnp.square(shrunk)) - jnp.sum(below * returned)
@@ -163,7 +171,8 @@ def _teach_inverses(
         draws = jax.random.split(key, options.feedback_draws)
         return jnp.mean(jax.vmap(lambda draw: _feedback_loss(at, inverse, draw, options))(draws))
 
-    positions = map(_Position, network.chain, network.unroll(params), *signals)
+    few = jax.tree.map(lambda signal: signal[: options.feedback_examples], signals)
+    positions = map(_Position, network.chain, network.unroll(params), *few)
     keys = jax.random.split(key, len(network.chain))
     by_position = list(zip(network.unroll(inverses), positions, keys, strict=True))
     taught = [jax.value_and_grad(mean_loss)(inverse, at, k) for inverse, at, k in by_position[1:]]
@@ -188,15 +197,16 @@ def _check(options: TargetPropagationOptions) -> None:
     for name in ("target_step", "noise"):
         if not getattr(options, name) > 0:
             raise InputError(f"{name}={getattr(options, name)} was given, it must be positive; try 0.1")
-    if options.feedback_draws < 1:
-        raise InputError(f"feedback_draws={options.feedback_draws} was given, inverses learn by noise and need at least one draw")
+    for name in ("feedback_draws", "feedback_examples"):
+        if getattr(options, name) < 1:
+            raise InputError(f"{name}={getattr(options, name)} was given, inverses learn from at least one draw for one example")
 
 
 def target_propagation(network: Network, options: TargetPropagationOptions, spec: RuleSpec) -> LearningRule:
     """Build the rule for a network.
 
     Raises:
-        InputError: unknown loss, a target step or noise that is not positive, or no draw.
+        InputError: unknown loss, a target step or noise that is not positive, or no draw or example.
     """
     _check(options)
 
@@ -205,7 +215,7 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
         # The block that sees the image alone needs no inverse: there is no target below it.
         with_offset = options.variant != "local_difference_reconstruction"
         inverses = tuple(
-            _inverse_of(block, k, with_offset) if index in network.order[1:] else None
+            _inverse_of(block, k, options.feedback_gain, with_offset) if index in network.order[1:] else None
             for index, (block, k) in enumerate(zip(network.blocks, keys, strict=True))
         )
         return RuleState({"network": network.init(key), "inverse": inverses}, ())
@@ -264,6 +274,10 @@ def _variant(variant: str, summary: str, citation: str, **options: Any) -> Varia
     return Variant(spec, {"variant": variant, **options})
 
 
+# From searches on Fashion-MNIST's validation images, four epochs of 20,000 images, dense and convolutional. Inverses that start
+# small are worth half a point, three with reconstruction: they need not first forget where they started. Learning them from 32
+# examples is as good as from 128. Reconstruction wants noise as large as the signals. Plain targets: 12 % of the images are named
+# rightly at beta 1, 60 at 10, 85 at 30 and 86.7 at 1000.
 FAMILY = Family(
     TargetPropagationOptions,
     target_propagation,
@@ -274,16 +288,22 @@ FAMILY = Family(
                 "local_difference_reconstruction",
                 "targets travel back through inverses whose Jacobian learns to be the transpose of the block's",
                 "Ernoult et al. 2022, arXiv 2201.13415",
+                learning_rate=2e-3,
+                weight_decay=0.3,
             ),
             _variant(
                 "difference",
                 "targets travel back through learned inverses, whose own error is taken off",
                 "Lee et al. 2015, arXiv 1412.7525",
+                noise=1.0,
             ),
             _variant(
                 "plain",
                 "targets travel back through learned inverses",
                 "Bengio 2014, arXiv 1407.7906",
+                weight_decay=0.1,
+                target_step=1000.0,
+                noise=1.0,
             ),
         )
     },

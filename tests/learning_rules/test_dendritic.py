@@ -9,9 +9,11 @@ from small_task import NETWORKS, batch_of, double, network_of, train
 import architectures
 import learning_rules
 from learning_rules import InputError, RuleState
+from learning_rules.dendritic import fluctuate, learn
+from learning_rules.signals import sweep
 
 both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
-both_variants = pytest.mark.parametrize("variant", ["aligned", "local_error"])
+every_variant = pytest.mark.parametrize("variant", ["noise", "aligned", "local_error"])
 
 
 def build(network, variant, **options):
@@ -54,39 +56,39 @@ def with_basal_weights(params, apical):
     return tuple(None if t is None else {"kernel": p["kernel"], "bias": None} for p, t in zip(params, apical, strict=True))
 
 
+def fluctuations_of(rule, state, n=8):
+    """Those that `ask` lets somata have."""
+    n = min(n, rule.options.apical_examples)
+    return fluctuate(rule.network, state.params["network"], jax.random.key(1), n, jnp.float64)
+
+
 @pytest.mark.parametrize("architecture", [*sorted(NETWORKS), "recurrent"])
-def test_apical_weights_equal_to_the_basal_ones_give_the_gradient(architecture):
-    """And apical weights that have learned nothing do not give it, below the readout."""
+@every_variant
+def test_apical_weights_equal_to_the_basal_ones_give_the_gradient(architecture, variant):
+    """And apical weights that have learned nothing do not, below the readout."""
     network = recurrent_network() if architecture == "recurrent" else network_of(architecture)
-    for variant, loss in (("aligned", "cross_entropy"), ("local_error", "squared_error")):
-        rule = build(network, variant, loss=loss)
-        with jax.enable_x64(True):
-            state = state_of(rule)
-            params = state.params["network"]
-            there = RuleState({**state.params, "apical": with_basal_weights(params, state.params["apical"])}, ())
-            reference = gradient(network, params, loss)
-            assert_same(ask(rule, there)[0]["network"], reference, 1e-12)
-            random = ask(rule, state)[0]["network"]
-            assert_same(random[-1], reference[-1], 1e-12)
-            for a, b in zip(random[:-1], reference[:-1], strict=True):
-                assert abs(cosine(a["kernel"], b["kernel"])) < 0.8
+    rule = build(network, variant, loss="squared_error" if variant == "local_error" else "cross_entropy")
+    with jax.enable_x64(True):
+        state = state_of(rule)
+        params = state.params["network"]
+        reference = gradient(network, params, rule.options.loss)
+        there = RuleState({**state.params, "apical": with_basal_weights(params, state.params["apical"])}, ())
+        assert_same(ask(rule, there)[0]["network"], reference, 1e-12)
+        random = ask(rule, state)[0]["network"]
+        assert_same(random[-1], reference[-1], 1e-12)
+        for a, b in zip(random[:-1], reference[:-1], strict=True):
+            assert abs(cosine(a["kernel"], b["kernel"])) < 0.8
 
 
-def local_errors_by_hand(network, params, apical, batch):
-    """What the docstring says, from the scores down, by automatic differentiation of each block: (u, delta) by position, and xi."""
-    images, labels = batch
-    u, z, x = [], [], images
-    for block, p in zip(network.chain, network.unroll(params), strict=True):
-        z.append(block.synapse(p, x))
-        x = block.activate(z[-1])
-        u.append(x)
-    xi = [jax.nn.one_hot(labels, network.n_classes) - jax.nn.softmax(u[-1])]
+def local_errors_by_hand(network, apical, signals, labels):
+    """What the docstring says, from the scores down: delta by position above the first, and xi by position."""
+    xi = [jax.nn.one_hot(labels, network.n_classes) - jax.nn.softmax(signals.activations[-1])]
     deltas = []
-    for position in reversed(range(1, len(u))):
+    for position in reversed(range(1, len(network.chain))):
         block, theta = network.chain[position], network.unroll(apical)[position]
-        deltas.append(jax.vjp(block.activate, z[position])[1](xi[-1])[0])
-        xi.append(through(block, theta, u[position - 1], deltas[-1]))
-    return u, deltas[::-1], xi[::-1]
+        deltas.append(jax.vjp(block.activate, signals.synaptic[position])[1](xi[-1])[0])
+        xi.append(through(block, theta, signals.inputs[position], deltas[-1]))
+    return deltas[::-1], xi[::-1]
 
 
 def through(block, theta, u, delta):
@@ -97,30 +99,81 @@ def through(block, theta, u, delta):
 
 
 @both_networks
-@both_variants
+@every_variant
 def test_apical_weights_go_down_their_own_loss(architecture, variant):
     """The stated loss of each block, differentiated by its apical weights alone, with what comes from above held still."""
     network = network_of(architecture)
-    rule = build(network, variant)
+    few = 6
+    rule = build(network, variant, apical_examples=few)
     with jax.enable_x64(True):
         state = state_of(rule)
         batch = batch_of(2, n=8, dtype=jnp.float64)
         asked, info = ask(rule, state)
-        u, deltas, xi = local_errors_by_hand(network, state.params["network"], state.params["apical"], batch)
+        signals = sweep(network, state.params["network"], batch[0])
+        fluctuations = fluctuations_of(rule, state)
+        deltas, xi = local_errors_by_hand(network, state.params["apical"], signals, batch[1])
 
         def loss(theta, position):
-            sent = through(network.chain[position], theta, u[position - 1], deltas[position - 1])
-            total = 0.5 * jnp.sum(sent**2) if variant == "local_error" else -jnp.sum(u[position - 1] * sent)
-            return total / len(batch[0])
+            block, u = network.chain[position], signals.inputs[position]
+            sent = through(block, theta, u, deltas[position - 1])
+            if variant == "local_error":
+                return jnp.sum(sent[:few] ** 2) / 2 / few
+            if variant == "aligned":
+                return -jnp.sum(u * sent) / len(u)
+            noise, answer = fluctuations[position - 1]
+            each_unit = jnp.eye(answer[0].size).reshape(-1, *answer.shape[1:])
+            size = jnp.sum(through(block, theta, jnp.zeros((len(each_unit), *u.shape[1:])), each_unit) ** 2)
+            return size / 2 - jnp.sum(noise * through(block, theta, u[:few], answer)) / few
 
         assert asked["apical"][0] is None
-        for position in range(1, len(u)):
+        for position in range(1, len(network.chain)):
             theta = state.params["apical"][position]
             value, expected = jax.jit(jax.value_and_grad(loss), static_argnums=1)(theta, position)
             assert_same(asked["apical"][position], expected, 1e-11)
-            np.testing.assert_allclose(info["apical_loss"][position - 1], value, rtol=1e-11)
+            np.testing.assert_allclose(info["apical_loss"][position - 1], value, rtol=1e-10)
         for told, error in zip(info["local_error"], xi, strict=True):
             np.testing.assert_allclose(told, jnp.sqrt(jnp.mean(error**2)), rtol=1e-11)
+
+
+@both_networks
+def test_noise_asks_on_average_for_the_basal_weights(architecture):
+    """Over draws, what is left to go is the distance to the forward weights, once for every place where a weight is used."""
+    network = network_of(architecture)
+    rule = build(network, "noise")
+    with jax.enable_x64(True):
+        state = state_of(rule)
+        batch = batch_of(2, n=8, dtype=jnp.float64)
+
+        @jax.jit
+        def mean(keys):
+            draws = jax.lax.map(lambda key: rule.assign_credit(key, state, batch)[0]["apical"], keys, batch_size=50)
+            return jax.tree.map(lambda leaf: leaf.mean(0), draws)
+
+        few, many = (mean(jax.random.split(jax.random.key(3), n)) for n in (100, 1600))
+        for position in range(1, len(network.chain)):
+            block, params = network.chain[position], state.params["network"][position]
+            inputs, outputs = (jnp.ones((1, *shape)) for shape in (block.input_shape, block.synapse_shape))
+            uses = jax.grad(lambda p, block=block, x=inputs, y=outputs: jnp.sum(block.synapse(p, x) * y))(params)["kernel"]
+            expected = uses * (state.params["apical"][position]["kernel"] - params["kernel"])
+            off = [float(jnp.linalg.norm(draws[position]["kernel"] - expected)) for draws in (few, many)]
+            assert cosine(many[position]["kernel"], expected) > 0.99
+            assert 2.5 < off[0] / off[1] < 6.5  # a quarter of it left with sixteen times the draws
+
+
+@both_networks
+def test_answers_to_signal_and_fluctuation_add_up(architecture):
+    """What makes the two carriers separable: a block's synapses answer to their sum by the sum of their answers."""
+    rule = build(network_of(architecture), "noise")
+    with jax.enable_x64(True):
+        state = state_of(rule)
+        params = tuple({"kernel": p["kernel"], "bias": p["bias"] + 0.2} for p in state.params["network"])
+        signals = sweep(rule.network, params, batch_of(2, n=8, dtype=jnp.float64)[0])
+        fluctuations = fluctuations_of(rule, RuleState({"network": params}, ()))
+        assert len(fluctuations) == len(rule.network.chain) - 1
+        for position, (noise, answer) in enumerate(fluctuations, start=1):
+            assert set(np.unique(noise)) == {-1, 1}
+            together = rule.network.chain[position].synapse(params[position], signals.inputs[position] + 0.3 * noise)
+            np.testing.assert_allclose(together - signals.synaptic[position], 0.3 * answer, atol=1e-12)
 
 
 @both_networks
@@ -132,16 +185,18 @@ def test_apical_dynamics_rest_at_the_local_error(architecture):
         state = state_of(rule)
         batch = batch_of(2, n=8, dtype=jnp.float64)
         apical = state.params["apical"]
-        u, _, xi = local_errors_by_hand(network, state.params["network"], apical, batch)
+        signals = sweep(network, state.params["network"], batch[0])
+        u = signals.activations
+        _, xi = local_errors_by_hand(network, apical, signals, batch[1])
 
         @jax.jit
         def settle(expected):
             def step(_, expected):
                 moved = []
                 for position in range(1, len(u)):
-                    block, p = network.chain[position], state.params["network"][position]
+                    block = network.chain[position]
                     error = expected[position] - u[position] if position < len(u) - 1 else xi[-1]
-                    delta = jax.vjp(block.activate, block.synapse(p, u[position - 1]))[1](error)[0]
+                    delta = jax.vjp(block.activate, signals.synaptic[position])[1](error)[0]
                     here = expected[position - 1]
                     motion = -(here - u[position - 1]) + through(block, apical[position], u[position - 1], delta)
                     moved.append(here + 0.5 * motion)
@@ -149,7 +204,7 @@ def test_apical_dynamics_rest_at_the_local_error(architecture):
 
             return jax.lax.fori_loop(0, 100, step, expected)
 
-        rest = settle([jnp.asarray(value) for value in u[:-1]])
+        rest = settle(list(u[:-1]))
         told = ask(rule, state)[1]["local_error"]
         for expected, value, error, rms in zip(rest, u, xi, told, strict=False):
             np.testing.assert_allclose(expected - value, error, atol=1e-10 * float(jnp.abs(error).max()))
@@ -175,9 +230,16 @@ def test_aligned_asks_for_what_kolen_and_pollack_ask_for(architecture):
 
 
 @both_networks
-def test_apical_weights_meet_the_basal_ones(architecture):
+@pytest.mark.parametrize(
+    ("options", "angle"),
+    [
+        ({"variant": "aligned", "learning_rate": 0.02, "weight_decay": 0.5, "apical_gain": 1.0}, 10),
+        ({"variant": "noise", "learning_rate": 0.005, "apical_gain": 1.0}, 25),
+    ],
+)
+def test_apical_weights_meet_the_basal_ones(architecture, options, angle):
     """Learning the task, with the two never compared: the angle falls, and the sizes meet too."""
-    rule = build(network_of(architecture), "aligned", learning_rate=0.02, weight_decay=0.5, apical_gain=1.0)
+    rule = learning_rules.build("dendritic", network_of(architecture), **options)
     before = rule.init(jax.random.key(0))
     after, _ = train(rule, before, n_steps=600)
 
@@ -188,8 +250,8 @@ def test_apical_weights_meet_the_basal_ones(architecture):
 
     assert min(compare(before)[0]) > 70
     angles, ratios = compare(after)
-    assert max(angles) < 10
-    assert all(0.9 < ratio < 1.1 for ratio in ratios)
+    assert max(angles) < angle
+    assert all(0.8 < ratio < 1.2 for ratio in ratios)
 
 
 @both_networks
@@ -215,30 +277,33 @@ def test_local_errors_shrink_as_published(architecture):
 
 
 @both_networks
-@both_variants
-def test_forward_weights_above_are_never_read(architecture, variant):
-    """Change the top block's weights so that no forward signal and no error moves: what is asked below stays the same."""
+@every_variant
+def test_no_weight_is_transported(architecture, variant):
+    """Once the pass upwards has been made, what is asked for depends on basal weights no more: without them it is the same."""
     network = network_of(architecture)
     rule = build(network, variant)
     with jax.enable_x64(True):
         state = state_of(rule)
-        params = state.params["network"]
-        h = network.forward(params, batch_of(2, n=8, dtype=jnp.float64)[0])[-2]
-        _, _, rows = np.linalg.svd(np.asarray(h), full_matrices=True)
-        silent = jnp.asarray(rows[-1])[:, None] * jnp.arange(1.0, network.n_classes + 1)
-        changed = (*params[:-1], {**params[-1], "kernel": params[-1]["kernel"] + silent})
-        before = ask(rule, state)[0]
-        after = ask(rule, RuleState({**state.params, "network": changed}, ()))[0]
-        for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-12)
+        params, apical = state.params["network"], state.params["apical"]
+        images, labels = batch_of(2, n=8, dtype=jnp.float64)
+        signals = sweep(network, params, images)
+        fluctuations = fluctuations_of(rule, state) if variant == "noise" else ()
+        xi = jax.nn.one_hot(labels, network.n_classes) - jax.nn.softmax(signals.activations[-1])
+        once = jax.jit(lambda p: learn(network, p, apical, signals, fluctuations, xi, rule.options))
+        with_them, without = once(params), once(jax.tree.map(jnp.zeros_like, params))
+        for a, b in zip(jax.tree.leaves(with_them), jax.tree.leaves(without), strict=True):
+            np.testing.assert_array_equal(a, b)
+        asked = ask(rule, state)[0]
+        assert_same((with_them.basal, with_them.apical), (asked["network"], asked["apical"]), 1e-12)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weight_decay": 0.0}, "without decay the apical weights never meet"),
+        ({"variant": "aligned", "weight_decay": 0.0}, "without decay the apical weights never meet"),
         ({"apical_rate": 0.0}, "apical_rate=0.0 was given"),
         ({"apical_gain": -1.0}, "apical_gain=-1.0 was given"),
+        ({"apical_examples": 0}, "apical_examples=0 was given"),
         ({"loss": "hinge"}, "unknown loss 'hinge'"),
         ({"variant": "alligned"}, "did you mean 'aligned'"),
     ],

@@ -127,7 +127,9 @@ def test_exact_inverses_give_gauss_newton_targets(architecture):
 
 def test_the_difference_correction_vanishes_at_exact_inverses_and_nowhere_else():
     network = invertible_network("mlp")
-    plain, difference = (learning_rules.build(f"target_propagation/{v}", network) for v in ("plain", "difference"))
+    plain, difference = (
+        learning_rules.build("target_propagation", network, variant=variant, target_step=0.1) for variant in ("plain", "difference")
+    )
     with jax.enable_x64(True):
         state = state_of(plain)
         params, inverses = exact(network, state.params["network"])
@@ -222,6 +224,7 @@ def test_inverses_learn_from_noise_alone_and_forward_weights_from_targets_alone(
         ({"target_step": 0.0}, "target_step=0.0 was given"),
         ({"noise": -1.0}, "noise=-1.0 was given"),
         ({"feedback_draws": 0}, "at least one draw"),
+        ({"feedback_examples": 0}, "feedback_examples=0 was given"),
         ({"loss": "hinge"}, "unknown loss 'hinge'"),
         ({"variant": "diference"}, "did you mean 'difference'"),
     ],
