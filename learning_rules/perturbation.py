@@ -41,12 +41,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
 from architectures.block import dense_block
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import LOSSES, accuracy, loss_function
 from learning_rules.optimizers import adam
 from learning_rules.perturbation_decorrelation import decorrelated, follow_correlations, no_decorrelation
@@ -287,17 +289,10 @@ def perturbation(network: Network, options: PerturbationOptions, spec: RuleSpec)
             info["head_accuracy"] = tuple(readout.accuracy for readout in readouts)
         return asked_of, RuleState(state.params, carry), {**info, **slopes}
 
-    return LearningRule(
-        spec=spec,
-        network=network,
-        options=options,
-        init=init,
-        assign_credit=assign_credit,
-        constrain=lambda params: params,
-        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
-        represent=lambda state, images: network.forward(state.params["network"], images),
-        optimizer=lambda n_steps=None: adam(options.learning_rate, n_steps, options.weight_decay),
-    )
+    def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
+        return adam(options.learning_rate, n_steps, options.weight_decay)
+
+    return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
 
 
 def _variant(
@@ -307,6 +302,9 @@ def _variant(
     return Variant(spec, {"variant": variant, **options})
 
 
+# Rates and decays: from a search on Fashion-MNIST's validation images behind the front end `zca`, four epochs of 20,000 images and
+# ten epochs of all, dense network. There whitening is worth five points to forward gradients on activities in the shorter runs; on
+# the convolutional network it is worth one in the longer. Groups of eight learn faster than groups of sixteen and end no higher.
 FAMILY = Family(
     PerturbationOptions,
     perturbation,
@@ -319,12 +317,16 @@ FAMILY = Family(
                 "Ren, Kornblith, Liao and Hinton 2023, arXiv 2210.03310",
                 2,
                 (("heads", "delta rule"),),
+                learning_rate=4e-3,
+                weight_decay=0.3,
             ),
             _variant(
                 "node",
                 "noise at each block's units, for and against, and the loss's answer to it",
                 "Fiete and Seung 2006, doi:10.1103/PhysRevLett.97.048104; Dalm et al. 2023, arXiv 2310.00965",
                 3,
+                learning_rate=4e-3,
+                weight_decay=0.1,
             ),
             _variant(
                 "weight",
