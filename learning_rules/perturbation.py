@@ -37,6 +37,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -94,7 +95,8 @@ class PerturbationOptions:
 def _noise_like(key: PRNGKeyArray, tree: Any) -> Any:
     leaves, structure = jax.tree.flatten(tree)
     keys = jax.random.split(key, len(leaves))
-    return structure.unflatten([jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)])
+    noise = [jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, noise)
 
 
 def _mean_over_draws(estimate: Callable[[PRNGKeyArray], Any], key: PRNGKeyArray, n_draws: int) -> Any:
@@ -249,9 +251,11 @@ def perturbation(network: Network, options: PerturbationOptions, spec: RuleSpec)
             if with_heads:
                 readout, error = _head_step(heads[position], params["heads"][position], h, labels, options.loss)
                 readouts.append(readout)
-                draw = lambda k, b=block, z=z, h=h, e=error: _group_estimate(b, options.group_size, k, z, h, e)  # noqa: E731
+                draw = partial(_group_estimate, block, options.group_size, z=z, h=h, error=error)
             else:
-                draw = lambda k, p=position: _node_estimate(network, options, k, params["network"], signals, labels, p)  # noqa: E731
+                draw = partial(
+                    _node_estimate, network, options, params=params["network"], signals=signals, labels=labels, position=position
+                )
             delta, slope = _mean_over_draws(draw, draw_key, options.n_draws)
             errors.append(delta)
             slopes.append(jnp.sqrt(jnp.mean(jnp.square(slope))))
@@ -266,7 +270,7 @@ def perturbation(network: Network, options: PerturbationOptions, spec: RuleSpec)
         info: dict[str, Any] = {"loss": top.loss, "accuracy": accuracy(signals.activations[-1], labels)}
         last = (top.pseudo_gradient,) if options.readout == "delta_rule" else ()
         if variant in _OF_WEIGHTS:
-            draw = lambda k: _weight_estimate(network, options, k, params, x, labels)  # noqa: E731
+            draw = partial(_weight_estimate, network, options, params=params, x=x, labels=labels)
             asked, info["slope"] = _mean_over_draws(draw, key, options.n_draws)
             if last:
                 below = jax.tree.map(jnp.zeros_like, by_position[:-1])
