@@ -24,9 +24,9 @@ weight_mirror   :math:`B_k^\top \delta_k`                    learn in a second p
 :math:`B_k^\top` is the vector-Jacobian product of `synapse` at the feedback parameters, so it is the same line for dense and
 convolutional blocks, and every block above the first has feedback weights of its own.
 
-Departures: the mirror's decay is :math:`\langle x^2 \rangle B` per synapse instead of a constant, which makes the forward weights
-its fixed point for any sharing of weights over positions; with Adam, Kolen and Pollack's two paths share their scaling
-because they ask for the same change.
+Departures: the mirror's decay is :math:`\sigma^2 B` for each time that a weight takes part instead of a constant, which makes the
+forward weights its fixed point for any sharing of weights over positions; with Adam, Kolen and Pollack's two paths share their
+scaling because they ask for the same change.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from jaxtyping import PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.feedback_weights import feedback_angles, mirror
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_and_error
 from learning_rules.optimizers import adam, per_part
@@ -117,41 +118,6 @@ def _signs(params: tuple[Params, ...], magnitudes: tuple[Params, ...]) -> tuple[
         None if size is None else jax.tree.map(lambda w, m: jnp.sign(w) * m, w, size)
         for w, size in zip(params, magnitudes, strict=True)
     )
-
-
-def _mirror(
-    network: Network,
-    key: PRNGKeyArray,
-    params: tuple[Params, ...],
-    feedback: tuple[Params, ...],
-    n_examples: int,
-    options: FeedbackAlignmentOptions,
-) -> tuple[Params, ...]:
-    """The second phase: every block answers noise, and its feedback weights follow the correlation."""
-    asked: list[Params] = []
-    for block, w, b, k in zip(network.blocks, params, feedback, jax.random.split(key, len(params)), strict=True):
-        if b is None:
-            asked.append(None)
-            continue
-        noise = options.mirror_noise * jax.random.normal(k, (n_examples, *block.input_shape))
-        answer = block.synapse(w, noise) - block.synapse(w, jnp.zeros_like(noise))
-        correlation = hebbian_product(block, b, noise, answer)
-        power = hebbian_product(block, b, jnp.square(noise), jnp.ones_like(answer))
-        asked.append(jax.tree.map(lambda p, b, c: b - c / jnp.maximum(p, 1e-12), power, b, correlation))
-    return tuple(asked)
-
-
-def feedback_angles(params: tuple[Params, ...], feedback: tuple[Params, ...]) -> tuple[Array, ...]:
-    """Angle in degrees between forward and feedback weights of each block that has the latter (biases carry no error)."""
-
-    def angle(w: Params, b: Params) -> Array:
-        pairs = [(p, q) for p, q in zip(jax.tree.leaves(w), jax.tree.leaves(b), strict=True) if p.ndim > 1]
-        dot = sum(jnp.vdot(p, q) for p, q in pairs)
-        norms = [sum(jnp.vdot(v, v) for v in side) for side in zip(*pairs, strict=True)]
-        cosine = dot / jnp.maximum(jnp.sqrt(norms[0] * norms[1]), 1e-30)
-        return jnp.degrees(jnp.arccos(jnp.clip(cosine, -1, 1)))
-
-    return tuple(angle(w, b) for w, b in zip(params, feedback, strict=True) if b is not None)
 
 
 def _descend(
@@ -237,7 +203,7 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
             mirrored = tuple(None if b is None else product for b, product in zip(feedback, asked, strict=True))
             return {"network": asked, "feedback": mirrored}, state, info
         if variant == "weight_mirror":
-            mirrored = _mirror(network, key, params, feedback, len(labels), options)
+            mirrored = mirror(network.blocks, key, params, feedback, len(labels), options.mirror_noise)
             return {"network": asked, "feedback": mirrored}, state, info
         return {"network": asked}, state, info
 

@@ -37,16 +37,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
 from architectures.block import dense_block
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import LOSSES, accuracy, loss_function
 from learning_rules.optimizers import adam
 from learning_rules.perturbation_decorrelation import decorrelated, follow_correlations, no_decorrelation
@@ -92,7 +95,8 @@ class PerturbationOptions:
 def _noise_like(key: PRNGKeyArray, tree: Any) -> Any:
     leaves, structure = jax.tree.flatten(tree)
     keys = jax.random.split(key, len(leaves))
-    return structure.unflatten([jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)])
+    noise = [jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, noise)
 
 
 def _mean_over_draws(estimate: Callable[[PRNGKeyArray], Any], key: PRNGKeyArray, n_draws: int) -> Any:
@@ -247,9 +251,11 @@ def perturbation(network: Network, options: PerturbationOptions, spec: RuleSpec)
             if with_heads:
                 readout, error = _head_step(heads[position], params["heads"][position], h, labels, options.loss)
                 readouts.append(readout)
-                draw = lambda k, b=block, z=z, h=h, e=error: _group_estimate(b, options.group_size, k, z, h, e)  # noqa: E731
+                draw = partial(_group_estimate, block, options.group_size, z=z, h=h, error=error)
             else:
-                draw = lambda k, p=position: _node_estimate(network, options, k, params["network"], signals, labels, p)  # noqa: E731
+                draw = partial(
+                    _node_estimate, network, options, params=params["network"], signals=signals, labels=labels, position=position
+                )
             delta, slope = _mean_over_draws(draw, draw_key, options.n_draws)
             errors.append(delta)
             slopes.append(jnp.sqrt(jnp.mean(jnp.square(slope))))
@@ -264,7 +270,7 @@ def perturbation(network: Network, options: PerturbationOptions, spec: RuleSpec)
         info: dict[str, Any] = {"loss": top.loss, "accuracy": accuracy(signals.activations[-1], labels)}
         last = (top.pseudo_gradient,) if options.readout == "delta_rule" else ()
         if variant in _OF_WEIGHTS:
-            draw = lambda k: _weight_estimate(network, options, k, params, x, labels)  # noqa: E731
+            draw = partial(_weight_estimate, network, options, params=params, x=x, labels=labels)
             asked, info["slope"] = _mean_over_draws(draw, key, options.n_draws)
             if last:
                 below = jax.tree.map(jnp.zeros_like, by_position[:-1])
@@ -287,17 +293,10 @@ def perturbation(network: Network, options: PerturbationOptions, spec: RuleSpec)
             info["head_accuracy"] = tuple(readout.accuracy for readout in readouts)
         return asked_of, RuleState(state.params, carry), {**info, **slopes}
 
-    return LearningRule(
-        spec=spec,
-        network=network,
-        options=options,
-        init=init,
-        assign_credit=assign_credit,
-        constrain=lambda params: params,
-        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
-        represent=lambda state, images: network.forward(state.params["network"], images),
-        optimizer=lambda n_steps=None: adam(options.learning_rate, n_steps, options.weight_decay),
-    )
+    def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
+        return adam(options.learning_rate, n_steps, options.weight_decay)
+
+    return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
 
 
 def _variant(
@@ -307,6 +306,9 @@ def _variant(
     return Variant(spec, {"variant": variant, **options})
 
 
+# Rates and decays: from a search on Fashion-MNIST's validation images behind the front end `zca`, four epochs of 20,000 images and
+# ten epochs of all, dense network. There whitening is worth five points to forward gradients on activities in the shorter runs; on
+# the convolutional network it is worth one in the longer. Groups of eight learn faster than groups of sixteen and end no higher.
 FAMILY = Family(
     PerturbationOptions,
     perturbation,
@@ -319,12 +321,16 @@ FAMILY = Family(
                 "Ren, Kornblith, Liao and Hinton 2023, arXiv 2210.03310",
                 2,
                 (("heads", "delta rule"),),
+                learning_rate=4e-3,
+                weight_decay=0.3,
             ),
             _variant(
                 "node",
                 "noise at each block's units, for and against, and the loss's answer to it",
                 "Fiete and Seung 2006, doi:10.1103/PhysRevLett.97.048104; Dalm et al. 2023, arXiv 2310.00965",
                 3,
+                learning_rate=4e-3,
+                weight_decay=0.1,
             ),
             _variant(
                 "weight",

@@ -10,36 +10,57 @@ import architectures
 import learning_rules
 from learning_rules import InputError, RuleState
 from learning_rules.losses import loss_function
-from learning_rules.signals import hebbian_product, local_derivative
+from learning_rules.signals import hebbian_product, local_derivative, sweep
 
 both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
+both_variants = pytest.mark.parametrize("variant", ["fixed", "weight_mirror"])
 SHALLOW = {"mlp": {"hidden": (24,)}, "cnn": {"channels": (6,), "hidden": ()}}
 
 
-def started(network, dtype=jnp.float64, **options):
-    """A rule, and a start at which no bias is zero."""
-    rule = learning_rules.build("pepita", network, **options)
+def started(network, variant="fixed", **options):
+    """A rule, and a start in double precision at which no bias is zero."""
+    rule = learning_rules.build("pepita", network, variant=variant, **options)
     state = jax.jit(rule.init)(jax.random.key(0))
     leaves, structure = jax.tree.flatten(state.params)
     keys = jax.random.split(jax.random.key(5), len(leaves))
     moved = [leaf + 0.05 * jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)]
-    return rule, jax.tree.map(lambda leaf: leaf.astype(dtype), RuleState(structure.unflatten(moved), state.carry))
+    return rule, jax.tree.map(lambda leaf: leaf.astype(jnp.float64), RuleState(structure.unflatten(moved), state.carry))
 
 
 def ask(rule, state, batch):
     return jax.jit(rule.assign_credit)(jax.random.key(1), state, batch)[0]["network"]
 
 
-def error_and_modulation(network, state, batch):
-    """The error of every example, and what it adds to its input."""
+def projection_of(rule, state):
+    """F; of mirrored weights what a network made of them, all of it linear, carries back from its scores, with minus."""
+    if rule.spec.variant == "fixed":
+        return state.carry["projection"]
+    linear = network_of(rule.network.name, activation="identity")
+    images = jnp.zeros((linear.n_classes, *linear.input_shape))
+    _, pull = jax.vjp(lambda x: linear.forward(state.params["feedback"], x)[-1], images)
+    rows = pull(jnp.eye(linear.n_classes))[0]
+    return -rule.options.modulation * rows / jnp.sqrt(jnp.mean(jnp.sum(rows**2, axis=(1, 2, 3))))
+
+
+def closed_form(rule, state, batch):
+    """What is asked for where differences are slopes: of a linear network at any modulation, of every one at a small one."""
     images, labels = batch
-    error = jax.nn.softmax(network.forward(state.params["network"], images)[-1]) - jax.nn.one_hot(labels, network.n_classes)
-    return error, jnp.einsum("nc,chwd->nhwd", error, state.carry["projection"])
+    network, params = rule.network, state.params["network"]
+    scores = network.forward(params, images)[-1]
+    error = jax.nn.softmax(scores) - jax.nn.one_hot(labels, network.n_classes)
+    modulation = jnp.einsum("nc,chwd->nhwd", error, projection_of(rule, state))
+    _, slopes = jax.jvp(lambda x: network.propagate(params, x), (images,), (modulation,))
+    posts = [*(-slope for slope in slopes[:-1]), error]
+    inputs = (images + modulation, *network.propagate(params, images + modulation)[:-1])
+    asked = []
+    for block, w, x, z, post in zip(network.chain, params, inputs, sweep(network, params, images).synaptic, posts, strict=True):
+        at_synapses = post if post.shape == z.shape else local_derivative(block, z, post)
+        asked.append(hebbian_product(block, w, x, at_synapses / len(labels)))
+    return asked
 
 
-def slopes_along(network, params, images, modulation):
-    """Derivative of every activation along a change of the input."""
-    return jax.jvp(lambda x: network.propagate(params, x), (images,), (modulation,))[1]
+def assert_closed_form(rule, state, batch, rtol):
+    assert_same(ask(rule, state, batch), jax.jit(lambda state, batch: closed_form(rule, state, batch))(state, batch), rtol)
 
 
 def assert_same(a, b, rtol):
@@ -47,46 +68,30 @@ def assert_same(a, b, rtol):
         np.testing.assert_allclose(p, q, rtol=rtol, atol=rtol * float(jnp.abs(q).max()))
 
 
+@both_variants
 @both_networks
-def test_a_linear_network_asks_for_the_closed_form_at_any_modulation(architecture):
-    network = network_of(architecture, activation="identity")
+def test_a_linear_network_asks_for_the_closed_form_at_any_modulation(architecture, variant):
     with jax.enable_x64(True):
-        rule, state = started(network, modulation=3.0)
-        images, labels = batch = batch_of(2, dtype=jnp.float64)
-        error, modulation = error_and_modulation(network, state, batch)
-        params = state.params["network"]
-        slopes = slopes_along(network, params, images, modulation)
-        inputs = (images + modulation, *network.propagate(params, images + modulation)[:-1])
-        posts = [*(-slope for slope in slopes[:-1]), error]
-        expected = [
-            hebbian_product(block, w, x, post / len(labels))
-            for block, w, x, post in zip(network.chain, params, inputs, posts, strict=True)
-        ]
-        assert_same(ask(rule, state, batch), expected, 1e-10)
+        rule, state = started(network_of(architecture, activation="identity"), variant, modulation=3.0)
+        assert_closed_form(rule, state, batch_of(2, dtype=jnp.float64), 1e-10)
 
 
 @both_networks
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_a_small_modulation_teaches_by_the_derivative_along_it(architecture, activation):
-    network = network_of(architecture, activation=activation)
+def test_a_small_modulation_teaches_by_the_slope_along_it(architecture):
     with jax.enable_x64(True):
-        rule, state = started(network, modulation=1e-7)
-        images, labels = batch = batch_of(2, n=16, dtype=jnp.float64)
-        error, modulation = error_and_modulation(network, state, batch)
-        params = state.params["network"]
-        slopes = slopes_along(network, params, images, modulation)
-        inputs = (images, *network.propagate(params, images)[:-1])
-        posts = [*(-slope for slope in slopes[:-1]), error]
-        expected = [
-            hebbian_product(block, w, x, post / len(labels))
-            for block, w, x, post in zip(network.chain, params, inputs, posts, strict=True)
-        ]
-        assert_same(ask(rule, state, batch), expected, 1e-5)
+        rule, state = started(network_of(architecture, activation="tanh"), "weight_mirror", modulation=1e-7)
+        assert_closed_form(rule, state, batch_of(2, n=16, dtype=jnp.float64), 1e-5)
+
+
+def test_pooled_units_share_the_difference_by_the_activations_derivative():
+    with jax.enable_x64(True):
+        rule, state = started(network_of("cnn", pooling="max", strides=1, channels=(4,), hidden=()), modulation=1e-7)
+        assert_closed_form(rule, state, batch_of(2, n=8, dtype=jnp.float64), 1e-5)
 
 
 @both_networks
 def test_the_first_block_learns_by_feedback_alignment_through_minus_w1_f(architecture):
-    """Srinivasan et al. 2023: one hidden block, a small modulation, a rectifier that passes on what it does not shut."""
+    """Srinivasan et al. 2023: one hidden block of rectifiers, and a small modulation."""
     network = network_of(architecture, **SHALLOW[architecture])
     alignment = learning_rules.build("feedback_alignment/random", network)
     with jax.enable_x64(True):
@@ -98,6 +103,21 @@ def test_the_first_block_learns_by_feedback_alignment_through_minus_w1_f(archite
         feedback = {"kernel": -through_first.reshape(network.n_classes, -1).T, "bias": params[-1]["bias"]}
         reference = ask(alignment, RuleState(state.params, {"feedback": (None, feedback)}), batch)
         assert_same(ask(rule, state, batch), reference, 1e-5)
+
+
+def test_mirrored_weights_without_overlap_give_the_gradient():
+    """Where a block's weights are orthonormal, W W' = 1, and going up undoes what the way down added."""
+    network = network_of("mlp", activation="identity")
+    with jax.enable_x64(True):
+        rule, state = started(network, "weight_mirror", modulation=1e-7)
+        params = tuple({**w, "kernel": jnp.linalg.qr(w["kernel"])[0]} for w in state.params["network"])
+        images, labels = batch = batch_of(2, dtype=jnp.float64)
+        loss = lambda params: loss_function("cross_entropy")(network.forward(params, images)[-1], labels)  # noqa: E731
+        gradient = jax.grad(loss)(params)
+        asked = ask(rule, RuleState({"network": params, "feedback": params}, {}), batch)
+        for a, g in zip(asked, gradient, strict=True):
+            u, v = a["kernel"] / jnp.linalg.norm(a["kernel"]), g["kernel"] / jnp.linalg.norm(g["kernel"])
+            np.testing.assert_allclose(u, v, atol=1e-5)
 
 
 @both_networks
@@ -125,43 +145,36 @@ def test_every_example_is_modulated_by_its_own_error_alone(architecture):
         assert_same(ask(rule, state, (images, labels)), mean, 1e-10)
 
 
-def test_pooled_units_share_the_difference_by_the_activations_derivative():
-    network = network_of("cnn", pooling="max", strides=1, channels=(4,), hidden=())
-    with jax.enable_x64(True):
-        rule, state = started(network, modulation=1e-7)
-        images, labels = batch = batch_of(2, n=8, dtype=jnp.float64)
-        _, modulation = error_and_modulation(network, state, batch)
-        block, w = network.chain[0], state.params["network"][0]
-        slope = slopes_along(network, state.params["network"], images, modulation)[0]
-        post = local_derivative(block, block.synapse(w, images), -slope) / len(labels)
-        assert_same(ask(rule, state, batch)[0], hebbian_product(block, w, images, post), 1e-5)
-
-
-def test_the_projection_is_fixed_and_scaled_by_the_modulation():
+def test_the_fixed_projection_stays_and_is_scaled_by_the_modulation():
     network = network_of("mlp")
-    one, five = (learning_rules.build("pepita", network, modulation=m).init(jax.random.key(0)) for m in (1.0, 5.0))
+    rules = [learning_rules.build("pepita/fixed", network, modulation=modulation) for modulation in (1.0, 5.0)]
+    one, five = (rule.init(jax.random.key(0)) for rule in rules)
     np.testing.assert_allclose(5 * one.carry["projection"], five.carry["projection"], rtol=1e-6)
     lengths = jnp.sqrt(jnp.sum(jnp.square(one.carry["projection"]), axis=(1, 2, 3)))
     np.testing.assert_allclose(lengths, 1, atol=0.3)
-    after, _ = train(learning_rules.build("pepita", network), one, n_steps=3)
+    after, _ = train(rules[0], one, n_steps=3)
     np.testing.assert_array_equal(after.carry["projection"], one.carry["projection"])
 
 
 @both_networks
-def test_weights_come_to_answer_the_error_by_undoing_it(architecture):
-    """No block is told where the loss falls; after training the second pass finds it, and the first block follows the gradient."""
-    rule = learning_rules.build("pepita", network_of(architecture), learning_rate=0.003)
-    before = jax.jit(rule.init)(jax.random.key(0))
-    after, _ = train(rule, before)
+def test_mirrors_turn_the_modulation_to_where_the_loss_falls(architecture):
+    rule = learning_rules.build("pepita/weight_mirror", network_of(architecture), mirror_examples=128)
+    state = jax.jit(rule.init)(jax.random.key(0))
     batch = batch_of(9, n=256)
-    look = jax.jit(lambda state: (rule.assign_credit(jax.random.key(0), state, batch)[2], cosine_of_first(rule, state, batch)))
-    (info, cosine), (_, cosine_before) = look(after), look(before)
-    assert info["modulated_loss"] < info["loss"]
-    assert cosine > cosine_before + 0.1
 
+    @jax.jit
+    def settle(state):
+        def step(feedback, key):
+            asked, _, _ = rule.assign_credit(key, RuleState({**state.params, "feedback": feedback}, {}), batch)
+            return jax.tree.map(lambda b, g: b - 0.02 * g, feedback, asked["feedback"]), None
 
-def cosine_of_first(rule, state, batch):
-    return learning_rules.alignment_with_backprop(rule, state, jax.random.key(0), batch).cosine[0]
+        feedback, _ = jax.lax.scan(step, state.params["feedback"], jax.random.split(jax.random.key(1), 400))
+        return RuleState({**state.params, "feedback": feedback}, {})
+
+    look = jax.jit(lambda state: rule.assign_credit(jax.random.key(0), state, batch)[2])
+    before, after = look(state), look(settle(state))
+    assert min(before["feedback_angle"]) > 60 and max(after["feedback_angle"]) < 15
+    assert after["modulated_loss"] < after["loss"]
 
 
 def test_every_pass_through_a_shared_block_takes_part():
@@ -173,13 +186,15 @@ def test_every_pass_through_a_shared_block_takes_part():
     network = architectures.Network("recurrent", (8, 8, 1), 4, blocks, order=(0, 1, 1, 2))
     apart = architectures.Network("unrolled", (8, 8, 1), 4, (blocks[0], blocks[1], blocks[1], blocks[2]))
     with jax.enable_x64(True):
-        rule, state = started(network)
+        rule, state = started(network, "weight_mirror")
         batch = batch_of(2, dtype=jnp.float64)
-        unrolled = learning_rules.build("pepita", apart)
-        asked_apart = ask(unrolled, RuleState({"network": network.unroll(state.params["network"])}, state.carry), batch)
+        unrolled = learning_rules.build("pepita/weight_mirror", apart)
+        by_position = {name: network.unroll(tree) for name, tree in state.params.items()}
+        asked_apart = ask(unrolled, RuleState(by_position, {}), batch)
         assert_same(ask(rule, state, batch), network.tie(asked_apart), 1e-10)
 
 
-def test_a_modulation_of_nothing_is_refused():
-    with pytest.raises(InputError, match="no block but the last"):
-        learning_rules.build("pepita", network_of("mlp"), modulation=0.0)
+@pytest.mark.parametrize("name", ["modulation", "mirror_rate", "mirror_examples"])
+def test_nothing_where_something_is_needed_is_refused(name):
+    with pytest.raises(InputError, match="must be positive"):
+        learning_rules.build("pepita", network_of("mlp"), **{name: 0})
