@@ -44,7 +44,7 @@ from jaxtyping import PRNGKeyArray
 from architectures import InputError, Network, Params
 from architectures.errors import unknown_name
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
-from learning_rules.energy_based_settling import OutputEnergy, Relaxed, bounded, contrast, output_state, relax, scores_of
+from learning_rules.energy_based_settling import OutputEnergy, Relaxed, bounded, contrast, output_state, relax
 from learning_rules.losses import LOSSES, accuracy, loss_function
 from learning_rules.optimizers import adam
 from learning_rules.signals import Sweep, hebbian_product, project_back, sweep
@@ -62,8 +62,8 @@ class EnergyBasedOptions:
         learning_rate: Adam's, at the first step.
         weight_decay: decoupled, per unit of learning rate.
         beta: strength of the nudge (not of contrastive_hebbian, which clamps).
-        free_sweeps: updates of every state without a label.
-        nudged_sweeps: updates of every state with one; of dual_propagation all there are.
+        free_sweeps: passes down and up again without a label.
+        nudged_sweeps: passes down, and up again in between, with one; of dual_propagation all there are.
         input_gain: factor on what the first block's synapses deliver (not of dual_propagation).
         gain: factor on the couplings between hidden states (not of dual_propagation).
         output_gain: strength with which the output acts back on the hidden states (contrastive_hebbian).
@@ -108,45 +108,36 @@ def _conditions(options: EnergyBasedOptions, labels: Array) -> tuple[OutputEnerg
     return nudged, _nudged_output(options.loss, labels, -options.beta), 2 * options.beta
 
 
-def _free(network: Network, options: EnergyBasedOptions, params: tuple[Params, ...], x: Array) -> tuple[Array, Relaxed]:
-    """What the image delivers to the first block, and where states settle without a label; `params` by position."""
-    chain = network.chain
-    drive = chain[0].synapse(params[0], x)
-    states = [chain[0].activate(drive)] if len(chain) > 1 else []
-    for block, w in zip(chain[1:-1], params[1:-1], strict=True):
-        states.append(block.apply(w, states[-1]))
+def _free(network: Network, options: EnergyBasedOptions, params: tuple[Params, ...], x: Array) -> Relaxed:
+    """Where states settle without a label, from the forward pass; `params` by block."""
+    signals = sweep(network, params, x)
     output = _free_output(options) if options.variant == "contrastive_hebbian" else None
-    return drive, relax(network, params, x, drive, tuple(states), options.free_sweeps, output)
+    states, drives = signals.activations[:-1], signals.synaptic
+    return relax(network, network.unroll(params), states, drives, options.free_sweeps, output)
 
 
 def _contrast_of_conditions(
-    network: Network, options: EnergyBasedOptions, params: tuple[Params, ...], x: Array, drive: Array, free: Relaxed, labels: Array
+    network: Network, options: EnergyBasedOptions, params: tuple[Params, ...], x: Array, free: Relaxed, labels: Array
 ) -> tuple[tuple[Params, ...], dict[str, Any]]:
-    """The pseudo-gradient, mean over the batch, and what settling under both conditions tells.
+    """The pseudo-gradient, mean over the batch, and what settling under both conditions tells; `params` by position.
 
-    Both go on from the free states, side by side and for as long: what of settling is left over then happens in both and cancels.
+    Both go on from the free states and for as long: what of settling is left over then happens in both and cancels.
     Against free states that stand still it would be taken for a wish of the label, the more the weaker the nudge.
     """
-    one_output, other_output, apart = _conditions(options, labels)
-
-    def output(scores: Array) -> Array:
-        half = jnp.split(scores, 2)
-        return jnp.concatenate([one_output(half[0]), other_output(half[1])])
-
-    def twice(array: Array) -> Array:
-        return jnp.concatenate([array, array])
-
-    settled = relax(network, params, twice(x), twice(drive), tuple(map(twice, free.states)), options.nudged_sweeps, output)
-    top = output_state(output, scores_of(network, params, twice(x), settled.states))
-    halves = [jnp.split(state, 2) for state in (*settled.states, top)]
-    difference = contrast(network, params, x, [half[0] for half in halves], [half[1] for half in halves])
-    energies = jnp.split(settled.energy, 2, axis=1)
+    *outputs, apart = _conditions(options, labels)
+    settled, states = [], []
+    for output in outputs:
+        now = relax(network, params, free.states, free.drives, options.nudged_sweeps, output, ends_at_bottom=True)
+        scores = network.chain[-1].synapse(params[-1], now.states[-1] if now.states else x)
+        settled.append(now)
+        states.append((*now.states, output_state(output, scores)))
+    difference = contrast(network, params, x, *states)
     told = {
         "energy": jnp.mean(free.energy, axis=1),
-        "nudged_energy": jnp.stack([jnp.mean(energy, axis=1) for energy in energies], axis=1),
+        "nudged_energy": jnp.stack([jnp.mean(each.energy, axis=1) for each in settled], axis=1),
         "residual": free.residual,
-        "nudged_residual": settled.residual,
-        "state_difference": jnp.stack([jnp.sqrt(jnp.mean(jnp.square(one - other))) for one, other in halves]),
+        "nudged_residual": jnp.stack([each.residual for each in settled], axis=1),
+        "state_difference": jnp.stack([jnp.sqrt(jnp.mean(jnp.square(a - b))) for a, b in zip(*states, strict=True)]),
     }
     return jax.tree.map(lambda leaf: leaf / (apart * len(labels)), difference), told
 
@@ -203,9 +194,8 @@ def energy_based(network: Network, options: EnergyBasedOptions, spec: RuleSpec) 
         """States of all positions without a label, the scores last."""
         if dual:
             return network.forward(params, images)
-        x, by_position = network.encode(images), network.unroll(params)
-        states = _free(network, options, by_position, x)[1].states
-        return (*states, scores_of(network, by_position, x, states))
+        free = _free(network, options, params, network.encode(images))
+        return (*free.states, free.drives[-1])
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
@@ -217,9 +207,9 @@ def energy_based(network: Network, options: EnergyBasedOptions, spec: RuleSpec) 
             asked, apart = _dual(network, options, by_position, signals, labels)
             own: dict[str, Any] = {"state_difference": apart}
         else:
-            drive, free = _free(network, options, by_position, x)
-            scores = scores_of(network, by_position, x, free.states)
-            asked, own = _contrast_of_conditions(network, options, by_position, x, drive, free, labels)
+            free = _free(network, options, params, x)
+            scores = free.drives[-1]
+            asked, own = _contrast_of_conditions(network, options, by_position, x, free, labels)
         return {"network": asked}, state, {"loss": mean_loss(scores, labels), "accuracy": accuracy(scores, labels), **own}
 
     return LearningRule(

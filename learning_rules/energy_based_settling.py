@@ -12,8 +12,11 @@ With its neighbours held, a state's energy is least at
    s_L = -\partial V / \partial S_{\theta_L},
 
 so that updating block after block (Gauss and Seidel's order) cannot raise :math:`F` where :math:`V` is concave or flat; where it is
-convex (the loss, nudging) the last hidden state takes a gradient step of length one. Blocks are passed from the top down, which
-brings a change of the output to every block in one sweep, and lets the energy be read off what the sweep computes anyway.
+convex (the loss, nudging) the last hidden state takes a gradient step of length one.
+
+A sweep passes the blocks from the top down and then up again. It takes one product with each block's weights either way, as many
+as a sweep in one direction, since what comes down to a block stays what it was while states are passed upwards; but a change of the
+output or of the image reaches every block in one sweep, and the energy can be read off what is computed anyway.
 """
 
 from __future__ import annotations
@@ -27,10 +30,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from architectures import Network, Params
+from architectures import Block, Network, Params
 from learning_rules.signals import hebbian_product, project_back
 
-__all__ = ["OutputEnergy", "Relaxed", "bounded", "contrast", "output_state", "relax", "scores_of"]
+__all__ = ["OutputEnergy", "Relaxed", "bounded", "contrast", "output_state", "relax"]
 
 OutputEnergy = Callable[[Float[Array, "n n_classes"]], Float[Array, " n"]]
 
@@ -40,11 +43,13 @@ class Relaxed(NamedTuple):
 
     Attributes:
         states: of the hidden positions.
+        drives: what the synapses of every position deliver, the scores last; up to date where settling ended at the top.
         energy: of every example before each sweep, (n_sweeps, n).
         residual: length of the last sweep's change over the state's length, per hidden position.
     """
 
     states: tuple[Array, ...]
+    drives: tuple[Array, ...]
     energy: Float[Array, "n_sweeps n"]
     residual: Float[Array, " n_hidden"]
 
@@ -58,21 +63,19 @@ def bounded(network: Network, input_gain: float, gain: float) -> Network:
         gain: factor on what the other hidden blocks' synapses deliver, both ways; the readout keeps its own.
     """
     first, last = network.order[0], network.order[-1]
-    blocks = []
-    for index, block in enumerate(network.blocks):
-        factor = input_gain if index == first else gain
-        scaled = dataclasses.replace(
+
+    def scaled(block: Block, factor: float) -> Block:
+        return dataclasses.replace(
             block,
-            synapse=lambda params, x, b=block, g=factor: g * b.synapse(params, x),
+            synapse=lambda params, x: factor * block.synapse(params, x),
             activate=lambda z: jnp.clip(z, -1, 1),
         )
-        blocks.append(block if index == last else scaled)
-    return dataclasses.replace(network, blocks=tuple(blocks))
 
-
-def scores_of(network: Network, params: Sequence[Params], x: Array, states: Sequence[Array]) -> Array:
-    """What the readout's synapses deliver; `params` by position."""
-    return network.chain[-1].synapse(params[-1], (x, *states)[-1])
+    blocks = tuple(
+        block if index == last else scaled(block, input_gain if index == first else gain)
+        for index, block in enumerate(network.blocks)
+    )
+    return dataclasses.replace(network, blocks=blocks)
 
 
 def output_state(output_energy: OutputEnergy, scores: Array) -> Array:
@@ -83,47 +86,69 @@ def output_state(output_energy: OutputEnergy, scores: Array) -> Array:
 def relax(
     network: Network,
     params: Sequence[Params],
-    x: Array,
-    drive: Array,
-    states: tuple[Array, ...],
+    states: Sequence[Array],
+    drives: Sequence[Array],
     n_sweeps: int,
     output_energy: OutputEnergy | None = None,
+    ends_at_bottom: bool = False,
 ) -> Relaxed:
     """Settle the hidden states for a number of sweeps.
 
     Args:
         network: from `bounded`.
         params: by position.
-        x: encoded images, (n, ...).
-        drive: what `x` delivers to the first block; the image is held still, so the widest product of most networks is made once.
-        states: where to start.
-        n_sweeps: updates of every state.
+        states: where to start, one array (n, ...) per hidden position.
+        drives: what the synapses of every position deliver there, the scores last. The image is held still, so the first stays as
+            it is, and the widest product of most networks is made once.
+        n_sweeps: passes down, and up again.
         output_energy: of the scores, per example; None where nothing acts on the output.
+        ends_at_bottom: whether the last sweep ends where it has come down.
     """
-    n_hidden = len(network.chain) - 1
+    chain, n_hidden, n = network.chain, len(network.chain) - 1, len(drives[-1])
+    States = tuple[Array, ...]
 
-    def one_sweep(states: tuple[Array, ...], _: None) -> tuple[tuple[Array, ...], tuple[Array, Array]]:
-        drives = [drive if k == 0 else network.chain[k].synapse(params[k], states[k - 1]) for k in range(n_hidden)]
-        energy = jnp.zeros(len(x), x.dtype)
-        for state, delivered in zip(states, drives, strict=True):
-            energy += jnp.sum((0.5 * state * state - state * delivered).reshape(len(x), -1), axis=-1)
+    def down(states: States, drives: States) -> tuple[States, list[Array], Array]:
+        """New states, what comes down to each, and the energy of the old ones."""
+        energy = jnp.zeros(n, drives[-1].dtype)
+        for state, delivered in zip(states, drives[:-1], strict=True):
+            energy += jnp.sum((0.5 * state * state - state * delivered).reshape(n, -1), axis=-1)
         above = None
         if output_energy is not None:
-            scores = scores_of(network, params, x, states)
-            energy += output_energy(scores)
-            above = output_state(output_energy, scores)
-        settled = list(states)
+            energy += output_energy(drives[-1])
+            above = output_state(output_energy, drives[-1])
+        settled, feedback = list(states), [jnp.zeros((), energy.dtype)] * n_hidden
         for k in reversed(range(n_hidden)):
-            total = drives[k]
             if above is not None:
-                total = total + project_back(network.chain[k + 1], params[k + 1], states[k], above)
-            above = settled[k] = network.chain[k].activate(total)
-        change = jnp.array([jnp.sum(jnp.square(a - b)) for a, b in zip(settled, states, strict=True)], x.dtype)
-        size = jnp.array([jnp.sum(jnp.square(a)) for a in settled], x.dtype)
-        return tuple(settled), (energy, change / jnp.maximum(size, 1e-30))
+                feedback[k] = project_back(chain[k + 1], params[k + 1], states[k], above)
+            above = settled[k] = chain[k].activate(drives[k] + feedback[k])
+        return tuple(settled), feedback, energy
 
-    states, (energy, squared_residual) = lax.scan(one_sweep, states, None, length=n_sweeps)
-    return Relaxed(states, energy, jnp.sqrt(squared_residual[-1]))
+    def up(states: States, drives: States, feedback: list[Array]) -> tuple[States, States]:
+        """New states above the first, and what synapses then deliver."""
+        settled, delivered = list(states), list(drives)
+        for k in range(1, n_hidden + 1):
+            delivered[k] = chain[k].synapse(params[k], settled[k - 1])
+            if k < n_hidden:
+                settled[k] = chain[k].activate(delivered[k] + feedback[k])
+        return tuple(settled), tuple(delivered)
+
+    def change(after: States, before: States) -> Array:
+        lengths = [(jnp.linalg.norm((a - b).ravel()), jnp.linalg.norm(a.ravel())) for a, b in zip(after, before, strict=True)]
+        return jnp.array([moved / jnp.maximum(length, 1e-15) for moved, length in lengths], drives[-1].dtype)
+
+    def one_sweep(now: tuple[States, States], _: None) -> tuple[tuple[States, States], tuple[Array, Array]]:
+        states, drives = now
+        settled, feedback, energy = down(states, drives)
+        settled, drives = up(settled, drives, feedback)
+        return (settled, drives), (energy, change(settled, states))
+
+    now = (tuple(states), tuple(drives))
+    if not ends_at_bottom:
+        now, (energy, residual) = lax.scan(one_sweep, now, None, length=n_sweeps)
+        return Relaxed(*now, energy, residual[-1])
+    now, (energy, _) = lax.scan(one_sweep, now, None, length=n_sweeps - 1)
+    settled, _, last_energy = down(*now)
+    return Relaxed(settled, now[1], jnp.concatenate([energy, last_energy[None]]), change(settled, now[0]))
 
 
 def contrast(
@@ -144,6 +169,6 @@ def contrast(
     """
     asked = [hebbian_product(network.chain[0], params[0], x, other[0] - one[0])]
     for k in range(1, len(network.chain)):
-        below = jnp.concatenate([other[k - 1], one[k - 1]])
-        asked.append(hebbian_product(network.chain[k], params[k], below, jnp.concatenate([other[k], -one[k]])))
+        first, second = (hebbian_product(network.chain[k], params[k], states[k - 1], states[k]) for states in (one, other))
+        asked.append(jax.tree.map(jnp.subtract, second, first))
     return network.tie(asked)

@@ -129,7 +129,23 @@ def test_the_energy_falls_while_states_settle(architecture, variant):
     assert np.all(np.diff(energy) <= 1e-12)
     assert np.all(np.diff(np.asarray(info["nudged_energy"]), axis=0) <= 1e-12)  # of either condition
     for residual in ("residual", "nudged_residual"):
-        assert info[residual].shape == (len(rule.network.chain) - 1,) and float(jnp.max(info[residual])) < 0.05
+        assert len(info[residual]) == len(rule.network.chain) - 1 and float(jnp.max(info[residual])) < 0.05
+
+
+@both_networks
+@pytest.mark.parametrize(("variant", "strength"), [("one_sided", "beta"), ("contrastive_hebbian", "output_gain")])
+def test_what_is_left_of_settling_is_no_teaching_signal(architecture, variant, strength):
+    """States far from settled move on in both conditions alike, so a weaker nudge asks for the same, not for ten times as much."""
+    network = network_of(architecture)
+    with jax.enable_x64(True):
+        asked = []
+        for value in (1e-3, 1e-4):
+            options = {strength: value, "gain": 0.3, "free_sweeps": 1, "nudged_sweeps": 1}
+            rule = learning_rules.build("energy_based", network, variant=variant, **options)
+            asks, _, info = ask(rule, state_of(rule))
+            assert float(jnp.max(info["residual"])) > 0.05
+            asked.append(asks["network"])
+        assert distance(*asked).max() < 0.02
 
 
 @both_networks
