@@ -77,15 +77,15 @@ class ForwardForwardOptions:
 
     variant: str = "channel_wise"
     loss: str = "cross_entropy"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    sharpness: float = 20.0
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.1
+    sharpness: float = 10.0
     threshold: float = 1.0
     label: str = "auto"
     label_amplitude: float = 8.0
     negatives: str = "hard"
     group_share: float = 0.5
-    voters: str = "all"
+    voters: str = "last"
 
 
 def _check(network: Network, options: ForwardForwardOptions) -> None:
@@ -109,6 +109,12 @@ def _check(network: Network, options: ForwardForwardOptions) -> None:
             )
 
 
+def _pick(patterns: Array, labels: Int[Array, "*passes"]) -> Array:
+    """`patterns[labels]` as a product: what changes weights comes back through it, and adding rows up one by one is slow."""
+    chosen = jax.nn.one_hot(labels, len(patterns), dtype=patterns.dtype)
+    return jnp.tensordot(chosen, patterns, axes=1)
+
+
 class _Pass(NamedTuple):
     """Which label each example of a pass has in it (or one for all), and the patterns in each hidden position's input."""
 
@@ -117,8 +123,9 @@ class _Pass(NamedTuple):
 
     def into(self, position: int, x: Array) -> Array:
         """What a position sees of a signal that has a root mean square of one."""
-        patterns, free = (jnp.asarray(part, x.dtype) for part in self.patterns[position])
-        return x * free + patterns[self.labels]
+        patterns, free = self.patterns[position]
+        given_up = x if free.all() else x * jnp.asarray(free, x.dtype)
+        return given_up + _pick(jnp.asarray(patterns, x.dtype), self.labels)
 
 
 def _climb(network: Network, params: Sequence[Params], first: Array, x: Array, which: _Pass | None) -> Sweep:
@@ -159,7 +166,7 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
         """
         patterns = jnp.asarray(labelled[0].patterns, x.dtype)
         shift = first.synapse(w, patterns) - first.synapse(w, jnp.zeros_like(patterns[:1]))
-        z = first.synapse(w, x) + shift[labels]
+        z = first.synapse(w, x) + _pick(shift, labels)
         return z.reshape(-1, *z.shape[2:])
 
     def climb(params: Sequence[Params], x: Array, z: Array, labels: Array) -> Sweep:
@@ -184,7 +191,7 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
         params = network.unroll(state.params["network"])
         x = prepare(images)
         signals = unlabelled(params, x)
-        h = normalise_length(signals.activations[-1])
+        h = signals.activations[-1]
         step = delta_rule(readout, params[-1], h, labels, options.loss)
         info: dict[str, Any] = {"loss": step.loss, "accuracy": step.accuracy}
         if by_class:
@@ -228,7 +235,7 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
     def represent(state: RuleState, images: Array) -> tuple[Array, ...]:
         params = network.unroll(state.params["network"])
         answers = unlabelled(params, prepare(images)).activations
-        return (*answers, readout.apply(params[-1], normalise_length(answers[-1])))
+        return (*answers, readout.apply(params[-1], answers[-1]))
 
     return LearningRule(
         spec=spec,
@@ -264,6 +271,8 @@ def _variant(variant: str, summary: str, citation: str, phases: int, **options: 
     return variant, Variant(spec, {"variant": variant, **options})
 
 
+# Rates, sharpness, decay and voters: from a search on validation images of Fashion-MNIST, four epochs of 20,000, both networks.
+# Pairs differ by less than classes do, hence their sharpness. Rates between 0.001 and 0.004 are alike.
 FAMILY = Family(
     ForwardForwardOptions,
     forward_forward,
@@ -271,21 +280,23 @@ FAMILY = Family(
         (
             _variant(
                 "channel_wise",
-                "groups of units, one a class, compete for goodness in every block; no label in the image",
+                "groups of units, overlapping, stand for classes and compete for goodness in every block; no label in the image",
                 "Papachristodoulou et al. 2023, arXiv 2312.12668",
                 phases=1,
             ),
             _variant(
-                "standard",
-                "goodness above a threshold with the true label in the image, below it with a wrong one",
-                "Hinton 2022, arXiv 2212.13345",
-                phases=3,
-            ),
-            _variant(
                 "symba",
-                "more goodness with the true label in the image than with a wrong one",
+                "more goodness with the true label in every block's input than with a wrong one",
                 "Lee and Song 2023, arXiv 2303.08418",
                 phases=3,
+                sharpness=40.0,
+            ),
+            _variant(
+                "standard",
+                "goodness above a threshold with the true label in every block's input, below it with a wrong one",
+                "Hinton 2022, arXiv 2212.13345",
+                phases=3,
+                sharpness=40.0,
             ),
         )
     ),
