@@ -68,7 +68,7 @@ class ForwardForwardOptions:
         weight_decay: decoupled, per unit of learning rate.
         sharpness: alpha, what differences of goodness are multiplied with.
         threshold: of the standard variant, the goodness between positive and negative.
-        label: how it is put in; "pixels", "channels", "waves", or "auto": what suits each block.
+        label: how it is put into the image, "pixels", "channels", "waves", or "auto": what suits the block, as always further up.
         label_amplitude: of the label's pixel; its channel has a quarter of it, a wave a root mean square of an eighth.
         negatives: "hard" (drawn from the readout's guesses) or "uniform".
         group_share: of `channel_wise`, the share of the classes for which one unit stands; 0 is one class each, as published.
@@ -143,8 +143,8 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
     """Build the rule for a network.
 
     Raises:
-        InputError: unknown kinds of labels or negatives, sharpness not positive, more classes than inputs, or for `channel_wise`
-            a block with fewer units or channels than classes.
+        InputError: unknown kinds of labels, negatives or voters, sharpness or group_share out of range, more classes than inputs
+            of a block, or for `channel_wise` a block too narrow to stand for all classes.
     """
     _check(network, options)
     n_classes, neutral = network.n_classes, network.n_classes
@@ -153,7 +153,12 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
     hidden = network.chain[:-1]
     voters = slice(-1 if options.voters == "last" else None, None)
     threshold = options.threshold if options.variant == "standard" else None
-    labelled = () if by_class else [patterns_for(block, options.label, n_classes, options.label_amplitude) for block in hidden]
+    kinds = (options.label, *["auto"] * (len(hidden) - 1))
+    labelled = [
+        patterns_for(block, kind, n_classes, options.label_amplitude)
+        for block, kind in zip(hidden, kinds, strict=True)
+        if not by_class
+    ]
 
     def prepare(images: Array) -> Array:
         x = normalise_length(network.encode(images))

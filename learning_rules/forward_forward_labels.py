@@ -48,7 +48,10 @@ def label_patterns(kind: str, shape: tuple[int, ...], n_classes: int, amplitude:
     """
     if kind == "pixels":
         if n_classes > math.prod(shape):
-            raise InputError(f"{n_classes} classes were given for inputs of {shape}, which have fewer pixels: try label='waves'")
+            raise InputError(
+                f"{n_classes} classes were given for inputs of {shape}, which have fewer pixels: for an image try label='waves', "
+                "above it widen the block below"
+            )
         patterns = amplitude * np.eye(n_classes, math.prod(shape)).reshape(n_classes, *shape)
         free = (np.arange(math.prod(shape)) >= n_classes).astype(float).reshape(shape)
     elif kind == "channels":

@@ -297,6 +297,18 @@ def test_mistakes_are_named(options, network_options, message):
         learning_rules.build("forward_forward", network_of("mlp", **network_options), **options)
 
 
+def test_the_kind_of_label_that_is_asked_for_is_the_images():
+    """Further up a wave would have no map to lie on."""
+    network = network_of("mlp")
+    images, labels = batch_of(2)
+    asked = {}
+    for kind in ("pixels", "waves"):
+        rule = rule_of("symba", network, label=kind, negatives="uniform")
+        state = rule.init(jax.random.key(0))
+        asked[kind] = jax.jit(rule.assign_credit)(jax.random.key(1), state, (images, labels))[0]["network"][0]["kernel"]
+    assert float(jnp.abs(asked["pixels"] - asked["waves"]).max()) > 1e-4
+
+
 def test_more_classes_than_pixels_are_named():
     network = architectures.build("mlp", input_shape=(2, 2, 1), n_classes=6)
     with pytest.raises(InputError, match="fewer pixels"):
