@@ -78,7 +78,7 @@ class ForwardForwardOptions:
     variant: str = "channel_wise"
     loss: str = "cross_entropy"
     learning_rate: float = 2e-3
-    weight_decay: float = 0.1
+    weight_decay: float = 0.3
     sharpness: float = 10.0
     threshold: float = 1.0
     label: str = "auto"
@@ -109,12 +109,6 @@ def _check(network: Network, options: ForwardForwardOptions) -> None:
             )
 
 
-def _pick(patterns: Array, labels: Int[Array, "*passes"]) -> Array:
-    """`patterns[labels]` as a product: what changes weights comes back through it, and adding rows up one by one is slow."""
-    chosen = jax.nn.one_hot(labels, len(patterns), dtype=patterns.dtype)
-    return jnp.tensordot(chosen, patterns, axes=1)
-
-
 class _Pass(NamedTuple):
     """Which label each example of a pass has in it (or one for all), and the patterns in each hidden position's input."""
 
@@ -124,8 +118,7 @@ class _Pass(NamedTuple):
     def into(self, position: int, x: Array) -> Array:
         """What a position sees of a signal that has a root mean square of one."""
         patterns, free = self.patterns[position]
-        given_up = x if free.all() else x * jnp.asarray(free, x.dtype)
-        return given_up + _pick(jnp.asarray(patterns, x.dtype), self.labels)
+        return x * jnp.asarray(free, x.dtype) + jnp.asarray(patterns, x.dtype)[self.labels]
 
 
 def _climb(network: Network, params: Sequence[Params], first: Array, x: Array, which: _Pass | None) -> Sweep:
@@ -169,9 +162,10 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
 
         Since they are affine, they need the images once for all labels.
         """
-        patterns = jnp.asarray(labelled[0].patterns, x.dtype)
+        patterns = jnp.broadcast_to(jnp.asarray(labelled[0].patterns, x.dtype), (n_classes + 1, *first.input_shape))
         shift = first.synapse(w, patterns) - first.synapse(w, jnp.zeros_like(patterns[:1]))
-        z = first.synapse(w, x) + _pick(shift, labels)
+        # A product rather than `shift[labels]`: weights change through it, and taking rows apart again is slow.
+        z = first.synapse(w, x) + jnp.tensordot(jax.nn.one_hot(labels, n_classes + 1, dtype=x.dtype), shift, axes=1)
         return z.reshape(-1, *z.shape[2:])
 
     def climb(params: Sequence[Params], x: Array, z: Array, labels: Array) -> Sweep:

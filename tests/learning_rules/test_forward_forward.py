@@ -218,7 +218,9 @@ def test_labels_replace_the_first_pixels_or_lie_over_the_whole_image():
 
 def test_the_label_is_a_channel_where_units_see_patches_of_enough_channels():
     patterns, free = label_patterns("channels", (3, 2, 5), 4, 8.0)
-    np.testing.assert_array_equal(patterns[:4], np.broadcast_to(2 * np.eye(4, 5)[:, None, None], (4, 3, 2, 5)))
+    np.testing.assert_array_equal(
+        np.broadcast_to(patterns[:4], (4, 3, 2, 5)), np.tile(2 * np.eye(4, 5)[:, None, None], (1, 3, 2, 1))
+    )
     np.testing.assert_allclose(patterns[4], patterns[:4].mean(0))
     assert np.all(free == 1)
 
