@@ -74,6 +74,12 @@ def _flat(tree: Any) -> Array:
     return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
 
 
+def _unit(vector: Array) -> Array:
+    """Its direction; of a block that is asked for nothing, zero, not NaN. Scaled first: squares of small numbers vanish."""
+    scaled = vector / jnp.maximum(jnp.max(jnp.abs(vector)), 1e-30)
+    return scaled / jnp.maximum(jnp.linalg.norm(scaled), 1e-30)
+
+
 def alignment_with_backprop(
     rule: LearningRule, state: RuleState, key: PRNGKeyArray, batch: Batch, loss: str = "cross_entropy"
 ) -> Alignment:
@@ -85,11 +91,9 @@ def alignment_with_backprop(
     cosines, reference_norms, norms = [], [], []
     for a, b in zip(asked, reference, strict=True):
         u, v = _flat(a), _flat(b)
-        norm, reference_norm = jnp.linalg.norm(u), jnp.linalg.norm(v)
-        # A block that is asked for nothing points nowhere: zero, not NaN.
-        cosines.append(jnp.vdot(u, v) / jnp.maximum(norm * reference_norm, 1e-30))
-        norms.append(norm)
-        reference_norms.append(reference_norm)
+        cosines.append(jnp.vdot(_unit(u), _unit(v)))
+        norms.append(jnp.linalg.norm(u))
+        reference_norms.append(jnp.linalg.norm(v))
     return Alignment(jnp.stack(cosines), jnp.stack(reference_norms), jnp.stack(norms))
 
 

@@ -2,7 +2,8 @@ r"""Forward-forward: every block learns to answer strongly where image and label
 
 Every block sees its input's direction alone, scaled to a root mean square of one, with a label's pattern :math:`p_c` in it:
 :math:`x_{k+1} = \nu(\mathrm{sg}[h_k]) \odot f_k + p_{c,k}`, where :math:`\mathrm{sg}` lets no gradient through, so that a block
-cannot read the goodness of the one below off the size of its answer. Its own goodness is :math:`g_k = \mathrm{mean}\, h_k^2`, and
+cannot read the goodness of the one below off the size of its answer. What is handed on, :math:`\nu(h_k)`, is what a block
+is said to represent. Its own goodness is :math:`g_k = \mathrm{mean}\, h_k^2`, and
 
 .. math:: \Delta\theta_k \propto -\nabla_{\theta_k} \ell(g_k^+, g_k^-)
 
@@ -68,7 +69,7 @@ class ForwardForwardOptions:
         weight_decay: decoupled, per unit of learning rate.
         sharpness: alpha, what differences of goodness are multiplied with.
         threshold: of the standard variant, the goodness between positive and negative.
-        label: how it is put in; "pixels", "channels", "waves", or "auto": what suits each block.
+        label: how it is put into the image, "pixels", "channels", "waves", or "auto": what suits the block, as always further up.
         label_amplitude: of the label's pixel; its channel has a quarter of it, a wave a root mean square of an eighth.
         negatives: "hard" (drawn from the readout's guesses) or "uniform".
         group_share: of `channel_wise`, the share of the classes for which one unit stands; 0 is one class each, as published.
@@ -77,15 +78,15 @@ class ForwardForwardOptions:
 
     variant: str = "channel_wise"
     loss: str = "cross_entropy"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.3
     sharpness: float = 20.0
     threshold: float = 1.0
     label: str = "auto"
     label_amplitude: float = 8.0
     negatives: str = "hard"
     group_share: float = 0.5
-    voters: str = "all"
+    voters: str = "last"
 
 
 def _check(network: Network, options: ForwardForwardOptions) -> None:
@@ -117,8 +118,8 @@ class _Pass(NamedTuple):
 
     def into(self, position: int, x: Array) -> Array:
         """What a position sees of a signal that has a root mean square of one."""
-        patterns, free = (jnp.asarray(part, x.dtype) for part in self.patterns[position])
-        return x * free + patterns[self.labels]
+        patterns, free = self.patterns[position]
+        return x * jnp.asarray(free, x.dtype) + jnp.asarray(patterns, x.dtype)[self.labels]
 
 
 def _climb(network: Network, params: Sequence[Params], first: Array, x: Array, which: _Pass | None) -> Sweep:
@@ -136,8 +137,8 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
     """Build the rule for a network.
 
     Raises:
-        InputError: unknown kinds of labels or negatives, sharpness not positive, more classes than inputs, or for `channel_wise`
-            a block with fewer units or channels than classes.
+        InputError: unknown kinds of labels, negatives or voters, sharpness or group_share out of range, more classes than inputs
+            of a block, or for `channel_wise` a block too narrow to stand for all classes.
     """
     _check(network, options)
     n_classes, neutral = network.n_classes, network.n_classes
@@ -146,7 +147,12 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
     hidden = network.chain[:-1]
     voters = slice(-1 if options.voters == "last" else None, None)
     threshold = options.threshold if options.variant == "standard" else None
-    labelled = () if by_class else [patterns_for(block, options.label, n_classes, options.label_amplitude) for block in hidden]
+    kinds = (options.label, *["auto"] * (len(hidden) - 1))
+    labelled = [
+        patterns_for(block, kind, n_classes, options.label_amplitude)
+        for block, kind in zip(hidden, kinds, strict=True)
+        if not by_class
+    ]
 
     def prepare(images: Array) -> Array:
         x = normalise_length(network.encode(images))
@@ -157,9 +163,10 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
 
         Since they are affine, they need the images once for all labels.
         """
-        patterns = jnp.asarray(labelled[0].patterns, x.dtype)
+        patterns = jnp.broadcast_to(jnp.asarray(labelled[0].patterns, x.dtype), (n_classes + 1, *first.input_shape))
         shift = first.synapse(w, patterns) - first.synapse(w, jnp.zeros_like(patterns[:1]))
-        z = first.synapse(w, x) + shift[labels]
+        # A product rather than `shift[labels]`: weights change through it, and taking rows apart again is slow.
+        z = first.synapse(w, x) + jnp.tensordot(jax.nn.one_hot(labels, n_classes + 1, dtype=x.dtype), shift, axes=1)
         return z.reshape(-1, *z.shape[2:])
 
     def climb(params: Sequence[Params], x: Array, z: Array, labels: Array) -> Sweep:
@@ -227,8 +234,8 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
 
     def represent(state: RuleState, images: Array) -> tuple[Array, ...]:
         params = network.unroll(state.params["network"])
-        answers = unlabelled(params, prepare(images)).activations
-        return (*answers, readout.apply(params[-1], normalise_length(answers[-1])))
+        passed_on = [normalise_length(h) for h in unlabelled(params, prepare(images)).activations]
+        return (*passed_on, readout.apply(params[-1], passed_on[-1]))
 
     return LearningRule(
         spec=spec,
@@ -264,6 +271,10 @@ def _variant(variant: str, summary: str, citation: str, phases: int, **options: 
     return variant, Variant(spec, {"variant": variant, **options})
 
 
+# Rates, sharpness, decay and voters: from a search on validation images of Fashion-MNIST, four epochs of 20,000, both networks.
+# With classes, rates between 0.001 and 0.004 are alike; in ten epochs of all images a sharpness of 10 gains 0.2 points on the dense
+# network and loses 0.9 on the convolutional one. With pairs, faster rates silence a dense block above convolutions.
+_PAIRS = {"learning_rate": 1e-3, "weight_decay": 0.0}
 FAMILY = Family(
     ForwardForwardOptions,
     forward_forward,
@@ -271,21 +282,23 @@ FAMILY = Family(
         (
             _variant(
                 "channel_wise",
-                "groups of units, one a class, compete for goodness in every block; no label in the image",
+                "groups of units, overlapping, stand for classes and compete for goodness in every block; no label in the image",
                 "Papachristodoulou et al. 2023, arXiv 2312.12668",
                 phases=1,
             ),
             _variant(
-                "standard",
-                "goodness above a threshold with the true label in the image, below it with a wrong one",
-                "Hinton 2022, arXiv 2212.13345",
-                phases=3,
-            ),
-            _variant(
                 "symba",
-                "more goodness with the true label in the image than with a wrong one",
+                "more goodness with the true label in every block's input than with a wrong one",
                 "Lee and Song 2023, arXiv 2303.08418",
                 phases=3,
+                **_PAIRS,
+            ),
+            _variant(
+                "standard",
+                "goodness above a threshold with the true label in every block's input, below it with a wrong one",
+                "Hinton 2022, arXiv 2212.13345",
+                phases=3,
+                **_PAIRS,
             ),
         )
     ),

@@ -23,7 +23,10 @@ LABELS = ("auto", "pixels", "channels", "waves")
 
 
 class LabelPatterns(NamedTuple):
-    """How labels go into signals: `x * free + patterns[label]`; the last pattern is the neutral one, the mean of the others."""
+    """How labels go into signals: `x * free + patterns[label]`; the last pattern is the neutral one, the mean of the others.
+
+    Where a pattern is the same at every position it is kept once, with axes of one.
+    """
 
     patterns: Float[np.ndarray, "n_patterns ..."]
     free: Float[np.ndarray, "..."]
@@ -48,14 +51,17 @@ def label_patterns(kind: str, shape: tuple[int, ...], n_classes: int, amplitude:
     """
     if kind == "pixels":
         if n_classes > math.prod(shape):
-            raise InputError(f"{n_classes} classes were given for inputs of {shape}, which have fewer pixels: try label='waves'")
+            raise InputError(
+                f"{n_classes} classes were given for inputs of {shape}, which have fewer pixels: for an image try label='waves', "
+                "above it widen the block below"
+            )
         patterns = amplitude * np.eye(n_classes, math.prod(shape)).reshape(n_classes, *shape)
         free = (np.arange(math.prod(shape)) >= n_classes).astype(float).reshape(shape)
     elif kind == "channels":
         if n_classes > shape[-1]:
             raise InputError(f"{n_classes} classes were given for inputs of {shape}, which have fewer channels: try label='waves'")
-        patterns = np.broadcast_to(amplitude / 4 * np.eye(n_classes, shape[-1])[:, None, None], (n_classes, *shape))
-        free = np.ones(shape)
+        patterns = (amplitude / 4 * np.eye(n_classes, shape[-1])).reshape(n_classes, *(1 for _ in shape[1:]), shape[-1])
+        free = np.ones(patterns.shape[1:])
     else:
         height, width, channels = shape
         classes = np.arange(n_classes)

@@ -53,14 +53,14 @@ def with_label(x, labels, n_classes, sees_all):
 
 
 def ascend(network, params, images, labels=None, labelled=True, stop=True):
-    """Each hidden block's answer to the direction of the answer below it, and what the readout sees."""
+    """Each hidden block's answer to the direction of the answer below it."""
     hidden, x = [], direction(images)
     for block, w in zip(network.chain[:-1], network.unroll(params)[:-1], strict=True):
         if labelled:
             x = with_label(x, labels, network.n_classes, sees_all="conv" not in block.name)
         hidden.append(block.apply(w, jax.lax.stop_gradient(x) if stop else x))
         x = direction(hidden[-1])
-    return hidden, x
+    return hidden
 
 
 def goodness(h):
@@ -76,12 +76,12 @@ def log_goodness_by_class(h, n_classes):
 def definition(network, variant, params, images, labels, negatives, stop=True):
     """Sum of all blocks' losses and the readout's; with `stop` one gradient holds each block's own."""
     if variant == "channel_wise":
-        hidden, top = ascend(network, params, images, labelled=False, stop=stop)
+        hidden = ascend(network, params, images, labelled=False, stop=stop)
         logits = [SHARPNESS * log_goodness_by_class(h, network.n_classes) for h in hidden]
         total = sum(-jnp.mean(jax.nn.log_softmax(g)[jnp.arange(len(labels)), labels]) for g in logits)
     else:
-        positive, negative = ([goodness(h) for h in ascend(network, params, images, y, stop=stop)[0]] for y in (labels, negatives))
-        _, top = ascend(network, params, images, stop=stop)
+        positive, negative = ([goodness(h) for h in ascend(network, params, images, y, stop=stop)] for y in (labels, negatives))
+        hidden = ascend(network, params, images, stop=stop)
         total = 0.0
         for p, q in zip(positive, negative, strict=True):
             if variant == "standard":
@@ -89,7 +89,7 @@ def definition(network, variant, params, images, labels, negatives, stop=True):
             else:
                 each = jnp.logaddexp(0, SHARPNESS * (q - p))
             total += jnp.mean(each)
-    scores = network.chain[-1].apply(params[-1], jax.lax.stop_gradient(top))
+    scores = network.chain[-1].apply(params[-1], jax.lax.stop_gradient(direction(hidden[-1])))
     return total - jnp.mean(jax.nn.log_softmax(scores)[jnp.arange(len(labels)), labels])
 
 
@@ -147,21 +147,22 @@ def test_predicts_by_goodness_and_represents_the_neutral_pass(architecture, vari
             return by_all.predict(state, images), by_last.predict(state, images), by_all.represent(state, images)
 
         scores, scores_of_last, activations = answers(state)
-        hidden, top = ascend(network, params, images, labelled=variant != "channel_wise")
+        hidden = ascend(network, params, images, labelled=variant != "channel_wise")
         if variant == "channel_wise":
             votes = [log_goodness_by_class(h, network.n_classes) for h in hidden]
         else:
-            passes = [ascend(network, params, images, jnp.full(5, c))[0] for c in range(network.n_classes)]
+            passes = [ascend(network, params, images, jnp.full(5, c)) for c in range(network.n_classes)]
             votes = [jnp.stack([goodness(h) for h in same_block], axis=1) for same_block in zip(*passes, strict=True)]
         assert_same(scores, SHARPNESS * sum(votes))
         assert_same(scores_of_last, SHARPNESS * votes[-1])
-        assert_same(activations, (*hidden, network.chain[-1].apply(params[-1], top)))
+        passed_on = [direction(h) for h in hidden]
+        assert_same(activations, (*passed_on, network.chain[-1].apply(params[-1], passed_on[-1])))
 
 
 @both_networks
 @every_variant
 def test_the_readout_follows_the_delta_rule_on_what_it_reads(architecture, variant):
-    """Softmax less target times the direction of the neutral pass's last answer, written out."""
+    """Softmax less target times what the neutral pass hands to it, written out."""
     network = network_of(architecture)
     rule = rule_of(variant, network)
     with jax.enable_x64(True):
@@ -169,7 +170,7 @@ def test_the_readout_follows_the_delta_rule_on_what_it_reads(architecture, varia
         activations = jax.jit(rule.represent)(state, images)
         asked = jax.jit(rule.assign_credit)(jax.random.key(1), state, (images, labels))[0]["network"][-1]
         error = (jax.nn.softmax(activations[-1]) - jax.nn.one_hot(labels, network.n_classes)) / len(labels)
-        assert_same(asked["kernel"], direction(activations[-2]).T @ error)
+        assert_same(asked["kernel"], activations[-2].T @ error)
         assert_same(asked["bias"], error.sum(0))
 
 
@@ -178,12 +179,13 @@ def test_only_the_direction_of_an_answer_reaches_the_next_block(variant):
     """Else the block above could read the goodness of the block below off its input's length."""
     network = network_of("mlp")
     rule = rule_of(variant, network)
-    state = rule.init(jax.random.key(0))
-    images, _ = batch_of(3, n=6)
-    doubled = (jax.tree.map(lambda leaf: 2 * leaf, state.params["network"][0]), *state.params["network"][1:])
-    before, after = rule.represent(state, images), rule.represent(RuleState({"network": doubled}, ()), images)
-    np.testing.assert_allclose(after[0], 2 * before[0], rtol=1e-5)
-    np.testing.assert_allclose(after[1], before[1], rtol=1e-4, atol=1e-5)
+    with jax.enable_x64(True):
+        state, (images, _) = state_of(rule), batch_of(3, n=6, dtype=jnp.float64)
+        doubled = (jax.tree.map(lambda leaf: 2 * leaf, state.params["network"][0]), *state.params["network"][1:])
+        represent = jax.jit(rule.represent)
+        before, after = represent(state, images), represent(RuleState({"network": doubled}, ()), images)
+        for a, b in zip(after, before, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_negatives_are_wrong_labels_that_the_readout_finds_likely():
@@ -218,7 +220,9 @@ def test_labels_replace_the_first_pixels_or_lie_over_the_whole_image():
 
 def test_the_label_is_a_channel_where_units_see_patches_of_enough_channels():
     patterns, free = label_patterns("channels", (3, 2, 5), 4, 8.0)
-    np.testing.assert_array_equal(patterns[:4], np.broadcast_to(2 * np.eye(4, 5)[:, None, None], (4, 3, 2, 5)))
+    np.testing.assert_array_equal(
+        np.broadcast_to(patterns[:4], (4, 3, 2, 5)), np.tile(2 * np.eye(4, 5)[:, None, None], (1, 3, 2, 1))
+    )
     np.testing.assert_allclose(patterns[4], patterns[:4].mean(0))
     assert np.all(free == 1)
 
@@ -295,6 +299,18 @@ def test_positions_of_an_unrolled_chain_ask_for_one_sum(variant):
 def test_mistakes_are_named(options, network_options, message):
     with pytest.raises(InputError, match=message):
         learning_rules.build("forward_forward", network_of("mlp", **network_options), **options)
+
+
+def test_the_kind_of_label_that_is_asked_for_is_the_images():
+    """Further up a wave would have no map to lie on."""
+    network = network_of("mlp")
+    images, labels = batch_of(2)
+    asked = {}
+    for kind in ("pixels", "waves"):
+        rule = rule_of("symba", network, label=kind, negatives="uniform")
+        state = rule.init(jax.random.key(0))
+        asked[kind] = jax.jit(rule.assign_credit)(jax.random.key(1), state, (images, labels))[0]["network"][0]["kernel"]
+    assert float(jnp.abs(asked["pixels"] - asked["waves"]).max()) > 1e-4
 
 
 def test_more_classes_than_pixels_are_named():
