@@ -241,6 +241,22 @@ def test_incremental_weights_move_while_states_settle(architecture):
         assert_same(ask(rule, params), by_hand(params), 1e-10)
 
 
+@both_networks
+@pytest.mark.parametrize("variant", ["standard", "incremental", "nudged", "error_based"])
+def test_single_precision_is_enough_for_the_default_options(architecture, variant):
+    """Precise blocks' errors are small beside their states: rounding must leave the direction of every block standing."""
+    network = network_of(architecture)
+    rule = learning_rules.build("predictive_coding", network, variant=variant)
+    single = jax.jit(network.init)(jax.random.key(0))
+    images, labels = batch_of(2)
+    asked = ask(rule, single, (images, labels))
+    with jax.enable_x64(True):
+        exact = ask(rule, double(single), (images.astype(jnp.float64), labels))
+        for a, b in zip(asked, exact, strict=True):
+            a, b = flat(double(a)), flat(b)
+            assert float(a @ b / (jnp.linalg.norm(a) * jnp.linalg.norm(b))) > 0.999
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
