@@ -25,13 +25,14 @@ variant      what is different
 ============ ===============================================================================================================
 standard     Rao and Ballard 1999, doi:10.1038/4580; Whittington and Bogacz 2017, doi:10.1162/NECO_a_00949
 incremental  weights move a little at every step of settling, not after it (Salvatori et al. 2022, arXiv 2212.00720); what
-             is asked is the mean direction of these moves
+             is asked is the mean of what they followed
 nudged       settles twice, with :math:`\beta` and :math:`-\beta`, and asks for the mean of the two, which tends to the
              loss's gradient as :math:`\beta^2` (Scellier et al. 2023, arXiv 2312.15103; Pinchetti et al. 2024, arXiv
              2407.01163, who alternate the two)
 error_based  settles the errors and lets states follow from them, :math:`h_k = \mu_k + \varepsilon_k` (Goemaere et al.
              2025, arXiv 2505.20137). One step carries the label's error through the whole chain, **as backpropagation
-             does**: one small step of it is backpropagation, and no evidence that a local rule learns
+             does**: one small step of it is backpropagation, and so nearly are several at a small nudge. What it reaches
+             is no evidence that a local rule learns
 ============ ===============================================================================================================
 
 With `fixed_predictions` predictions and derivatives stay at the forward pass (Millidge et al. 2022, arXiv 2006.04182). As many
@@ -76,23 +77,27 @@ class PredictiveCodingOptions:
         steps: of settling.
         rate: share of the way down the energy's gradient that a state goes in one step.
         nudge: the loss's weight in the energy, beta.
-        precision_ratio: rho, by how much a block's prediction is more precise than that of the block above it.
+        precision_ratio: rho, by how much a block's prediction is more precise than that of the block above it, up to 1000 in all.
         order: "top_down" or "simultaneous"; the error-based variant has no order, its errors pass all blocks at once.
-        incremental_rate: rate of the incremental variant's weights while states settle.
+        incremental_rate: rate of the incremental variant's weights while states settle, at a precision and nudge of one.
         fixed_predictions: whether predictions and derivatives stay at the forward pass.
     """
 
     variant: str = "standard"
     loss: str = "cross_entropy"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    steps: int = 4
-    rate: float = 0.1
-    nudge: float = 1.0
-    precision_ratio: float = 1.0
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.3
+    steps: int = 2
+    rate: float = 0.5
+    nudge: float = 0.02
+    precision_ratio: float = 30.0
     order: str = "top_down"
-    incremental_rate: float = 0.01
+    incremental_rate: float = 3e-4
     fixed_predictions: bool = False
+
+
+# A state moves by the nudge over its precision, which must stay well above what single precision rounds off.
+_LARGEST_PRECISION = 1e3
 
 
 class Inference(NamedTuple):
@@ -118,11 +123,13 @@ class Settled(NamedTuple):
 
     Attributes:
         asked: what the weights follow, one tree per distinct block.
+        scores: of the forward pass, where settling starts, (n, n_classes).
         last: the last inference.
         energies: before the first step and after each, mean over the batch, (n_phases, steps + 1).
     """
 
     asked: tuple[Params, ...]
+    scores: Array
     last: Inference
     energies: Array
 
@@ -152,7 +159,7 @@ class _Energy(NamedTuple):
 
     def precision(self, position: int) -> float:
         """Of the prediction that this position makes; the scores' is in the nudge."""
-        return self.options.precision_ratio ** max(len(self.network.chain) - 2 - position, 0)
+        return min(self.options.precision_ratio ** max(len(self.network.chain) - 2 - position, 0), _LARGEST_PRECISION)
 
     def measure(self, inputs: Sequence[Array], synaptic: Sequence[Array], hidden_errors: Sequence[Array]) -> Inference:
         scores = self.network.chain[-1].activate(synaptic[-1])
@@ -168,15 +175,17 @@ class _Energy(NamedTuple):
         states, synaptic = ([self.in_phases(signal) for signal in kind] for kind in (signals.inputs[1:], signals.synaptic))
         return self.measure([x, *states], synaptic, [jnp.zeros_like(h) for h in states])
 
-    def at_states(self, params: tuple[Params, ...], states: Sequence[Array], x: Array, first: Array | None = None) -> Inference:
-        """What holds at these hidden states. `first` is what the image's synapses deliver, where it is known."""
+    def at_signals(self, inputs: Sequence[Array], synaptic: Sequence[Array], first_errors: Sequence[Array] = ()) -> Inference:
+        """What holds where states and what synapses make of them are known; `first_errors` are those of the first hidden blocks."""
+        hidden = list(zip(self.network.chain, synaptic, inputs[1:], strict=False))[len(first_errors) :]
+        return self.measure(inputs, synaptic, [*first_errors, *(h - block.activate(z) for block, z, h in hidden)])
+
+    def at_states(self, params: tuple[Params, ...], states: Sequence[Array], x: Array) -> Inference:
+        """What holds at these hidden states."""
         inputs = (x, *states)
-        blocks = list(zip(self.network.chain, self.network.unroll(params), inputs, strict=True))
-        block, block_params, _ = blocks[0]
-        synaptic = [self.in_phases(block.synapse(block_params, x)) if first is None else first]
-        synaptic += [block.synapse(block_params, h) for block, block_params, h in blocks[1:]]
-        hidden = zip(self.network.chain, synaptic, states, strict=False)
-        return self.measure(inputs, synaptic, [h - block.activate(z) for block, z, h in hidden])
+        positions = list(zip(self.network.chain, self.network.unroll(params), inputs, strict=True))
+        synaptic = [block.synapse(block_params, h) for block, block_params, h in positions]
+        return self.at_signals(inputs, [self.in_phases(synaptic[0]), *synaptic[1:]])
 
     def at_errors(self, params: tuple[Params, ...], errors: Sequence[Array], x: Array, first: Array) -> Inference:
         """What holds where these errors are added to the predictions, from the image up."""
@@ -210,25 +219,33 @@ class _Energy(NamedTuple):
         errors = [error + change for error, change in zip(now.errors, changes, strict=False)]
         if self.options.fixed_predictions:
             return self.measure(now.inputs, now.synaptic, errors), rate
+        # The image and what it delivers never change, so that the first block's error says where its state is, and says it more
+        # exactly than a difference of two much larger numbers. Other errors are read off, which is cheaper than keeping them.
         x, first = now.inputs[0], now.synaptic[0]
+        prediction = self.network.chain[0].activate(first)
         if self.options.variant == "error_based":
             proposed = self.at_errors(params, errors, x, first)
         else:
-            states = [h + change for h, change in zip(now.inputs[1:], changes, strict=True)]
-            proposed = self.at_states(params, states, x, first)
+            states = [prediction + error for error in errors[:1]]
+            states += [h + change for h, change in zip(now.inputs[2:], changes[1:], strict=True)]
+            positions = zip(self.network.chain[1:], self.network.unroll(params)[1:], states, strict=True)
+            synaptic = [block.synapse(block_params, h) for block, block_params, h in positions]
+            proposed = self.at_signals((x, *states), (first, *synaptic), errors[:1])
         falls = proposed.energy <= now.energy
 
-        def undo() -> Inference:
-            # The images and what they deliver never change.
-            moved, before = (i._replace(inputs=i.inputs[1:], synaptic=i.synaptic[1:]) for i in (proposed, now))
-            kept = jax.tree.map(lambda new, old: jnp.where(_per_example(falls, new), new, old), moved, before)
-            return kept._replace(inputs=(x, *kept.inputs), synaptic=(first, *kept.synaptic))
+        def kept(new: Sequence[Array], old: Sequence[Array]) -> list[Array]:
+            return [jnp.where(_per_example(falls, a), a, b) for a, b in zip(new, old, strict=True)]
 
-        # At the rates that serve learning hardly any step is undone, and then nothing need be copied.
-        return jax.lax.cond(jnp.all(falls), lambda: proposed, undo), jnp.where(falls, rate, 0.5 * rate)
+        n_exact = len(errors) if self.options.variant == "error_based" else min(len(errors), 1)
+        exact = kept(proposed.errors[:n_exact], now.errors[:n_exact])
+        states = [prediction + error for error in exact[:1]] + kept(proposed.inputs[2:], now.inputs[2:])
+        synaptic = kept(proposed.synaptic[1:], now.synaptic[1:])
+        (energy,) = kept([proposed.energy], [now.energy])
+        reached = self.at_signals((x, *states), (first, *synaptic), exact)
+        return reached._replace(energy=energy), jnp.where(falls, rate, 0.5 * rate)
 
-    def gradient(self, params: tuple[Params, ...], now: Inference) -> tuple[Params, ...]:
-        """The energy's derivative with respect to weights, mean over the batch and the phases, per unit of the loss."""
+    def gradient(self, params: tuple[Params, ...], now: Inference) -> list[Params]:
+        """The energy's derivative with respect to each position's weights, mean over the batch and phases, per unit of the loss."""
         scale = -1.0 / (self.nudge * len(self.labels))
         delivered = enumerate(zip(self.network.chain, now.synaptic, now.errors, strict=True))
         post = [
@@ -238,7 +255,7 @@ class _Energy(NamedTuple):
         # The phases share their images, so that one product does for all.
         post[0] = jnp.sum(post[0].reshape(-1, len(now.inputs[0]), *post[0].shape[1:]), axis=0)
         positions = zip(self.network.chain, self.network.unroll(params), now.inputs, post, strict=True)
-        return self.network.tie([hebbian_product(*position) for position in positions])
+        return [hebbian_product(*position) for position in positions]
 
 
 def settle(network: Network, options: PredictiveCodingOptions, params: tuple[Params, ...], x: Array, labels: Array) -> Settled:
@@ -258,25 +275,28 @@ def settle(network: Network, options: PredictiveCodingOptions, params: tuple[Par
     def mean_energy(now: Inference) -> Array:
         return jnp.mean(now.energy.reshape(len(nudges), -1), axis=1)
 
-    def step(carry: tuple[Inference, Array, tuple[Params, ...]], _: None) -> tuple[Any, Array]:
-        now, rate, weights = carry
+    def step(carry: tuple[Any, ...], _: None) -> tuple[Any, Array]:
+        now, rate, weights, asked = carry
         now, rate = energy.step(weights, now, rate)
         reached = mean_energy(now)
         if options.variant == "incremental":
-            asked = energy.gradient(weights, now)
-            weights = jax.tree.map(lambda w, g: w - options.incremental_rate * g, weights, asked)
+            by_position = energy.gradient(weights, now)
+            asked = jax.tree.map(lambda total, g: total + g / options.steps, asked, network.tie(by_position))
+            # Each block's rate is per its precision, as its state's is: the more precise, the steeper the energy is in its weights.
+            rates = [options.incremental_rate * options.nudge / energy.precision(k) for k in range(len(network.chain))]
+            moves = [jax.tree.map(lambda g, r=r: r * g, tree) for r, tree in zip(rates, by_position, strict=True)]
+            weights = jax.tree.map(jnp.subtract, weights, network.tie(moves))
             now = energy.at_states(weights, now.inputs[1:], x)
-        return (now, rate, weights), reached
+        return (now, rate, weights, asked), reached
 
     start = energy.start(params, x)
     rates = jnp.full_like(start.energy, options.rate)
-    (now, _, moved), energies = jax.lax.scan(step, (start, rates, params), length=options.steps)
-    if options.variant == "incremental":
-        way = options.incremental_rate * options.steps
-        asked = jax.tree.map(lambda before, after: (before - after) / way, params, moved)
-    else:
-        asked = energy.gradient(params, now)
-    return Settled(asked, now, jnp.concatenate([mean_energy(start)[None], energies]).T)
+    carry = (start, rates, params, jax.tree.map(jnp.zeros_like, params) if options.variant == "incremental" else ())
+    (now, _, _, asked), energies = jax.lax.scan(step, carry, length=options.steps, unroll=options.steps <= 4)
+    if options.variant != "incremental":
+        asked = network.tie(energy.gradient(params, now))
+    scores = network.chain[-1].activate(start.synaptic[-1])[: len(labels)]
+    return Settled(asked, scores, now, jnp.concatenate([mean_energy(start)[None], energies]).T)
 
 
 def _check(options: PredictiveCodingOptions) -> None:
@@ -305,11 +325,9 @@ def predictive_coding(network: Network, options: PredictiveCodingOptions, spec: 
         params = state.params["network"]
         x = network.encode(images)
         settled = settle(network, options, params, x, labels)
-        # The forward pass, where settling started; the compiler takes it from there.
-        scores = network.propagate(params, x)[-1]
         info = {
-            "loss": loss_function(options.loss)(scores, labels),
-            "accuracy": accuracy(scores, labels),
+            "loss": loss_function(options.loss)(settled.scores, labels),
+            "accuracy": accuracy(settled.scores, labels),
             "energy": settled.energies,
             "settled_loss": jnp.mean(settled.last.losses),
             "prediction_error": tuple(jnp.sqrt(jnp.mean(jnp.square(error))) for error in settled.last.errors[:-1]),
@@ -330,6 +348,11 @@ def _variant(variant: str, summary: str, citation: str, phases: int, **options: 
     return Variant(RuleSpec("predictive_coding", variant, summary, citation, phases=phases), {"variant": variant, **options})
 
 
+# From a search on Fashion-MNIST's validation images, four epochs of 20,000 images, with decay, nudge and ratio looked at again
+# over ten epochs of all. With all precisions alike the convolutional network stays one to two points below backpropagation; a ratio
+# of 30 closes the gap, one of 10 does so only until weights have grown. Four steps were no better than two. A nudge of 0.1 is as
+# good over four epochs, but later it moves the top states so far that the last block's own error is gone when it is read. The cost:
+# first blocks' errors are so small that single precision leaves noise in them, which a test bounds.
 FAMILY = Family(
     PredictiveCodingOptions,
     predictive_coding,
@@ -340,27 +363,27 @@ FAMILY = Family(
                 "standard",
                 "states settle between prediction and label; weights follow the prediction errors that are left",
                 "Rao and Ballard 1999, doi:10.1038/4580; Whittington and Bogacz 2017, doi:10.1162/NECO_a_00949",
-                phases=5,
+                phases=3,
             ),
             _variant(
                 "incremental",
                 "weights move at every step of settling",
                 "Salvatori et al. 2022, arXiv 2212.00720",
-                phases=5,
+                phases=3,
             ),
             _variant(
                 "nudged",
                 "states settle twice, pulled a little towards the label and away from it; weights follow the difference",
                 "Scellier et al. 2023, arXiv 2312.15103; Pinchetti et al. 2024, arXiv 2407.01163",
-                phases=9,
-                nudge=0.1,
+                phases=5,
+                nudge=0.5,
             ),
             _variant(
                 "error_based",
                 "errors settle and states follow from them; each step carries the label's error down the whole chain, as "
                 "backpropagation does",
                 "Goemaere et al. 2025, arXiv 2505.20137",
-                phases=9,
+                phases=5,
             ),
         )
     },

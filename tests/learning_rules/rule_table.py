@@ -30,6 +30,9 @@ TABLE = {
     "dendritic/local_error": {"learning_rate": 0.01},
     "predictive_coding/standard": {"learning_rate": 0.01},
     "predictive_coding/incremental": {"learning_rate": 0.01},
+    # Two programs that round differently ask for the same to three digits: a larger nudge than the default's, which leaves two.
+    "predictive_coding/standard": {"learning_rate": 0.01, "nudge": 0.1, "precision_ratio": 10.0},
+    "predictive_coding/incremental": {"learning_rate": 0.01, "nudge": 0.1, "precision_ratio": 10.0},
     "predictive_coding/nudged": {"learning_rate": 0.01},
     "predictive_coding/error_based": {"learning_rate": 0.01},
     "forward_forward/standard": {"learning_rate": 0.01},

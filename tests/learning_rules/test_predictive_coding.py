@@ -81,6 +81,11 @@ def test_fixed_predictions_give_backpropagation_exactly(architecture, variant, o
             assert float(jnp.abs(flat(early[0])).max()) == 0
 
 
+def precisions_of(network):
+    """Of the hidden blocks, in the weighted energy."""
+    return [WEIGHTED["precision_ratio"] ** above for above in reversed(range(len(network.chain) - 1))]
+
+
 def energy_of(network, params, states, x, labels, nudge=1.0, precision_ratio=1.0):
     """The energy, written a second time: what `jax.grad` judges the settling by."""
     inputs = (x, *states)
@@ -116,7 +121,7 @@ def test_one_simultaneous_step_goes_down_the_gradient_of_the_energy(architecture
     """From states off the forward pass, so that both terms of the gradient are there; each block's step is per its precision."""
     network = network_of(architecture)
     options = learning_rules.build("predictive_coding/standard", network, order="simultaneous", rate=0.02, **WEIGHTED).options
-    precisions = [WEIGHTED["precision_ratio"] ** above for above in reversed(range(len(network.chain) - 1))]
+    precisions = precisions_of(network)
     with jax.enable_x64(True):
         params = params_of(network)
         x, labels = batch_of(2, n=8, dtype=jnp.float64)
@@ -212,23 +217,44 @@ def test_incremental_shares_the_fixed_points_of_the_standard_kind(architecture):
 def test_incremental_weights_move_while_states_settle(architecture):
     """Two steps, written out: states, weights, states, weights."""
     network = network_of(architecture)
+    precisions = precisions_of(network)
     with jax.enable_x64(True):
         params = params_of(network)
         x, labels = batch_of(2, n=8, dtype=jnp.float64)
-        given = {"order": "simultaneous", "rate": 0.05, **PLAIN}
-        rule = learning_rules.build("predictive_coding/incremental", network, steps=2, incremental_rate=0.1, **given)
+        given = {"order": "simultaneous", "rate": 0.05, "incremental_rate": 0.1, **WEIGHTED}
+        rule = learning_rules.build("predictive_coding/incremental", network, steps=2, **given)
+
+        def mean_energy(params, states):
+            return energy_of(network, params, states, x, labels, **WEIGHTED) / 8
 
         @jax.jit
         def by_hand(params):
-            states, asked = list(network.propagate(params, x)[:-1]), []
+            states, downhill = list(network.propagate(params, x)[:-1]), []
             for _ in range(2):
-                downhill = jax.grad(lambda h, p=params: energy_of(network, p, h, x, labels))(states)
-                states = [h - 0.05 * g for h, g in zip(states, downhill, strict=True)]
-                asked.append(jax.grad(lambda p, h=states: energy_of(network, p, h, x, labels) / 8)(params))
-                params = jax.tree.map(lambda p, g: p - 0.1 * g, params, asked[-1])
-            return jax.tree.map(lambda a, b: (a + b) / 2, *asked)
+                slopes = jax.grad(mean_energy, argnums=1)(params, states)
+                states = [h - 0.05 * 8 / p * g for p, h, g in zip(precisions, states, slopes, strict=True)]
+                downhill.append(jax.grad(mean_energy)(params, states))
+                each = zip([*precisions, 1.0], params, downhill[-1], strict=True)
+                params = tuple(jax.tree.map(lambda w, g, p=p: w - 0.1 / p * g, tree, slope) for p, tree, slope in each)
+            return jax.tree.map(lambda a, b: (a + b) / (2 * WEIGHTED["nudge"]), *downhill)
 
         assert_same(ask(rule, params), by_hand(params), 1e-10)
+
+
+@both_networks
+@pytest.mark.parametrize("variant", ["standard", "incremental", "nudged", "error_based"])
+def test_single_precision_is_enough_for_the_default_options(architecture, variant):
+    """Precise blocks' errors are small beside their states: rounding must leave the direction of every block standing."""
+    network = network_of(architecture)
+    rule = learning_rules.build("predictive_coding", network, variant=variant)
+    single = jax.jit(network.init)(jax.random.key(0))
+    images, labels = batch_of(2)
+    asked = ask(rule, single, (images, labels))
+    with jax.enable_x64(True):
+        exact = ask(rule, double(single), (images.astype(jnp.float64), labels))
+        for a, b in zip(asked, exact, strict=True):
+            a, b = flat(double(a)), flat(b)
+            assert float(a @ b / (jnp.linalg.norm(a) * jnp.linalg.norm(b))) > 0.999
 
 
 @pytest.mark.parametrize(
