@@ -77,11 +77,11 @@ class StdpOptions:
 
     variant: str = "pair"
     loss: str = "cross_entropy"
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     plasticity_rate: float = 0.1
     n_steps: int = 25
     coding: str = "rate"
-    input_gain: float = 0.5
+    input_gain: float = 0.2
     leak: float = 0.9
     inhibition: float = 1.0
     competing_spikes: float = 5.0
