@@ -21,7 +21,7 @@ import learning_rules
 from architectures import InputError
 from learning_rules import RuleState
 
-__all__ = ["RATIO_LIMITS", "benchmark_rules", "to_markdown"]
+__all__ = ["BINDSNET_MILLISECONDS", "RATIO_LIMITS", "benchmark_rules", "benchmark_spikes", "to_markdown"]
 
 RATIO_LIMITS: dict[str, float] = {
     "backprop": 1.0,
@@ -40,6 +40,9 @@ RATIO_LIMITS: dict[str, float] = {
 }
 """What a step may cost in steps of backpropagation: of a variant where it stands, else of its family."""
 
+BINDSNET_MILLISECONDS = 90.0
+"""What a sample of 250 steps takes that library to learn with 100 neurons, as it publishes it."""
+
 _IMAGE_SHAPE, _N_CLASSES = (28, 28, 1), 10
 _STEPS_A_TURN = 5
 
@@ -51,10 +54,12 @@ def _limit(name: str) -> float:
     return RATIO_LIMITS.get(name, RATIO_LIMITS.get(name.partition("/")[0], np.nan))
 
 
-def _compiled(name: str, architecture: str, batch_size: int) -> tuple[Any, Any, float]:
+def _compiled(
+    name: str, architecture: str, batch_size: int, options: dict[str, Any] | None = None, **of_network: Any
+) -> tuple[Any, Any, float]:
     """A program of a few scanned steps, where it starts, and the seconds that compiling it took."""
-    network = architectures.build(architecture, input_shape=_IMAGE_SHAPE, n_classes=_N_CLASSES)
-    rule = learning_rules.build(name, network)
+    network = architectures.build(architecture, input_shape=_IMAGE_SHAPE, n_classes=_N_CLASSES, **of_network)
+    rule = learning_rules.build(name, network, **(options or {}))
     transform = rule.optimizer(1000)
     key_images, key_labels, key_steps, key_init = jax.random.split(jax.random.key(0), 4)
     images = jax.random.normal(key_images, (_STEPS_A_TURN, batch_size, *_IMAGE_SHAPE))
@@ -197,3 +202,41 @@ def benchmark_rules(
         row, reference_learner = _measure(name, network, batch_size, n_turns, reference, reference_learner)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def benchmark_spikes(
+    rule: str = "stdp", n_neurons: int = 100, n_steps: int = 250, batch_size: int = 128, n_turns: int = 3
+) -> dict[str, Any]:
+    """Time learning in one layer of spiking units, beside what a library made for spikes publishes of the same size.
+
+    Args:
+        rule: a rule whose option `n_steps` is the length of a presentation.
+        n_neurons: units of the one hidden layer.
+        n_steps: length of a presentation.
+        batch_size: images a step.
+        n_turns: calls of a program of five scanned steps.
+
+    Raises:
+        InputError: a rule that does not spike, or sizes under one.
+    """
+    if min(n_neurons, n_steps, batch_size, n_turns) < 1:
+        raise InputError(f"n_neurons={n_neurons}, n_steps={n_steps}, batch_size={batch_size}, n_turns={n_turns}: each at least 1")
+    program, learner, compile_seconds = _compiled(rule, "mlp", batch_size, {"n_steps": n_steps}, hidden=(n_neurons,))
+    times, spikes = [], []
+    for turn in range(n_turns + 1):
+        learner, trace, milliseconds = _turn(program, learner)
+        if turn:  # the first one warms up
+            times.append(milliseconds)
+            spikes.append(float(np.mean(trace["spikes"])))
+    a_sample = float(np.median(times)) / batch_size
+    return {
+        "rule": learning_rules.spec(rule).name,
+        "neurons": n_neurons,
+        "steps": n_steps,
+        "batch_size": batch_size,
+        "milliseconds_per_sample": a_sample,
+        "spikes_per_second": float(np.mean(spikes)) / batch_size / a_sample * 1e3,
+        "bindsnet_milliseconds_per_sample": BINDSNET_MILLISECONDS,
+        "times_as_fast": BINDSNET_MILLISECONDS / a_sample,
+        "compile_seconds": compile_seconds,
+    }

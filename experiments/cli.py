@@ -271,6 +271,35 @@ def benchmark_rules_command(rules: str | None, architecture: str | None, out: Pa
     print_table(shown)
 
 
+@benchmark_command.command("spikes")
+@click.option("--rule", help="stdp or one of its variants (stdp by default).")
+@click.option("--neurons", "n_neurons", type=int, help="Units of the one hidden layer (100 by default).")
+@click.option("--steps", "n_steps", type=int, help="Length of a presentation (250 by default).")
+@as_json
+def benchmark_spikes_command(as_json: bool, **options: Any) -> None:
+    """Time spiking units, beside what a library made for spikes publishes."""
+    from experiments.benchmarks import benchmark_spikes
+    from experiments.environment import describe_environment
+
+    measured = benchmark_spikes(**_given(**options))
+    if as_json:
+        _print_json(measured | {"environment": describe_environment()})
+        return
+    _print_table(
+        [
+            {
+                "rule": measured["rule"],
+                "neurons": measured["neurons"],
+                "steps": measured["steps"],
+                "ms a sample": f"{measured['milliseconds_per_sample']:.2f}",
+                "spikes a second": f"{measured['spikes_per_second']:.3g}",
+                "BindsNET, published": f"{measured['bindsnet_milliseconds_per_sample']:.0f} ms",
+                "times as fast": f"{measured['times_as_fast']:.0f}",
+            }
+        ]
+    )
+
+
 @command.group("data")
 def data_command() -> None:
     """Image sets and recordings on this machine."""

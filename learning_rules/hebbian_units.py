@@ -71,11 +71,12 @@ def per_unit(signal: Float[Array, "n *positions units"]) -> Float[Array, " units
 def presynaptic_length(block: Block, params: Params, x: Any) -> Float[Array, "n *positions units"]:
     """Euclidean length of what each unit's synapses see, with the shape of the synapses' output.
 
-    It is the synapse itself, given the squared input through weights of one.
+    It is the synapse itself, given the squared input through one unit's weights of one: all units of a place see the same.
     """
-    ones = jax.tree.map(jnp.ones_like, params)
-    squared = jax.tree.map(jnp.square, x)
-    nothing = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[:1]), x)
-    energy = block.synapse(ones, squared) - block.synapse(ones, nothing)
+    # The ones are taken from the weights: a product with a constant, inside a loop, is miscompiled by XLA for CPUs (jaxlib 0.10.2
+    # answers NaN), and a length that is not a number would pass for one.
+    one_unit = jax.tree.map(lambda leaf: jnp.isfinite(leaf[..., :1]).astype(leaf.dtype) * (leaf.ndim > 1), params)
+    energy = block.synapse(one_unit, jax.tree.map(jnp.square, x))
     # A patch of exact zeros has no direction; its length is set far from zero so that it asks for nothing.
-    return jnp.where(energy > 0, jnp.sqrt(jnp.where(energy > 0, energy, 1.0)), 1.0)
+    length = jnp.where(energy > 0, jnp.sqrt(jnp.where(energy > 0, energy, 1.0)), 1.0)
+    return jnp.broadcast_to(length, (*length.shape[:-1], block.synapse_shape[-1]))

@@ -13,11 +13,14 @@ and weights are scaled towards a norm. Diehl and Cook 2015, doi:10.3389/fncom.20
 are this version's. A feed-forward inhibition that knows the running mean of its input and the length of what each unit sees takes
 both away, so that neither brightness nor contrast decides who fires. Each unit's summed change is rescaled to the norm of its
 weights: a unit that spiked goes a fixed share of the way, whether often or once.
+
+Plasticity has a critical period: rates fall in a straight line to zero over so many presentations, and from then on weights and
+thresholds stay, nothing competes, and the readout learns about units that no longer change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -58,6 +61,7 @@ class StdpOptions:
         competing_spikes: spikes that all units of a position share, competing, in a presentation.
         free_spikes: spikes of each unit, free, in a presentation.
         homeostasis: gain of the control of thresholds.
+        critical_period: number of presentations after which weights and thresholds stay.
         memory_rate: share of the way that running means go in one training step.
         potentiation: amplitude where a presynaptic spike comes first.
         depression: amplitude where a postsynaptic spike comes first.
@@ -73,16 +77,17 @@ class StdpOptions:
 
     variant: str = "pair"
     loss: str = "cross_entropy"
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     plasticity_rate: float = 0.1
     n_steps: int = 25
     coding: str = "rate"
-    input_gain: float = 0.5
+    input_gain: float = 0.2
     leak: float = 0.9
     inhibition: float = 1.0
     competing_spikes: float = 5.0
     free_spikes: float = 3.0
     homeostasis: float = 0.05
+    critical_period: int = 50_000
     memory_rate: float = 0.05
     potentiation: float = 1.0
     depression: float = 0.3
@@ -139,10 +144,14 @@ def _pass_on(block: Block, spikes: Array) -> Array:
     return jax.vmap(block.activate)(spikes)
 
 
-def _control(threshold: Array, spikes: Array, target: float | Array, gain: float) -> tuple[Array, Array]:
-    """Thresholds after one step of homeostasis, and each unit's spikes a presentation."""
-    count = per_unit(spikes) * spikes.shape[0] * spikes.shape[-1] / spikes.size
-    return threshold * jnp.exp(gain * jnp.clip(count / target - 1, -1, _MOST_EXCESS)), count
+def _count(spikes: Float[Array, "steps n *positions units"]) -> Float[Array, " units"]:
+    """Each unit's spikes a presentation, mean over examples and positions."""
+    return per_unit(spikes) * spikes.shape[0] * spikes.shape[-1] / spikes.size
+
+
+def _control(threshold: Array, spikes: Array, target: float, gain: float) -> Array:
+    """Thresholds after one step of homeostasis."""
+    return threshold * jnp.exp(gain * jnp.clip(_count(spikes) / target - 1, -1, _MOST_EXCESS))
 
 
 def _rescaled(change: Params, params: Params, radius: Array) -> Params:
@@ -154,23 +163,35 @@ def _rescaled(change: Params, params: Params, radius: Array) -> Params:
 
 
 def _learn(
-    block: Block, params: Params, firing: _Firing, spikes: Array, memory: _Memory, modulation: Array | None, options: StdpOptions
-) -> tuple[Params, _Memory, dict[str, Array]]:
-    """What spike timing asks of one position, its memory, and what a person wants to see."""
+    block: Block,
+    params: Params,
+    firing: _Firing,
+    spikes: Array,
+    memory: _Memory,
+    remaining: Array,
+    modulation: Array | None,
+    options: StdpOptions,
+) -> tuple[Params, _Memory, Array]:
+    """What spike timing asks of one position, its memory, and the spikes of the competition."""
     competing = integrate_and_fire(firing.currents, memory.competing, options.leak, options.inhibition)
     change = timing_change(block, params, firing.pre, competing, options, firing.length, modulation)
-    asked = jax.tree.map(jnp.negative, _rescaled(change, params, memory.radius))
-    target = options.competing_spikes / memory.competing.size
-    threshold, competing_count = _control(memory.competing, competing, target, options.homeostasis)
-    free_threshold, free_count = _control(memory.free, firing.free, options.free_spikes, options.homeostasis)
+    asked = jax.tree.map(lambda leaf: -remaining * leaf, _rescaled(change, params, memory.radius))
+    threshold = _control(memory.competing, competing, options.competing_spikes / memory.competing.size, options.homeostasis)
+    free_threshold = _control(memory.free, firing.free, options.free_spikes, options.homeostasis)
     mean = memory.mean + options.memory_rate * (jnp.mean(spikes, axis=(0, 1)) - memory.mean)
+    return asked, _Memory(mean, memory.radius, threshold, free_threshold), competing
+
+
+def _tell(params: Sequence[Params], firing: Sequence[_Firing], competing: Sequence[Array]) -> dict[str, Array]:
+    """What a person wants to see, one number a position of the body."""
+    free = [_count(fired.free) for fired in firing]
     seen = {
-        "competing_spikes": jnp.sum(competing_count),
-        "free_spikes": jnp.mean(free_count),
-        "silent_units": jnp.mean(free_count == 0, dtype=free_count.dtype),
-        "weight_norm": jnp.mean(unit_norms(params)),
+        "competing_spikes": [jnp.sum(_count(spikes)) for spikes in competing],
+        "free_spikes": [jnp.mean(count) for count in free],
+        "silent_units": [jnp.mean(count == 0, dtype=count.dtype) for count in free],
+        "weight_norm": [jnp.mean(unit_norms(w)) for w in params],
     }
-    return asked, _Memory(mean, memory.radius, threshold, free_threshold), seen
+    return {name: jnp.stack(values) for name, values in seen.items()}
 
 
 def _check(options: StdpOptions) -> None:
@@ -180,6 +201,8 @@ def _check(options: StdpOptions) -> None:
         raise InputError(f"coding='{options.coding}' was given, expected 'rate' or 'latency'")
     if options.n_steps < 1:
         raise InputError(f"n_steps={options.n_steps} was given, a presentation takes at least one step: try 25")
+    if options.critical_period < 1:
+        raise InputError(f"critical_period={options.critical_period} was given, nothing would ever be learned: try 50000")
     if not (options.free_spikes > 0 and options.competing_spikes > 0):
         raise InputError(
             f"free_spikes={options.free_spikes}, competing_spikes={options.competing_spikes} were given: without spikes nothing is "
@@ -203,7 +226,8 @@ def stdp(network: Network, options: StdpOptions, spec: RuleSpec) -> LearningRule
         params = network.init(key)
         memories = tuple(_remember_nothing(block, options) for block in network.chain[:-1])
         dtype = jax.tree.leaves(params)[0].dtype
-        return RuleState({"network": params}, {"memories": memories, "expected_reward": jnp.zeros((), dtype)})
+        carry = {"memories": memories, "expected_reward": jnp.zeros((), dtype), "presented": jnp.zeros((), jnp.int32)}
+        return RuleState({"network": params}, carry)
 
     def present(state: RuleState, images: Array, key: PRNGKeyArray | None = None) -> tuple[list[Array], list[_Firing]]:
         """What every position hears, the readout's last, and how every position of the body fires."""
@@ -232,13 +256,26 @@ def stdp(network: Network, options: StdpOptions, spec: RuleSpec) -> LearningRule
             reward = (jnp.argmax(scores, axis=-1) == labels).astype(rates.dtype)
             modulation = options.unrewarded + reward - expected
             expected = expected + options.memory_rate * (jnp.mean(reward) - expected)
-        body = zip(network.chain[:-1], params[:-1], firing, heard[:-1], state.carry["memories"], strict=True)
-        learned = [_learn(block, w, fired, spikes, memory, modulation, options) for block, w, fired, spikes, memory in body]
-        asked = network.tie((*(change for change, _, _ in learned), step.pseudo_gradient))
+        body = list(zip(network.chain[:-1], params[:-1], firing, heard[:-1], state.carry["memories"], strict=True))
+        presented = state.carry["presented"]
+        remaining = jnp.maximum(1 - presented.astype(rates.dtype) / options.critical_period, 0)
+
+        def learn() -> tuple[list[Params], list[_Memory], list[Array]]:
+            learned = [_learn(*position, remaining, modulation, options) for position in body]
+            return [change for change, _, _ in learned], [memory for _, memory, _ in learned], [count for _, _, count in learned]
+
+        def stay() -> tuple[list[Params], list[_Memory], list[Array]]:
+            changes = [jax.tree.map(jnp.zeros_like, w) for w in params[:-1]]
+            return changes, list(state.carry["memories"]), [jnp.zeros_like(fired.free) for fired in firing]
+
+        changes, memories, competing = jax.lax.cond(remaining > 0, learn, stay)
+        asked = network.tie((*changes, step.pseudo_gradient))
         info: dict[str, Any] = {"loss": step.loss, "accuracy": step.accuracy}
-        if learned:
-            info |= {name: jnp.stack([seen[name] for _, _, seen in learned]) for name in learned[0][2]}
-        carry = {"memories": tuple(memory for _, memory, _ in learned), "expected_reward": expected}
+        if body:
+            info |= _tell(params[:-1], firing, competing)
+        # All that was simulated: of afferents, of units that fire freely, and of units that compete.
+        info["spikes"] = sum(jnp.sum(jnp.abs(train)) for train in (heard[0], *(fired.free for fired in firing), *competing))
+        carry = {"memories": tuple(memories), "expected_reward": expected, "presented": presented + len(images)}
         return {"network": asked}, RuleState(state.params, carry), info
 
     def represent(state: RuleState, images: Array) -> tuple[Array, ...]:

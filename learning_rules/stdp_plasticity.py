@@ -59,19 +59,26 @@ def timing_change(
         length: of what each unit sees; its presynaptic spikes count as divided by it. One by default.
         modulation: of the reward-modulated variant: what multiplies each example's eligibility at the end.
     """
+    later = jnp.ones(len(post), post.dtype)
     counts = jnp.ones_like(post) if length is None else jnp.broadcast_to(1 / length, post.shape)
     if modulation is not None:
-        remaining = jnp.arange(len(post) - 1, -1, -1, dtype=post.dtype)
-        weight = options.eligibility_decay ** remaining[:, None] * modulation
-        counts = counts * weight.reshape(*weight.shape, *[1] * (post.ndim - 2))
+        later = options.eligibility_decay ** jnp.arange(len(post) - 1, -1, -1, dtype=post.dtype)
+        counts = counts * modulation.reshape(1, -1, *[1] * (post.ndim - 2))
+    # A pair counts from its later spike on.
+    later_pre, later_post = (later.reshape(-1, *[1] * (signal.ndim - 1)) for signal in (pre, post))
 
     def product(before: Array, after: Array) -> Params:
         return hebbian_product(block, params, _merge_time(before), _merge_time(after * counts))
 
-    growing, declining = jnp.full_like(post, options.potentiation), jnp.full_like(pre, options.depression)
+    declining = jnp.full_like(pre, options.depression)
     if options.variant == "triplet":
-        growing = growing + options.triplet_potentiation * spike_trace(post, options.slow_post_decay, delay=1)
         declining = declining + options.triplet_depression * spike_trace(jnp.abs(pre), options.slow_pre_decay, delay=1)
-    growth = product(spike_trace(pre, options.pre_decay), post * growing)
-    decline = product(pre * declining, spike_trace(post, options.post_decay, delay=1))
-    return weights_only(jax.tree.map(jnp.subtract, growth, decline))
+    came_before = spike_trace(pre, options.pre_decay)
+    # The trace of a unit's spikes, read by each presynaptic spike, is the sum over later presynaptic spikes, read by the unit's
+    # spike: growth and decline are one product, and what stands before it is the window of Bi and Poo.
+    come_after = spike_trace((pre * declining * later_pre)[::-1], options.post_decay, delay=1)[::-1]
+    change = product(options.potentiation * later_pre * came_before - come_after, post)
+    if options.variant == "triplet":
+        earlier = spike_trace(post, options.slow_post_decay, delay=1)
+        change = jax.tree.map(jnp.add, change, product(came_before, options.triplet_potentiation * later_post * post * earlier))
+    return weights_only(change)

@@ -5,7 +5,7 @@ import pytest
 
 import learning_rules
 from architectures import InputError
-from experiments.benchmarks import RATIO_LIMITS, benchmark_rules, to_markdown
+from experiments.benchmarks import RATIO_LIMITS, benchmark_rules, benchmark_spikes, to_markdown
 
 
 def test_times_a_rule_beside_backpropagation():
@@ -39,3 +39,11 @@ def test_mistakes_are_named():
         benchmark_rules(["backprob"])
     with pytest.raises(InputError, match="n_turns=0"):
         benchmark_rules(n_turns=0)
+
+
+def test_spikes_are_counted_and_timed():
+    measured = benchmark_spikes(n_neurons=5, n_steps=10, batch_size=4, n_turns=1)
+    assert measured["rule"] == "stdp/pair" and measured["spikes_per_second"] > 0
+    np.testing.assert_allclose(measured["times_as_fast"] * measured["milliseconds_per_sample"], 90.0)
+    with pytest.raises(InputError, match="n_steps=0"):
+        benchmark_spikes(n_steps=0)

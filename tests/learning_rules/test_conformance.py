@@ -10,6 +10,7 @@ from rule_table import TABLE
 from small_task import NETWORKS, batch_of, network_of, train
 
 import learning_rules
+from architectures.activations import ACTIVATIONS
 from learning_rules import InputError
 from learning_rules.losses import loss_and_error
 from learning_rules.signals import hebbian_product
@@ -153,9 +154,13 @@ def test_predicts_and_represents(name, architecture):
 def test_alignment_with_backprop_is_a_cosine_beside_a_norm(name, architecture):
     _, state, _, _ = trained(name, architecture)
     _, alignment, readout = programs(name, architecture)[1](jax.random.key(5), state, batch_of(6))
-    assert np.all(np.abs(alignment.cosine) <= 1 + 1e-5) and np.all(np.asarray(alignment.reference_norm) > 0)
+    assert np.all(np.abs(alignment.cosine) <= 1 + 1e-5) and np.all(np.isfinite(alignment.reference_norm))
     assert float(readout) > 0.9  # the last block's error needs no way back
-    if rule_of(name, architecture).spec.represents_by_forward_pass:
+    spec = rule_of(name, architecture).spec
+    # Where units are none that backpropagation could go through, the reference is another network's, with these weights.
+    if spec.activation in ("", *ACTIVATIONS):
+        assert np.all(np.asarray(alignment.reference_norm) > 0)
+    if spec.represents_by_forward_pass:
         assert float(alignment.cosine[-1]) > 0.9
 
 

@@ -11,7 +11,7 @@ from small_task import NETWORKS, batch_of, double, network_of
 import architectures
 import learning_rules
 from learning_rules import InputError, RuleState
-from learning_rules.stdp import StdpOptions
+from learning_rules.stdp import StdpOptions, _fire
 from learning_rules.stdp_neurons import encode_spikes, integrate_and_fire, spike_trace
 from learning_rules.stdp_plasticity import timing_change
 
@@ -209,6 +209,45 @@ def test_at_test_nothing_moves_and_neighbours_do_not_matter(architecture):
 
 
 @both_networks
+def test_after_the_critical_period_only_the_readout_moves(architecture):
+    rule = learning_rules.build("stdp/pair", network_of(architecture), critical_period=48)
+    state, moved = rule.init(jax.random.key(0)), []
+    step = jax.jit(rule.assign_credit)
+    for index in range(3):
+        before = state
+        asked, state, info = step(jax.random.key(index), before, batch_of(index, n=32))
+        body, readout = asked["network"][:-1], asked["network"][-1]
+        moved.append([float(jnp.abs(block["kernel"]).max()) for block in body])
+        assert float(jnp.abs(readout["kernel"]).max()) > 0
+    np.testing.assert_allclose(np.array(moved[1]) / np.array(moved[0]), 1 / 3, rtol=0.5)  # 16 of 48 presentations are left
+    assert moved[2] == [0.0] * len(body) and np.all(np.asarray(info["competing_spikes"]) == 0)
+    for a, b in zip(jax.tree.leaves(before.carry["memories"]), jax.tree.leaves(state.carry["memories"]), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@both_networks
+def test_a_current_is_a_projection_of_an_input_of_unit_length(architecture):
+    """Inside a loop too, where it is used: over time, no current exceeds the cosine of weights and input."""
+    network = network_of(architecture)
+    rule = learning_rules.build("stdp/pair", network)
+    with jax.enable_x64(True):
+        state = double(rule.init(jax.random.key(0)))
+        block, params, memory = network.chain[0], state.params["network"][0], state.carry["memories"][0]
+        trains = encode_spikes(batch_of(9, n=6, dtype=jnp.float64)[0], 25, 0.5, "rate", jax.random.key(1))
+
+        @jax.jit
+        def fire(two):
+            return jax.lax.scan(lambda _, spikes: (0, _fire(block, params, spikes, memory, rule.options).currents), 0, two)[1]
+
+        currents = np.asarray(fire(jnp.stack([trains, trains])))[1]
+        assert 0.2 < np.abs(currents.mean(0)).max() <= 1 + 1e-9
+        if architecture == "mlp":
+            w, flat = np.asarray(params["kernel"]), np.asarray(trains).reshape(25, 6, -1)
+            length = np.linalg.norm(flat.mean(0), axis=-1)
+            np.testing.assert_allclose(currents, flat @ (w / np.linalg.norm(w, axis=0)) / length[:, None], rtol=1e-9, atol=1e-12)
+
+
+@both_networks
 def test_only_reward_carries_labels_to_the_body(architecture):
     images, labels = batch_of(4)
     for variant in VARIANTS:
@@ -256,6 +295,7 @@ def test_pooling_of_spikes_needs_an_activation_that_keeps_them():
         ({"plasticity_rate": 0.0}, "plasticity_rate=0.0"),
         ({"coding": "phase"}, "coding='phase'"),
         ({"n_steps": 0}, "n_steps=0"),
+        ({"critical_period": 0}, "critical_period=0"),
         ({"free_spikes": 0.0}, "free_spikes=0.0"),
         ({"leak": 1.0}, "leak=1.0"),
     ],
