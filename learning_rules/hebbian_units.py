@@ -68,14 +68,15 @@ def per_unit(signal: Float[Array, "n *positions units"]) -> Float[Array, " units
     return jnp.sum(signal, axis=tuple(range(signal.ndim - 1)))
 
 
-def presynaptic_length(block: Block, params: Params, x: Any) -> Float[Array, "n *positions units"]:
+def presynaptic_length(block: Block, params: Params, x: Any, x_again: Any = None) -> Float[Array, "n *positions units"]:
     """Euclidean length of what each unit's synapses see, with the shape of the synapses' output.
 
-    It is the synapse itself, given the squared input through weights of one.
+    With a second signal it is the root of the scalar product of the two: a length in another metric.
+
+    It is the synapse itself, given the squared input through one unit's weights of one: all units of a place see the same.
     """
-    ones = jax.tree.map(jnp.ones_like, params)
-    squared = jax.tree.map(jnp.square, x)
-    nothing = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[:1]), x)
-    energy = block.synapse(ones, squared) - block.synapse(ones, nothing)
+    one_unit = jax.tree.map(lambda leaf: jnp.full_like(leaf[..., :1], leaf.ndim > 1), params)
+    energy = block.synapse(one_unit, jax.tree.map(jnp.multiply, x, x if x_again is None else x_again))
     # A patch of exact zeros has no direction; its length is set far from zero so that it asks for nothing.
-    return jnp.where(energy > 0, jnp.sqrt(jnp.where(energy > 0, energy, 1.0)), 1.0)
+    length = jnp.where(energy > 0, jnp.sqrt(jnp.where(energy > 0, energy, 1.0)), 1.0)
+    return jnp.broadcast_to(length, (*length.shape[:-1], block.synapse_shape[-1]))
