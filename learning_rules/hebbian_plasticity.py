@@ -21,10 +21,11 @@ bcm         :math:`\tfrac{1}{\theta_j} y_j (y_j - \theta_j) x`,          Bienens
                                                                          doi:10.1073/pnas.91.16.7797
 =========== ============================================================ =========================================================
 
-Departures. Competition: a conscience (DeSieno 1988, doi:10.1109/ICNN.1988.23839) lowers the response of units that win more than
-their share, the Lebesgue norm is Euclidean, and the radius is a unit's initial norm, so that learning turns weights and the forward
-pass keeps its scale. Competitive and SoftHebb updates are divided by the amount of competition that a unit won or lost, or by one
-where that is less. SoftHebb's rate has a floor, since weights need not start away from the radius.
+Departures. Competition: a conscience (DeSieno 1988, doi:10.1109/ICNN.1988.23839) lowers the standing of units that win more than
+their share, where the winner is chosen as in SoftHebb's softmax; the Lebesgue norm is Euclidean, and the radius is a unit's initial
+norm, so that learning turns weights and the forward pass keeps its scale. Competitive and SoftHebb updates are divided by the
+amount of competition that a unit won or lost, or by one where that is less. SoftHebb's rate has a floor, since weights need
+not start away from the radius.
 """
 
 from __future__ import annotations
@@ -50,12 +51,14 @@ class Memory(NamedTuple):
 
     Attributes:
         mean: running mean of its input, which is subtracted before anything is learned.
+        precision: P of `hebbian_decorrelation`, None where inputs are learned from as they are.
         radius: the norm that its units' weights are held at.
         wins: running share of the events that each unit won.
         threshold: running mean square of each unit's response, over the response aimed at.
     """
 
     mean: Any
+    precision: Float[Array, "features features"] | None
     radius: Float[Array, ""]
     wins: Float[Array, " units"]
     threshold: Float[Array, " units"]
@@ -85,49 +88,68 @@ def _n_events(response: Array) -> int:
     return response.size // response.shape[-1]
 
 
-def _deflated(population: Population, lateral: Array) -> Params:
-    """Hebbian growth minus what the other units already explain, `lateral[k, j]` being how much unit j hears of unit k."""
-    y, n_events = population.response, _n_events(population.response)
-    flat = y.reshape(n_events, y.shape[-1])
-    correlation = (flat.T @ flat) / n_events
-    growth = scale_units(population.product(y), jnp.full((y.shape[-1],), 1 / n_events, y.dtype))
-    decay = mix_units(population.weights, correlation * lateral / population.memory.radius**2)
+def _flat(response: Array) -> Float[Array, "events units"]:
+    return response.reshape(_n_events(response), response.shape[-1])
+
+
+def _deflated(population: Population, explained: Params) -> Params:
+    """Mean over events of the Hebbian growth, less what units already explain of it, given summed over events."""
+    y = population.response
+    share = jnp.full((y.shape[-1],), 1 / _n_events(y), y.dtype)
+    growth = scale_units(population.product(y), share)
+    decay = scale_units(explained, share / population.memory.radius**2)
     return jax.tree.map(jnp.subtract, growth, decay)
 
 
 def _oja(population: Population, options: Any) -> tuple[Params, Memory]:
-    n_units, dtype = population.response.shape[-1], population.response.dtype
-    own = jnp.eye(n_units, dtype=dtype)
-    return _deflated(population, own + options.lateral * (1 - own)), population.memory
+    weights, y = population.weights, _flat(population.response)
+    own = scale_units(weights, (1 - options.lateral) * jnp.sum(jnp.square(y), axis=0))
+    if len(y) < y.shape[-1]:  # W (Y' Y) = (W Y') Y, whichever is less work
+        of_all = jax.tree.map(lambda leaf: (leaf @ y.T) @ y, weights)
+    else:
+        of_all = mix_units(weights, y.T @ y)
+    explained = jax.tree.map(lambda a, b: a + options.lateral * b, own, of_all)
+    return _deflated(population, explained), population.memory
 
 
 def _sanger(population: Population, options: Any) -> tuple[Params, Memory]:
-    n_units, dtype = population.response.shape[-1], population.response.dtype
-    return _deflated(population, jnp.triu(jnp.ones((n_units, n_units), dtype))), population.memory
+    y = _flat(population.response)
+    return _deflated(population, mix_units(population.weights, jnp.triu(y.T @ y))), population.memory
 
 
-def _winners(response: Array, memory: Memory, options: Any, rank: int) -> tuple[Array, Array, Memory]:
-    """One-hot of the winner and of the unit of that rank, and the memory of who won."""
+def _highest(standing: Array, radius: Array) -> Array:
+    """One-hot of the highest unit of every event; units that differ by no more than rounding share.
+
+    Comparing with the maximum is several times cheaper than finding its index. The margin is needed because a compiler may work out
+    the standing twice, once for the maximum and once for the comparison, with other last bits.
+    """
+    margin = 64 * jnp.finfo(standing.dtype).eps * radius
+    highest = (standing >= jnp.max(standing, axis=-1, keepdims=True) - margin).astype(standing.dtype)
+    return highest / jnp.sum(highest, axis=-1, keepdims=True)
+
+
+def _winners(response: Array, memory: Memory, options: Any) -> tuple[Array, Array, Memory]:
+    """Each unit's standing, one-hot of the winner, and the memory of who won."""
     n_units = response.shape[-1]
-    handicap = options.conscience * memory.radius * (n_units * memory.wins - 1)
-    standing = response - handicap
-    winner = runner_up = jax.nn.one_hot(jnp.argmax(standing, axis=-1), n_units, dtype=response.dtype)
-    for _ in range(rank - 1):
-        standing = jnp.where(runner_up > 0, -jnp.inf, standing)
-        runner_up = jax.nn.one_hot(jnp.argmax(standing, axis=-1), n_units, dtype=response.dtype)
+    standing = response - options.conscience * memory.radius * (n_units * memory.wins - 1)
+    winner = _highest(standing, memory.radius)
     share = per_unit(winner) / _n_events(response)
-    wins = memory.wins + options.memory_rate * (share - memory.wins)
-    return winner, runner_up, memory._replace(wins=wins)
+    return standing, winner, memory._replace(wins=memory.wins + options.memory_rate * (share - memory.wins))
 
 
 def competition(response: Array, memory: Memory, options: Any) -> tuple[Float[Array, "n *positions units"], Memory]:
     """The signed share g of every unit in every event, for the competitive and the SoftHebb variant."""
-    if options.variant == "competitive":
-        winner, ranked, memory = _winners(response, memory, options, options.rank)
-        return winner - (options.anti_hebbian * ranked if options.rank > 1 else 0), memory
-    winner, _, memory = _winners(response, memory, options, 1)
-    soft = jax.nn.softmax(options.inverse_temperature * response, axis=-1)
-    return jnp.where(winner > 0, soft, -soft), memory
+    standing, winner, memory = _winners(response, memory, options)
+    if options.variant == "softhebb":
+        soft = jax.nn.softmax(options.inverse_temperature * standing, axis=-1)
+        return jnp.where(winner > 0, soft, -soft), memory
+    if options.rank == 1 or options.anti_hebbian == 0:
+        return winner, memory
+    ranked = winner
+    for _ in range(options.rank - 1):
+        standing = jnp.where(ranked > 0, -jnp.inf, standing)
+        ranked = _highest(standing, memory.radius)
+    return winner - options.anti_hebbian * ranked, memory
 
 
 def _competed(population: Population, options: Any) -> tuple[Params, Memory]:

@@ -68,15 +68,17 @@ def per_unit(signal: Float[Array, "n *positions units"]) -> Float[Array, " units
     return jnp.sum(signal, axis=tuple(range(signal.ndim - 1)))
 
 
-def presynaptic_length(block: Block, params: Params, x: Any) -> Float[Array, "n *positions units"]:
+def presynaptic_length(block: Block, params: Params, x: Any, x_again: Any = None) -> Float[Array, "n *positions units"]:
     """Euclidean length of what each unit's synapses see, with the shape of the synapses' output.
+
+    With a second signal it is the root of the scalar product of the two: a length in another metric.
 
     It is the synapse itself, given the squared input through one unit's weights of one: all units of a place see the same.
     """
     # The ones are taken from the weights: a product with a constant, inside a loop, is miscompiled by XLA for CPUs (jaxlib 0.10.2
     # answers NaN), and a length that is not a number would pass for one.
     one_unit = jax.tree.map(lambda leaf: jnp.isfinite(leaf[..., :1]).astype(leaf.dtype) * (leaf.ndim > 1), params)
-    energy = block.synapse(one_unit, jax.tree.map(jnp.square, x))
+    energy = block.synapse(one_unit, jax.tree.map(jnp.multiply, x, x if x_again is None else x_again))
     # A patch of exact zeros has no direction; its length is set far from zero so that it asks for nothing.
     length = jnp.where(energy > 0, jnp.sqrt(jnp.where(energy > 0, energy, 1.0)), 1.0)
     return jnp.broadcast_to(length, (*length.shape[:-1], block.synapse_shape[-1]))
