@@ -14,15 +14,15 @@ the scores :math:`\xi_L = -\partial \ell / \partial u_L`. Both dendrites learn a
 =========== ==================================================== ========================================================
 variant     :math:`\Delta \Theta_{k+1}`                          goes down
 =========== ==================================================== ========================================================
+aligned     :math:`\langle u_k, \delta_{k+1} \rangle`            :math:`-\langle u_k, \xi_k \rangle` with decay: the apical
+                                                                 signal grows along what the soma does. It is the change of
+                                                                 :math:`W_{k+1}` itself, found at another synapse; with the
+                                                                 same decay on both, the two meet
 noise       :math:`\langle \epsilon_k, S_{W_{k+1}} \epsilon_k    :math:`\tfrac12 \lVert S_{\Theta_{k+1}} \rVert^2 -
             \rangle - \nabla \tfrac12 \lVert S_{\Theta_{k+1}}    \langle \epsilon_k, S_{\Theta_{k+1}}^\top S_{W_{k+1}}
             \rVert^2`                                            \epsilon_k \rangle`: somata fluctuate by :math:`\epsilon_k`
                                                                  around :math:`u_k`, and what the block above makes of it is
                                                                  their forward weights, on average
-aligned     :math:`\langle u_k, \delta_{k+1} \rangle`            :math:`-\langle u_k, \xi_k \rangle` with decay: the apical
-                                                                 signal grows along what the soma does. It is the change of
-                                                                 :math:`W_{k+1}` itself, found at another synapse; with the
-                                                                 same decay on both, the two meet
 local_error :math:`-\langle \xi_k, \delta_{k+1} \rangle`         :math:`\tfrac12 \lVert \xi_k \rVert^2`, as published
 =========== ==================================================== ========================================================
 
@@ -80,7 +80,7 @@ class DendriticOptions:
         apical_examples: examples of a batch that apical weights learn from, at most, in the variants "noise" and "local_error".
     """
 
-    variant: str = "noise"
+    variant: str = "aligned"
     loss: str = "cross_entropy"
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
@@ -254,23 +254,28 @@ def _variant(variant: str, summary: str, **options: Any) -> tuple[str, Variant]:
     return variant, Variant(RuleSpec("dendritic", variant, summary, citation, phases=2), {"variant": variant, **options})
 
 
+# From searches on Fashion-MNIST's validation images, four epochs of 20,000 images, dense and convolutional. In "aligned", apical
+# weights that start small are soon outweighed by what both dendrites learn together; it aligns slowly, and overtakes "noise" on the
+# convolutional network between four such epochs and ten of all images. A rate of 0.003 lets "noise" stray there for five epochs.
+# In "local_error" slower apical weights are better, or alike.
 FAMILY = Family(
     DendriticOptions,
     dendritic,
     dict(
         (
             _variant(
-                "noise",
-                "units compare a basal and an apical dendrite; apical weights follow how the block above answers a soma's noise",
-                learning_rate=2e-3,
-                weight_decay=0.1,
-                apical_gain=0.05,
-            ),
-            _variant(
                 "aligned",
                 "units compare a basal and an apical dendrite; apical weights learn to send what the basal ones would",
                 learning_rate=3e-3,
                 weight_decay=0.1,
+                apical_gain=0.05,
+            ),
+            _variant(
+                "noise",
+                "units compare a basal and an apical dendrite; apical weights follow how the block above answers a soma's noise",
+                learning_rate=2e-3,
+                weight_decay=0.3,
+                apical_rate=2.0,
                 apical_gain=0.05,
             ),
             _variant(
