@@ -162,6 +162,9 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec) -> Learning
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
 
 
+# Rates and modulations: from a search on Fashion-MNIST's validation images behind the front end `zca`, four epochs of 20,000
+# images. On the dense network rates of 0.001 and 0.002 are half a point better than the one here, on the convolutional 0.001 is
+# three points worse. Large modulations teach the readout about inputs that it never meets at test. Decay of 0.3 helps a little.
 FAMILY = Family(
     PepitaOptions,
     pepita,
@@ -175,7 +178,7 @@ FAMILY = Family(
                 phases=3,
                 trained_otherwise=(("feedback", "weight mirrors"),),
             ),
-            {"variant": "weight_mirror"},
+            {"variant": "weight_mirror", "learning_rate": 5e-4, "modulation": 0.05},
         ),
         "fixed": Variant(
             RuleSpec(
@@ -184,7 +187,7 @@ FAMILY = Family(
                 "the error modulates the input through fixed random weights, and the change in a second pass teaches every block",
                 "Dellaferrera and Kreiman 2022, arXiv 2201.11665",
             ),
-            {"variant": "fixed"},
+            {"variant": "fixed", "learning_rate": 1e-3, "modulation": 0.3},
         ),
     },
 )

@@ -337,12 +337,14 @@ FAMILY = Family(
                 "noise on all weights, for and against, and the loss's answer to it",
                 "Jabri and Flower 1992, doi:10.1109/72.105429; Spall 1992, doi:10.1109/9.119632",
                 3,
+                learning_rate=4e-3,
             ),
             _variant(
                 "forward_gradient_weights",
                 "the loss's exact slope along one random direction of all weights",
                 "Baydin et al. 2022, arXiv 2202.08587",
                 2,
+                learning_rate=4e-3,
             ),
         )
     },

@@ -20,7 +20,7 @@ TABLE = {
     "perturbation/node": {"learning_rate": 0.01},
     "perturbation/weight": {"learning_rate": 0.01},
     "perturbation/forward_gradient_weights": {"learning_rate": 0.01},
-    "pepita/weight_mirror": {"learning_rate": 0.01},
+    "pepita/weight_mirror": {"learning_rate": 0.003},
     "pepita/fixed": {"learning_rate": 0.01},
     "target_propagation/local_difference_reconstruction": {"learning_rate": 0.01},
     "target_propagation/difference": {"learning_rate": 0.01},
