@@ -74,6 +74,14 @@ def _flat(tree: Any) -> Array:
     return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
 
 
+def _direction(vector: Array) -> tuple[Array, Array]:
+    """A vector at unit length, and its length, however small: the squares of a gradient of 1e-25 are zero in single precision."""
+    largest = jnp.max(jnp.abs(vector))
+    scaled = vector / jnp.where(largest > 0, largest, 1)
+    length = jnp.linalg.norm(scaled)
+    return scaled / jnp.maximum(length, 1), largest * length
+
+
 def alignment_with_backprop(
     rule: LearningRule, state: RuleState, key: PRNGKeyArray, batch: Batch, loss: str = "cross_entropy"
 ) -> Alignment:
@@ -84,10 +92,9 @@ def alignment_with_backprop(
     reference = jax.grad(lambda p: objective(rule.network.forward(p, images)[-1], labels))(state.params["network"])
     cosines, reference_norms, norms = [], [], []
     for a, b in zip(asked, reference, strict=True):
-        u, v = _flat(a), _flat(b)
-        norm, reference_norm = jnp.linalg.norm(u), jnp.linalg.norm(v)
+        (u, norm), (v, reference_norm) = _direction(_flat(a)), _direction(_flat(b))
         # A block that is asked for nothing points nowhere: zero, not NaN.
-        cosines.append(jnp.vdot(u, v) / jnp.maximum(norm * reference_norm, 1e-30))
+        cosines.append(jnp.vdot(u, v))
         norms.append(norm)
         reference_norms.append(reference_norm)
     return Alignment(jnp.stack(cosines), jnp.stack(reference_norms), jnp.stack(norms))
