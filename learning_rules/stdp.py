@@ -85,7 +85,7 @@ class StdpOptions:
     leak: float = 0.9
     inhibition: float = 1.0
     competing_spikes: float = 5.0
-    free_spikes: float = 3.0
+    free_spikes: float = 2.0
     homeostasis: float = 0.05
     critical_period: int = 50_000
     memory_rate: float = 0.05

@@ -268,7 +268,7 @@ def test_the_readout_is_trained_by_the_gradient_at_the_last_block(architecture):
         state = double(rule.init(jax.random.key(0)))
         images, labels = batch_of(2, n=8, dtype=jnp.float64)
         # Inputs of -1, 0 or 1 at full rate have one and the same spikes whatever the phase, so test and training agree.
-        images = jnp.sign(images) * 4
+        images = jnp.sign(images) * 2 / rule.options.input_gain
         kernel, bias = (state.params["network"][-1][name] for name in ("kernel", "bias"))
         rates = jax.jit(rule.represent)(state, images)[-2].reshape(8, -1) * 10 / rule.options.free_spikes
 
