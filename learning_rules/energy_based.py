@@ -27,7 +27,9 @@ far from where they predict. Dual propagation keeps the architecture's activatio
 **backpropagation** as :math:`\beta \to 0`.
 
 Departures: states lie in [-1, 1] and couplings are scaled down (`input_gain`, `gain`), without which settling oscillates; the
-scores are read out from the last hidden state by the loss itself, as in Laborieux et al.; settling starts at the forward pass.
+scores are read out from the last hidden state by the loss itself, as in Laborieux et al.; settling starts at the forward pass, and
+takes a fixed number of sweeps (`residual` tells how much they leave over). The free condition that another is compared with goes on
+settling beside it: what is left over then happens in both and cancels, or it would be taken for a wish of the label.
 """
 
 from __future__ import annotations
@@ -71,14 +73,17 @@ class EnergyBasedOptions:
 
     variant: str = "centred"
     loss: str = "cross_entropy"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
+    # Rate, decay and sweeps: from runs on Fashion-MNIST's validation images, four epochs of 20,000 images, dense network, one seed.
+    # Two free sweeps and one nudged do as well as five and two (87.9 and 88.0), a decay of 0.1 as well as none; a rate of 0.001 is
+    # 0.6 worse. Gains: 0.5 and 0.25 are within 0.1 of input gains of 0.25 and gains of 0.15; an input gain of 0.1 is a point worse.
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.1
     beta: float = 0.3
-    free_sweeps: int = 5
-    nudged_sweeps: int = 2
+    free_sweeps: int = 2
+    nudged_sweeps: int = 1
     input_gain: float = 0.5
     gain: float = 0.25
-    output_gain: float = 0.05
+    output_gain: float = 0.1
 
 
 def _free_output(options: EnergyBasedOptions) -> OutputEnergy:
@@ -121,8 +126,7 @@ def _contrast_of_conditions(
 ) -> tuple[tuple[Params, ...], dict[str, Any]]:
     """The pseudo-gradient, mean over the batch, and what settling under both conditions tells; `params` by position.
 
-    Both go on from the free states and for as long: what of settling is left over then happens in both and cancels.
-    Against free states that stand still it would be taken for a wish of the label, the more the weaker the nudge.
+    Both go on from the free states, and for as long.
     """
     *outputs, apart = _conditions(options, labels)
     settled, states = [], []
@@ -234,7 +238,8 @@ def _supports(network: Network) -> str:
     return ""
 
 
-def _variant(variant: str, summary: str, citation: str, phases: int = 3, settles: bool = True, **options: Any) -> Variant:
+def _variant(variant: str, summary: str, citation: str, phases: int = 7, settles: bool = True, **options: Any) -> Variant:
+    # Up, twice down and up again without a label, then down under either condition.
     spec = RuleSpec(
         "energy_based",
         variant,
@@ -262,15 +267,12 @@ FAMILY = Family(
                 "one_sided",
                 "equilibrium propagation: states settle free, then nudged towards the label",
                 "Scellier and Bengio 2017, doi:10.3389/fncom.2017.00024",
-                phases=2,
-                beta=0.05,
+                beta=0.1,
             ),
             _variant(
                 "contrastive_hebbian",
                 "states settle free, then with the output held at the label",
                 "Movellan 1991; Xie and Seung 2003, doi:10.1162/089976603762552988",
-                phases=2,
-                nudged_sweeps=5,
             ),
             _variant(
                 "dual_propagation",
@@ -278,7 +280,7 @@ FAMILY = Family(
                 "Høier, Staudt and Zach 2023, arXiv 2302.01228",
                 phases=2,
                 settles=False,
-                nudged_sweeps=1,
+                weight_decay=0.0,  # 88.7; with 0.1 it is 88.3
             ),
         )
     },
