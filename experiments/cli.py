@@ -281,11 +281,11 @@ def benchmark_spikes_command(as_json: bool, **options: Any) -> None:
     from experiments.benchmarks import benchmark_spikes
     from experiments.environment import describe_environment
 
-    measured = benchmark_spikes(**_given(**options))
+    measured = benchmark_spikes(**given(**options))
     if as_json:
-        _print_json(measured | {"environment": describe_environment()})
+        print_json(measured | {"environment": describe_environment()})
         return
-    _print_table(
+    print_table(
         [
             {
                 "rule": measured["rule"],

@@ -28,8 +28,6 @@ TABLE = {
     "dendritic/aligned": {"learning_rate": 0.01},
     "dendritic/noise": {"learning_rate": 0.01},
     "dendritic/local_error": {"learning_rate": 0.01},
-    "predictive_coding/standard": {"learning_rate": 0.01},
-    "predictive_coding/incremental": {"learning_rate": 0.01},
     # Two programs that round differently ask for the same to three digits: a larger nudge than the default's, which leaves two.
     "predictive_coding/standard": {"learning_rate": 0.01, "nudge": 0.1, "precision_ratio": 10.0},
     "predictive_coding/incremental": {"learning_rate": 0.01, "nudge": 0.1, "precision_ratio": 10.0},
