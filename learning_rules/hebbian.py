@@ -79,7 +79,7 @@ class HebbianOptions:
     most_events: int = 4096
     lateral: float = 1.0
     rank: int = 2
-    anti_hebbian: float = 0.1
+    anti_hebbian: float = 0.3
     conscience: float = 0.1
     inverse_temperature: float = 500.0
     response: float = 0.1
