@@ -214,7 +214,7 @@ def _supports(network: Network) -> str:
     return ""
 
 
-def _variant(variant: str, summary: str, citation: str, **options: Any) -> Variant:
+def _variant(variant: str, summary: str, citation: str, front_end: str = "zca", **options: Any) -> Variant:
     spec = RuleSpec(
         "hebbian",
         variant,
@@ -223,6 +223,7 @@ def _variant(variant: str, summary: str, citation: str, **options: Any) -> Varia
         teaching_signal="none",
         phases=1,
         trained_otherwise=(("network[-1]", "delta rule"),),
+        front_end=front_end,
     )
     return Variant(spec, {"variant": variant, **options})
 
@@ -252,6 +253,7 @@ FAMILY = Family(
                 "oja",
                 "Hebbian growth with a decay that holds the norm: units span the leading principal components",
                 "Oja 1982, doi:10.1007/BF00275687; Oja 1989, doi:10.1142/S0129065789000475",
+                front_end="none",
                 plasticity_rate=0.1,
                 active_share=0.5,
                 decorrelation_rate=0.0,
@@ -260,6 +262,7 @@ FAMILY = Family(
                 "sanger",
                 "Oja's rule on what the units before have left: the principal components in order",
                 "Sanger 1989, doi:10.1016/0893-6080(89)90044-0",
+                front_end="none",
                 plasticity_rate=0.1,
                 active_share=0.5,
                 decorrelation_rate=0.0,

@@ -311,7 +311,16 @@ def perturbation(network: Network, options: PerturbationOptions, spec: RuleSpec)
 def _variant(
     variant: str, summary: str, citation: str, phases: int, others: tuple[tuple[str, str], ...] = (), **options: Any
 ) -> Variant:
-    spec = RuleSpec("perturbation", variant, summary, citation, phases=phases, trained_otherwise=(*others, _DELTA_RULE))
+    spec = RuleSpec(
+        "perturbation",
+        variant,
+        summary,
+        citation,
+        phases=phases,
+        trained_otherwise=(*others, _DELTA_RULE),
+        # The weight variants were tuned on plain images, the others behind whitening.
+        front_end="none" if variant in _OF_WEIGHTS else "zca",
+    )
     return Variant(spec, {"variant": variant, **options})
 
 

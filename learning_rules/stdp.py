@@ -325,6 +325,7 @@ def _variant(variant: str, summary: str, citation: str, teaching_signal: str = "
         trained_otherwise=(("network[-1]", "delta rule"),),
         represents_by_forward_pass=False,
         activation="leaky integrate-and-fire",
+        front_end="zca",
     )
     return Variant(spec, {"variant": variant, **options})
 
