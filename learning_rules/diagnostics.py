@@ -74,10 +74,12 @@ def _flat(tree: Any) -> Array:
     return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
 
 
-def _unit(vector: Array) -> Array:
-    """Its direction; of a block that is asked for nothing, zero, not NaN. Scaled first: squares of small numbers vanish."""
-    scaled = vector / jnp.maximum(jnp.max(jnp.abs(vector)), 1e-30)
-    return scaled / jnp.maximum(jnp.linalg.norm(scaled), 1e-30)
+def _direction(vector: Array) -> tuple[Array, Array]:
+    """A vector at unit length, and its length, however small: the squares of a gradient of 1e-25 are zero in single precision."""
+    largest = jnp.max(jnp.abs(vector))
+    scaled = vector / jnp.where(largest > 0, largest, 1)
+    length = jnp.linalg.norm(scaled)
+    return scaled / jnp.maximum(length, 1), largest * length
 
 
 def alignment_with_backprop(
@@ -90,10 +92,11 @@ def alignment_with_backprop(
     reference = jax.grad(lambda p: objective(rule.network.forward(p, images)[-1], labels))(state.params["network"])
     cosines, reference_norms, norms = [], [], []
     for a, b in zip(asked, reference, strict=True):
-        u, v = _flat(a), _flat(b)
-        cosines.append(jnp.vdot(_unit(u), _unit(v)))
-        norms.append(jnp.linalg.norm(u))
-        reference_norms.append(jnp.linalg.norm(v))
+        (u, norm), (v, reference_norm) = _direction(_flat(a)), _direction(_flat(b))
+        # A block that is asked for nothing points nowhere: zero, not NaN.
+        cosines.append(jnp.vdot(u, v))
+        norms.append(norm)
+        reference_norms.append(reference_norm)
     return Alignment(jnp.stack(cosines), jnp.stack(reference_norms), jnp.stack(norms))
 
 
