@@ -24,7 +24,7 @@ from architectures.activations import GAIN_SQUARED, activation_function, normali
 from architectures.convolution import inject
 from architectures.errors import InputError
 
-__all__ = ["Block", "Params", "convolutional_block", "dense_block"]
+__all__ = ["Block", "Params", "convolutional_block", "dense_block", "readout_block"]
 
 Params = PyTree
 
@@ -137,6 +137,17 @@ def dense_block(
         fan_in,
         takes_any_size=False,
     )
+
+
+def readout_block(name: str, input_shape: tuple[int, ...], n_classes: int) -> Block:
+    """A linear classifier of whatever it sees: what a rule reads a block of any kind out with.
+
+    Args:
+        name: the layer's name.
+        input_shape: shape of one example's input; anything is flattened.
+        n_classes: number of classes.
+    """
+    return dense_block(name, input_shape, n_classes, "identity")
 
 
 def convolutional_block(

@@ -27,8 +27,9 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in rows[0]:
-        table.add_column(name.replace("_", " "), overflow="fold")
+    for place, name in enumerate(rows[0]):
+        # The first column is what a row is called: broken over lines it could not be copied.
+        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     show(table)

@@ -48,7 +48,7 @@ from jax import Array
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
-from architectures.block import dense_block
+from architectures.block import readout_block
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import LOSSES, accuracy, loss_function
@@ -195,7 +195,7 @@ def _group_estimate(block: Block, group_size: int, key: PRNGKeyArray, z: Array, 
 def _heads(network: Network) -> tuple[Block, ...]:
     """A linear classifier for the output of each hidden position."""
     return tuple(
-        dense_block(f"head_{name}", block.output_shape, network.n_classes, "identity")
+        readout_block(f"head_{name}", block.output_shape, network.n_classes)
         for name, block in zip(network.block_names[:-1], network.chain[:-1], strict=True)
     )
 

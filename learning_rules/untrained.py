@@ -32,7 +32,8 @@ class UntrainedOptions:
     """
 
     loss: str = "cross_entropy"
-    learning_rate: float = 1e-3
+    # From Fashion-MNIST's validation images, ten epochs: a tenth of it, or three times as much, is up to a point worse.
+    learning_rate: float = 1e-2
 
 
 def untrained(network: Network, options: UntrainedOptions, spec: RuleSpec) -> LearningRule:
