@@ -29,6 +29,7 @@ from jaxtyping import PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.feedforward import feedforward_rule
 from learning_rules.hebbian_decorrelation import follow_covariance, no_decorrelation, through_precision
 from learning_rules.hebbian_plasticity import PLASTICITY, Memory, Population
 from learning_rules.hebbian_units import biases_only, initial_norms, per_unit, presynaptic_length, unit_norms, weights_only
@@ -195,17 +196,7 @@ def hebbian(network: Network, options: HebbianOptions, spec: RuleSpec) -> Learni
         part = tuple("readout" if index == network.order[-1] else "body" for index in range(len(network.blocks)))
         return optax.partition({"body": body, "readout": adam(options.learning_rate, n_steps)}, {"network": part})
 
-    return LearningRule(
-        spec=spec,
-        network=network,
-        options=options,
-        init=init,
-        assign_credit=assign_credit,
-        constrain=lambda params: params,
-        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
-        represent=lambda state, images: network.forward(state.params["network"], images),
-        optimizer=optimizer,
-    )
+    return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
 
 
 def _supports(network: Network) -> str:

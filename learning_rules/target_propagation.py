@@ -48,6 +48,7 @@ from jaxtyping import PRNGKeyArray
 from architectures import Block, InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_alignment import feedback_angles
+from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_and_error, loss_function
 from learning_rules.noise import signs
 from learning_rules.optimizers import adam, per_part
@@ -250,17 +251,7 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
             }
         )
 
-    return LearningRule(
-        spec=spec,
-        network=network,
-        options=options,
-        init=init,
-        assign_credit=assign_credit,
-        constrain=lambda params: params,
-        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
-        represent=lambda state, images: network.forward(state.params["network"], images),
-        optimizer=optimizer,
-    )
+    return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
 
 
 def _variant(variant: str, summary: str, citation: str, **options: Any) -> Variant:
