@@ -26,7 +26,7 @@ def describe_environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in _PACKAGES},
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "device": f"{device.platform} ({device.device_kind})",
         "n_devices": jax.device_count(),
     }
