@@ -75,6 +75,9 @@ class StdpOptions:
         unrewarded: modulation where reward is just what was expected.
     """
 
+    # Tried one at a time on Fashion-MNIST's validation images behind the front end "zca", 100 units, four epochs of 20,000 images.
+    # Free spikes 1, 2, 3: 83.3, 83.0, 82.2. Gain 0.1 and 0.2 alike, 0.5 a point worse (three spikes). At gain 0.5, no depression or
+    # two competing spikes cost 0.3 points. All else is a first guess.
     variant: str = "pair"
     loss: str = "cross_entropy"
     learning_rate: float = 5e-3
@@ -85,7 +88,7 @@ class StdpOptions:
     leak: float = 0.9
     inhibition: float = 1.0
     competing_spikes: float = 5.0
-    free_spikes: float = 2.0
+    free_spikes: float = 1.0
     homeostasis: float = 0.05
     critical_period: int = 50_000
     memory_rate: float = 0.05
