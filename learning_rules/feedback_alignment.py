@@ -225,8 +225,8 @@ def _variant(variant: str, summary: str, citation: str, phases: int = 2, **optio
 # them: it makes the forward weights forget where they started, and so align with their feedback. Kolen and Pollack's feedback
 # weights start small for the same reason: what both paths have in common is what they learn, and soon outweighs where each began.
 # Random and direct feedback want rates eight times backpropagation's: what a convolution learns must outgrow where it started
-# before the blocks below can align (cnn, validation: 87.5 at 0.004, 88.6 at 0.008 with this decay and 88.9 with half of it, which costs the dense
-# network a point; 88.2 at 0.015).
+# before the blocks below can align (cnn, validation: 87.5 at 0.004, 88.6 at 0.008 with this decay, 88.2 at 0.015; half the decay
+# gives 88.9, and costs the dense network a point).
 FAMILY = Family(
     FeedbackAlignmentOptions,
     feedback_alignment,
