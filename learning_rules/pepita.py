@@ -165,6 +165,8 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec) -> Learning
 # Rates and modulations: from a search on Fashion-MNIST's validation images behind the front end `zca`, four epochs of 20,000
 # images. On the dense network rates of 0.001 and 0.002 are half a point better than the one here, on the convolutional 0.001 is
 # three points worse. Large modulations teach the readout about inputs that it never meets at test. Decay of 0.3 helps a little.
+# Over ten epochs of all images the dense network holds what it learned, and the convolutional one does not: it falls far below its
+# untrained control.
 FAMILY = Family(
     PepitaOptions,
     pepita,
