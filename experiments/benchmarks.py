@@ -191,16 +191,14 @@ def benchmark_rules(
         raise InputError(f"n_turns={n_turns} and batch_size={batch_size} were given, both must be at least 1")
     names = [learning_rules.spec(rule).name for rule in (rules or learning_rules.names(variants=True))]
     networks = [architecture] if isinstance(architecture, str) else list(architecture)
-    pairs = [(name, network) for network in networks for name in names]
-    rows = []
-    reference: Any = None
-    for done, (name, network) in enumerate(pairs):
-        if progress is not None:
-            progress(done, len(pairs), f"{name} on {network}")
-        if done % len(names) == 0:
-            reference, reference_learner, _ = _compiled("backprop", network, batch_size)
-        row, reference_learner = _measure(name, network, batch_size, n_turns, reference, reference_learner)
-        rows.append(row)
+    rows: list[dict[str, Any]] = []
+    for network in networks:
+        reference, reference_learner, _ = _compiled("backprop", network, batch_size)
+        for name in names:
+            if progress is not None:
+                progress(len(rows), len(networks) * len(names), f"{name} on {network}")
+            row, reference_learner = _measure(name, network, batch_size, n_turns, reference, reference_learner)
+            rows.append(row)
     return pd.DataFrame(rows)
 
 

@@ -55,7 +55,7 @@ from jaxtyping import PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
-from learning_rules.feedback_alignment import feedback_angles
+from learning_rules.feedback_weights import bare_weights, completed, feedback_angles
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_and_error, loss_function
 from learning_rules.noise import signs
@@ -89,16 +89,6 @@ class DendriticOptions:
     apical_examples: int = 32
 
 
-def _weights_only(params: Params) -> Params:
-    """Without what is added to the sums of a block: towards the apical dendrite it does nothing."""
-    return jax.tree.map(lambda leaf: leaf if leaf.ndim > 1 else None, params)
-
-
-def _complete(params: Params, apical: Params) -> Params:
-    """Apical weights with the tree of the block's parameters."""
-    return jax.tree.map(lambda own, weights: jnp.zeros_like(own) if weights is None else weights, params, apical)
-
-
 class Fluctuation(NamedTuple):
     """What one position sees of the somata below beside their mean: signs (m, *input_shape), and what its synapses make of them."""
 
@@ -124,8 +114,8 @@ def fluctuate(
 
 def _follow_noise(block: Block, params: Params, theta: Params, seen: Fluctuation) -> tuple[Params, Array]:
     """What apical weights ask for where they follow the correlation of soma and answer, and the loss that they so go down."""
-    correlation = _weights_only(hebbian_product(block, params, seen.noise, seen.answer / len(seen.noise)))
-    uses = _weights_only(hebbian_product(block, params, jnp.ones_like(seen.noise[:1]), jnp.ones_like(seen.answer[:1])))
+    correlation = bare_weights(hebbian_product(block, params, seen.noise, seen.answer / len(seen.noise)))
+    uses = bare_weights(hebbian_product(block, params, jnp.ones_like(seen.noise[:1]), jnp.ones_like(seen.answer[:1])))
     asked = jax.tree.map(lambda t, n, c: n * t - c, theta, uses, correlation)
     terms = jax.tree.map(lambda t, n, c: jnp.sum(t * (0.5 * n * t - c)), theta, uses, correlation)
     return asked, sum(jax.tree.leaves(terms), start=jnp.zeros(()))
@@ -172,15 +162,15 @@ def learn(
         if position == 0:
             apical_asked.append(jax.tree.map(jnp.zeros_like, theta))
             break
-        sent_down = project_back(block, _complete(basal, theta), below, delta)
+        sent_down = project_back(block, completed(basal, theta), below, delta)
         if options.variant == "noise":
             asked, loss = _follow_noise(block, basal, theta, fluctuations[position - 1])
         elif options.variant == "local_error":
-            asked = _weights_only(hebbian_product(block, basal, sent_down[:few], delta[:few] / few))
+            asked = bare_weights(hebbian_product(block, basal, sent_down[:few], delta[:few] / few))
             loss = 0.5 * jnp.sum(jnp.square(sent_down[:few])) / few
         else:
             # The basal weights' own product: at the apical synapse it is soma times what arrives from above.
-            asked, loss = _weights_only(basal_product), -jnp.sum(below * sent_down) / len(xi)
+            asked, loss = bare_weights(basal_product), -jnp.sum(below * sent_down) / len(xi)
         apical_asked.append(asked)
         local_errors.append(sent_down)
         losses.append(loss)
@@ -214,7 +204,7 @@ def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec) -> Le
         keys = jax.random.split(jax.random.fold_in(key, 1), len(network.blocks))
         # What the first block alone would send down ends at the image, so it has none.
         apical = tuple(
-            jax.tree.map(lambda leaf: options.apical_gain * leaf, _weights_only(block.init(k)))
+            jax.tree.map(lambda leaf: options.apical_gain * leaf, bare_weights(block.init(k)))
             if index in network.order[1:]
             else None
             for index, (block, k) in enumerate(zip(network.blocks, keys, strict=True))
@@ -230,13 +220,13 @@ def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec) -> Le
         fluctuations = fluctuate(network, params, key, few, scores.dtype) if options.variant == "noise" else ()
         loss, error = loss_and_error(options.loss, scores, labels)
         learned = learn(network, params, apical, signals, fluctuations, -len(labels) * error, options)
-        completed = tuple(None if t is None else _complete(p, t) for p, t in zip(params, apical, strict=True))
+        onto = tuple(None if t is None else completed(p, t) for p, t in zip(params, apical, strict=True))
         info: dict[str, Any] = {
             "loss": loss,
             "accuracy": accuracy(scores, labels),
             "local_error": tuple(jnp.sqrt(jnp.mean(jnp.square(xi))) for xi in learned.local_errors),
             "apical_loss": learned.apical_losses,
-            "feedback_angle": feedback_angles(params, completed),
+            "feedback_angle": feedback_angles(params, onto),
         }
         return {"network": learned.basal, "apical": learned.apical}, state, info
 

@@ -18,7 +18,17 @@ from jaxtyping import PRNGKeyArray
 from architectures import Block, Params
 from learning_rules.signals import hebbian_product
 
-__all__ = ["feedback_angles", "mirror"]
+__all__ = ["bare_weights", "completed", "feedback_angles", "mirror"]
+
+
+def bare_weights(params: Params) -> Params:
+    """Without what is added to the sums of a block (None there): on the way back it does nothing."""
+    return jax.tree.map(lambda leaf: leaf if leaf.ndim > 1 else None, params)
+
+
+def completed(params: Params, weights: Params) -> Params:
+    """Bare weights with the tree of the block's parameters, zero where they have none."""
+    return jax.tree.map(lambda own, other: jnp.zeros_like(own) if other is None else other, params, weights)
 
 
 def mirror(

@@ -33,8 +33,8 @@ from learning_rules.feedforward import feedforward_rule
 from learning_rules.hebbian_decorrelation import follow_covariance, no_decorrelation, through_precision
 from learning_rules.hebbian_plasticity import PLASTICITY, Memory, Population
 from learning_rules.hebbian_units import biases_only, initial_norms, per_unit, presynaptic_length, unit_norms, weights_only
-from learning_rules.optimizers import adam, falling_rate
-from learning_rules.readout import delta_rule
+from learning_rules.optimizers import adam, body_and_readout, falling_rate
+from learning_rules.readout import delta_rule, without_readout
 from learning_rules.signals import hebbian_product, sweep
 
 __all__ = ["FAMILY", "HebbianOptions", "hebbian"]
@@ -193,16 +193,9 @@ def hebbian(network: Network, options: HebbianOptions, spec: RuleSpec) -> Learni
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
         n_plastic = None if n_steps is None else max(round(options.plastic_share * n_steps), 1)
         body = optax.sgd(falling_rate(options.plasticity_rate, n_plastic))
-        part = tuple("readout" if index == network.order[-1] else "body" for index in range(len(network.blocks)))
-        return optax.partition({"body": body, "readout": adam(options.learning_rate, n_steps)}, {"network": part})
+        return body_and_readout(network, body, adam(options.learning_rate, n_steps))
 
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
-
-
-def _supports(network: Network) -> str:
-    if network.order[-1] in network.order[:-1]:
-        return "its last block also stands inside the chain, so that no readout is left: give it an output block of its own"
-    return ""
 
 
 def _variant(variant: str, summary: str, citation: str, front_end: str = "zca", **options: Any) -> Variant:
@@ -270,5 +263,5 @@ FAMILY = Family(
             ),
         )
     },
-    _supports,
+    without_readout,
 )

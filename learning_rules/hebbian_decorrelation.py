@@ -13,28 +13,21 @@ unit that learns :math:`\tilde w` from :math:`R x` answers :math:`\tilde w \cdot
 
 from __future__ import annotations
 
-import math
-
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from learning_rules.perturbation_decorrelation import n_features
+
 __all__ = ["follow_covariance", "no_decorrelation", "through_precision"]
 
-# A matrix of all features against all stays smaller than the network's own weights up to about here.
-_MOST_FEATURES = 1024
 # Covariances change slowly, so a part of every batch is enough to follow them.
 _PART_OF_BATCH = 4
 
 
-def _n_features(shape: tuple[int, ...]) -> int:
-    """All features of an input where they are few, its channels where they are many."""
-    return math.prod(shape) if math.prod(shape) <= _MOST_FEATURES else shape[-1]
-
-
 def no_decorrelation(shape: tuple[int, ...]) -> Float[Array, "features features"]:
     """Where P starts for inputs of a shape: the identity."""
-    return jnp.eye(_n_features(shape))
+    return jnp.eye(n_features(shape))
 
 
 def through_precision(x: Array, precision: Float[Array, "features features"]) -> Array:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import optax
 
+from architectures import Network
 from architectures.errors import InputError
 
-__all__ = ["adam", "falling_rate", "per_part"]
+__all__ = ["adam", "body_and_readout", "falling_rate", "per_part"]
 
 
 def falling_rate(learning_rate: float, n_steps: int | None) -> optax.ScalarOrSchedule:
@@ -31,3 +32,11 @@ def adam(learning_rate: float, n_steps: int | None = None, weight_decay: float =
 def per_part(transforms: Mapping[str, optax.GradientTransformation]) -> optax.GradientTransformation:
     """One transformation for each part of `RuleState.params`."""
     return optax.partition(dict(transforms), {part: part for part in transforms})
+
+
+def body_and_readout(
+    network: Network, body: optax.GradientTransformation, readout: optax.GradientTransformation
+) -> optax.GradientTransformation:
+    """One transformation for the network's last block, another for all others, where nothing else is trained."""
+    part = tuple("readout" if index == network.order[-1] else "body" for index in range(len(network.blocks)))
+    return optax.partition({"body": body, "readout": readout}, {"network": part})

@@ -35,7 +35,6 @@ replicated losses; the heads see every unit. Inputs of more than 1,024 features 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -52,6 +51,7 @@ from architectures.block import readout_block
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import LOSSES, accuracy, loss_function
+from learning_rules.noise import signs
 from learning_rules.optimizers import adam
 from learning_rules.perturbation_decorrelation import decorrelated, follow_correlations, no_decorrelation
 from learning_rules.readout import Readout, delta_rule
@@ -100,14 +100,6 @@ def _noise_like(key: PRNGKeyArray, tree: Any) -> Any:
     return jax.tree.unflatten(structure, noise)
 
 
-def _signs(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Noise of unit variance that takes one random bit a unit, where normal noise takes 32 and a quantile of each."""
-    n = math.prod(shape)
-    words = jax.random.bits(key, (-(-n // 32),), jnp.uint32)
-    bits = (words[:, None] >> jnp.arange(32, dtype=jnp.uint32)) & 1
-    return (1 - 2 * bits.astype(dtype)).ravel()[:n].reshape(shape)
-
-
 def _mean_over_draws(estimate: Callable[[PRNGKeyArray], Any], key: PRNGKeyArray, n_draws: int) -> Any:
     if n_draws == 1:
         return estimate(key)
@@ -149,7 +141,7 @@ def _node_estimate(
     block, z = network.chain[position], signals.synaptic[position]
     # A unit whose derivative is zero would add its noise to the estimate and nothing to the slope.
     passes = local_derivative(block, z, jnp.ones_like(signals.activations[position])) != 0
-    noise = jnp.where(passes, _signs(key, z.shape, z.dtype), 0)
+    noise = jnp.where(passes, signs(key, z.shape, z.dtype), 0)
     step = options.perturbation_size * noise
     h = block.activate(jnp.concatenate([z + step, z - step]))
     above = list(zip(network.chain, network.unroll(params), strict=True))[position + 1 :]
@@ -185,7 +177,7 @@ def group_slopes(
 def _group_estimate(block: Block, group_size: int, key: PRNGKeyArray, z: Array, h: Array, error: Array) -> tuple[Array, Array]:
     """Estimated error at a block's synapses from `error`, the derivative of its head's loss at its output; the slopes."""
     _, moves = jax.jvp(block.activate, (z,), (jnp.ones_like(z),))
-    noise = jnp.where(moves != 0, _signs(key, h.shape, h.dtype), 0)
+    noise = jnp.where(moves != 0, signs(key, h.shape, h.dtype), 0)
     # The head is linear: pushing a group's noise through it and projecting on the scores' error gives the same number as the
     # inner product with `error`, which takes one matrix product for all groups.
     estimate, slopes = group_slopes(error.reshape(len(h), -1), noise.reshape(len(h), -1), group_size)

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from architectures import Network
 
-__all__ = ["decorrelated", "follow_correlations", "no_decorrelation"]
+__all__ = ["decorrelated", "follow_correlations", "n_features", "no_decorrelation"]
 
 # A matrix of all features against all stays smaller than the network's own weights up to about here.
 _MOST_FEATURES = 1024
@@ -26,7 +26,7 @@ _MOST_FEATURES = 1024
 Carry = dict[str, Any]
 
 
-def _n_features(shape: tuple[int, ...]) -> int:
+def n_features(shape: tuple[int, ...]) -> int:
     """All features of an input where they are few, its channels where they are many."""
     return math.prod(shape) if math.prod(shape) <= _MOST_FEATURES else shape[-1]
 
@@ -38,7 +38,7 @@ def _by_features(x: Array, matrix: Float[Array, "features features"]) -> Float[A
 def no_decorrelation(network: Network) -> Carry:
     """Identity matrices, one a position, and a count of updates: where learning starts."""
     return {
-        "decorrelation": tuple(jnp.eye(_n_features(block.input_shape)) for block in network.chain),
+        "decorrelation": tuple(jnp.eye(n_features(block.input_shape)) for block in network.chain),
         "n_updates": jnp.zeros((), jnp.int32),
     }
 

@@ -13,11 +13,11 @@ from typing import NamedTuple
 from jax import Array
 from jaxtyping import Float, Int
 
-from architectures import Block, Params
+from architectures import Block, Network, Params
 from learning_rules.losses import accuracy, loss_and_error
 from learning_rules.signals import hebbian_product, local_derivative
 
-__all__ = ["Readout", "delta_rule"]
+__all__ = ["Readout", "delta_rule", "without_readout"]
 
 
 class Readout(NamedTuple):
@@ -40,3 +40,10 @@ def delta_rule(block: Block, params: Params, h: Array, labels: Int[Array, " n"],
     scores = block.activate(z)
     value, error = loss_and_error(loss, scores, labels)
     return Readout(hebbian_product(block, params, h, local_derivative(block, z, error)), value, accuracy(scores, labels))
+
+
+def without_readout(network: Network) -> str:
+    """Why a network has no readout of its own, "" where it has one."""
+    if network.order[-1] in network.order[:-1]:
+        return "its last block also stands inside the chain, so that no readout is left: give it an output block of its own"
+    return ""

@@ -33,8 +33,8 @@ from jaxtyping import Float, PRNGKeyArray
 from architectures import Block, InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.hebbian_units import initial_norms, per_unit, presynaptic_length, scale_units, unit_norms, weights_only
-from learning_rules.optimizers import adam, falling_rate
-from learning_rules.readout import delta_rule
+from learning_rules.optimizers import adam, body_and_readout, falling_rate
+from learning_rules.readout import delta_rule, without_readout
 from learning_rules.stdp_neurons import encode_spikes, integrate_and_fire
 from learning_rules.stdp_plasticity import timing_change
 
@@ -288,8 +288,7 @@ def stdp(network: Network, options: StdpOptions, spec: RuleSpec) -> LearningRule
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
         body = optax.sgd(falling_rate(options.plasticity_rate, n_steps))
-        part = tuple("readout" if index == network.order[-1] else "body" for index in range(len(network.blocks)))
-        return optax.partition({"body": body, "readout": adam(options.learning_rate, n_steps)}, {"network": part})
+        return body_and_readout(network, body, adam(options.learning_rate, n_steps))
 
     return LearningRule(
         spec=spec,
@@ -305,8 +304,8 @@ def stdp(network: Network, options: StdpOptions, spec: RuleSpec) -> LearningRule
 
 
 def _supports(network: Network) -> str:
-    if network.order[-1] in network.order[:-1]:
-        return "its last block also stands inside the chain, so that no readout is left: give it an output block of its own"
+    if reason := without_readout(network):
+        return reason
     for block in network.chain[:-1]:
         ends = jax.eval_shape(block.activate, jax.ShapeDtypeStruct((1, *block.synapse_shape), jnp.float32)).shape[1:]
         if ends == block.synapse_shape:

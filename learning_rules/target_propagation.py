@@ -47,7 +47,7 @@ from jaxtyping import PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
-from learning_rules.feedback_alignment import feedback_angles
+from learning_rules.feedback_weights import bare_weights, completed, feedback_angles
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_and_error, loss_function
 from learning_rules.noise import signs
@@ -88,13 +88,8 @@ class TargetPropagationOptions:
 
 def _inverse_of(block: Block, key: PRNGKeyArray, gain: float, with_offset: bool) -> Params:
     """Weights of the block's own shape, without what is added to its sums: going backwards, that does nothing."""
-    weights = jax.tree.map(lambda leaf: gain * leaf if leaf.ndim > 1 else None, block.init(key))
+    weights = jax.tree.map(lambda leaf: gain * leaf, bare_weights(block.init(key)))
     return {"weights": weights, "offset": jnp.zeros(block.input_shape)} if with_offset else {"weights": weights}
-
-
-def _complete(params: Params, weights: Params) -> Params:
-    """The inverse's weights with the tree of the block's parameters."""
-    return jax.tree.map(lambda own, other: jnp.zeros_like(own) if other is None else other, params, weights)
 
 
 def invert(block: Block, params: Params, inverse: Params, z: Array, signal: Array) -> Array:
@@ -111,7 +106,7 @@ def invert(block: Block, params: Params, inverse: Params, z: Array, signal: Arra
         At its input, (n, *input_shape).
     """
     below = jnp.zeros((len(signal), *block.input_shape), signal.dtype)
-    returned = project_back(block, _complete(params, inverse["weights"]), below, local_derivative(block, z, signal))
+    returned = project_back(block, completed(params, inverse["weights"]), below, local_derivative(block, z, signal))
     return returned + inverse["offset"] if "offset" in inverse else returned
 
 
@@ -230,12 +225,12 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
         top = scores - options.target_step * len(labels) * error
         targets = _targets(network, params, inverses, signals, top, options.variant)
         taught, feedback_losses = _teach_inverses(network, params, inverses, signals, key, options)
-        completed = tuple(None if g is None else _complete(p, g["weights"]) for p, g in zip(params, inverses, strict=True))
+        backwards = tuple(None if g is None else completed(p, g["weights"]) for p, g in zip(params, inverses, strict=True))
         info = {
             "loss": loss,
             "accuracy": accuracy(scores, labels),
             "feedback_loss": feedback_losses,
-            "feedback_angle": feedback_angles(params, completed),
+            "feedback_angle": feedback_angles(params, backwards),
             "target_distance": tuple(
                 jnp.sqrt(jnp.mean(jnp.square(h - t))) for h, t in zip(signals.activations, targets, strict=True)
             ),

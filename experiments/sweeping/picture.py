@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.report.style import CEILING, CONTROL_COLOUR, LINE, RULE_COLOURS, empty_figure, figure_style
-from experiments.sweeping.summary import network_name
+from experiments.sweeping.summary import networks_of
 
 __all__ = ["picture"]
 
@@ -63,8 +63,8 @@ def picture(summary: pd.DataFrame, title: str) -> str:
         An SVG: one panel a network; dots are means with one standard deviation over seeds, squares the untrained control, thin
         lines lead from each rule's control to its mean, bars mark floors. Orange misses its floor or does not beat its control.
     """
-    names = [network_name(*pair) for pair in zip(summary["architecture"], summary["architecture_options"], strict=True)]
-    panels = [(str(name), table.to_dict("records")) for name, table in summary.assign(network=names).groupby("network", sort=False)]
+    labelled = summary.assign(network=networks_of(summary))
+    panels = [(str(name), table.to_dict("records")) for name, table in labelled.groupby("network", sort=False)]
     with figure_style():
         heights = [len(rows) * _ROW_INCHES + _MARGIN_INCHES for _, rows in panels]
         figure = empty_figure(_WIDTH_INCHES, sum(heights))

@@ -12,7 +12,7 @@ import learning_rules
 from experiments.config import write_yaml
 from experiments.sweeping.config import SweepConfig
 
-__all__ = ["best_trials", "best_variants", "network_name", "summarise", "to_markdown"]
+__all__ = ["best_trials", "best_variants", "network_name", "networks_of", "summarise", "to_markdown"]
 
 _CONTROL = "untrained"
 _SAME_TASK = ["architecture", "dataset", "architecture_options"]
@@ -32,6 +32,11 @@ def network_name(architecture: str, options: str) -> str:
     given = json.loads(options)
     values = {name: ",".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in given.items()}
     return " ".join([architecture, *(f"{name}={value}" for name, value in values.items())])
+
+
+def networks_of(summary: pd.DataFrame) -> list[str]:
+    """The network of every row of a summary."""
+    return [network_name(*pair) for pair in zip(summary["architecture"], summary["architecture_options"], strict=True)]
 
 
 def _of_rule(table: dict[str, dict[str, Any]], architecture: str, options: str, rule: str) -> Any:
@@ -186,10 +191,9 @@ def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int) 
             "control.",
             "",
         ]
-    names = summary["architecture"]
-    if not config.search:
-        names = [network_name(*pair) for pair in zip(names, summary["architecture_options"], strict=True)]
-    labelled = summary.assign(network=names, dataset=summary.get("dataset", ""))
+    # A search varies the options of one network, and is one table of it.
+    networks = summary["architecture"] if config.search else networks_of(summary)
+    labelled = summary.assign(network=networks, dataset=summary.get("dataset", ""))
     for (network, dataset), table in labelled.groupby(["network", "dataset"], sort=False):
         lines += [f"## {network} {dataset}".rstrip(), ""]
         if config.search:
