@@ -3,7 +3,7 @@ r"""Hebbian learning: the body learns from what its units see and do, without a 
 .. math:: \Delta w \propto f(y)\, \hat x - \text{decay}, \qquad y = w \cdot \hat x, \qquad
           \hat x = (x - \langle x \rangle) / \lVert x - \langle x \rangle \rVert
 
-The five forms of :math:`f` and of the decay are in `hebbian_plasticity`. Products of pre- and postsynaptic signals are
+The six forms of :math:`f` and of the decay are in `hebbian_plasticity`. Products of pre- and postsynaptic signals are
 vector-Jacobian products of a block's synapse, so that on a convolution each unit sees patches and each patch has a length of its
 own. Biases follow intrinsic plasticity (Triesch 2005, doi:10.1007/11550822_11; here only the mean activity is held): each unit's
 threshold moves until it is active in a given share of events. The last block is trained by the delta rule (`readout`). Where asked
@@ -111,8 +111,15 @@ def _intrinsic(block: Block, params: Params, x: Array, z: Array, active_share: f
     return biases_only(hebbian_product(block, params, x, wanted)), active
 
 
+def _of_class(one_hot: Array, z: Array) -> Array:
+    """Which units belong to each image's class: units take classes in turn. (n, classes) and (n, ..., units) -> as the second."""
+    n_classes = one_hot.shape[-1]
+    own = one_hot[:, jnp.arange(z.shape[-1]) % n_classes] > 0
+    return jnp.broadcast_to(own.reshape(len(own), *(1,) * (z.ndim - 2), -1), z.shape)
+
+
 def _learn(
-    block: Block, params: Params, x: Array, z: Array, memory: Memory, options: HebbianOptions
+    block: Block, params: Params, x: Array, z: Array, classes: Array | None, memory: Memory, options: HebbianOptions
 ) -> tuple[Params, Memory, dict[str, Array]]:
     """What plasticity asks of one position, its memory, and what a person wants to see."""
     n_positions = math.prod(z.shape[1:-1])
@@ -131,6 +138,7 @@ def _learn(
         response=(z - block.synapse(params, mean[None])) / length,
         product=lambda post: weights_only(hebbian_product(block, params, learned_from, post / length)),
         memory=memory,
+        eligible=None if classes is None else _of_class(classes[:part], z),
     )
     change, memory = PLASTICITY[options.variant](population, options)
     intrinsic, active = _intrinsic(block, params, x, z, options.active_share)
@@ -182,7 +190,8 @@ def hebbian(network: Network, options: HebbianOptions, spec: RuleSpec) -> Learni
         params = network.unroll(state.params["network"])
         signals = sweep(network, state.params["network"], network.encode(images))
         body = zip(network.chain[:-1], params[:-1], signals.inputs[:-1], signals.synaptic[:-1], state.carry, strict=True)
-        learned = [_learn(block, w, x, z, memory, options) for block, w, x, z, memory in body]
+        classes = jax.nn.one_hot(labels, network.n_classes) if options.variant == "class_gated" else None
+        learned = [_learn(block, w, x, z, classes, memory, options) for block, w, x, z, memory in body]
         step = delta_rule(network.chain[-1], params[-1], signals.inputs[-1], labels, options.loss)
         asked = network.tie((*(change for change, _, _ in learned), step.pseudo_gradient))
         info: dict[str, Any] = {"loss": step.loss, "accuracy": step.accuracy}
@@ -198,13 +207,15 @@ def hebbian(network: Network, options: HebbianOptions, spec: RuleSpec) -> Learni
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
 
 
-def _variant(variant: str, summary: str, citation: str, front_end: str = "zca", **options: Any) -> Variant:
+def _variant(
+    variant: str, summary: str, citation: str, front_end: str = "zca", teaching_signal: str = "none", **options: Any
+) -> Variant:
     spec = RuleSpec(
         "hebbian",
         variant,
         summary,
         citation,
-        teaching_signal="none",
+        teaching_signal=teaching_signal,
         phases=1,
         trained_otherwise=(("network[-1]", "delta rule"),),
         front_end=front_end,
@@ -226,6 +237,12 @@ FAMILY = Family(
                 "competitive",
                 "the unit that answers most moves towards what it saw, one of lower rank away from it",
                 "Krotov and Hopfield 2019, doi:10.1073/pnas.1820458116",
+            ),
+            _variant(
+                "class_gated",
+                "the competition is among the units of the image's class, and a unit of another class that answers more moves away",
+                "Krotov and Hopfield 2019, doi:10.1073/pnas.1820458116; Kohonen 1990, doi:10.1109/5.58325",
+                teaching_signal="labels",
             ),
             _variant(
                 "softhebb",

@@ -1,4 +1,4 @@
-r"""Five forms of Hebbian plasticity, each for a population of units that see the same input.
+r"""Six forms of Hebbian plasticity, each for a population of units that see the same input.
 
 With a unit's response :math:`y_j = w_j \cdot x`, radius :math:`R`, and sums over examples and positions that share weights:
 
@@ -12,6 +12,9 @@ sanger      the same, :math:`\Lambda_{jk} = 1` for :math:`k \le j`       Sanger 
             and 0 above
 competitive :math:`g_j (R x - y_j w_j / R)`, :math:`g = 1` for the       Krotov and Hopfield 2019, doi:10.1073/pnas.1820458116
             winner, :math:`-\Delta` for the unit of rank k, else 0
+class_gated the same among the units of an image's class alone;          Diehl and Cook 2015, doi:10.3389/fncom.2015.00099, give
+            the unit of any class that answers most, if it is another    units classes after learning; pushed away as in learning
+            class's, is pushed away                                      vector quantisation, Kohonen 1990, doi:10.1109/5.58325
 softhebb    :math:`\eta_j g_j (x - y_j w_j / R^2)`, :math:`g` the        Journé et al. 2023, arXiv 2209.11883
             softmax of :math:`\beta y`, negative for all but the
             winner; :math:`\eta_j = \sqrt{|\,\lVert w_j \rVert/R - 1|}`
@@ -36,7 +39,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from architectures import Params
 from learning_rules.hebbian_units import mix_units, per_unit, scale_units, unit_norms
@@ -72,12 +75,14 @@ class Population(NamedTuple):
         response: y, (n, ..., units).
         product: postsynaptic signal -> Hebbian product with the input, summed over examples and positions.
         memory: see `Memory`.
+        eligible: which units an event lets win, None where all may.
     """
 
     weights: Params
     response: Float[Array, "n *positions units"]
     product: Callable[[Array], Params]
     memory: Memory
+    eligible: Bool[Array, "n *positions units"] | None = None
 
 
 def _add(a: Params, b: Params) -> Params:
@@ -128,18 +133,26 @@ def _highest(standing: Array, radius: Array) -> Array:
     return highest / jnp.sum(highest, axis=-1, keepdims=True)
 
 
-def _winners(response: Array, memory: Memory, options: Any) -> tuple[Array, Array, Memory]:
-    """Each unit's standing, one-hot of the winner, and the memory of who won."""
+def _winners(response: Array, memory: Memory, options: Any, eligible: Array | None) -> tuple[Array, Array, Memory]:
+    """Each unit's standing, one-hot of the winner among those that may win, and the memory of who won."""
     n_units = response.shape[-1]
     standing = response - options.conscience * memory.radius * (n_units * memory.wins - 1)
-    winner = _highest(standing, memory.radius)
+    if eligible is None:
+        winner = _highest(standing, memory.radius)
+    else:  # a class without a unit, where units are few, has no winner
+        winner = jnp.where(eligible, _highest(jnp.where(eligible, standing, -jnp.inf), memory.radius), 0)
     share = per_unit(winner) / _n_events(response)
     return standing, winner, memory._replace(wins=memory.wins + options.memory_rate * (share - memory.wins))
 
 
-def competition(response: Array, memory: Memory, options: Any) -> tuple[Float[Array, "n *positions units"], Memory]:
-    """The signed share g of every unit in every event, for the competitive and the SoftHebb variant."""
-    standing, winner, memory = _winners(response, memory, options)
+def competition(
+    response: Array, memory: Memory, options: Any, eligible: Array | None = None
+) -> tuple[Float[Array, "n *positions units"], Memory]:
+    """The signed share g of every unit in every event, for the variants whose units compete."""
+    standing, winner, memory = _winners(response, memory, options, eligible)
+    if eligible is not None:
+        rival = jnp.where(eligible, 0, _highest(standing, memory.radius))
+        return winner - options.anti_hebbian * rival, memory
     if options.variant == "softhebb":
         soft = jax.nn.softmax(options.inverse_temperature * standing, axis=-1)
         return jnp.where(winner > 0, soft, -soft), memory
@@ -154,9 +167,9 @@ def competition(response: Array, memory: Memory, options: Any) -> tuple[Float[Ar
 
 def _competed(population: Population, options: Any) -> tuple[Params, Memory]:
     y, (radius, weights) = population.response, (population.memory.radius, population.weights)
-    share, memory = competition(y, population.memory, options)
+    share, memory = competition(y, population.memory, options, population.eligible)
     amount = jnp.maximum(per_unit(jnp.abs(share)), 1.0)
-    if options.variant == "competitive":
+    if options.variant != "softhebb":
         growth, decay = radius / amount, per_unit(share * y) / radius / amount
     else:
         distance = jnp.sqrt(jnp.abs(unit_norms(weights) / radius - 1))
@@ -179,6 +192,7 @@ def _bcm(population: Population, options: Any) -> tuple[Params, Memory]:
 
 PLASTICITY: dict[str, Callable[[Population, Any], tuple[Params, Memory]]] = {
     "competitive": _competed,
+    "class_gated": _competed,
     "softhebb": _competed,
     "oja": _oja,
     "sanger": _sanger,

@@ -15,8 +15,8 @@ from experiments.sweeping.config import SweepConfig
 __all__ = ["best_trials", "best_variants", "network_name", "networks_of", "summarise", "to_markdown"]
 
 _CONTROL = "untrained"
-_SAME_TASK = ["architecture", "dataset", "architecture_options"]
-_RUN = ["rule", "architecture", "dataset", "front_end", "architecture_options", "rule_options"]
+_SAME_TASK = ["architecture", "dataset", "architecture_options", "epochs"]
+_RUN = ["rule", "architecture", "dataset", "front_end", "architecture_options", "rule_options", "epochs"]
 
 
 def network_name(architecture: str, options: str) -> str:
@@ -35,8 +35,11 @@ def network_name(architecture: str, options: str) -> str:
 
 
 def networks_of(summary: pd.DataFrame) -> list[str]:
-    """The network of every row of a summary."""
-    return [network_name(*pair) for pair in zip(summary["architecture"], summary["architecture_options"], strict=True)]
+    """The network of every row of a summary, with the epochs that it was trained for where rows differ in them."""
+    names = [network_name(*pair) for pair in zip(summary["architecture"], summary["architecture_options"], strict=True)]
+    if summary["epochs"].nunique() == 1:
+        return names
+    return [f"{name}, {epochs} epochs" for name, epochs in zip(names, summary["epochs"], strict=True)]
 
 
 def _of_rule(table: dict[str, dict[str, Any]], architecture: str, options: str, rule: str) -> Any:
@@ -46,7 +49,7 @@ def _of_rule(table: dict[str, dict[str, Any]], architecture: str, options: str, 
 
 
 def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
-    """One row a rule, network and front end.
+    """One row a rule, network, front end and number of epochs.
 
     Args:
         runs: `Sweep.runs`.
@@ -54,7 +57,7 @@ def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
 
     Returns:
         `mean` and `standard_deviation` of the test accuracy over seeds; `control` and `control_front_end`, the best untrained
-        network with the same architecture, on plain images or behind the same front end, and whether the rule is above it by more
+        network with the same architecture and epochs, on plain images or behind the same front end, and whether the rule is above it by more
         than two standard errors of the difference of means (`beats_control`, None with one seed and for the control itself);
         `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and `published_source`.
     """
@@ -65,7 +68,6 @@ def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
         row: dict[str, Any] = {
             **key,
             "activation": learning_rules.spec(key["rule"]).activation,
-            "epochs": int(group["epochs"].iloc[0]),
             "n_seeds": len(accuracy),
             "mean": float(accuracy.mean()),
             "standard_deviation": float(accuracy.std(ddof=1)) if len(accuracy) > 1 else np.nan,

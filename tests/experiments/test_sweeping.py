@@ -14,7 +14,7 @@ import learning_rules
 from architectures import InputError
 from experiments.config import read_yaml
 from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand, running, summarise, sweep
-from experiments.sweeping.summary import best_variants
+from experiments.sweeping.summary import best_variants, networks_of, summarise, to_markdown
 
 TRAIN = {"dataset": "digits", "epochs": 1}
 
@@ -192,6 +192,18 @@ def test_a_floor_counts_for_the_network_that_it_is_stated_for():
     assert summarise(runs, SweepConfig(runs=({"rule": "backprop"},), floors=floors))["floor"].iloc[0] == 0.7
     del floors["mlp hidden=100"]
     assert summarise(runs, SweepConfig(runs=({"rule": "backprop"},), floors=floors))["floor"].iloc[0] == 0.9
+
+
+def test_trainings_of_other_lengths_stand_apart():
+    """Each has the control of its own length, and a table of its own."""
+    runs = pd.concat([runs_of(untrained=[0.5, 0.52], backprop=[0.6, 0.62]).assign(epochs=epochs) for epochs in (10, 20)])
+    runs.loc[(runs["rule"] == "untrained") & (runs["epochs"] == 20), "test_accuracy"] = 0.7
+    config = SweepConfig(runs=({"rule": "backprop"},))
+    table = summarise(runs, config)
+    assert list(table[table["rule"] == "backprop"]["beats_control"]) == [True, False]
+    assert networks_of(table) == ["mlp, 10 epochs"] * 2 + ["mlp, 20 epochs"] * 2
+    assert networks_of(table[table["epochs"] == 10]) == ["mlp"] * 2
+    assert to_markdown(config, table, 4, 4).count("epochs digits") == 2
 
 
 def test_the_variant_that_stands_for_its_family_is_chosen_by_validation_images():

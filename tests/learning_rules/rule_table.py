@@ -4,6 +4,7 @@ TABLE = {
     "untrained": {"learning_rate": 0.02},
     "backprop": {"learning_rate": 0.01},
     "hebbian/competitive": {"learning_rate": 0.02},
+    "hebbian/class_gated": {"learning_rate": 0.02},
     "hebbian/softhebb": {"learning_rate": 0.02},
     "hebbian/oja": {"learning_rate": 0.02},
     "hebbian/sanger": {"learning_rate": 0.02},

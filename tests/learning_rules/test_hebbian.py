@@ -14,8 +14,10 @@ import learning_rules
 from learning_rules import InputError, RuleState
 from learning_rules.hebbian_decorrelation import follow_covariance, no_decorrelation, through_precision
 
+N_CLASSES = 4  # of the small networks
 both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
-VARIANTS = ("competitive", "softhebb", "oja", "sanger", "bcm")
+UNSUPERVISED = ("competitive", "softhebb", "oja", "sanger", "bcm")
+VARIANTS = (*UNSUPERVISED, "class_gated")
 
 # One hidden population that sees a whole input of eight numbers, or sixteen patches of two by two pixels and two channels.
 SMALL = {
@@ -119,8 +121,8 @@ def patches_of(x, block):
     return np.array(rows)
 
 
-def change_written_out(variant, x, seen, w, radius, wins, threshold, options):
-    """The update of a population, unit by unit: inputs, and what is learned from, by events; weights (dimensions, units)."""
+def change_written_out(variant, x, seen, labels, w, radius, wins, threshold, options):
+    """The update of a population, unit by unit: inputs, what is learned from, and labels, by events; weights (dimensions, units)."""
     length = np.sqrt(np.sum(x * seen, axis=1, keepdims=True))
     y = x @ w / length
     x = seen / length
@@ -139,11 +141,17 @@ def change_written_out(variant, x, seen, w, radius, wins, threshold, options):
         return x.T @ (y * (y - new_threshold) / new_threshold) / n_events
     standing = y - options.conscience * radius * (n_units * wins - 1)
     order = np.argsort(-standing, axis=1)
+    own = np.arange(n_units) % N_CLASSES == labels[:, None]
+    gated = np.argmax(np.where(own, standing, -np.inf), axis=1)
     for j in range(n_units):
         amount = 0.0
         for event in range(n_events):
             if variant == "competitive":
                 share = 1.0 if order[event, 0] == j else -options.anti_hebbian if order[event, options.rank - 1] == j else 0.0
+                change[:, j] += share * (radius * x[event] - y[event, j] * w[:, j] / radius)
+            elif variant == "class_gated":
+                rival = order[event, 0] == j and not own[event, j]
+                share = 1.0 if gated[event] == j else -options.anti_hebbian if rival else 0.0
                 change[:, j] += share * (radius * x[event] - y[event, j] * w[:, j] / radius)
             else:
                 soft = np.exp(options.inverse_temperature * (standing[event] - standing[event].max()))
@@ -195,10 +203,12 @@ def test_equals_the_rule_written_out_over_patches(architecture, variant):
             precision = np.eye(x.shape[-1]) if position == 0 else np.asarray(memory.precision)
             seen = (centred.reshape(-1, len(precision)) @ precision).reshape(centred.shape)
             w = np.asarray(params["kernel"])
+            events = patches_of(centred, block)
             expected = change_written_out(
                 variant,
-                patches_of(centred, block),
+                events,
                 patches_of(seen, block),
+                np.repeat(np.asarray(labels)[: len(learned)], len(events) // len(learned)),
                 w.reshape(-1, w.shape[-1]),
                 float(memory.radius),
                 np.asarray(memory.wins),
@@ -288,7 +298,23 @@ def test_intrinsic_plasticity_holds_the_share_of_activity(architecture):
 
 
 @both_networks
-@pytest.mark.parametrize("variant", VARIANTS)
+def test_only_units_of_the_class_approach_an_image(architecture):
+    """Units take classes in turn; without a rival to push away no other unit moves, and a class without a unit teaches nobody."""
+    rule = learning_rules.build("hebbian/class_gated", SMALL[architecture](9), anti_hebbian=0.0)
+    few = learning_rules.build("hebbian/class_gated", SMALL[architecture](3), anti_hebbian=0.0)
+    with jax.enable_x64(True):
+        images = jnp.asarray(images_of(architecture, stretched_vectors(n=64)))
+        labels = jnp.full(len(images), 3)
+        asked = jax.jit(rule.assign_credit)(jax.random.key(1), double(rule.init(jax.random.key(0))), (images, labels))[0]["network"]
+        nobody = jax.jit(few.assign_credit)(jax.random.key(1), double(few.init(jax.random.key(0))), (images, labels))[0]["network"]
+    kernel = np.asarray(asked[0]["kernel"])
+    moved = np.abs(kernel.reshape(-1, kernel.shape[-1])).max(axis=0) > 0
+    np.testing.assert_array_equal(moved, np.arange(9) % 4 == 3)
+    assert not np.any(nobody[0]["kernel"])
+
+
+@both_networks
+@pytest.mark.parametrize("variant", UNSUPERVISED)
 def test_labels_reach_the_readout_alone_by_the_gradient_there(architecture, variant):
     rule, step = rule_and_step(architecture, variant)
     reference = backprop_step(architecture)
