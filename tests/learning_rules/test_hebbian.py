@@ -122,7 +122,7 @@ def patches_of(x, block):
 
 
 def change_written_out(variant, x, seen, labels, w, radius, wins, threshold, options):
-    """The update of a population, unit by unit: inputs, what is learned from, labels, all by events; weights (dimensions, units)."""
+    """The update of a population, unit by unit: inputs, what is learned from, and labels by events; weights (dimensions, units)."""
     length = np.sqrt(np.sum(x * seen, axis=1, keepdims=True))
     y = x @ w / length
     x = seen / length
