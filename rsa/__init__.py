@@ -12,6 +12,16 @@ from rsa.comparison import compare
 from rsa.convert import from_rsatoolbox, to_rsatoolbox
 from rsa.distances import DISTANCES, rdm
 from rsa.errors import InputError
+from rsa.factors import (
+    FACTORS,
+    Draws,
+    Generalisation,
+    GeneralisedContrast,
+    crossed_variance,
+    draw_all,
+    generalise,
+    generalised_contrast,
+)
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
 from rsa.pairs import to_condensed, to_square
 
@@ -21,18 +31,26 @@ __bioplausible__ = True
 __all__ = [
     "COMPARATORS",
     "DISTANCES",
+    "FACTORS",
     "Aggregate",
     "Comparator",
     "Contrast",
+    "Draws",
     "Evaluation",
+    "Generalisation",
+    "GeneralisedContrast",
     "InputError",
     "NoiseCeiling",
     "aggregate",
     "bootstrap_counts",
     "compare",
     "contrast",
+    "crossed_variance",
+    "draw_all",
     "evaluate",
     "from_rsatoolbox",
+    "generalise",
+    "generalised_contrast",
     "noise_ceiling",
     "pair_weights",
     "rdm",

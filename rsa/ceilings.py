@@ -88,7 +88,7 @@ def noise_ceiling(
     """
     measure = find_comparator(comparator)
     data = check_rdms(data_rdms, "data")
-    counts = np.ones(data.shape[-1]) if weights is None else check_weights(weights, data.shape[-1])
+    counts = np.ones(data.shape[-1]) if weights is None else check_weights(weights, data.shape[-1], comparator)
     check_varies(data, "data", comparator, counts)
     batch, n_subjects = data.shape[:-2], data.shape[-2]
     lower, upper = np.full(batch, np.nan), np.full(batch, np.nan)
