@@ -10,9 +10,11 @@ from rsa.ceilings import NoiseCeiling, noise_ceiling
 from rsa.comparators import COMPARATORS, Comparator
 from rsa.comparison import compare
 from rsa.convert import from_rsatoolbox, to_rsatoolbox
+from rsa.crossvalidated import crossnobis, poisson_cv
 from rsa.distances import DISTANCES, rdm
 from rsa.errors import InputError
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
+from rsa.noise import noise_precision
 from rsa.pairs import to_condensed, to_square
 
 # An unrelated distribution on PyPI installs a module of this name too; by this mark the command tells ours from it.
@@ -31,10 +33,13 @@ __all__ = [
     "bootstrap_counts",
     "compare",
     "contrast",
+    "crossnobis",
     "evaluate",
     "from_rsatoolbox",
     "noise_ceiling",
+    "noise_precision",
     "pair_weights",
+    "poisson_cv",
     "rdm",
     "to_condensed",
     "to_rsatoolbox",
