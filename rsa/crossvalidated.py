@@ -88,7 +88,8 @@ def _checked(patterns: Real[Array, "..."]) -> _Runs:
     values = np.asarray(patterns)
     if values.ndim < 3:
         raise InputError(
-            f"cross-validation needs runs, and these patterns have shape {values.shape}: give (..., n_runs, n_conditions, n_channels)"
+            f"cross-validation needs runs, and these patterns have shape {values.shape}: give (..., n_runs, n_conditions, "
+            "n_channels)"
         )
     check_sizes(values, "..., n_runs, n_conditions, n_channels")
     n_runs = values.shape[-3]

@@ -77,16 +77,16 @@ def _small_sets(prepare: Prepare, upper: jax.Array, sets: tuple[jax.Array, ...])
 
 
 @partial(jax.jit, static_argnums=0)
-def _prepared(prepare: Prepare, one: tuple[jax.Array, ...]) -> Form:
+def _prepared(prepare: Prepare, one: tuple[jax.Array, ...]) -> tuple[Form, jax.Array]:
+    """The form of one set, and s_ii for all its conditions."""
     form = prepare(*(array.astype(jnp.float64) for array in one))
-    if form.own is not None:
-        return form
     right = form.left if form.right is None else form.right
-    return form._replace(own=jnp.einsum("k,kic,kic->i", form.signs, form.left, right))
+    own = jnp.einsum("k,kic,kic->i", form.signs, form.left, right) if form.own is None else form.own
+    return form, own
 
 
 @partial(jax.jit, static_argnames="n_rows")
-def _stripe(form: Form, start: jax.Array, n_rows: int) -> jax.Array:
+def _stripe(form: Form, own: jax.Array, start: jax.Array, n_rows: int) -> jax.Array:
     """Dissimilarities of some rows with all conditions, (n_rows, n_conditions)."""
     rows = partial(lax.dynamic_slice_in_dim, start_index=start, slice_size=n_rows)
     right = form.left if form.right is None else form.right
@@ -95,19 +95,18 @@ def _stripe(form: Form, start: jax.Array, n_rows: int) -> jax.Array:
         crossed = 2 * crossed
     else:
         crossed = crossed + _rows_times_all(rows(form.right, axis=1), form.left, form.signs)
-    own = rows(form.own, axis=0)[:, None] + form.own[None, :]
-    return jnp.maximum(own - crossed, form.floor) / form.divisor
+    return jnp.maximum(rows(own, axis=0)[:, None] + own[None, :] - crossed, form.floor) / form.divisor
 
 
 def _large_set(prepare: Prepare, one: tuple[jax.Array, ...], n_conditions: int, condensed: np.ndarray) -> None:
     """Fill in the condensed RDM of a set whose square RDM is larger than a tile."""
-    form = _prepared(prepare, one)
+    form, own = _prepared(prepare, one)
     n_rows = max(1, min(n_conditions, TILE_ENTRIES // n_conditions))
     ends = np.cumsum(np.arange(n_conditions - 1, -1, -1))
     for first in range(0, n_conditions, n_rows):
         # The last stripe is as wide as the others, and so begins within the one before.
         start = min(first, n_conditions - n_rows)
-        stripe = np.asarray(_stripe(form, jnp.asarray(start), n_rows))
+        stripe = np.asarray(_stripe(form, own, jnp.asarray(start), n_rows))
         for row in range(first, min(first + n_rows, n_conditions)):
             condensed[ends[row] - (n_conditions - 1 - row) : ends[row]] = stripe[row - start, row + 1 :]
 
