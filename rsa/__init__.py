@@ -9,7 +9,8 @@ from rsa.bootstrap import bootstrap_counts, pair_weights
 from rsa.ceilings import NoiseCeiling, noise_ceiling
 from rsa.comparators import COMPARATORS, Comparator
 from rsa.comparison import compare
-from rsa.convert import from_rsatoolbox, to_rsatoolbox
+from rsa.controls import CONTROLS, control_rdms
+from rsa.convert import dataset_to_rsatoolbox, from_rsatoolbox, from_rsatoolbox_dataset, to_rsatoolbox
 from rsa.crossvalidated import crossnobis, poisson_cv
 from rsa.distances import DISTANCES, rdm
 from rsa.errors import InputError
@@ -22,6 +23,7 @@ __bioplausible__ = True
 
 __all__ = [
     "COMPARATORS",
+    "CONTROLS",
     "DISTANCES",
     "Aggregate",
     "Comparator",
@@ -33,9 +35,12 @@ __all__ = [
     "bootstrap_counts",
     "compare",
     "contrast",
+    "control_rdms",
     "crossnobis",
+    "dataset_to_rsatoolbox",
     "evaluate",
     "from_rsatoolbox",
+    "from_rsatoolbox_dataset",
     "noise_ceiling",
     "noise_precision",
     "pair_weights",
