@@ -7,7 +7,7 @@ ordered pairs of different runs
     d(i, j) = \frac{1}{n_{channels}} \frac{1}{R (R - 1)} \sum_{a \neq b} \langle x^a_i - x^a_j,\; x^b_i - x^b_j \rangle
 
 which equals leaving one run out in turn. Its expectation is the true squared distance, so where conditions do not
-differ it is negative half of the time: it is signed, must stay so, and has no square root. The sum over pairs is that
+differ it is negative about half of the time: it is signed, must stay so, and has no square root. The sum over pairs is that
 of all runs less the runs with themselves, R + 1 products of matrices instead of R (R − 1).
 
 With a precision for each run, a pair of runs is whitened by the inverse of their mean covariance, as in rsatoolbox.
@@ -180,7 +180,7 @@ def crossnobis(
 
     Returns
     -------
-    Dissimilarities, shape (..., n_pairs). Where conditions do not differ their mean is zero and half are negative;
+    Dissimilarities, shape (..., n_pairs). Where conditions do not differ their mean is zero and about half are negative;
     never take their square root, nor clip them.
 
     Raises
