@@ -9,7 +9,9 @@ from rsa.bootstrap import bootstrap_counts, pair_weights
 from rsa.ceilings import NoiseCeiling, noise_ceiling
 from rsa.comparators import COMPARATORS, Comparator
 from rsa.comparison import compare
-from rsa.convert import from_rsatoolbox, to_rsatoolbox
+from rsa.controls import CONTROLS, control_rdms
+from rsa.convert import dataset_to_rsatoolbox, from_rsatoolbox, from_rsatoolbox_dataset, to_rsatoolbox
+from rsa.crossvalidated import crossnobis, poisson_cv
 from rsa.distances import DISTANCES, rdm
 from rsa.errors import InputError
 from rsa.factors import (
@@ -23,20 +25,22 @@ from rsa.factors import (
     generalised_contrast,
 )
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
+from rsa.noise import noise_precision
 from rsa.pairs import to_condensed, to_square
 
 # An unrelated distribution on PyPI installs a module of this name too; by this mark the command tells ours from it.
 __bioplausible__ = True
 
 __all__ = [
-    "COMPARATORS",
-    "DISTANCES",
-    "FACTORS",
     "Aggregate",
+    "COMPARATORS",
+    "CONTROLS",
     "Comparator",
     "Contrast",
+    "DISTANCES",
     "Draws",
     "Evaluation",
+    "FACTORS",
     "Generalisation",
     "GeneralisedContrast",
     "InputError",
@@ -45,14 +49,20 @@ __all__ = [
     "bootstrap_counts",
     "compare",
     "contrast",
+    "control_rdms",
     "crossed_variance",
+    "crossnobis",
+    "dataset_to_rsatoolbox",
     "draw_all",
     "evaluate",
     "from_rsatoolbox",
+    "from_rsatoolbox_dataset",
     "generalise",
     "generalised_contrast",
     "noise_ceiling",
+    "noise_precision",
     "pair_weights",
+    "poisson_cv",
     "rdm",
     "to_condensed",
     "to_rsatoolbox",

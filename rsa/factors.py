@@ -20,11 +20,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Real
+from jaxtyping import Int, Real
 from scipy import stats
 
 from rsa import comparators
-from rsa.bootstrap import bootstrap_counts, leave_one_out_counts
+from rsa.bootstrap import leave_one_out_counts
 from rsa.checks import check_rdms, check_same_pairs, check_varies, find_comparator
 from rsa.draw_ceilings import rank_ceilings
 from rsa.errors import InputError, unknown_name
@@ -339,9 +339,7 @@ def _variance(
     return np.asarray(total), np.where(np.isfinite(freedom), freedom, members.min() - 1)
 
 
-def generalised_contrast(
-    result: Generalisation, a: int | Sequence[int], b: int | Sequence[int]
-) -> GeneralisedContrast:
+def generalised_contrast(result: Generalisation, a: int | Sequence[int], b: int | Sequence[int]) -> GeneralisedContrast:
     """Test whether model a (or the mean of the models a) scores differently from b, paired over stimuli, subjects and seeds.
 
     Raises

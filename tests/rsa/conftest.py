@@ -8,6 +8,7 @@ import pytest
 from judges import JUDGES
 from rsatoolbox.rdm import RDMs
 
+
 @pytest.fixture(params=sorted(JUDGES))
 def comparator(request: pytest.FixtureRequest) -> str:
     """Each comparator in turn."""
