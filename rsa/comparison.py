@@ -21,7 +21,7 @@ def compare(
     data_rdms: Real[Array, "*data_batch n_subjects n_pairs"],
     comparator: str = "spearman",
     weights: Real[Array, "*weight_batch n_weights"] | None = None,
-    noise: Real[Array, "n_conditions *n_columns"] | None = None,
+    noise: Real[Array, "n_conditions ..."] | None = None,
 ) -> Float[np.ndarray, "*batch n_models n_subjects"]:
     """Score every model RDM against every subject's RDM.
 

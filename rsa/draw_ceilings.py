@@ -1,8 +1,8 @@
 """Noise ceilings of rank comparators in every bootstrap draw.
 
-The best single RDM is the mean of the subjects' mid-ranks (Nili et al. 2014, doi:10.1371/journal.pcbi.1003553), which itself has to be
-ranked: once for all subjects and once for each that is left out, in every draw. Pairs that a draw does not hold are dropped first,
-which leaves two in five; draws are shared out among threads, since sorting needs no interpreter.
+The best single RDM is the mean of the subjects' mid-ranks (Nili et al. 2014, doi:10.1371/journal.pcbi.1003553), which itself
+has to be ranked: once for all subjects and once for each that is left out, in every draw. Pairs that a draw does not hold are
+dropped first, which leaves two in five; draws are shared out among threads, since sorting needs no interpreter.
 """
 
 import os

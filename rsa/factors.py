@@ -1,16 +1,17 @@
 r"""Bootstrap over stimuli, subjects and training seeds, alone and together, with a variance that counts each source once.
 
-A model's score is a mean over subjects and seeds of what stimuli make of it: stimuli, subjects and seeds are crossed samples. Drawing
-several of them anew at once counts what depends on two of them three times and on all three seven times; drawing one, once. With
-:math:`V_T` the variance over draws of the factors T and :math:`\alpha_f = 1 - 1/n_f`, inclusion and exclusion give each source alone,
+A model's score is a mean over subjects and seeds of what stimuli make of it: stimuli, subjects and seeds are crossed samples.
+Drawing several of them anew at once counts what depends on two of them three times and on all three seven times; drawing one,
+once. With :math:`V_T` the variance over draws of the factors T and :math:`\alpha_f = 1 - 1/n_f`, inclusion and exclusion give
+each source alone,
 
 .. math:: \hat V = \sum_f \frac{V_f}{\alpha_f} - \sum_{f<g} \frac{V_{fg} - V_f - V_g}{\alpha_f \alpha_g}
           + \frac{V_{123} - V_{12} - V_{13} - V_{23} + V_1 + V_2 + V_3}{\alpha_1 \alpha_2 \alpha_3}
 
 For two factors this is the corrected bootstrap of Schütt et al. 2023 (doi:10.7554/eLife.82566), kept like theirs above each
-single factor's variance and below that of all drawn together. Degrees of freedom follow from what each factor contributes (Satterthwaite
-1946, doi:10.2307/3002019), so that three seeds that hardly differ do not make an interval as wide as three that do. The part of stimuli alone is `rsa.variance`'s, which knows that scores
-are sums over pairs of them.
+single factor's variance and below that of all drawn together. The part of stimuli alone is `rsa.variance`'s, which knows that
+scores are sums over pairs of them. Degrees of freedom follow from what each factor contributes (Satterthwaite 1946,
+doi:10.2307/3002019), so that three seeds that hardly differ do not make an interval as wide as three that do.
 """
 
 from collections.abc import Mapping, Sequence

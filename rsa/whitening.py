@@ -17,7 +17,7 @@ MOST_CONDITIONS = 150
 
 
 def whiten(
-    rdms: Float[np.ndarray, "*batch n_pairs"], noise: Real[Array, "n_conditions *n_columns"]
+    rdms: Float[np.ndarray, "*batch n_pairs"], noise: Real[Array, "n_conditions ..."]
 ) -> Float[np.ndarray, "*batch n_pairs"]:
     """Bring RDMs to coordinates in which their estimation noise is equal and independent.
 
