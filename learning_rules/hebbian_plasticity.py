@@ -14,7 +14,8 @@ competitive :math:`g_j (R x - y_j w_j / R)`, :math:`g = 1` for the       Krotov 
             winner, :math:`-\Delta` for the unit of rank k, else 0
 class_gated the same among the units of an image's class alone;          Diehl and Cook 2015, doi:10.3389/fncom.2015.00099, give
             the unit of any class that answers most, if it is another    units classes after learning; pushed away as in learning
-            class's, is pushed away                                      vector quantisation, Kohonen 1990, doi:10.1109/5.58325
+            class's, turns away: :math:`-\Delta R (x - y_j w_j /         vector quantisation, Kohonen 1990, doi:10.1109/5.58325
+            \lVert w_j \rVert^2)`
 softhebb    :math:`\eta_j g_j (x - y_j w_j / R^2)`, :math:`g` the        Journé et al. 2023, arXiv 2209.11883
             softmax of :math:`\beta y`, negative for all but the
             winner; :math:`\eta_j = \sqrt{|\,\lVert w_j \rVert/R - 1|}`
@@ -169,8 +170,13 @@ def _competed(population: Population, options: Any) -> tuple[Params, Memory]:
     y, (radius, weights) = population.response, (population.memory.radius, population.weights)
     share, memory = competition(y, population.memory, options, population.eligible)
     amount = jnp.maximum(per_unit(jnp.abs(share)), 1.0)
-    if options.variant != "softhebb":
+    if options.variant == "competitive":
         growth, decay = radius / amount, per_unit(share * y) / radius / amount
+    elif options.variant == "class_gated":
+        # A unit may be a rival far more often than it wins, and what holds the norm of a winner would let a rival's grow.
+        square = jnp.maximum(jnp.square(unit_norms(weights)), jnp.finfo(y.dtype).tiny)
+        won, rival = (per_unit(part * y) for part in (jnp.maximum(share, 0), jnp.minimum(share, 0)))
+        growth, decay = radius / amount, (won / radius + rival * radius / square) / amount
     else:
         distance = jnp.sqrt(jnp.abs(unit_norms(weights) / radius - 1))
         rate = jnp.maximum(distance, _SLOWEST_SHARE) / amount

@@ -20,6 +20,7 @@ thresholds stay, nothing competes, and the readout learns about units that no lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -61,6 +62,8 @@ class StdpOptions:
         competing_spikes: spikes that all units of a position share, competing, in a presentation.
         free_spikes: spikes of each unit, free, in a presentation.
         homeostasis: gain of the control of thresholds.
+        most_events: presentations to a unit, over images and positions, that a block learns from in one batch; where units share
+            weights over many positions a part of the images is enough, and the first ones are taken.
         critical_period: number of presentations after which weights and thresholds stay.
         memory_rate: share of the way that running means go in one training step.
         potentiation: amplitude where a presynaptic spike comes first.
@@ -90,6 +93,7 @@ class StdpOptions:
     competing_spikes: float = 5.0
     free_spikes: float = 1.0
     homeostasis: float = 0.05
+    most_events: int = 2048
     critical_period: int = 50_000
     memory_rate: float = 0.05
     potentiation: float = 1.0
@@ -176,8 +180,10 @@ def _learn(
     options: StdpOptions,
 ) -> tuple[Params, _Memory, Array]:
     """What spike timing asks of one position, its memory, and the spikes of the competition."""
-    competing = integrate_and_fire(firing.currents, memory.competing, options.leak, options.inhibition)
-    change = timing_change(block, params, firing.pre, competing, options, firing.length, modulation)
+    part = max(min(options.most_events // math.prod(block.synapse_shape[:-1]), spikes.shape[1]), 1)
+    competing = integrate_and_fire(firing.currents[:, :part], memory.competing, options.leak, options.inhibition)
+    rewarded = None if modulation is None else modulation[:part]
+    change = timing_change(block, params, firing.pre[:, :part], competing, options, firing.length[:part], rewarded)
     asked = jax.tree.map(lambda leaf: -remaining * leaf, _rescaled(change, params, memory.radius))
     threshold = _control(memory.competing, competing, options.competing_spikes / memory.competing.size, options.homeostasis)
     free_threshold = _control(memory.free, firing.free, options.free_spikes, options.homeostasis)
@@ -204,6 +210,8 @@ def _check(options: StdpOptions) -> None:
         raise InputError(f"coding='{options.coding}' was given, expected 'rate' or 'latency'")
     if options.n_steps < 1:
         raise InputError(f"n_steps={options.n_steps} was given, a presentation takes at least one step: try 25")
+    if options.most_events < 1:
+        raise InputError(f"most_events={options.most_events} was given, nothing would ever be learned: try 2048")
     if options.critical_period < 1:
         raise InputError(f"critical_period={options.critical_period} was given, nothing would ever be learned: try 50000")
     if not (options.free_spikes > 0 and options.competing_spikes > 0):
@@ -269,7 +277,9 @@ def stdp(network: Network, options: StdpOptions, spec: RuleSpec) -> LearningRule
 
         def stay() -> tuple[list[Params], list[_Memory], list[Array]]:
             changes = [jax.tree.map(jnp.zeros_like, w) for w in params[:-1]]
-            return changes, list(state.carry["memories"]), [jnp.zeros_like(fired.free) for fired in firing]
+            # Nothing competes: no spikes in as many presentations as there would have been.
+            silent = jax.eval_shape(learn)[2]
+            return changes, list(state.carry["memories"]), [jnp.zeros(spikes.shape, spikes.dtype) for spikes in silent]
 
         changes, memories, competing = jax.lax.cond(remaining > 0, learn, stay)
         asked = network.tie((*changes, step.pseudo_gradient))

@@ -57,8 +57,9 @@ def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
 
     Returns:
         `mean` and `standard_deviation` of the test accuracy over seeds; `control` and `control_front_end`, the best untrained
-        network with the same architecture and epochs, on plain images or behind the same front end, and whether the rule is above it by more
-        than two standard errors of the difference of means (`beats_control`, None with one seed and for the control itself);
+        network with the same architecture and epochs, on plain images or behind the same front end, and whether the rule is
+        above it by more than two standard errors of the difference of means (`beats_control`, None with one seed and for the
+        control itself);
         `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and `published_source`.
     """
     rows = []

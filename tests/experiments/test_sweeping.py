@@ -14,7 +14,7 @@ import learning_rules
 from architectures import InputError
 from experiments.config import read_yaml
 from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand, running, summarise, sweep
-from experiments.sweeping.summary import best_variants, networks_of, summarise, to_markdown
+from experiments.sweeping.summary import best_variants, networks_of, to_markdown
 
 TRAIN = {"dataset": "digits", "epochs": 1}
 

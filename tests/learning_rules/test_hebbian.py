@@ -122,7 +122,7 @@ def patches_of(x, block):
 
 
 def change_written_out(variant, x, seen, labels, w, radius, wins, threshold, options):
-    """The update of a population, unit by unit: inputs, what is learned from, and labels, by events; weights (dimensions, units)."""
+    """The update of a population, unit by unit: inputs, what is learned from, and labels by events; weights (dimensions, units)."""
     length = np.sqrt(np.sum(x * seen, axis=1, keepdims=True))
     y = x @ w / length
     x = seen / length
@@ -152,7 +152,8 @@ def change_written_out(variant, x, seen, labels, w, radius, wins, threshold, opt
             elif variant == "class_gated":
                 rival = order[event, 0] == j and not own[event, j]
                 share = 1.0 if gated[event] == j else -options.anti_hebbian if rival else 0.0
-                change[:, j] += share * (radius * x[event] - y[event, j] * w[:, j] / radius)
+                held_at = radius if share > 0 else w[:, j] @ w[:, j] / radius
+                change[:, j] += share * (radius * x[event] - y[event, j] * w[:, j] / held_at)
             else:
                 soft = np.exp(options.inverse_temperature * (standing[event] - standing[event].max()))
                 share = soft[j] / soft.sum() * (1 if order[event, 0] == j else -1)

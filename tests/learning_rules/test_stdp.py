@@ -208,6 +208,20 @@ def test_at_test_nothing_moves_and_neighbours_do_not_matter(architecture):
     np.testing.assert_allclose(together, reversed_order, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_units_that_share_weights_learn_from_a_part_of_the_images(variant):
+    """Sixteen positions of the first block leave eight images, four positions of the second all; dense units learn from all."""
+    rule = learning_rules.build("stdp", network_of("cnn"), variant=variant, most_events=128, coding="latency", unrewarded=3.0)
+    step = jax.jit(rule.assign_credit)
+    state = rule.init(jax.random.key(0))
+    images, labels = batch_of(0, n=32)
+    asked, part = (step(jax.random.key(1), state, (images[:n], labels[:n]))[0]["network"] for n in (32, 8))
+    assert float(jnp.abs(asked[0]["kernel"]).max()) > 0
+    if variant != "reward_modulated":  # what reward was expected is a mean over all
+        np.testing.assert_allclose(asked[0]["kernel"], part[0]["kernel"], rtol=1e-4, atol=1e-6)
+    assert float(jnp.abs(asked[1]["kernel"] - part[1]["kernel"]).max()) > 1e-4
+
+
 @both_networks
 def test_after_the_critical_period_only_the_readout_moves(architecture):
     rule = learning_rules.build("stdp/pair", network_of(architecture), critical_period=48)
@@ -296,6 +310,7 @@ def test_pooling_of_spikes_needs_an_activation_that_keeps_them():
         ({"coding": "phase"}, "coding='phase'"),
         ({"n_steps": 0}, "n_steps=0"),
         ({"critical_period": 0}, "critical_period=0"),
+        ({"most_events": 0}, "most_events=0"),
         ({"free_spikes": 0.0}, "free_spikes=0.0"),
         ({"leak": 1.0}, "leak=1.0"),
     ],
