@@ -37,7 +37,7 @@ VARIANCE_TOLERANCE = 1e-20
 
 
 class Comparator(NamedTuple):
-    """Pure, traceable functions; adding a comparator is writing these and one line in ``COMPARATORS``.
+    """Pure functions; adding a comparator is writing these and one line in ``COMPARATORS``.
 
     prepare: RDMs (n, n_pairs) → whatever can be computed once, before any weight is known, batched over n.
     pooled: prepared, weights (n_pairs,) → (n, n_pairs), RDMs on the scale on which subjects are averaged.
@@ -47,7 +47,7 @@ class Comparator(NamedTuple):
     score over subjects when the data's conditions are relabelled.
     centred: whether a constant RDM has no score (else only an RDM of zeros has none).
     weighs_pairs: whether ``score`` and ``pooled`` take any weights, or equal ones alone.
-    draws_at_once: how many draws ``draw_scores`` takes in one call without using much memory.
+    traceable: whether JAX compiles these functions; else they take and give NumPy arrays.
     """
 
     prepare: Callable[[jax.Array], Any]
@@ -57,7 +57,7 @@ class Comparator(NamedTuple):
     null_scores: Callable[[Any, Any, jax.Array], jax.Array]
     centred: bool = True
     weighs_pairs: bool = True
-    draws_at_once: int = 4096
+    traceable: bool = True
 
 
 def _centre(rdms: jax.Array, weights: jax.Array) -> jax.Array:
@@ -199,7 +199,7 @@ COMPARATORS: dict[str, Comparator] = {
         kendall.score,
         kendall.draw_scores,
         kendall.null_scores,
-        draws_at_once=kendall.DRAWS_AT_ONCE,
+        traceable=False,
     ),
     "cosine": _inner_product_comparator(lambda rdms: rdms, _cosine_vectors, _cosine_vectors, centred=False),
     "whitened_pearson": _whitened_comparator(centred=True),
@@ -207,9 +207,36 @@ COMPARATORS: dict[str, Comparator] = {
 }
 
 # Jitted once for the package, keyed by the comparator: every caller shares what is compiled.
-prepare = partial(jax.jit, static_argnums=0)(lambda comparator, rdms: comparator.prepare(rdms))
-score = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.score(*arguments))
-draw_scores = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.draw_scores(*arguments))
-null_scores = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.null_scores(*arguments))
+_prepare = partial(jax.jit, static_argnums=0)(lambda comparator, rdms: comparator.prepare(rdms))
+_score = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.score(*arguments))
+_draw_scores = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.draw_scores(*arguments))
+_null_scores = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.null_scores(*arguments))
+
+
+def prepare(comparator: Comparator, rdms: Any) -> Any:
+    """What can be computed before any weight is known."""
+    return _prepare(comparator, rdms) if comparator.traceable else comparator.prepare(rdms)
+
+
+def score(comparator: Comparator, models: Any, data: Any, weights: Any) -> Any:
+    """Scores (n_models, n_subjects) for one set of pair weights."""
+    if comparator.traceable:
+        return _score(comparator, models, data, jnp.asarray(weights))
+    return comparator.score(models, data, weights)
+
+
+def draw_scores(comparator: Comparator, models: Any, data: Any, counts: Any) -> Any:
+    """Scores (n_draws, n_models, n_subjects) for each row of counts of conditions."""
+    if comparator.traceable:
+        return _draw_scores(comparator, models, data, jnp.asarray(counts))
+    return comparator.draw_scores(models, data, counts)
+
+
+def null_scores(comparator: Comparator, models: Any, data: Any, permutations: Any) -> Any:
+    """Mean scores over subjects (n_draws, n_models) for each relabelling of conditions."""
+    if comparator.traceable:
+        return _null_scores(comparator, models, data, jnp.asarray(permutations))
+    return comparator.null_scores(models, data, permutations)
+
 
 __all__ = ["COMPARATORS", "Comparator", "draw_scores", "null_scores", "prepare", "score"]

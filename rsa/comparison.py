@@ -80,7 +80,7 @@ def compare(
         prepared = comparators.prepare(measure, models)
         flat = data.reshape(-1, data.shape[-1])
         scores = [
-            comparators.score(measure, prepared, comparators.prepare(measure, part), jnp.asarray(counts))
+            comparators.score(measure, prepared, comparators.prepare(measure, part), counts)
             for part in (flat[i : i + RDMS_AT_ONCE] for i in range(0, len(flat), RDMS_AT_ONCE))
         ]
         joined = np.concatenate([np.asarray(score) for score in scores], axis=1)
@@ -95,7 +95,7 @@ def compare(
             measure,
             comparators.prepare(measure, models[index]),
             comparators.prepare(measure, data[index]),
-            jnp.asarray(counts[index]),
+            counts[index],
         )
     return scores_of_batch
 

@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Int, Real
 from scipy import stats
 
-from rsa import comparators
+from rsa import comparators, kendall
 from rsa.bootstrap import leave_one_out_counts
 from rsa.checks import check_rdms, check_same_pairs, check_varies, find_comparator
 from rsa.draw_ceilings import rank_ceilings
@@ -149,12 +149,7 @@ def _score(comparator: str, models: np.ndarray, data: np.ndarray, counts: np.nda
     else:
         measure = find_comparator(comparator)
         prepared = comparators.prepare(measure, models), comparators.prepare(measure, data)
-        at_once = measure.draws_at_once
-        parts = [
-            np.asarray(comparators.draw_scores(measure, *prepared, jnp.asarray(counts[start : start + at_once])))
-            for start in range(0, len(counts), at_once)
-        ]
-        found = _Scored(np.concatenate(parts), None)
+        found = _Scored(np.array(comparators.draw_scores(measure, *prepared, counts)), None)
     few = (counts > 0).sum(axis=1) < MINIMUM_DISTINCT_CONDITIONS
     found.scores[few] = np.nan
     return found
@@ -315,7 +310,7 @@ def _bounds(
             np.broadcast_to(of_draws, (n_draws, *of_draws.shape[1:])), np.broadcast_to(subjects, (n_draws, subjects.shape[1]))
         )
     else:
-        lower, upper = rank_ceilings(comparator, data, counts, subjects)
+        lower, upper = rank_ceilings(comparator, kendall.prepare(data), counts, subjects)
     return np.stack([lower, upper], axis=-1)
 
 

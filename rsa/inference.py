@@ -101,13 +101,7 @@ class _Resampled(NamedTuple):
 
 def _score_draws(measure: Comparator, models: object, data: object, counts: np.ndarray) -> np.ndarray:
     """Scores under each row of counts; NaN where too few distinct conditions were drawn to tell models apart."""
-    at_once = measure.draws_at_once
-    scores = np.concatenate(
-        [
-            np.asarray(comparators.draw_scores(measure, models, data, jnp.asarray(counts[start : start + at_once])))
-            for start in range(0, len(counts), at_once)
-        ]
-    )
+    scores = np.array(comparators.draw_scores(measure, models, data, counts))
     scores[(counts > 0).sum(axis=1) < MINIMUM_DISTINCT_CONDITIONS] = np.nan
     return scores
 
@@ -115,7 +109,7 @@ def _score_draws(measure: Comparator, models: object, data: object, counts: np.n
 def _resample(measure: Comparator, models: object, data: object, counts: np.ndarray, permutations: np.ndarray) -> _Resampled:
     n_conditions = counts.shape[1]
     scores = _score_draws(measure, models, data, np.concatenate([leave_one_out_counts(n_conditions), counts]))
-    null = np.asarray(comparators.null_scores(measure, models, data, jnp.asarray(permutations)))
+    null = np.asarray(comparators.null_scores(measure, models, data, permutations))
     return _Resampled(scores[n_conditions:], scores[:n_conditions], null)
 
 
@@ -131,7 +125,7 @@ def _evaluate_one(
     n_pairs = data_rdms.shape[1]
     n_conditions = condition_count(n_pairs)
     data = comparators.prepare(measure, data_rdms)
-    scores = np.asarray(comparators.score(measure, models, data, jnp.ones(n_pairs)))
+    scores = np.asarray(comparators.score(measure, models, data, np.ones(n_pairs)))
     n_models, n_subjects = scores.shape
     if resamples is None:
         resampled = _Resampled(

@@ -38,7 +38,7 @@ def dual_bootstrap(monkeypatch, models, data, method, draws):
     return judge.eval_dual_bootstrap(fixed, RDMs(data.copy()), method=method, N=len(draws.stimuli))
 
 
-@pytest.mark.parametrize("name", ["pearson", "cosine", "spearman", "whitened_pearson", "whitened_cosine"])
+@pytest.mark.parametrize("name", ["pearson", "cosine", "spearman", "kendall", "whitened_pearson", "whitened_cosine"])
 def test_equals_rsatoolbox_in_every_draw(name, tied_rdms, monkeypatch):
     """Scores of models under stimuli, subjects and both; ceilings too, where rsatoolbox pools in the comparator's own metric."""
     models, data, draws = tied_rdms(0, 3, N_CONDITIONS), tied_rdms(1, N_SUBJECTS, N_CONDITIONS), draws_of(2)
