@@ -13,7 +13,9 @@ from rsa.convert import from_rsatoolbox, to_rsatoolbox
 from rsa.distances import DISTANCES, rdm
 from rsa.errors import InputError
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
+from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.pairs import to_condensed, to_square
+from rsa.searchlights import searchlight, searchlight_rdms
 
 # An unrelated distribution on PyPI installs a module of this name too; by this mark the command tells ours from it.
 __bioplausible__ = True
@@ -26,6 +28,7 @@ __all__ = [
     "Contrast",
     "Evaluation",
     "InputError",
+    "Neighbourhoods",
     "NoiseCeiling",
     "aggregate",
     "bootstrap_counts",
@@ -36,7 +39,11 @@ __all__ = [
     "noise_ceiling",
     "pair_weights",
     "rdm",
+    "score_map",
+    "searchlight",
+    "searchlight_rdms",
     "to_condensed",
     "to_rsatoolbox",
     "to_square",
+    "volume_neighbourhoods",
 ]
