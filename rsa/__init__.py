@@ -7,12 +7,14 @@ format and the oracle of the tests.
 
 from rsa.bootstrap import bootstrap_counts, pair_weights
 from rsa.ceilings import NoiseCeiling, noise_ceiling
+from rsa.clusters import Cluster, ClusterTest, cluster_relabellings, cluster_sign_flips
 from rsa.comparators import COMPARATORS, Comparator
 from rsa.comparison import compare
 from rsa.convert import from_rsatoolbox, to_rsatoolbox
 from rsa.distances import DISTANCES, rdm
 from rsa.errors import InputError
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
+from rsa.multiple import false_discovery_rate, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.pairs import to_condensed, to_square
 from rsa.searchlights import searchlight, searchlight_rdms
@@ -24,6 +26,8 @@ __all__ = [
     "COMPARATORS",
     "DISTANCES",
     "Aggregate",
+    "Cluster",
+    "ClusterTest",
     "Comparator",
     "Contrast",
     "Evaluation",
@@ -32,10 +36,14 @@ __all__ = [
     "NoiseCeiling",
     "aggregate",
     "bootstrap_counts",
+    "cluster_relabellings",
+    "cluster_sign_flips",
     "compare",
     "contrast",
     "evaluate",
+    "false_discovery_rate",
     "from_rsatoolbox",
+    "max_statistic_p_values",
     "noise_ceiling",
     "pair_weights",
     "rdm",
