@@ -18,6 +18,7 @@ from rsa.multiple import false_discovery_rate, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.pairs import to_condensed, to_square
 from rsa.searchlights import searchlight, searchlight_rdms
+from rsa.temporal import generalise_over_time, temporal_generalisation
 
 # An unrelated distribution on PyPI installs a module of this name too; by this mark the command tells ours from it.
 __bioplausible__ = True
@@ -43,6 +44,7 @@ __all__ = [
     "evaluate",
     "false_discovery_rate",
     "from_rsatoolbox",
+    "generalise_over_time",
     "max_statistic_p_values",
     "noise_ceiling",
     "pair_weights",
@@ -50,6 +52,7 @@ __all__ = [
     "score_map",
     "searchlight",
     "searchlight_rdms",
+    "temporal_generalisation",
     "to_condensed",
     "to_rsatoolbox",
     "to_square",
