@@ -1,5 +1,6 @@
 """Searchlights equal rsatoolbox's on a mask with a ragged border, and find a planted sphere."""
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -147,6 +148,17 @@ def test_tiles_stay_small_and_progress_is_told(monkeypatch, mask, volume, models
     assert told[-1] == (n_centres, n_centres) and max(np.diff([done for done, _ in told])) <= 5
     sizes = [len(tile) for _, tile in module._tiles(volume[:, mask], spheres.members, "correlation")]
     assert sum(sizes) == n_centres and max(sizes) == 5
+
+
+def test_all_rdms_never_exist_at_once():
+    n_conditions, spheres = 40, volume_neighbourhoods(np.ones((12, 12, 12), bool), 2, 0.5)
+    patterns = np.random.default_rng(10).normal(size=(n_conditions, 12**3))
+    models = rsa.rdm(np.random.default_rng(11).normal(size=(2, n_conditions, 5)))
+    tracemalloc.start()
+    searchlight(patterns, spheres, models, "pearson")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < len(spheres.centres) * models.shape[1] * 8 / 2, peak
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ def test_geometries_generalise_where_they_were_planted(kind):
     diagonal = np.eye(N_TIMES, dtype=bool)
     planted = {"stable": diagonal | True, "sequence": diagonal, "none": diagonal & False}[kind]
     assert (mean[planted] > 0.3).all()
-    assert (np.abs(mean[~planted]) < 3.5 * error[~planted]).all() and (error < 0.02).all()
-    assert np.mean(naive, axis=0)[~diagonal].min() > 0.2
+    assert (np.abs(mean[~planted]) < 3.5 * error[~planted]).all() and (error < 0.03).all()
+    assert np.mean(naive, axis=0)[~diagonal].min() > 0.05
 
 
 def _by_definition(patterns: np.ndarray, precision: np.ndarray) -> np.ndarray:
