@@ -7,6 +7,7 @@ format and the oracle of the tests.
 
 from rsa.bootstrap import bootstrap_counts, pair_weights
 from rsa.ceilings import NoiseCeiling, noise_ceiling
+from rsa.clusters import Cluster, ClusterTest, cluster_relabellings, cluster_sign_flips
 from rsa.comparators import COMPARATORS, Comparator
 from rsa.comparison import compare
 from rsa.controls import CONTROLS, control_rdms
@@ -26,7 +27,11 @@ from rsa.factors import (
 )
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
 from rsa.noise import noise_precision
+from rsa.multiple import false_discovery_rate, max_statistic_p_values
+from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.pairs import to_condensed, to_square
+from rsa.searchlights import searchlight, searchlight_rdms
+from rsa.temporal import generalise_over_time, temporal_generalisation
 
 # An unrelated distribution on PyPI installs a module of this name too; by this mark the command tells ours from it.
 __bioplausible__ = True
@@ -35,6 +40,8 @@ __all__ = [
     "Aggregate",
     "COMPARATORS",
     "CONTROLS",
+    "Cluster",
+    "ClusterTest",
     "Comparator",
     "Contrast",
     "DISTANCES",
@@ -44,9 +51,12 @@ __all__ = [
     "Generalisation",
     "GeneralisedContrast",
     "InputError",
+    "Neighbourhoods",
     "NoiseCeiling",
     "aggregate",
     "bootstrap_counts",
+    "cluster_relabellings",
+    "cluster_sign_flips",
     "compare",
     "contrast",
     "control_rdms",
@@ -55,16 +65,24 @@ __all__ = [
     "dataset_to_rsatoolbox",
     "draw_all",
     "evaluate",
+    "false_discovery_rate",
     "from_rsatoolbox",
     "from_rsatoolbox_dataset",
     "generalise",
+    "generalise_over_time",
     "generalised_contrast",
+    "max_statistic_p_values",
     "noise_ceiling",
     "noise_precision",
     "pair_weights",
     "poisson_cv",
     "rdm",
+    "score_map",
+    "searchlight",
+    "searchlight_rdms",
+    "temporal_generalisation",
     "to_condensed",
     "to_rsatoolbox",
     "to_square",
+    "volume_neighbourhoods",
 ]
