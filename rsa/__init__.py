@@ -26,9 +26,9 @@ from rsa.factors import (
     generalised_contrast,
 )
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
-from rsa.noise import noise_precision
 from rsa.multiple import false_discovery_rate, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
+from rsa.noise import noise_precision
 from rsa.pairs import to_condensed, to_square
 from rsa.searchlights import searchlight, searchlight_rdms
 from rsa.temporal import generalise_over_time, temporal_generalisation

@@ -1,6 +1,5 @@
 """Compare model RDMs with data RDMs, eagerly and with checked input; see :mod:`rsa.comparators` for the measures."""
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Real
 

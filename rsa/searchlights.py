@@ -17,6 +17,7 @@ from jaxtyping import Float, Int, Real
 from scipy import stats
 from threadpoolctl import ThreadpoolController
 
+from rsa import kendall
 from rsa.checks import CONSTANT_TOLERANCE, check_rdms, check_varies
 from rsa.comparators import VARIANCE_TOLERANCE
 from rsa.distances import MINIMUM_CONDITIONS
@@ -88,7 +89,7 @@ def searchlight(
     model_rdms
         Condensed RDMs, shape (n_models, n_pairs).
     comparator
-        ``"pearson"``, ``"spearman"`` (rho-a), ``"cosine"``, or ``"kendall"`` (tau-a, a hundred times slower).
+        ``"pearson"``, ``"spearman"`` (rho-a), ``"cosine"``, or ``"kendall"`` (tau-a, many times slower).
     distance
         ``"correlation"`` or ``"euclidean"``, as in :func:`rsa.rdm`.
     progress
@@ -253,23 +254,12 @@ def _rho_a_scorer(models: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return score
 
 
-def _untied(values: np.ndarray) -> float:
-    """Share of all pairs of entries that are not tied."""
-    counts = np.unique(values, return_counts=True)[1].astype(np.float64)
-    return 1 - (counts * (counts - 1)).sum() / (len(values) * (len(values) - 1))
-
-
 def _tau_a_scorer(models: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """SciPy counts discordant pairs in n log n steps for tau-b, whose denominator alone differs."""
-    ours = [_untied(model) for model in models]
+    ours, ones = kendall.prepare(models), np.ones(models.shape[1])
 
     def score(rdms: np.ndarray) -> np.ndarray:
-        scores = np.full((len(rdms), len(models)), np.nan)
-        for row in np.flatnonzero(~_without_a_score(rdms)):
-            theirs = _untied(rdms[row])
-            for column, model in enumerate(models):
-                tau_b = stats.kendalltau(model, rdms[row], method="asymptotic").statistic
-                scores[row, column] = tau_b * np.sqrt(ours[column] * theirs)
+        scores = kendall.score(ours, kendall.prepare(rdms), ones).T
+        scores[_without_a_score(rdms)] = np.nan
         return scores
 
     return score
