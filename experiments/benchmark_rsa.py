@@ -13,6 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -194,7 +195,7 @@ def _crossnobis(n_subjects: int, n_runs: int = 8, n_channels: int = 200) -> dict
     sets = [Dataset(each.reshape(-1, n_channels), obs_descriptors=descriptors) for each in patterns]
     with _quiet():
         theirs, judge_seconds = _seconds(
-            lambda: [calc_rdm(each, "crossnobis", descriptor="condition", cv_descriptor="run").dissimilarities[0] for each in sets]
+            lambda: [calc_rdm([each], "crossnobis", descriptor="condition", cv_descriptor="run").get_vectors()[0] for each in sets]
         )
     return _row(
         "crossnobis",
@@ -254,15 +255,15 @@ def benchmark_rsa(
         work += [
             (
                 f"bootstrap, {comparator}, {count} subjects",
-                lambda comparator=comparator, count=count: _bootstrap(comparator, count, n_draws, judge_draws),
+                partial(_bootstrap, comparator, count, n_draws, judge_draws),
             )
             for count in subjects
             for comparator in comparators
         ]
     if "searchlight" in tasks:
-        work.append((f"searchlight, {n_centres} centres", lambda: _searchlight(n_centres, judge_centres)))
+        work.append((f"searchlight, {n_centres} centres", partial(_searchlight, n_centres, judge_centres)))
     if "crossnobis" in tasks:
-        work.append(("crossnobis", lambda: _crossnobis(20)))
+        work.append(("crossnobis", partial(_crossnobis, 20)))
     rows = []
     for index, (line, measure) in enumerate(work):
         if progress is not None:

@@ -23,7 +23,9 @@ from rsa.factors import (
     crossed_variance,
     draw_all,
     generalise,
+    generalise_evaluation,
     generalised_contrast,
+    usable_factors,
 )
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
 from rsa.multiple import false_discovery_rate, max_statistic_p_values
@@ -69,6 +71,7 @@ __all__ = [
     "from_rsatoolbox",
     "from_rsatoolbox_dataset",
     "generalise",
+    "generalise_evaluation",
     "generalise_over_time",
     "generalised_contrast",
     "max_statistic_p_values",
@@ -84,5 +87,6 @@ __all__ = [
     "to_condensed",
     "to_rsatoolbox",
     "to_square",
+    "usable_factors",
     "volume_neighbourhoods",
 ]

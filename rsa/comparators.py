@@ -50,11 +50,11 @@ class Comparator(NamedTuple):
     traceable: whether JAX compiles these functions; else they take and give NumPy arrays.
     """
 
-    prepare: Callable[[jax.Array], Any]
-    pooled: Callable[[Any, jax.Array], jax.Array]
-    score: Callable[[Any, Any, jax.Array], jax.Array]
-    draw_scores: Callable[[Any, Any, jax.Array], jax.Array]
-    null_scores: Callable[[Any, Any, jax.Array], jax.Array]
+    prepare: Callable[[Any], Any]
+    pooled: Callable[[Any, Any], Any]
+    score: Callable[[Any, Any, Any], Any]
+    draw_scores: Callable[[Any, Any, Any], Any]
+    null_scores: Callable[[Any, Any, Any], Any]
     centred: bool = True
     weighs_pairs: bool = True
     traceable: bool = True

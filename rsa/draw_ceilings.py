@@ -16,7 +16,7 @@ RANK_COMPARATORS = ("spearman", "kendall")
 
 
 @njit(nogil=True, cache=True)
-def _recode(values, order, codes):  # type: ignore[no-untyped-def]
+def _recode(values, order, codes):
     code = 0
     for place in range(len(order)):
         if place and values[order[place]] != values[order[place - 1]]:
@@ -25,7 +25,7 @@ def _recode(values, order, codes):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _rho_a(ours, theirs, weights, total):  # type: ignore[no-untyped-def]
+def _rho_a(ours, theirs, weights, total):
     middle, inner = (total + 1) / 2, 0.0
     for entry in range(weights.size):
         inner += weights[entry] * (ours[entry] - middle) * (theirs[entry] - middle)
@@ -33,7 +33,7 @@ def _rho_a(ours, theirs, weights, total):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _bounds(codes, order, weights, drawn, by_signs):  # type: ignore[no-untyped-def]
+def _bounds(codes, order, weights, drawn, by_signs):
     """Lower and upper bound of one draw; every subject that was drawn counts once, its copies are left out together."""
     n_subjects, n_pairs = codes.shape
     total_weight = weights.sum()
@@ -86,7 +86,8 @@ def rank_ceilings(
         weights = pair_weights(counts[min(draw, len(counts) - 1)])
         subjects = drawn[min(draw, len(drawn) - 1)]
         if (subjects > 0).sum() > 1 and (weights > 0).sum() > 1:
-            bounds[draw] = _bounds(*held_entries(data.codes, data.order, weights), subjects, comparator == "kendall")
+            codes, order, held = held_entries(data.codes, data.order, weights)
+            bounds[draw] = _bounds(codes, order, held, subjects, comparator == "kendall")
 
     in_threads(one, len(bounds))
     return bounds[:, 0], bounds[:, 1]

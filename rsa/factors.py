@@ -30,6 +30,7 @@ from rsa.checks import check_rdms, check_same_pairs, check_varies, find_comparat
 from rsa.draw_ceilings import rank_ceilings
 from rsa.errors import InputError, unknown_name
 from rsa.grams import METRICS, ceilings_of_draws, grams, normalise
+from rsa.inference import Evaluation
 from rsa.pairs import Array, condition_count
 from rsa.precision import in_double_precision
 from rsa.variance import corrected_variance
@@ -244,33 +245,54 @@ def generalise(
         if key is None or n_draws < 2:
             raise InputError(f"n_draws={n_draws}, key={key} were given: a bootstrap needs a key and at least two draws")
         draws = draw_all(key, n_draws, n_conditions, n_subjects, n_seeds)
-    every = len(draws.stimuli)
     flat = models.reshape(-1, n_pairs)
     rows = [np.ones((1, n_conditions), dtype=np.int64)]
     if "stimuli" in chosen:
         rows += [leave_one_out_counts(n_conditions), draws.stimuli]
     scored = _score(comparator, flat, data, np.concatenate(rows))
     scores = scored.scores.reshape(-1, n_models, n_seeds, n_subjects)
-    kept = Draws(*(np.ones((1, size), dtype=np.int64) for size in (n_conditions, n_subjects, n_seeds)))
-    found: dict[Factors, np.ndarray] = {}
     bounds: dict[Factors, np.ndarray] = {}
-    for names in subsets(chosen):
-        anew = scores[1 + n_conditions :] if "stimuli" in names else scores[:1]
-        subjects = draws.subjects if "subjects" in names else kept.subjects
-        seeds = draws.seeds if "seeds" in names else kept.seeds
-        found[names] = _mean(*_same_length(every, anew, subjects, seeds))
-        if ceilings:
-            counts = draws.stimuli if "stimuli" in names else kept.stimuli
-            bounds[names] = _bounds(comparator, data, counts, subjects, scored.subjects, n_conditions, "stimuli" in names)
-    jackknife = np.empty((0, n_models))
-    if "stimuli" in chosen:
-        jackknife = scores[1 : 1 + n_conditions].mean(axis=(2, 3))
-    mean = scores[0].mean(axis=(1, 2))
-    variance, freedom = _variance(found, jackknife, {name: sizes[name] for name in chosen})
+    for names in subsets(chosen) if ceilings else ():
+        counts = draws.stimuli if "stimuli" in names else np.ones((1, n_conditions), dtype=np.int64)
+        subjects = draws.subjects if "subjects" in names else np.ones((1, n_subjects), dtype=np.int64)
+        bounds[names] = _bounds(comparator, data, counts, subjects, scored.subjects, n_conditions, "stimuli" in names)
+    scores_of = _Scores(scores[0], scores[1 : 1 + n_conditions], scores[1 + n_conditions :])
+    return _combine(scores_of, draws, chosen, sizes, comparator, confidence, bounds)
+
+
+class _Scores(NamedTuple):
+    """Scores (n_models, n_seeds, n_subjects), without each stimulus, and in each draw of stimuli (in front); maybe of none."""
+
+    point: np.ndarray
+    jackknife: np.ndarray
+    draws: np.ndarray
+
+
+def _combine(
+    scores: _Scores,
+    draws: Draws,
+    factors: Factors,
+    sizes: Mapping[str, int],
+    comparator: str,
+    confidence: float,
+    bounds: Mapping[Factors, np.ndarray],
+) -> Generalisation:
+    """Means under draws of every set of factors, and what intervals follow."""
+    n_draws = len(draws.subjects)
+    kept = {name: np.ones((1, sizes[name]), dtype=np.int64) for name in FACTORS}
+    found: dict[Factors, np.ndarray] = {}
+    for names in subsets(factors):
+        anew = scores.draws if "stimuli" in names else scores.point[None]
+        subjects = draws.subjects if "subjects" in names else kept["subjects"]
+        seeds = draws.seeds if "seeds" in names else kept["seeds"]
+        found[names] = _mean(*_same_length(n_draws, anew, subjects, seeds))
+    jackknife = scores.jackknife.mean(axis=(2, 3)) if "stimuli" in factors else np.empty((0, len(scores.point)))
+    mean = scores.point.mean(axis=(1, 2))
+    variance, freedom = _variance(found, jackknife, {name: sizes[name] for name in factors})
     standard_error = np.sqrt(variance)
     half = stats.t.ppf((1 + confidence) / 2, freedom) * standard_error
     return Generalisation(
-        scores=scores[0],
+        scores=scores.point,
         mean=mean,
         draws=found,
         jackknife=jackknife,
@@ -281,11 +303,68 @@ def generalise(
         p_value=stats.t.sf(mean / standard_error, freedom),
         ceilings=bounds,
         degrees_of_freedom=freedom,
-        factors=chosen,
+        factors=factors,
         sizes=sizes,
         comparator=comparator,
         confidence=confidence,
     )
+
+
+@in_double_precision
+def generalise_evaluation(
+    key: jax.Array, evaluation: Evaluation, groups: Sequence[Sequence[int]], factors: Sequence[str] = FACTORS
+) -> Generalisation:
+    """Generalise an evaluation beyond its subjects and seeds, on its own draws of stimuli.
+
+    Parameters
+    ----------
+    key
+        JAX random key of the draws of subjects and seeds.
+    evaluation
+        From :func:`rsa.evaluate` with ``keep_subjects=True``, of one time.
+    groups
+        Indices of the models that are seeds of one, as many in each and in the same order of seeds.
+    factors
+        As in :func:`generalise`.
+
+    Returns
+    -------
+    Generalisation
+        Of the groups.
+
+    Raises
+    ------
+    InputError
+        Without subjects' draws, for groups of unequal size, and as :func:`generalise` does.
+    """
+    draws, jackknife = evaluation.subject_draws, evaluation.subject_jackknife
+    if draws is None or jackknife is None or evaluation.scores.ndim != 2 or len(draws) < 2:
+        raise InputError(
+            "the evaluation holds no draws of single subjects at one time: evaluate each time with keep_subjects=True and at "
+            "least two draws"
+        )
+    if not groups or len({len(group) for group in groups}) != 1 or not len(groups[0]):
+        raise InputError(
+            f"groups of {sorted({len(group) for group in groups})} models were given: seeds are drawn for all alike, so every "
+            "group needs as many"
+        )
+    index = np.array([list(group) for group in groups])
+    n_subjects = evaluation.scores.shape[1]
+    sizes = {"stimuli": jackknife.shape[0], "subjects": n_subjects, "seeds": index.shape[1]}
+    chosen = _check_factors(factors, sizes)
+    drawn = draw_all(key, len(draws), 2, n_subjects, index.shape[1])
+    scores = _Scores(evaluation.scores[index], jackknife[:, index], draws[:, index])
+    return _combine(scores, drawn, chosen, sizes, evaluation.comparator, evaluation.confidence, {})
+
+
+def usable_factors(n_stimuli: int, n_subjects: int, n_seeds: int) -> Factors:
+    """The factors that there are enough of to draw from.
+
+    >>> usable_factors(92, 3, 5)
+    ('stimuli', 'seeds')
+    """
+    sizes = dict(zip(FACTORS, (n_stimuli, n_subjects, n_seeds), strict=True))
+    return tuple(factor for factor in FACTORS if sizes[factor] >= MINIMUM[factor])
 
 
 def _same_length(n_draws: int, scores: np.ndarray, subjects: np.ndarray, seeds: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -372,6 +451,8 @@ __all__ = [
     "crossed_variance",
     "draw_all",
     "generalise",
+    "generalise_evaluation",
     "generalised_contrast",
     "subsets",
+    "usable_factors",
 ]

@@ -51,6 +51,8 @@ class Evaluation(NamedTuple):
     jackknife: (n_conditions, n_models), the mean without each condition.
     null: (n_draws, n_models), the mean under each relabelling of the conditions.
     ceiling: noise ceiling of the subjects. comparator, confidence: as given.
+    subject_draws: (n_draws, n_models, n_subjects), each subject's score in each draw; subject_jackknife: (n_conditions,
+    n_models, n_subjects), without each condition. None unless asked for.
     """
 
     scores: np.ndarray
@@ -67,6 +69,8 @@ class Evaluation(NamedTuple):
     ceiling: NoiseCeiling
     comparator: str
     confidence: float
+    subject_draws: np.ndarray | None = None
+    subject_jackknife: np.ndarray | None = None
 
 
 class Contrast(NamedTuple):
@@ -119,6 +123,7 @@ def _evaluate_one(
     resamples: tuple[np.ndarray, np.ndarray] | None,
     comparator: str,
     confidence: float,
+    keep_subjects: bool,
 ) -> Evaluation:
     """Evaluate the subjects of one time."""
     n_pairs = data_rdms.shape[1]
@@ -154,6 +159,8 @@ def _evaluate_one(
         ceiling=noise_ceiling(data_rdms, comparator),
         comparator=comparator,
         confidence=confidence,
+        subject_draws=resampled.draws if keep_subjects else None,
+        subject_jackknife=resampled.jackknife if keep_subjects else None,
     )
 
 
@@ -165,6 +172,7 @@ def evaluate(
     comparator: str = "spearman",
     n_draws: int = 1000,
     confidence: float = 0.95,
+    keep_subjects: bool = False,
 ) -> Evaluation:
     """Score models against subjects, with intervals and p-values over conditions and the noise ceiling.
 
@@ -184,6 +192,9 @@ def evaluate(
         intervals and p-values.
     confidence
         Coverage of the intervals, between 0 and 1.
+    keep_subjects
+        Keep every subject's draws, which :func:`rsa.generalise_evaluation` needs; they take much memory where there are
+        many times.
 
     Returns
     -------
@@ -224,9 +235,12 @@ def evaluate(
         )
     prepared = comparators.prepare(measure, models)
     if data.ndim == 2:
-        return _evaluate_one(measure, prepared, data, resamples, comparator, confidence)
+        return _evaluate_one(measure, prepared, data, resamples, comparator, confidence, keep_subjects)
     times = data.shape[:-2]
-    each = [_evaluate_one(measure, prepared, one, resamples, comparator, confidence) for one in data.reshape(-1, *data.shape[-2:])]
+    each = [
+        _evaluate_one(measure, prepared, one, resamples, comparator, confidence, keep_subjects)
+        for one in data.reshape(-1, *data.shape[-2:])
+    ]
 
     def stack(arrays: Sequence[np.ndarray | float]) -> np.ndarray:
         joined = np.stack([np.asarray(array) for array in arrays])
@@ -237,6 +251,8 @@ def evaluate(
     )
     fields = Evaluation._fields[: Evaluation._fields.index("ceiling")]
     arrays = {name: stack([getattr(one, name) for one in each]) for name in fields}
+    if keep_subjects:
+        arrays |= {name: stack([getattr(one, name) for one in each]) for name in ("subject_draws", "subject_jackknife")}
     return Evaluation(**arrays, ceiling=ceiling, comparator=comparator, confidence=confidence)
 
 

@@ -38,7 +38,7 @@ class Ranked(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def _code(values, order, codes):  # type: ignore[no-untyped-def]
+def _code(values, order, codes):
     """Write the place of each entry's value among all distinct values."""
     code = 0
     for place in range(len(order)):
@@ -48,7 +48,7 @@ def _code(values, order, codes):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def midranks(codes, order, weights, ranks):  # type: ignore[no-untyped-def]
+def midranks(codes, order, weights, ranks):
     """Write the mid-rank of each entry, counted as often as its weight says."""
     start, before = 0, 0.0
     while start < len(order):
@@ -63,7 +63,7 @@ def midranks(codes, order, weights, ranks):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def signed_agreement(codes, order, others, weights, tree):  # type: ignore[no-untyped-def]
+def signed_agreement(codes, order, others, weights, tree):
     """Sum over pairs of entries of the product of both signs of their differences and of both weights."""
     tree[:] = 0.0
     size = len(tree) - 1
@@ -98,7 +98,7 @@ def signed_agreement(codes, order, others, weights, tree):  # type: ignore[no-un
 
 
 @njit(nogil=True, cache=True)
-def _scores(model_codes, model_order, data_codes, weights, scores):  # type: ignore[no-untyped-def]
+def _scores(model_codes, model_order, data_codes, weights, scores):
     """Write tau-a of every model with every subject."""
     n = weights.sum()
     tree = np.zeros(weights.size + 1)
@@ -108,7 +108,7 @@ def _scores(model_codes, model_order, data_codes, weights, scores):  # type: ign
 
 
 @njit(nogil=True, cache=True)
-def held_entries(codes, order, weights):  # type: ignore[no-untyped-def]
+def held_entries(codes, order, weights):
     """Codes, order and weights of the entries whose weight is above zero."""
     place = np.full(weights.size, -1)
     n_held = 0
