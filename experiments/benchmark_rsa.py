@@ -147,8 +147,7 @@ def _searchlight(n_centres: int, judge_centres: int) -> dict[str, Any]:
 
     random = np.random.default_rng(0)
     side = int(np.ceil(n_centres ** (1 / 3))) + 4
-    centres, neighbours = rsa.volume_neighbourhoods(np.ones((side, side, side), dtype=bool), radius=2)
-    centres, neighbours = centres[:n_centres], neighbours[:n_centres]
+    neighbours = rsa.volume_neighbourhoods(np.ones((side, side, side), dtype=bool), radius=2).members[:n_centres]
     patterns = random.normal(size=(_N_CONDITIONS, side**3))
     models = random.random((_N_MODELS, _N_CONDITIONS * (_N_CONDITIONS - 1) // 2))
     rsa.searchlight(patterns, neighbours[:10], models, "pearson")
@@ -178,6 +177,12 @@ def _searchlight(n_centres: int, judge_centres: int) -> dict[str, Any]:
     )
 
 
+def _first(rdms: Any) -> np.ndarray:
+    """The first of rsatoolbox's RDMs, condensed."""
+    vector: np.ndarray = rdms.get_vectors()[0]
+    return vector
+
+
 def _crossnobis(n_subjects: int, n_runs: int = 8, n_channels: int = 200) -> dict[str, Any]:
     """Cross-validated distances over runs."""
     from rsatoolbox.data import Dataset
@@ -193,10 +198,12 @@ def _crossnobis(n_subjects: int, n_runs: int = 8, n_channels: int = 200) -> dict
         "run": np.repeat(np.arange(n_runs), _N_CONDITIONS),
     }
     sets = [Dataset(each.reshape(-1, n_channels), obs_descriptors=descriptors) for each in patterns]
+
+    def judge() -> list[np.ndarray]:
+        return [_first(calc_rdm(each, "crossnobis", descriptor="condition", cv_descriptor="run")) for each in sets]
+
     with _quiet():
-        theirs, judge_seconds = _seconds(
-            lambda: [calc_rdm([each], "crossnobis", descriptor="condition", cv_descriptor="run").get_vectors()[0] for each in sets]
-        )
+        theirs, judge_seconds = _seconds(judge)
     return _row(
         "crossnobis",
         "",
