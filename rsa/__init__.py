@@ -31,7 +31,7 @@ from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, 
 from rsa.multiple import false_discovery_rate, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.noise import noise_precision
-from rsa.pairs import to_condensed, to_square
+from rsa.pairs import condition_count, to_condensed, to_square
 from rsa.searchlights import searchlight, searchlight_rdms
 from rsa.temporal import generalise_over_time, temporal_generalisation
 
@@ -60,6 +60,7 @@ __all__ = [
     "cluster_relabellings",
     "cluster_sign_flips",
     "compare",
+    "condition_count",
     "contrast",
     "control_rdms",
     "crossed_variance",
