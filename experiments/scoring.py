@@ -80,7 +80,7 @@ def _beyond(
         return None
     if len({len(group) for group in groups}) > 1:
         evaluation, groups = _averaged(evaluation, groups), [[index] for index in range(len(groups))]
-    if len(groups[0]) < 2:
+    if len(groups[0]) < rsa.MINIMUM["seeds"]:
         factors = tuple(factor for factor in factors if factor != "seeds")
     return rsa.generalise_evaluation(key, evaluation, groups, factors) if factors else None
 

@@ -17,6 +17,7 @@ from rsa.distances import DISTANCES, rdm
 from rsa.errors import InputError
 from rsa.factors import (
     FACTORS,
+    MINIMUM,
     Draws,
     Generalisation,
     GeneralisedContrast,
@@ -53,6 +54,7 @@ __all__ = [
     "Generalisation",
     "GeneralisedContrast",
     "InputError",
+    "MINIMUM",
     "Neighbourhoods",
     "NoiseCeiling",
     "aggregate",

@@ -37,7 +37,7 @@ from rsa.variance import corrected_variance
 
 FACTORS = ("stimuli", "subjects", "seeds")
 MINIMUM_DISTINCT_CONDITIONS = 3
-MINIMUM = {"stimuli": 6, "subjects": 4, "seeds": 2}
+MINIMUM = {"stimuli": 6, "subjects": 4, "seeds": 3}
 
 Factors = tuple[str, ...]
 
@@ -220,7 +220,7 @@ def generalise(
     Raises
     ------
     InputError
-        As :func:`rsa.compare` does; and for unknown factors, or fewer than six stimuli, four subjects or two seeds where they are
+        As :func:`rsa.compare` does; and for unknown factors, or fewer than six stimuli, four subjects or three seeds where they are
         to be drawn.
     """
     find_comparator(comparator)
@@ -445,6 +445,7 @@ def generalised_contrast(result: Generalisation, a: int | Sequence[int], b: int 
 
 __all__ = [
     "FACTORS",
+    "MINIMUM",
     "Draws",
     "Generalisation",
     "GeneralisedContrast",

@@ -143,7 +143,7 @@ def test_mistakes_are_named(tied_rdms):
     key = jax.random.key(0)
     for arguments, message in (
         ({"factors": ("subjects",)}, "3 subjects are too few to draw from, at least 4"),
-        ({"factors": ("seeds",)}, "1 seeds are too few"),
+        ({"factors": ("seeds",)}, "1 seeds are too few to draw from, at least 3"),
         ({"factors": ("stimulus",)}, "did you mean 'stimuli'"),
         ({"factors": "stimuli"}, "factors='stimuli'"),
         ({"factors": ("stimuli",), "n_draws": 1}, "n_draws=1"),
