@@ -31,6 +31,9 @@ from neurodata import PatternSet, Recording
 __all__ = ["compare"]
 
 
+_LEAST_PIXELS = 32
+
+
 def _region_rdms(recording: Recording, distance: str) -> dict[str, np.ndarray]:
     """Condensed RDMs of every region, (n_subjects, n_pairs) or (n_times, n_subjects, n_pairs)."""
     found = {}
@@ -259,11 +262,15 @@ def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame
 def _control_rdms(recording: Recording, config: CompareConfig, warnings: list[str]) -> dict[str, np.ndarray]:
     """RDMs of models that are no networks; one that tells no stimuli apart is named instead."""
     found: dict[str, np.ndarray] = {}
+    images = recording.stimuli.images
+    # Filters need some pixels a wave; pixels that are repeated hold the same picture.
+    times = -(-_LEAST_PIXELS // min(images.shape[1:3]))
+    images = images.repeat(times, axis=1).repeat(times, axis=2)
     for name in config.controls:
         try:
             with python_warnings.catch_warnings():
                 python_warnings.simplefilter("ignore")
-                found |= rsa.control_rdms(recording.stimuli.images, [name], config.distance)
+                found |= rsa.control_rdms(images, [name], config.distance)
         except rsa.InputError as error:
             warnings.append(f"no RDM: control model '{name}': {error}")
     return found

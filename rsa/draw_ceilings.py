@@ -7,15 +7,15 @@ dropped first, which leaves two in five.
 
 import numpy as np
 from jaxtyping import Float, Int
-from numba import njit
 
 from rsa.bootstrap import pair_weights
-from rsa.kendall import Ranked, held_entries, in_threads, midranks, signed_agreement
+from rsa.compiled import compiled, in_threads
+from rsa.kendall import Ranked, held_entries, midranks, signed_agreement
 
 RANK_COMPARATORS = ("spearman", "kendall")
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _recode(values, order, codes):
     code = 0
     for place in range(len(order)):
@@ -24,7 +24,7 @@ def _recode(values, order, codes):
         codes[order[place]] = code
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _rho_a(ours, theirs, weights, total):
     middle, inner = (total + 1) / 2, 0.0
     for entry in range(weights.size):
@@ -32,7 +32,7 @@ def _rho_a(ours, theirs, weights, total):
     return inner / ((total**3 - total) / 12)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _bounds(codes, order, weights, drawn, by_signs):
     """Lower and upper bound of one draw; every subject that was drawn counts once, its copies are left out together."""
     n_subjects, n_pairs = codes.shape

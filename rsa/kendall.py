@@ -15,16 +15,13 @@ and leave the interpreter, so that draws are shared out among threads. Sums of p
 Reference: Nili et al. 2014, doi:10.1371/journal.pcbi.1003553 (why tau-a where models predict ties).
 """
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from numba import njit
 
 from rsa.bootstrap import pair_weights
+from rsa.compiled import compiled, in_threads
 
 
 class Ranked(NamedTuple):
@@ -37,7 +34,7 @@ class Ranked(NamedTuple):
     order: Int[np.ndarray, "n_rdms n_pairs"]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _code(values, order, codes):
     """Write the place of each entry's value among all distinct values."""
     code = 0
@@ -47,7 +44,7 @@ def _code(values, order, codes):
         codes[order[place]] = code
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def midranks(codes, order, weights, ranks):
     """Write the mid-rank of each entry, counted as often as its weight says."""
     start, before = 0, 0.0
@@ -62,7 +59,7 @@ def midranks(codes, order, weights, ranks):
         start = end
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def signed_agreement(codes, order, others, weights, tree):
     """Sum over pairs of entries of the product of both signs of their differences and of both weights."""
     tree[:] = 0.0
@@ -97,7 +94,7 @@ def signed_agreement(codes, order, others, weights, tree):
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _scores(model_codes, model_order, data_codes, weights, scores):
     """Write tau-a of every model with every subject."""
     n = weights.sum()
@@ -107,7 +104,7 @@ def _scores(model_codes, model_order, data_codes, weights, scores):
             scores[i, j] = signed_agreement(model_codes[i], model_order[i], data_codes[j], weights, tree) / (n * (n - 1) / 2)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def held_entries(codes, order, weights):
     """Codes, order and weights of the entries whose weight is above zero."""
     place = np.full(weights.size, -1)
@@ -163,13 +160,6 @@ def score(models: Ranked, data: Ranked, weights: Float[np.ndarray, " n_pairs"]) 
     return scores
 
 
-def in_threads(work: Callable[[int], None], n: int) -> None:
-    """Do independent pieces of work, each by its index, as many at a time as there are processors."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(work, range(n)):
-            pass
-
-
 def draw_scores(
     models: Ranked, data: Ranked, counts: Int[np.ndarray, "n_draws n_conditions"]
 ) -> Float[np.ndarray, "n_draws n_models n_data"]:
@@ -209,4 +199,4 @@ def null_scores(
     return means
 
 
-__all__ = ["Ranked", "draw_scores", "held_entries", "in_threads", "midranks", "null_scores", "pooled", "prepare", "score"]
+__all__ = ["Ranked", "draw_scores", "held_entries", "midranks", "null_scores", "pooled", "prepare", "score"]

@@ -22,6 +22,7 @@ References: King and Dehaene 2014, doi:10.1016/j.tics.2014.01.002; Walther et al
 doi:10.1016/j.neuroimage.2015.12.012.
 """
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Real
 
@@ -75,7 +76,7 @@ def generalise_over_time(
             "expected: one subject has no others to be compared with; rsa.temporal_generalisation takes its runs instead"
         )
     n_times, n_subjects, n_pairs = data.shape
-    weights = np.ones(n_pairs)
+    weights = jnp.ones(n_pairs) if measure.traceable else np.ones(n_pairs)
     pooled = np.stack([np.asarray(measure.pooled(comparators.prepare(measure, one), weights)) for one in data])
     total = pooled.sum(axis=1)
     scores = np.empty((n_subjects, n_times, n_times))

@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control, spearmanr
 import experiments.comparing as comparing
 import neurodata
 from architectures.errors import InputError
-from experiments import datasets, stimuli
+from experiments import datasets, scoring, stimuli
 from experiments.comparing import compare
 from experiments.config import CompareConfig, read_yaml
 from experiments.results import SCORE_COLUMNS
@@ -186,8 +186,7 @@ def test_rules_are_held_against_backpropagation_too(recording_folder):
 def test_models_that_are_no_networks_stand_beside(study):
     comparison, *_ = study
     controls = comparison.controls
-    named = [warning for warning in comparison.warnings if warning.startswith("no RDM: control model")]
-    assert len(controls) + 2 * len(named) == 2 * len(CONFIG.controls) and {"pixels", "gabor"} <= set(controls["control"])
+    assert len(controls) == 2 * len(CONFIG.controls) and set(controls["control"]) == set(CONFIG.controls)
     assert controls[["score", "lower", "upper", "p_value"]].notna().all(axis=None)
 
 
@@ -343,7 +342,7 @@ def test_networks_that_tell_nothing_apart_are_a_mistake_with_a_reason(recording_
 
 
 def test_too_many_rows_of_single_subjects_are_left_out_and_said(recording_folder, monkeypatch):
-    monkeypatch.setattr(comparing, "_MOST_SUBJECT_ROWS", 10)
+    monkeypatch.setattr(scoring, "_MOST_SUBJECT_ROWS", 10)
     comparison = compare(CONFIG, recording=recording_folder, rules=("untrained",), seeds=1, epochs=1, n_draws=0)
     assert comparison.scores["subject"].isna().all() and len(comparison.scores) == len(LAYERS) * 2
     assert sum("left out" in each for each in comparison.warnings) == 2
@@ -357,6 +356,8 @@ def test_too_many_rows_of_single_subjects_are_left_out_and_said(recording_folder
         ({"distance": "correlatoin"}, ["'correlatoin'", "did you mean 'correlation'"]),
         ({"comparator": "spearmann"}, ["'spearmann'", "did you mean 'spearman'"]),
         ({"front_end": "zac"}, ["'zac'", "zca"]),
+        ({"factors": ("stimulus",)}, ["'stimulus'", "did you mean 'stimuli'"]),
+        ({"controls": ("pixel",)}, ["'pixel'", "did you mean 'pixels'"]),
         ({"dataset": "digist"}, ["'digist'", "digits"]),
         ({"recording": "cichy"}, ["'cichy'", "cichy92"]),
         ({"rule_options": {"backprop": {"lerning_rate": 1.0}}}, ["'lerning_rate'", "did you mean 'learning_rate'"]),
