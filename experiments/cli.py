@@ -139,7 +139,9 @@ def _free_folder() -> Path:
 @click.option("--front-end", help="Of every network: none (the default), zca, on_off or zca_on_off.")
 @click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
 @click.option("--distance", help="Between patterns: correlation (the default), euclidean.")
-@click.option("--comparator", help="Between RDMs: spearman (the default), pearson, kendall, cosine, whitened_pearson, whitened_cosine.")
+@click.option(
+    "--comparator", help="Between RDMs: spearman (the default), pearson, kendall, cosine, whitened_pearson or whitened_cosine."
+)
 @click.option("--draws", "n_draws", type=int, help="Bootstrap draws over stimuli.")
 @click.option("--stimulus-size", type=int, help="Side in pixels at which networks see the stimuli.")
 @click.option("--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="network.OPTION=VALUE of the architecture.")
