@@ -7,13 +7,13 @@ one line on stderr and exit status 2.
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from experiments.benchmark_commands import benchmark_command
 from experiments.terminal import as_json, given, print_json, print_table, progress_bar, settings, show
 
 __all__ = ["main"]
@@ -139,7 +139,9 @@ def _free_folder() -> Path:
 @click.option("--front-end", help="Of every network: none (the default), zca, on_off or zca_on_off.")
 @click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
 @click.option("--distance", help="Between patterns: correlation (the default), euclidean.")
-@click.option("--comparator", help="Between RDMs: spearman (the default), pearson, kendall, cosine.")
+@click.option(
+    "--comparator", help="Between RDMs: spearman (the default), pearson, kendall, cosine, whitened_pearson or whitened_cosine."
+)
 @click.option("--draws", "n_draws", type=int, help="Bootstrap draws over stimuli.")
 @click.option("--stimulus-size", type=int, help="Side in pixels at which networks see the stimuli.")
 @click.option("--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="network.OPTION=VALUE of the architecture.")
@@ -225,79 +227,7 @@ def report_command(folder: Path, as_json: bool) -> None:
     click.echo(f"report: {path}")
 
 
-@command.group("benchmark")
-def benchmark_command() -> None:
-    """How fast it is on this machine."""
-
-
-@benchmark_command.command("rules")
-@click.option("--rules", help="Rules, separated by commas; every variant by default.")
-@click.option("--architecture", help="mlp or cnn; both by default.")
-@click.option("--batch-size", type=int)
-@click.option("--turns", "n_turns", type=int, help="Calls of five scanned steps each (21 by default).")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the table: rules.json, and README.md for reading.")
-@as_json
-def benchmark_rules_command(rules: str | None, architecture: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
-    """Time a learning step of each rule, as a ratio to backpropagation's in the same run."""
-    from experiments.benchmarks import benchmark_rules, to_markdown
-    from experiments.environment import describe_environment
-    from experiments.files import no_empty_folder, prepare_folder, write_text
-    from experiments.results import rows
-
-    chosen = None if rules is None else [rule.strip() for rule in rules.split(",")]
-    with no_empty_folder(out), progress_bar() as progress:
-        folder = None if out is None else prepare_folder(out)
-        table = benchmark_rules(chosen, progress=progress, **given(architecture=architecture, **options))
-    environment = describe_environment()
-    record = {"rules": rows(table), "environment": environment}
-    if folder is not None:
-        write_text(folder / "rules.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-        write_text(folder / "README.md", to_markdown(table, environment))
-    if as_json:
-        print_json(record)
-        return
-    shown = [
-        {
-            "rule": row["rule"],
-            "network": row["architecture"],
-            "ms a step": f"{row['milliseconds_per_step']:.2f}",
-            "ratio": f"{row['ratio']:.2f}",
-            "limit": "" if row["ratio_limit"] is None else f"{row['ratio_limit']:.1f}",
-            "MB": f"{row['peak_megabytes']:.0f}",
-            "compiled in s": f"{row['compile_seconds']:.1f}",
-        }
-        for row in rows(table)
-    ]
-    print_table(shown)
-
-
-@benchmark_command.command("spikes")
-@click.option("--rule", help="stdp or one of its variants (stdp by default).")
-@click.option("--neurons", "n_neurons", type=int, help="Units of the one hidden layer (100 by default).")
-@click.option("--steps", "n_steps", type=int, help="Length of a presentation (250 by default).")
-@as_json
-def benchmark_spikes_command(as_json: bool, **options: Any) -> None:
-    """Time spiking units, beside what a library made for spikes publishes."""
-    from experiments.benchmarks import benchmark_spikes
-    from experiments.environment import describe_environment
-
-    measured = benchmark_spikes(**given(**options))
-    if as_json:
-        print_json(measured | {"environment": describe_environment()})
-        return
-    print_table(
-        [
-            {
-                "rule": measured["rule"],
-                "neurons": measured["neurons"],
-                "steps": measured["steps"],
-                "ms a sample": f"{measured['milliseconds_per_sample']:.2f}",
-                "spikes a second": f"{measured['spikes_per_second']:.3g}",
-                "BindsNET, published": f"{measured['bindsnet_milliseconds_per_sample']:.0f} ms",
-                "times as fast": f"{measured['times_as_fast']:.0f}",
-            }
-        ]
-    )
+command.add_command(benchmark_command)
 
 
 @command.group("data")

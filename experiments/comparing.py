@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings as python_warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -22,23 +23,15 @@ from experiments.config import CompareConfig, to_record, write_yaml
 from experiments.environment import describe_environment
 from experiments.files import prepare_folder, write_text
 from experiments.recordings import load_recording
-from experiments.results import SCORE_COLUMNS, Comparison
+from experiments.results import CLUSTER_COLUMNS, CONTROL_COLUMNS, DIFFERENCE_COLUMNS, SCORE_COLUMNS, Comparison
+from experiments.scoring import CONTROL, Model, score_region
 from experiments.training import Progress, Trained, build_network, train
 from neurodata import PatternSet, Recording
 
 __all__ = ["compare"]
 
-CONTROL = "untrained"
-# Beyond this many, single-subject rows of a recording in time would fill the tables with millions of numbers.
-_MOST_SUBJECT_ROWS = 200_000
 
-
-class _Model(NamedTuple):
-    """One layer of one network, as the scores name it."""
-
-    rule: str
-    seed: int
-    layer: str
+_LEAST_PIXELS = 32
 
 
 def _region_rdms(recording: Recording, distance: str) -> dict[str, np.ndarray]:
@@ -63,14 +56,14 @@ def _part_for_size(network: Network, config: CompareConfig) -> tuple[Network | N
 
 def _layer_rdms(
     trained: Trained, part: Network | None, images: np.ndarray, config: CompareConfig
-) -> tuple[dict[_Model, np.ndarray], list[str]]:
+) -> tuple[dict[Model, np.ndarray], list[str]]:
     """Condensed RDM of every layer of every seed; a layer that tells no stimuli apart is named instead."""
-    rdms: dict[_Model, np.ndarray] = {}
+    rdms: dict[Model, np.ndarray] = {}
     unusable = []
     layers = trained.represent(images, part)
     for layer, activations in zip((part or trained.network).block_names, layers, strict=True):
         for index in range(trained.config.n_seeds):
-            model = _Model(trained.name, trained.config.seed + index, layer)
+            model = Model(trained.name, trained.config.seed + index, layer)
             patterns = activations[index].reshape(len(images), -1)
             try:
                 rdm = rsa.rdm(patterns, config.distance)
@@ -82,102 +75,11 @@ def _layer_rdms(
     return rdms, unusable
 
 
-def _times(recording: Recording) -> list[float | None]:
-    return [None] if recording.times is None else [float(time) for time in recording.times]
+def _times(recording: Recording) -> list[float] | None:
+    return None if recording.times is None else [float(time) for time in recording.times]
 
 
-def _at(values: np.ndarray | float, index: int, timed: bool) -> Any:
-    return values[index] if timed else values  # type: ignore[index]
-
-
-def _score_rows(
-    models: list[_Model],
-    evaluation: rsa.Evaluation,
-    region: str,
-    subjects: list[str],
-    times: list[float | None],
-    with_subjects: bool,
-) -> list[dict[str, Any]]:
-    """Tidy rows of one region: every network, layer and subject, and the aggregates."""
-    timed = evaluation.mean.ndim == 2
-    groups: dict[tuple[str, str], list[int]] = {}
-    for index, model in enumerate(models):
-        groups.setdefault((model.rule, model.layer), []).append(index)
-    together = rsa.aggregate(evaluation, list(groups.values()))
-    rows = []
-    for t, moment in enumerate(times if timed else [None]):
-        shared = {
-            "region": region,
-            "time": moment,
-            "ceiling_lower": float(_at(evaluation.ceiling.lower, t, timed)),
-            "ceiling_upper": float(_at(evaluation.ceiling.upper, t, timed)),
-        }
-        if with_subjects:
-            scores, lower, upper = (_at(values, t, timed) for values in (evaluation.scores, evaluation.lower, evaluation.upper))
-            rows += [
-                {
-                    **model._asdict(),
-                    **shared,
-                    "subject": subject,
-                    "score": float(scores[i, j]),
-                    "lower": float(lower[i, j]),
-                    "upper": float(upper[i, j]),
-                    "p_value": np.nan,
-                }
-                for i, model in enumerate(models)
-                for j, subject in enumerate(subjects)
-            ]
-        mean, low, high, p_value = (
-            _at(values, t, timed) for values in (together.mean, together.lower, together.upper, together.p_value)
-        )
-        rows += [
-            {
-                "rule": rule,
-                "seed": None,
-                "layer": layer,
-                **shared,
-                "subject": None,
-                "score": float(mean[g]),
-                "lower": float(low[g]),
-                "upper": float(high[g]),
-                "p_value": float(p_value[g]),
-            }
-            for g, (rule, layer) in enumerate(groups)
-        ]
-    return rows
-
-
-def _difference_rows(
-    models: list[_Model], evaluation: rsa.Evaluation, region: str, times: list[float | None]
-) -> list[dict[str, Any]]:
-    """Each rule minus the untrained control, layer by layer, paired over stimuli and subjects."""
-    timed = evaluation.mean.ndim == 2
-    rows = []
-    pairs = dict.fromkeys((model.rule, model.layer) for model in models if model.rule != CONTROL)
-    for rule, layer in pairs:
-        ours = [i for i, model in enumerate(models) if (model.rule, model.layer) == (rule, layer)]
-        control = [i for i, model in enumerate(models) if (model.rule, model.layer) == (CONTROL, layer)]
-        if not control:
-            continue
-        contrast = rsa.contrast(evaluation, ours, control)
-        rows += [
-            {
-                "rule": rule,
-                "control": CONTROL,
-                "layer": layer,
-                "region": region,
-                "time": moment,
-                "difference": float(_at(contrast.difference, t, timed)),
-                "lower": float(_at(contrast.lower, t, timed)),
-                "upper": float(_at(contrast.upper, t, timed)),
-                "p_value": float(_at(contrast.p_value, t, timed)),
-            }
-            for t, moment in enumerate(times if timed else [None])
-        ]
-    return rows
-
-
-def _mean_by_layer(rdms: dict[_Model, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
+def _mean_by_layer(rdms: dict[Model, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
     groups: dict[tuple[str, str], list[np.ndarray]] = {}
     for model, rdm in rdms.items():
         groups.setdefault((model.rule, model.layer), []).append(rdm)
@@ -197,6 +99,8 @@ def _check_names(config: CompareConfig) -> None:
         ("distance", config.distance, rsa.DISTANCES),
         ("comparator", config.comparator, rsa.COMPARATORS),
         ("front end", config.front_end, architectures.FRONT_ENDS),
+        *(("factor", name, rsa.FACTORS) for name in config.factors),
+        *(("control model", name, rsa.CONTROLS) for name in config.controls),
     ):
         if given not in valid:
             raise unknown_name(kind, given, valid)
@@ -257,7 +161,7 @@ def compare(
 
     warnings: list[str] = []
     trained: list[Trained] = []
-    rdms: dict[_Model, np.ndarray] = {}
+    rdms: dict[Model, np.ndarray] = {}
     part: Network | None = None
     for index, rule in enumerate(config.rules):
         tell(index + 1, f"training {rule}")
@@ -286,36 +190,31 @@ def compare(
     models = list(rdms)
     model_rdms = np.stack(list(rdms.values()))
     region_rdms = _region_rdms(recording, config.distance)
-    times = _times(recording)
-    scores, differences, ceilings = [], [], []
+    controls = _control_rdms(recording, config, warnings)
+    of_regions = []
     for name, data in region_rdms.items():
-        evaluation = rsa.evaluate(
-            jax.random.fold_in(jax.random.key(config.seed), 2**20),
-            model_rdms,
-            data,
-            comparator=config.comparator,
-            n_draws=config.n_draws,
-            confidence=config.confidence,
+        tell(len(config.rules) + 1, f"scoring layers against {name}")
+        of_regions.append(
+            score_region(
+                jax.random.fold_in(jax.random.key(config.seed), 2**20),
+                name,
+                models,
+                model_rdms,
+                controls,
+                data,
+                [str(each) for each in recording.regions[name].subjects],
+                _times(recording) if data.ndim == 3 else None,
+                config,
+                lambda line: tell(len(config.rules) + 1, f"scoring layers against {line}"),
+            )
         )
-        subjects = [str(each) for each in recording.regions[name].subjects]
-        n_rows = len(models) * len(subjects) * (len(times) if data.ndim == 3 else 1)
-        with_subjects = n_rows <= _MOST_SUBJECT_ROWS
-        if not with_subjects:
-            warnings.append(f"rows of single subjects left out: region '{name}' would have {n_rows}; the aggregates are whole")
-        scores += _score_rows(models, evaluation, name, subjects, times, with_subjects)
-        differences += _difference_rows(models, evaluation, name, times)
-        timed = data.ndim == 3
-        ceilings += [
-            {
-                "region": name,
-                "time": moment,
-                "lower": float(_at(evaluation.ceiling.lower, t, timed)),
-                "upper": float(_at(evaluation.ceiling.upper, t, timed)),
-                "withheld": evaluation.ceiling.withheld,
-                "n_subjects": len(subjects),
-            }
-            for t, moment in enumerate(times if timed else [None])
-        ]
+        warnings += of_regions[-1].warnings
+    scores = _frame([row for each in of_regions for row in each.scores], SCORE_COLUMNS)
+    differences = _frame([row for each in of_regions for row in each.differences], DIFFERENCE_COLUMNS)
+    # One family: all that the report shows of networks.
+    together = scores["seed"].isna() & scores["subject"].isna()
+    scores.loc[together, "p_adjusted"] = rsa.false_discovery_rate(scores.loc[together, "p_value"].to_numpy(float))
+    differences["p_adjusted"] = rsa.false_discovery_rate(differences["p_value"].to_numpy(float))
     seconds["scoring"] = time.perf_counter() - started
 
     first = trained[0]
@@ -327,11 +226,14 @@ def compare(
         transform=stimuli.transform_record(first.network.input_shape, config.stimulus_size),
         architecture={"name": config.architecture, "options": dict(first.network.options), "layers": first.network.describe()},
         rules={each.name: _describe_rule(each) for each in trained},
-        scores=_frame(scores, SCORE_COLUMNS),
-        differences=_frame(differences),
+        scores=scores,
+        differences=differences,
+        controls=_frame([row for each in of_regions for row in each.controls], CONTROL_COLUMNS),
+        clusters=_frame([row for each in of_regions for row in each.clusters], CLUSTER_COLUMNS),
+        factors={name: list(each.factors) for name, each in zip(region_rdms, of_regions, strict=True)},
         accuracy=pd.concat([each.accuracy for each in trained], ignore_index=True),
         networks=pd.concat([each.networks for each in trained], ignore_index=True),
-        ceilings=ceilings,
+        ceilings=[row for each in of_regions for row in each.ceilings],
         layer_rdms=_mean_by_layer(rdms),
         region_rdms={name: data.reshape(-1, data.shape[-1]).mean(axis=0) for name, data in region_rdms.items()},
         stimuli=recording.stimuli.images,
@@ -352,10 +254,26 @@ def compare(
     return comparison
 
 
-def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...] | None = None) -> pd.DataFrame:
-    names = columns or ("rule", "control", "layer", "region", "time", "difference", "lower", "upper", "p_value")
-    frame = pd.DataFrame(rows, columns=list(names))
-    return frame.astype({"seed": "Int64"}) if "seed" in names else frame
+def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=list(columns))
+    return frame.astype({"seed": "Int64"}) if "seed" in columns else frame
+
+
+def _control_rdms(recording: Recording, config: CompareConfig, warnings: list[str]) -> dict[str, np.ndarray]:
+    """RDMs of models that are no networks; one that tells no stimuli apart is named instead."""
+    found: dict[str, np.ndarray] = {}
+    images = recording.stimuli.images
+    # Filters need some pixels a wave; pixels that are repeated hold the same picture.
+    times = -(-_LEAST_PIXELS // min(images.shape[1:3]))
+    images = images.repeat(times, axis=1).repeat(times, axis=2)
+    for name in config.controls:
+        try:
+            with python_warnings.catch_warnings():
+                python_warnings.simplefilter("ignore")
+                found |= rsa.control_rdms(images, [name], config.distance)
+        except rsa.InputError as error:
+            warnings.append(f"no RDM: control model '{name}': {error}")
+    return found
 
 
 def _describe_rule(trained: Trained) -> dict[str, Any]:

@@ -93,7 +93,9 @@ class CompareConfig:
         seeds: networks per rule.
         distance: between patterns, one of `rsa.DISTANCES`, for the networks and for regions that come as patterns.
         comparator: between RDMs, one of `rsa.COMPARATORS`.
-        n_draws: bootstrap draws over stimuli; 0 for scores without intervals.
+        n_draws: bootstrap draws, and relabellings; 0 for scores without intervals.
+        factors: what intervals generalise over, of `rsa.FACTORS`; what there is too little of to draw from is left out and named.
+        controls: models that are no networks and stand beside them, of `rsa.CONTROLS`.
         confidence: coverage of the intervals.
         stimulus_size: side in pixels at which the networks see the stimuli; None for the size that they were trained at.
         validation_fraction: as in `TrainConfig`.
@@ -115,6 +117,8 @@ class CompareConfig:
     distance: str = "correlation"
     comparator: str = "spearman"
     n_draws: int = 1000
+    factors: tuple[str, ...] = ("stimuli", "subjects", "seeds")
+    controls: tuple[str, ...] = ("pixels", "luminance", "gabor", "hmax")
     confidence: float = 0.95
     stimulus_size: int | None = None
     validation_fraction: float = 1 / 12

@@ -4,7 +4,9 @@
 DIR/config.yaml                 what was run, to be run again
 DIR/results.json                what `--json` prints, with versions and device
 DIR/tables/scores.csv           one row an observation, and the aggregates
-DIR/tables/differences.csv      each rule's difference from the untrained control
+DIR/tables/differences.csv      each rule's differences from the untrained control and from backpropagation
+DIR/tables/controls.csv         scores of models that are no networks: pixels, luminance, Gabor energy, HMAX
+DIR/tables/clusters.csv         of a recording in time: stretches in which a layer scores above its relabellings
 DIR/tables/accuracy.csv         one row an epoch of a network
 DIR/tables/networks.csv         one row a block of a network: alignment with backpropagation, change of weights, activity
 DIR/arrays.npz                  RDMs of layers and regions, stimuli
@@ -32,7 +34,7 @@ from experiments.files import write_arrays, write_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["SCORE_COLUMNS", "Comparison", "plain"]
+__all__ = ["CLUSTER_COLUMNS", "CONTROL_COLUMNS", "DIFFERENCE_COLUMNS", "SCORE_COLUMNS", "Comparison", "plain"]
 
 SCORE_COLUMNS = (
     "rule",
@@ -47,8 +49,12 @@ SCORE_COLUMNS = (
     "ceiling_lower",
     "ceiling_upper",
     "p_value",
+    "p_adjusted",
 )
-_TABLES = ("scores", "differences", "accuracy", "networks")
+DIFFERENCE_COLUMNS = ("rule", "control", "layer", "region", "time", "difference", "lower", "upper", "p_value", "p_adjusted")
+CONTROL_COLUMNS = ("control", "region", "time", "score", "lower", "upper", "p_value")
+CLUSTER_COLUMNS = ("rule", "layer", "region", "start", "stop", "mass", "p_value")
+_TABLES = ("scores", "differences", "controls", "clusters", "accuracy", "networks")
 _TEXT = ("rule", "control", "layer", "region", "subject")
 _ARRAYS = ("stimuli", "stimulus_ids")
 _REQUIRED = ("config", "environment", "dataset", "recording", "transform", "architecture", "rules", "ceilings")
@@ -104,9 +110,14 @@ class Comparison:
         transform: how the stimuli were shown.
         architecture: name, options and one row a layer.
         rules: rule -> what it declares about itself.
-        scores: columns `SCORE_COLUMNS`. A row has a seed and a subject; in aggregates both are missing, and lower and upper are
-            the interval of the mean over seeds and subjects, for stimuli. `time` is missing where the recording has none.
-        differences: rule, control, layer, region, time, difference, lower, upper, p_value: rule minus control, paired.
+        scores: columns `SCORE_COLUMNS`. A row has a seed and a subject, and an interval for other stimuli; in aggregates both are
+            missing, and lower and upper are the interval of the mean over seeds and subjects for all of `factors`. `time` is
+            missing where the recording has none. `p_adjusted` is the false discovery rate over all aggregates.
+        differences: columns `DIFFERENCE_COLUMNS`: rule minus control (the untrained network, or backpropagation), paired, with
+            intervals for all of `factors`, and the false discovery rate over all differences.
+        controls: columns `CONTROL_COLUMNS`: scores of models that are no networks.
+        clusters: columns `CLUSTER_COLUMNS`: first and last time in seconds, corrected for all times of one layer.
+        factors: region -> what its intervals generalise over.
         accuracy: rule, seed, epoch, train_loss, train_accuracy, validation_accuracy, test_accuracy.
         networks: rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms, saturated.
         ceilings: region, time, lower, upper, withheld, n_subjects (one row a region and time), as plain mappings.
@@ -129,6 +140,8 @@ class Comparison:
     rules: dict[str, dict[str, Any]]
     scores: pd.DataFrame
     differences: pd.DataFrame
+    controls: pd.DataFrame
+    clusters: pd.DataFrame
     accuracy: pd.DataFrame
     networks: pd.DataFrame
     ceilings: list[dict[str, Any]]
@@ -137,6 +150,7 @@ class Comparison:
     stimuli: np.ndarray
     stimulus_ids: list[str]
     categories: list[str] | None = None
+    factors: dict[str, list[str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     report: str | None = None
@@ -177,6 +191,7 @@ class Comparison:
                 "architecture",
                 "rules",
                 "ceilings",
+                "factors",
                 "warnings",
                 "seconds",
             )

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-__all__ = ["as_json", "given", "print_json", "print_table", "progress_bar", "settings", "show"]
+__all__ = ["as_json", "given", "named", "print_json", "print_table", "progress_bar", "settings", "show", "whole_numbers"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -77,6 +77,23 @@ def settings(assignments: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, An
 def given(**values: Any) -> dict[str, Any]:
     """The options that were given on the command line; the others keep the configuration's value."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def named(text: str | None) -> list[str] | None:
+    """Names separated by commas.
+
+    >>> named("a, b"), named(None)
+    (['a', 'b'], None)
+    """
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def whole_numbers(option: str, text: str | None) -> list[int] | None:
+    """Whole numbers separated by commas; the option's name is for the mistake."""
+    try:
+        return None if text is None else [int(number) for number in text.split(",")]
+    except ValueError:
+        raise click.UsageError(f"{option} {text} was given, expected whole numbers separated by commas, such as 20,100") from None
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")

@@ -7,36 +7,89 @@ format and the oracle of the tests.
 
 from rsa.bootstrap import bootstrap_counts, pair_weights
 from rsa.ceilings import NoiseCeiling, noise_ceiling
+from rsa.clusters import Cluster, ClusterTest, cluster_relabellings, cluster_sign_flips
 from rsa.comparators import COMPARATORS, Comparator
 from rsa.comparison import compare
-from rsa.convert import from_rsatoolbox, to_rsatoolbox
+from rsa.controls import CONTROLS, control_rdms
+from rsa.convert import dataset_to_rsatoolbox, from_rsatoolbox, from_rsatoolbox_dataset, to_rsatoolbox
+from rsa.crossvalidated import crossnobis, poisson_cv
 from rsa.distances import DISTANCES, rdm
 from rsa.errors import InputError
+from rsa.factors import (
+    FACTORS,
+    MINIMUM,
+    Draws,
+    Generalisation,
+    GeneralisedContrast,
+    crossed_variance,
+    draw_all,
+    generalise,
+    generalise_evaluation,
+    generalised_contrast,
+    usable_factors,
+)
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
-from rsa.pairs import to_condensed, to_square
+from rsa.multiple import false_discovery_rate, max_statistic_p_values
+from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
+from rsa.noise import noise_precision
+from rsa.pairs import condition_count, to_condensed, to_square
+from rsa.searchlights import searchlight, searchlight_rdms
+from rsa.temporal import generalise_over_time, temporal_generalisation
 
 # An unrelated distribution on PyPI installs a module of this name too; by this mark the command tells ours from it.
 __bioplausible__ = True
 
 __all__ = [
-    "COMPARATORS",
-    "DISTANCES",
     "Aggregate",
+    "COMPARATORS",
+    "CONTROLS",
+    "Cluster",
+    "ClusterTest",
     "Comparator",
     "Contrast",
+    "DISTANCES",
+    "Draws",
     "Evaluation",
+    "FACTORS",
+    "Generalisation",
+    "GeneralisedContrast",
     "InputError",
+    "MINIMUM",
+    "Neighbourhoods",
     "NoiseCeiling",
     "aggregate",
     "bootstrap_counts",
+    "cluster_relabellings",
+    "cluster_sign_flips",
     "compare",
+    "condition_count",
     "contrast",
+    "control_rdms",
+    "crossed_variance",
+    "crossnobis",
+    "dataset_to_rsatoolbox",
+    "draw_all",
     "evaluate",
+    "false_discovery_rate",
     "from_rsatoolbox",
+    "from_rsatoolbox_dataset",
+    "generalise",
+    "generalise_evaluation",
+    "generalise_over_time",
+    "generalised_contrast",
+    "max_statistic_p_values",
     "noise_ceiling",
+    "noise_precision",
     "pair_weights",
+    "poisson_cv",
     "rdm",
+    "score_map",
+    "searchlight",
+    "searchlight_rdms",
+    "temporal_generalisation",
     "to_condensed",
     "to_rsatoolbox",
     "to_square",
+    "usable_factors",
+    "volume_neighbourhoods",
 ]

@@ -55,6 +55,16 @@ def _bounds(comparator: Comparator, rdms: jax.Array, weights: jax.Array) -> tupl
     return lower.mean(), upper.mean()
 
 
+def _bounds_by_hand(comparator: Comparator, rdms: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """The same for a comparator that JAX does not compile."""
+    prepared = comparator.prepare(rdms)
+    pooled = comparator.pooled(prepared, weights)
+    total, n_subjects = pooled.sum(axis=0), len(rdms)
+    best = comparator.prepare(np.concatenate([(total - pooled) / (n_subjects - 1), total[None] / n_subjects]))
+    scores = comparator.score(best, prepared, weights)
+    return float(np.diagonal(scores).mean()), float(scores[-1].mean())
+
+
 @in_double_precision
 def noise_ceiling(
     data_rdms: Real[Array, "*batch n_subjects n_pairs"],
@@ -88,7 +98,7 @@ def noise_ceiling(
     """
     measure = find_comparator(comparator)
     data = check_rdms(data_rdms, "data")
-    counts = np.ones(data.shape[-1]) if weights is None else check_weights(weights, data.shape[-1])
+    counts = np.ones(data.shape[-1]) if weights is None else check_weights(weights, data.shape[-1], comparator)
     check_varies(data, "data", comparator, counts)
     batch, n_subjects = data.shape[:-2], data.shape[-2]
     lower, upper = np.full(batch, np.nan), np.full(batch, np.nan)
@@ -97,7 +107,10 @@ def noise_ceiling(
         withheld = "one subject has no others to be compared with: both bounds need at least two subjects"
     else:
         for index in np.ndindex(*batch):
-            lower[index], upper[index] = _bounds(measure, jnp.asarray(data[index]), jnp.asarray(counts))
+            if measure.traceable:
+                lower[index], upper[index] = _bounds(measure, jnp.asarray(data[index]), jnp.asarray(counts))
+            else:
+                lower[index], upper[index] = _bounds_by_hand(measure, data[index], counts)
         if n_subjects < MINIMUM_SUBJECTS_FOR_UPPER:
             upper[...] = np.nan
             withheld = (

@@ -72,8 +72,13 @@ def check_same_pairs(models: np.ndarray, data: np.ndarray) -> None:
         )
 
 
-def check_weights(weights: object, n_pairs: int) -> np.ndarray:
+def check_weights(weights: object, n_pairs: int, comparator: str) -> np.ndarray:
     """Take pair weights (..., n_pairs) as float64, refusing negative ones and those that leave nothing to compare."""
+    if not COMPARATORS[comparator].weighs_pairs:
+        raise InputError(
+            f"weights of pairs were given for {comparator}, whose metric depends on how many patterns there are: leave them "
+            "out, or resample conditions with rsa.evaluate or rsa.generalise"
+        )
     values = np.asarray(weights, dtype=np.float64)
     if values.ndim == 0 or values.shape[-1] != n_pairs:
         raise InputError(

@@ -1,4 +1,4 @@
-r"""How alike two RDMs are: Pearson, Spearman as rho-a, Kendall as tau-a, and cosine, over weighted pairs.
+r"""How alike two RDMs are: Pearson, Spearman as rho-a, Kendall as tau-a, cosine, and whitened forms, over weighted pairs.
 
 With non-negative pair weights :math:`w_p`, N their sum, and :math:`\langle a, b \rangle = \sum_p w_p a_p b_p`:
 
@@ -6,7 +6,11 @@ With non-negative pair weights :math:`w_p`, N their sum, and :math:`\langle a, b
 - ``cosine``: the same without centring;
 - ``spearman``: :math:`\rho_a = \frac{12}{N^3 - N} \langle r_m - \tfrac{N+1}{2},\, r_d - \tfrac{N+1}{2} \rangle` with
   mid-ranks r, the expected rank correlation when ties are broken at random (Schütt et al. 2023);
-- ``kendall``: tau-a, see :mod:`rsa.kendall`.
+- ``kendall``: tau-a, see :mod:`rsa.kendall`;
+- ``whitened_pearson``, ``whitened_cosine``: the same in the metric :math:`V^{-1}` in which estimated dissimilarities of
+  equally noisy, independent patterns are uncorrelated (Diedrichsen et al. 2021, doi:10.51628/001c.27664), which for complete
+  RDMs is the inner product of doubly centred matrices (linear CKA). Weights of pairs do not say how many patterns there
+  are, so here they must be equal; draws of conditions are exact, see :mod:`rsa.grams`.
 
 A whole weight w means exactly what repeating the pair w times means, so resampling conditions with counts c is
 weighting pair (i, j) by c_i c_j. Fractional weights are accepted in the same formulas; for the two rank comparators N
@@ -25,7 +29,7 @@ import numpy as np
 from jax import lax
 
 from rsa import kendall
-from rsa.pairs import permuted_pairs
+from rsa.pairs import condition_count, permuted_pairs
 from rsa.ranks import sort_once, weighted_midranks
 
 # A draw whose variance is below this share of the RDM's mean square is constant up to rounding.
@@ -33,7 +37,7 @@ VARIANCE_TOLERANCE = 1e-20
 
 
 class Comparator(NamedTuple):
-    """Pure, traceable functions; adding a comparator is writing these and one line in ``COMPARATORS``.
+    """Pure functions; adding a comparator is writing these and one line in ``COMPARATORS``.
 
     prepare: RDMs (n, n_pairs) → whatever can be computed once, before any weight is known, batched over n.
     pooled: prepared, weights (n_pairs,) → (n, n_pairs), RDMs on the scale on which subjects are averaged.
@@ -42,16 +46,18 @@ class Comparator(NamedTuple):
     null_scores: prepared models, prepared data, permutations (n_draws, n_conditions) → (n_draws, n_models), the mean
     score over subjects when the data's conditions are relabelled.
     centred: whether a constant RDM has no score (else only an RDM of zeros has none).
-    draws_at_once: how many draws ``draw_scores`` takes in one call without using much memory.
+    weighs_pairs: whether ``score`` and ``pooled`` take any weights, or equal ones alone.
+    traceable: whether JAX compiles these functions; else they take and give NumPy arrays.
     """
 
-    prepare: Callable[[jax.Array], Any]
-    pooled: Callable[[Any, jax.Array], jax.Array]
-    score: Callable[[Any, Any, jax.Array], jax.Array]
-    draw_scores: Callable[[Any, Any, jax.Array], jax.Array]
-    null_scores: Callable[[Any, Any, jax.Array], jax.Array]
+    prepare: Callable[[Any], Any]
+    pooled: Callable[[Any, Any], Any]
+    score: Callable[[Any, Any, Any], Any]
+    draw_scores: Callable[[Any, Any, Any], Any]
+    null_scores: Callable[[Any, Any, Any], Any]
     centred: bool = True
-    draws_at_once: int = 4096
+    weighs_pairs: bool = True
+    traceable: bool = True
 
 
 def _centre(rdms: jax.Array, weights: jax.Array) -> jax.Array:
@@ -115,6 +121,74 @@ def _inner_product_comparator(
     return Comparator(prepare, pooled, score, draw_scores, null_scores, centred)
 
 
+def _matrices(rdms: jax.Array) -> jax.Array:
+    """Square form of condensed RDMs (traceable)."""
+    n_conditions = condition_count(rdms.shape[-1])
+    first, second = np.triu_indices(n_conditions, 1)
+    square = jnp.zeros((len(rdms), n_conditions, n_conditions), rdms.dtype)
+    return square.at[:, first, second].set(rdms).at[:, second, first].set(rdms)
+
+
+def _doubly_centred(square: jax.Array) -> jax.Array:
+    rows = square.mean(axis=1, keepdims=True)
+    return square - rows - rows.swapaxes(1, 2) + rows.mean(axis=2, keepdims=True)
+
+
+def _whitened_comparator(centred: bool) -> Comparator:
+    """Build the cosine in the metric of whitened dissimilarities, of RDMs that are centred or not."""
+
+    def inner(left: jax.Array, right: jax.Array) -> jax.Array:
+        return jnp.matmul(left, right, precision=lax.Precision.HIGHEST)
+
+    def centre(rdms: jax.Array) -> jax.Array:
+        return rdms - rdms.mean(axis=1, keepdims=True) if centred else rdms
+
+    def vectors(rdms: jax.Array) -> jax.Array:
+        """Doubly centred matrices of unit length, (n, n_conditions, n_conditions)."""
+        matrices = _doubly_centred(_matrices(centre(rdms)))
+        square = jnp.square(matrices).sum(axis=(1, 2))
+        floor = VARIANCE_TOLERANCE * jnp.square(rdms).sum(axis=1)
+        return matrices / jnp.sqrt(jnp.where(square > floor, square, jnp.nan))[:, None, None]
+
+    def pooled(rdms: jax.Array, weights: jax.Array) -> jax.Array:
+        matrices = _doubly_centred(_matrices(centre(rdms)))
+        return centre(rdms) / jnp.sqrt(jnp.square(matrices).sum(axis=(1, 2)))[:, None]
+
+    def score(models: jax.Array, data: jax.Array, weights: jax.Array) -> jax.Array:
+        ours, theirs = vectors(models), vectors(data)
+        return inner(ours.reshape(len(ours), -1), theirs.reshape(len(theirs), -1).T)
+
+    def draw_scores(models: jax.Array, data: jax.Array, counts: jax.Array) -> jax.Array:
+        rdms = jnp.concatenate([models, data])
+        n_models, n_conditions = len(models), counts.shape[1]
+        first, second = np.triu_indices(n_conditions, 1)
+        square = _matrices(rdms)
+
+        def one(count: jax.Array) -> jax.Array:
+            weights, n_drawn = count[first] * count[second], count.sum()
+            mean = rdms @ weights / weights.sum() if centred else jnp.zeros(len(rdms))
+            values = rdms - mean[:, None]
+            # Woodbury's identity, as in rsa.grams; conditions that were not drawn have no equation.
+            sums = jnp.where(count > 0, square @ count - mean[:, None] * (n_drawn - count), 0)
+            system = jnp.diag(2 + n_drawn - 2 * count) + count[None, :]
+            system = jnp.where((count > 0)[:, None], system, jnp.eye(n_conditions))
+            solved = jnp.linalg.solve(system, sums.T)
+            products = inner(values * weights, values.T) - inner(sums * count, solved)
+            length = jnp.diagonal(products)
+            floor = VARIANCE_TOLERANCE * (jnp.square(rdms) @ weights)
+            length = jnp.sqrt(jnp.where(length > floor, length, jnp.nan))
+            return (products / length[:, None] / length[None, :])[:n_models, n_models:]
+
+        return lax.map(one, counts.astype(jnp.float64))
+
+    def null_scores(models: jax.Array, data: jax.Array, permutations: jax.Array) -> jax.Array:
+        ours, theirs = vectors(models), vectors(data).mean(axis=0)
+        flat = ours.reshape(len(ours), -1)
+        return lax.map(lambda order: inner(flat, theirs[order][:, order].ravel()), permutations)
+
+    return Comparator(lambda rdms: rdms, pooled, score, draw_scores, null_scores, centred, weighs_pairs=False)
+
+
 COMPARATORS: dict[str, Comparator] = {
     "pearson": _inner_product_comparator(lambda rdms: rdms, _pearson_vectors, _pearson_vectors),
     # Raw mid-ranks are averaged over subjects: sums of halves are exact, so ties of the mean are real ties.
@@ -125,15 +199,44 @@ COMPARATORS: dict[str, Comparator] = {
         kendall.score,
         kendall.draw_scores,
         kendall.null_scores,
-        draws_at_once=kendall.DRAWS_AT_ONCE,
+        traceable=False,
     ),
     "cosine": _inner_product_comparator(lambda rdms: rdms, _cosine_vectors, _cosine_vectors, centred=False),
+    "whitened_pearson": _whitened_comparator(centred=True),
+    "whitened_cosine": _whitened_comparator(centred=False),
 }
 
 # Jitted once for the package, keyed by the comparator: every caller shares what is compiled.
-prepare = partial(jax.jit, static_argnums=0)(lambda comparator, rdms: comparator.prepare(rdms))
-score = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.score(*arguments))
-draw_scores = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.draw_scores(*arguments))
-null_scores = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.null_scores(*arguments))
+_prepare = partial(jax.jit, static_argnums=0)(lambda comparator, rdms: comparator.prepare(rdms))
+_score = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.score(*arguments))
+_draw_scores = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.draw_scores(*arguments))
+_null_scores = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.null_scores(*arguments))
+
+
+def prepare(comparator: Comparator, rdms: Any) -> Any:
+    """What can be computed before any weight is known."""
+    return _prepare(comparator, rdms) if comparator.traceable else comparator.prepare(rdms)
+
+
+def score(comparator: Comparator, models: Any, data: Any, weights: Any) -> Any:
+    """Scores (n_models, n_subjects) for one set of pair weights."""
+    if comparator.traceable:
+        return _score(comparator, models, data, jnp.asarray(weights))
+    return comparator.score(models, data, weights)
+
+
+def draw_scores(comparator: Comparator, models: Any, data: Any, counts: Any) -> Any:
+    """Scores (n_draws, n_models, n_subjects) for each row of counts of conditions."""
+    if comparator.traceable:
+        return _draw_scores(comparator, models, data, jnp.asarray(counts))
+    return comparator.draw_scores(models, data, counts)
+
+
+def null_scores(comparator: Comparator, models: Any, data: Any, permutations: Any) -> Any:
+    """Mean scores over subjects (n_draws, n_models) for each relabelling of conditions."""
+    if comparator.traceable:
+        return _null_scores(comparator, models, data, jnp.asarray(permutations))
+    return comparator.null_scores(models, data, permutations)
+
 
 __all__ = ["COMPARATORS", "Comparator", "draw_scores", "null_scores", "prepare", "score"]

@@ -1,6 +1,5 @@
 """Compare model RDMs with data RDMs, eagerly and with checked input; see :mod:`rsa.comparators` for the measures."""
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Real
 
@@ -9,6 +8,7 @@ from rsa.checks import check_rdms, check_same_pairs, check_varies, check_weights
 from rsa.errors import InputError
 from rsa.pairs import Array
 from rsa.precision import in_double_precision
+from rsa.whitening import whiten
 
 # Subjects × times that are compared in one call; more are taken in turns so that memory stays bounded.
 RDMS_AT_ONCE = 256
@@ -20,6 +20,7 @@ def compare(
     data_rdms: Real[Array, "*data_batch n_subjects n_pairs"],
     comparator: str = "spearman",
     weights: Real[Array, "*weight_batch n_weights"] | None = None,
+    noise: Real[Array, "n_conditions ..."] | None = None,
 ) -> Float[np.ndarray, "*batch n_models n_subjects"]:
     """Score every model RDM against every subject's RDM.
 
@@ -30,10 +31,14 @@ def compare(
     data_rdms
         Condensed RDMs, shape (..., n_subjects, n_pairs). Leading axes of models, data and weights broadcast.
     comparator
-        ``"pearson"``, ``"spearman"`` (rho-a), ``"kendall"`` (tau-a) or ``"cosine"``.
+        ``"pearson"``, ``"spearman"`` (rho-a), ``"kendall"`` (tau-a), ``"cosine"``, ``"whitened_pearson"`` or
+        ``"whitened_cosine"``.
     weights
         How often each pair counts, shape (..., n_pairs), zero or more; by default every pair counts once. A whole
         number does exactly what repeating the pair does.
+    noise
+        Of whitened comparators: covariance of the conditions' pattern estimates, shape (n_conditions, n_conditions), or
+        their variances (n_conditions,); by default equal and independent noise.
 
     Returns
     -------
@@ -52,7 +57,9 @@ def compare(
     measure = find_comparator(comparator)
     models, data = check_rdms(model_rdms, "model"), check_rdms(data_rdms, "data")
     check_same_pairs(models, data)
-    counts = np.ones(models.shape[-1]) if weights is None else check_weights(weights, models.shape[-1])
+    if noise is not None:
+        return _compare_in_noise(models, data, comparator, noise)
+    counts = np.ones(models.shape[-1]) if weights is None else check_weights(weights, models.shape[-1], comparator)
     for values, kind in ((models, "model"), (data, "data")):
         if counts.ndim == 1:
             check_varies(values, kind, comparator, counts)
@@ -72,7 +79,7 @@ def compare(
         prepared = comparators.prepare(measure, models)
         flat = data.reshape(-1, data.shape[-1])
         scores = [
-            comparators.score(measure, prepared, comparators.prepare(measure, part), jnp.asarray(counts))
+            comparators.score(measure, prepared, comparators.prepare(measure, part), counts)
             for part in (flat[i : i + RDMS_AT_ONCE] for i in range(0, len(flat), RDMS_AT_ONCE))
         ]
         joined = np.concatenate([np.asarray(score) for score in scores], axis=1)
@@ -87,9 +94,21 @@ def compare(
             measure,
             comparators.prepare(measure, models[index]),
             comparators.prepare(measure, data[index]),
-            jnp.asarray(counts[index]),
+            counts[index],
         )
     return scores_of_batch
+
+
+def _compare_in_noise(models: np.ndarray, data: np.ndarray, comparator: str, noise: object) -> np.ndarray:
+    """Whitened scores for a noise covariance that is given."""
+    if not comparator.startswith("whitened_"):
+        raise InputError(f"a noise covariance was given for {comparator}: it belongs to whitened_pearson and whitened_cosine")
+    for values, kind in ((models, "model"), (data, "data")):
+        check_varies(values, kind, comparator)
+    if comparator == "whitened_pearson":
+        models, data = (rdms - rdms.mean(axis=-1, keepdims=True) for rdms in (models, data))
+    covariance = np.asarray(noise, dtype=np.float64)
+    return np.asarray(compare(whiten(models, covariance), whiten(data, covariance), "cosine"))
 
 
 __all__ = ["compare"]

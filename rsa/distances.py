@@ -4,86 +4,129 @@ r"""Representational dissimilarity matrices from activity patterns.
     d_{corr}(i, j) = 1 - \mathrm{Pearson}(x_i, x_j), \qquad
     d_{euc}(i, j) = \frac{1}{n_{channels}} \sum_c (x_{ic} - x_{jc})^2
 
-References: Kriegeskorte, Mur and Bandettini 2008, doi:10.3389/neuro.06.004.2008; Nili et al. 2014,
-doi:10.1371/journal.pcbi.1003553.
-"""
+.. math::
+    d_{mahal}(i, j) = \frac{1}{n_{channels}} (x_i - x_j)^T \Sigma^{-1} (x_i - x_j), \qquad
+    d_{poisson}(i, j) = \frac{1}{n_{channels}} \sum_c (\mu_{ic} - \mu_{jc}) (\log \mu_{ic} - \log \mu_{jc})
 
-from collections.abc import Callable
-from functools import partial
+with noise precision :math:`\Sigma^{-1}` and rates :math:`\mu = (x + 0.1) / 1.1`, counts drawn a little towards one so
+that silent channels keep a logarithm. The last is the symmetrised Kullback-Leibler divergence of Poisson variables.
+Cross-validated distances are in :mod:`rsa.crossvalidated`.
+
+References: Kriegeskorte, Mur and Bandettini 2008, doi:10.3389/neuro.06.004.2008; Nili et al. 2014,
+doi:10.1371/journal.pcbi.1003553; Walther et al. 2016, doi:10.1016/j.neuroimage.2015.12.012; Schütt et al. 2023,
+doi:10.7554/eLife.82566.
+"""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Float, Real
 
 from rsa.errors import InputError, unknown_name
+from rsa.noise import whitening_factor
 from rsa.pairs import Array
 from rsa.precision import in_double_precision
+from rsa.tiles import Form, Prepare, condensed_rdms
 
 MINIMUM_CONDITIONS = 3
 
 # A pattern whose values differ by less than this share of the largest is constant up to rounding.
 CONSTANT_TOLERANCE = 1e-12
 
+# rsatoolbox's prior for Poisson rates: one count a channel, weighted as a tenth of an observation.
+PRIOR_RATE = 1.0
+PRIOR_WEIGHT = 0.1
 
-def _correlation_distance(
-    patterns: Float[jax.Array, "n_conditions n_channels"],
-) -> Float[jax.Array, "n_conditions n_conditions"]:
+ONE_PART = np.ones(1)
+
+
+def _correlation_distance(patterns: Float[jax.Array, "n_conditions n_channels"]) -> Form:
     """One minus the Pearson correlation of every two patterns."""
     centred = patterns - patterns.mean(axis=1, keepdims=True)
     unit = centred / jnp.linalg.norm(centred, axis=1, keepdims=True)
-    return 1 - jnp.matmul(unit, unit.T, precision=lax.Precision.HIGHEST)
+    return Form(unit[None], None, jnp.asarray(ONE_PART), jnp.ones(len(unit)), 2.0, -jnp.inf)
 
 
-def _squared_euclidean_distance(
-    patterns: Float[jax.Array, "n_conditions n_channels"],
-) -> Float[jax.Array, "n_conditions n_conditions"]:
+def _squared_euclidean_distance(patterns: Float[jax.Array, "n_conditions n_channels"]) -> Form:
     """Squared distance of every two patterns, divided by the number of channels."""
     # The mean pattern cancels in every difference; taking it out first keeps the products small, and the digits.
     centred = patterns - patterns.mean(axis=0)
-    products = jnp.matmul(centred, centred.T, precision=lax.Precision.HIGHEST)
-    squares = jnp.diagonal(products)
-    return jnp.maximum(squares[:, None] + squares[None, :] - 2 * products, 0) / patterns.shape[1]
+    return Form(centred[None], None, jnp.asarray(ONE_PART), None, patterns.shape[1], 0.0)
 
 
-DISTANCES: dict[str, Callable[[jax.Array], jax.Array]] = {
+def _squared_mahalanobis_distance(
+    patterns: Float[jax.Array, "n_conditions n_channels"], factor: Float[jax.Array, "n_channels n_channels"]
+) -> Form:
+    """The same between whitened patterns."""
+    return _squared_euclidean_distance((patterns - patterns.mean(axis=0)) @ factor)
+
+
+def poisson_rates(counts: Float[jax.Array, "..."]) -> Float[jax.Array, "..."]:
+    """Rates that counts speak for, drawn towards the prior."""
+    return (counts + PRIOR_RATE * PRIOR_WEIGHT) / (1 + PRIOR_WEIGHT)
+
+
+def _poisson_distance(patterns: Float[jax.Array, "n_conditions n_channels"]) -> Form:
+    """Symmetrised Kullback-Leibler divergence of Poisson variables, divided by the number of channels."""
+    rates = poisson_rates(patterns)
+    logarithms = jnp.log(rates)
+    centred = rates - rates.mean(axis=0), logarithms - logarithms.mean(axis=0)
+    return Form(centred[0][None], centred[1][None], jnp.asarray(ONE_PART), None, patterns.shape[1], 0.0)
+
+
+DISTANCES: dict[str, Prepare] = {
     "correlation": _correlation_distance,
     "euclidean": _squared_euclidean_distance,
+    "mahalanobis": _squared_mahalanobis_distance,
+    "poisson": _poisson_distance,
 }
 
-
-@partial(jax.jit, static_argnames="distance")
-def _condensed_rdms(patterns: jax.Array, distance: str) -> jax.Array:
-    upper = np.triu_indices(patterns.shape[1], 1)
-    # One set of patterns is widened to 64 bits at a time: the batch itself stays as small as it came.
-    return lax.map(lambda one: DISTANCES[distance](one.astype(jnp.float64))[upper], patterns)
+WHITENED = ("mahalanobis",)
 
 
-def _check_patterns(patterns: np.ndarray, distance: str) -> None:
+def check_sizes(patterns: np.ndarray, shape: str) -> None:
+    """Refuse too few conditions and no channels, in patterns that end in (n_conditions, n_channels)."""
     n_conditions, n_channels = patterns.shape[-2:]
     if n_conditions < MINIMUM_CONDITIONS:
         raise InputError(
             f"an RDM needs at least {MINIMUM_CONDITIONS} conditions, and these patterns have {n_conditions}: give "
-            "(..., n_conditions, n_channels), conditions first"
+            f"({shape}), conditions before channels"
         )
     if n_channels == 0:
-        raise InputError("the patterns have no channels: give (..., n_conditions, n_channels) with at least one channel")
-    not_finite = np.argwhere(~np.isfinite(patterns).all(axis=-1))
+        raise InputError(f"the patterns have no channels: give ({shape}) with at least one channel")
+
+
+def _check_patterns(patterns: np.ndarray, distance: str) -> None:
+    check_sizes(patterns, "..., n_conditions, n_channels")
+    n_channels = patterns.shape[-1]
+    # NaN and infinities pass into the extremes, which need no array as large as the patterns.
+    highest, lowest = (extreme(axis=-1).astype(np.float64) for extreme in (patterns.max, patterns.min))
+    not_finite = np.argwhere(~(np.isfinite(highest) & np.isfinite(lowest)))
     if len(not_finite):
         raise InputError(
             f"the pattern of condition {not_finite[0][-1]} holds NaN or infinite values{_which(not_finite[0])}: "
             "leave out the channels or conditions that were not measured"
         )
     if distance == "correlation":
-        spread = patterns.max(axis=-1) - patterns.min(axis=-1)
-        constant = np.argwhere(spread <= CONSTANT_TOLERANCE * np.abs(patterns).max(axis=-1))
+        constant = np.argwhere(highest - lowest <= CONSTANT_TOLERANCE * np.maximum(np.abs(highest), np.abs(lowest)))
         if len(constant):
             raise InputError(
                 f"the pattern of condition {constant[0][-1]} is constant over its {n_channels} channel(s)"
                 f"{_which(constant[0])}, so its correlation with others is undefined: use distance='euclidean' or "
                 "leave the condition out"
             )
+    if distance == "poisson":
+        refuse_negative(lowest)
+
+
+def refuse_negative(lowest: Float[np.ndarray, "*batch n_conditions"]) -> None:
+    """Refuse negative counts, given the lowest of each pattern."""
+    negative = np.argwhere(lowest < 0)
+    if len(negative):
+        raise InputError(
+            f"the pattern of condition {negative[0][-1]} goes down to {lowest[tuple(negative[0])]:g}{_which(negative[0])}, "
+            "but Poisson distances are between counts or rates of zero and more: use distance='euclidean' for others"
+        )
 
 
 def _which(index: np.ndarray) -> str:
@@ -92,7 +135,9 @@ def _which(index: np.ndarray) -> str:
 
 @in_double_precision
 def rdm(
-    patterns: Real[Array, "*batch n_conditions n_channels"], distance: str = "correlation"
+    patterns: Real[Array, "*batch n_conditions n_channels"],
+    distance: str = "correlation",
+    noise: Real[Array, "*noise_batch n_rows n_columns"] | None = None,
 ) -> Float[np.ndarray, "*batch n_pairs"]:
     """Compute representational dissimilarity matrices in condensed form.
 
@@ -103,7 +148,12 @@ def rdm(
         leading axes are batches (subjects, regions, layers, times).
     distance
         ``"correlation"``: one minus Pearson correlation. ``"euclidean"``: the *squared* Euclidean distance divided
-        by the number of channels, the quantity that rsatoolbox calls 'euclidean'.
+        by the number of channels, the quantity that rsatoolbox calls 'euclidean'. ``"mahalanobis"``: the same between
+        patterns whitened by ``noise``. ``"poisson"``: symmetrised Kullback-Leibler divergence of counts or rates,
+        divided by the number of channels.
+    noise
+        Mahalanobis only: noise precision from :func:`rsa.noise_precision`, shape (n_channels, n_channels), or with
+        leading axes that broadcast to those of the patterns.
 
     Returns
     -------
@@ -112,8 +162,8 @@ def rdm(
     Raises
     ------
     InputError
-        For an unknown distance, fewer than three conditions, NaN or infinite values, and (correlation) a condition
-        whose pattern is constant.
+        For an unknown distance, fewer than three conditions, NaN or infinite values, (correlation) a condition whose
+        pattern is constant, (poisson) negative values, and (mahalanobis) noise that is no precision of these channels.
 
     >>> rdm(np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 2.0]]), "euclidean").round(6)
     array([1. , 0.5, 2.5])
@@ -126,13 +176,20 @@ def rdm(
             f"patterns have at least two axes, conditions and channels, and these have shape {values.shape}: "
             "give (..., n_conditions, n_channels)"
         )
-    if not np.issubdtype(values.dtype, np.floating):
-        values = values.astype(np.float64)
+    if distance in WHITENED and noise is None:
+        raise InputError(
+            f"distance='{distance}' needs the noise precision of the channels: give noise=rsa.noise_precision(residuals), or "
+            "use distance='euclidean'"
+        )
+    if distance not in WHITENED and noise is not None:
+        raise InputError(
+            f"distance='{distance}' makes no use of noise: use distance='mahalanobis', or rsa.crossnobis where there are runs"
+        )
     _check_patterns(values, distance)
     flat = values.reshape(-1, *values.shape[-2:])
-    n_conditions = values.shape[-2]
-    condensed = np.asarray(_condensed_rdms(flat, distance))
-    return condensed.reshape(*values.shape[:-2], n_conditions * (n_conditions - 1) // 2)
+    arrays = [flat] if noise is None else [flat, whitening_factor(noise, values.shape[:-2], values.shape[-1])]
+    condensed = condensed_rdms(DISTANCES[distance], values.shape[-2], *arrays)
+    return condensed.reshape(*values.shape[:-2], condensed.shape[-1])
 
 
-__all__ = ["DISTANCES", "rdm"]
+__all__ = ["DISTANCES", "check_sizes", "poisson_rates", "rdm", "refuse_negative"]

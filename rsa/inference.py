@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Real
 
@@ -52,6 +51,8 @@ class Evaluation(NamedTuple):
     jackknife: (n_conditions, n_models), the mean without each condition.
     null: (n_draws, n_models), the mean under each relabelling of the conditions.
     ceiling: noise ceiling of the subjects. comparator, confidence: as given.
+    subject_draws: (n_draws, n_models, n_subjects), each subject's score in each draw; subject_jackknife: (n_conditions,
+    n_models, n_subjects), without each condition. None unless asked for.
     """
 
     scores: np.ndarray
@@ -68,6 +69,8 @@ class Evaluation(NamedTuple):
     ceiling: NoiseCeiling
     comparator: str
     confidence: float
+    subject_draws: np.ndarray | None = None
+    subject_jackknife: np.ndarray | None = None
 
 
 class Contrast(NamedTuple):
@@ -101,13 +104,7 @@ class _Resampled(NamedTuple):
 
 def _score_draws(measure: Comparator, models: object, data: object, counts: np.ndarray) -> np.ndarray:
     """Scores under each row of counts; NaN where too few distinct conditions were drawn to tell models apart."""
-    at_once = measure.draws_at_once
-    scores = np.concatenate(
-        [
-            np.asarray(comparators.draw_scores(measure, models, data, jnp.asarray(counts[start : start + at_once])))
-            for start in range(0, len(counts), at_once)
-        ]
-    )
+    scores = np.array(comparators.draw_scores(measure, models, data, counts))
     scores[(counts > 0).sum(axis=1) < MINIMUM_DISTINCT_CONDITIONS] = np.nan
     return scores
 
@@ -115,7 +112,7 @@ def _score_draws(measure: Comparator, models: object, data: object, counts: np.n
 def _resample(measure: Comparator, models: object, data: object, counts: np.ndarray, permutations: np.ndarray) -> _Resampled:
     n_conditions = counts.shape[1]
     scores = _score_draws(measure, models, data, np.concatenate([leave_one_out_counts(n_conditions), counts]))
-    null = np.asarray(comparators.null_scores(measure, models, data, jnp.asarray(permutations)))
+    null = np.asarray(comparators.null_scores(measure, models, data, permutations))
     return _Resampled(scores[n_conditions:], scores[:n_conditions], null)
 
 
@@ -126,12 +123,13 @@ def _evaluate_one(
     resamples: tuple[np.ndarray, np.ndarray] | None,
     comparator: str,
     confidence: float,
+    keep_subjects: bool,
 ) -> Evaluation:
     """Evaluate the subjects of one time."""
     n_pairs = data_rdms.shape[1]
     n_conditions = condition_count(n_pairs)
     data = comparators.prepare(measure, data_rdms)
-    scores = np.asarray(comparators.score(measure, models, data, jnp.ones(n_pairs)))
+    scores = np.asarray(comparators.score(measure, models, data, np.ones(n_pairs)))
     n_models, n_subjects = scores.shape
     if resamples is None:
         resampled = _Resampled(
@@ -161,6 +159,8 @@ def _evaluate_one(
         ceiling=noise_ceiling(data_rdms, comparator),
         comparator=comparator,
         confidence=confidence,
+        subject_draws=resampled.draws if keep_subjects else None,
+        subject_jackknife=resampled.jackknife if keep_subjects else None,
     )
 
 
@@ -172,6 +172,7 @@ def evaluate(
     comparator: str = "spearman",
     n_draws: int = 1000,
     confidence: float = 0.95,
+    keep_subjects: bool = False,
 ) -> Evaluation:
     """Score models against subjects, with intervals and p-values over conditions and the noise ceiling.
 
@@ -191,6 +192,9 @@ def evaluate(
         intervals and p-values.
     confidence
         Coverage of the intervals, between 0 and 1.
+    keep_subjects
+        Keep every subject's draws, which :func:`rsa.generalise_evaluation` needs; they take much memory where there are
+        many times.
 
     Returns
     -------
@@ -231,9 +235,12 @@ def evaluate(
         )
     prepared = comparators.prepare(measure, models)
     if data.ndim == 2:
-        return _evaluate_one(measure, prepared, data, resamples, comparator, confidence)
+        return _evaluate_one(measure, prepared, data, resamples, comparator, confidence, keep_subjects)
     times = data.shape[:-2]
-    each = [_evaluate_one(measure, prepared, one, resamples, comparator, confidence) for one in data.reshape(-1, *data.shape[-2:])]
+    each = [
+        _evaluate_one(measure, prepared, one, resamples, comparator, confidence, keep_subjects)
+        for one in data.reshape(-1, *data.shape[-2:])
+    ]
 
     def stack(arrays: Sequence[np.ndarray | float]) -> np.ndarray:
         joined = np.stack([np.asarray(array) for array in arrays])
@@ -244,6 +251,8 @@ def evaluate(
     )
     fields = Evaluation._fields[: Evaluation._fields.index("ceiling")]
     arrays = {name: stack([getattr(one, name) for one in each]) for name in fields}
+    if keep_subjects:
+        arrays |= {name: stack([getattr(one, name) for one in each]) for name in ("subject_draws", "subject_jackknife")}
     return Evaluation(**arrays, ceiling=ceiling, comparator=comparator, confidence=confidence)
 
 

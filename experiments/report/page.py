@@ -28,7 +28,9 @@ from experiments.results import Comparison, plain
 LEAST_WEIGHT_CHANGE = 0.01
 DISTANCES = {
     "correlation": "1 minus the Pearson correlation of two stimuli's patterns",
-    "euclidean": "the Euclidean distance between two stimuli's patterns",
+    "euclidean": "the squared Euclidean distance between two stimuli's patterns",
+    "mahalanobis": "the squared Mahalanobis distance between two stimuli's patterns",
+    "poisson": "the symmetrised Kullback-Leibler divergence of two stimuli's rates",
 }
 _DOI = re.compile(r"\bdoi:\s?(10\.\d{4,9}/[^\s,;<>]*[^\s,;.<>)])|\barXiv[: ](\d{4}\.\d{4,5})", re.IGNORECASE)
 
@@ -169,6 +171,9 @@ def render(comparison: Comparison) -> str:
         accuracy={rule: accuracy.loc[rule].to_dict() for rule in accuracy.index},
         aggregates=_rows(comparison.aggregates()),
         differences=_rows(comparison.differences),
+        controls=_rows(comparison.controls),
+        clusters=_rows(comparison.clusters),
+        drawn=wording.drawn(comparison),
         timed=has_times(comparison),
         networks=_network_rows(comparison),
         least_weight_change=LEAST_WEIGHT_CHANGE,

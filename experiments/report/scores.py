@@ -9,7 +9,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.report.style import CEILING, TEXT, empty_figure, figure_style, horizontal_grid, rule_legend, rule_styles
+from experiments.report.style import (
+    CEILING,
+    CONTROL_COLOUR,
+    TEXT,
+    empty_figure,
+    figure_style,
+    horizontal_grid,
+    rule_legend,
+    rule_styles,
+)
 from experiments.report.views import at_reference_time, ceiling, layer_names, reference_time, region_names, rule_names
 from experiments.results import Comparison
 
@@ -18,6 +27,8 @@ COMPARATOR_LABELS = {
     "pearson": "Pearson correlation of RDMs",
     "kendall": "Kendall correlation of RDMs (tau-a)",
     "cosine": "cosine similarity of RDMs",
+    "whitened_pearson": "whitened Pearson correlation of RDMs",
+    "whitened_cosine": "whitened cosine similarity of RDMs",
 }
 # The share of a layer's column that its rules spread over.
 _SPREAD = 0.62
@@ -88,6 +99,16 @@ def draw_ceiling(axes: Axes, lower: float, upper: float) -> None:
     )
 
 
+def draw_controls(axes: Axes, scores: dict[str, float], limits: tuple[float, float]) -> None:
+    """A dashed line for each control model, named at the right edge; names that would overlap are moved apart."""
+    least = 0.055 * (limits[1] - limits[0])
+    place = -math.inf
+    for name, score in sorted(scores.items(), key=lambda pair: pair[1]):
+        axes.axhline(score, color=CONTROL_COLOUR, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0.5)
+        place = max(score, place + least)
+        axes.annotate(name, (1.01, place), xycoords=("axes fraction", "data"), va="center", size=8.5, color=CONTROL_COLOUR)
+
+
 def plot_scores(comparison: Comparison, regions: Sequence[str] | None = None, *, legend: bool = True) -> Figure:
     """Draw scores by layer, one panel a region.
 
@@ -97,7 +118,8 @@ def plot_scores(comparison: Comparison, regions: Sequence[str] | None = None, *,
         legend: whether to name the rules above the panels.
 
     Returns:
-        A figure. Points are means over seeds and subjects, bars their intervals over stimuli, faint dots single seeds. A
+        A figure. Points are means over seeds and subjects, bars their intervals, faint dots single seeds, dashed lines models
+        that are no networks. A
         recording with a time axis is shown at the time at which its subjects agree most.
     """
     rules, layers, every_region = rule_names(comparison), layer_names(comparison), region_names(comparison)
@@ -117,7 +139,7 @@ def plot_scores(comparison: Comparison, regions: Sequence[str] | None = None, *,
             [table[["score", "lower", "upper"]].to_numpy(float).ravel(), seeds.to_numpy(float), [bounds.lower, bounds.upper]]
         )
         for table, seeds, bounds in shown.values()
-    ]
+    ] + [comparison.controls["score"].to_numpy(float)]
     chosen = list(every_region if regions is None else regions)
     with figure_style():
         figure, grid = panels(len(chosen), legend)
@@ -141,7 +163,10 @@ def plot_scores(comparison: Comparison, regions: Sequence[str] | None = None, *,
                     )
                 axes.plot(x, own["score"], style.marker, color=style.colour, markersize=5.5, markeredgewidth=0, label=rule)
             layer_axis(axes, layers)
-            axes.set_ylim(*value_limits(*extremes))
+            limits = value_limits(*extremes)
+            axes.set_ylim(*limits)
+            beside = at_reference_time(comparison, comparison.controls, region)
+            draw_controls(axes, dict(zip(beside["control"], beside["score"].astype(float), strict=True)), limits)
             axes.set_title(panel_title(comparison, region))
             if place % COLUMNS == 0:
                 axes.set_ylabel(score_label(comparison))

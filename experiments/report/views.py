@@ -112,10 +112,15 @@ def at_reference_time(comparison: Comparison, frame: pd.DataFrame, region: str) 
     return chosen[chosen["time"].isna()] if time is None else chosen[np.isclose(chosen["time"].astype(float), time)]
 
 
+def from_control(comparison: Comparison, control: str = CONTROL) -> pd.DataFrame:
+    """Differences from one of the networks that every rule is held against."""
+    return comparison.differences[comparison.differences["control"] == control]
+
+
 def standings(comparison: Comparison, region: str) -> list[Standing]:
     """Each rule's best layer in a region, best rule first."""
     scores = at_reference_time(comparison, comparison.aggregates(), region)
-    differences = at_reference_time(comparison, comparison.differences, region)
+    differences = at_reference_time(comparison, from_control(comparison), region)
     rows = []
     for rule in rule_names(comparison):
         own = scores[(scores["rule"] == rule) & scores["score"].notna()]
@@ -147,6 +152,7 @@ __all__ = [
     "at_reference_time",
     "ceiling",
     "final_accuracy",
+    "from_control",
     "has_times",
     "layer_names",
     "number",

@@ -101,6 +101,13 @@ def compact(value: Any) -> str:
     return f"{given:#.3g}".rstrip(".").replace("-", "−")
 
 
+def drawn(comparison: Comparison) -> str:
+    """What intervals generalise over: what was drawn anew in every region."""
+    every = list(comparison.factors.values())
+    common = [factor for factor in every[0] if all(factor in each for each in every)] if every else []
+    return joined(common) if common else "stimuli"
+
+
 def joined(names: list[str]) -> str:
     """Names in a sentence.
 

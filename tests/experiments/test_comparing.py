@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 import yaml
 from scipy.spatial.distance import pdist
-from scipy.stats import spearmanr
+from scipy.stats import false_discovery_control, spearmanr
 
 import experiments.comparing as comparing
 import neurodata
 from architectures.errors import InputError
-from experiments import datasets, stimuli
+from experiments import datasets, scoring, stimuli
 from experiments.comparing import compare
 from experiments.config import CompareConfig, read_yaml
 from experiments.results import SCORE_COLUMNS
@@ -157,7 +157,37 @@ def test_differences_are_those_of_the_aggregates(study):
         place = {"layer": row.layer, "region": row.region}
         expected = score_of(comparison, rule="backprop", **place) - score_of(comparison, rule="untrained", **place)
         assert row.difference == pytest.approx(expected, abs=1e-12)
-        assert row.lower < row.difference < row.upper and 0 < row.p_value <= 1
+        assert row.lower < row.difference < row.upper and 0 < row.p_value <= row.p_adjusted <= 1
+
+
+def test_intervals_generalise_over_what_there_is_enough_of(study, recording_folder):
+    """Means over subjects get wider intervals than for these subjects alone; what is too few is said."""
+    comparison, *_ = study
+    assert comparison.factors == {"planted": ["stimuli", "subjects"], "nothing": ["stimuli", "subjects"]}
+    assert (
+        "intervals in region 'planted' hold for these 2 seeds alone: there are too few to draw others from" in comparison.warnings
+    )
+    options = {"recording": recording_folder, "rules": ("untrained",), "epochs": 1, "seeds": 3}
+    wide, narrow = (compare(CONFIG, **options, factors=factors) for factors in (CONFIG.factors, ("stimuli",)))
+    assert wide.factors["planted"] == ["stimuli", "subjects", "seeds"] and narrow.factors["planted"] == ["stimuli"]
+    lengths = [(each.aggregates()["upper"] - each.aggregates()["lower"]).to_numpy(float) for each in (wide, narrow)]
+    assert np.all(lengths[0] > 0.99 * lengths[1]) and np.mean(lengths[0] > 1.05 * lengths[1]) > 0.5
+    np.testing.assert_array_equal(wide.aggregates()["score"], narrow.aggregates()["score"])
+
+
+def test_rules_are_held_against_backpropagation_too(recording_folder):
+    comparison = compare(CONFIG, recording=recording_folder, rules=("backprop", "feedback_alignment"), seeds=1, epochs=1)
+    pairs = set(comparison.differences[["rule", "control"]].itertuples(index=False, name=None))
+    assert pairs == {("backprop", "untrained"), ("feedback_alignment", "untrained"), ("feedback_alignment", "backprop")}
+    adjusted = comparison.differences["p_adjusted"]
+    np.testing.assert_allclose(adjusted, false_discovery_control(comparison.differences["p_value"]))
+
+
+def test_models_that_are_no_networks_stand_beside(study):
+    comparison, *_ = study
+    controls = comparison.controls
+    assert len(controls) == 2 * len(CONFIG.controls) and set(controls["control"]) == set(CONFIG.controls)
+    assert controls[["score", "lower", "upper", "p_value"]].notna().all(axis=None)
 
 
 def test_scores_are_scipy_s_on_the_networks_that_were_trained(study, recording):
@@ -231,7 +261,7 @@ def test_json_has_the_documented_fields(study):
 def test_the_folder_holds_what_is_documented(study, recording_folder):
     comparison, out, _ = study
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    tables = {f"tables/{name}.csv" for name in ("scores", "differences", "accuracy", "networks")}
+    tables = {f"tables/{name}.csv" for name in ("scores", "differences", "controls", "clusters", "accuracy", "networks")}
     assert files == {"config.yaml", "results.json", "arrays.npz", "report.html"} | tables
     expected = dataclasses.replace(CONFIG, rules=("untrained", "backprop"), recording=recording_folder)
     stored = read_yaml(out / "config.yaml", CompareConfig)
@@ -276,6 +306,7 @@ def test_a_recording_in_time_has_rows_for_every_time(recording, monkeypatch):
     assert table["time"].value_counts().to_dict() == {0.0: per_time, 0.1: per_time}
     assert [ceiling["time"] for ceiling in comparison.ceilings] == [0.0, 0.1]
     assert sorted(comparison.differences["time"].unique()) == [0.0, 0.1]
+    assert set(comparison.clusters["start"]) <= set(times) and (comparison.clusters["p_value"] > 0).all()
     before, after = (comparison.aggregates().query(f"time == {time}")["score"].max() for time in times)
     assert after > before + 0.1
     means = table[table["subject"].notna()].groupby(["rule", "layer", "time"])["score"].mean()
@@ -311,7 +342,7 @@ def test_networks_that_tell_nothing_apart_are_a_mistake_with_a_reason(recording_
 
 
 def test_too_many_rows_of_single_subjects_are_left_out_and_said(recording_folder, monkeypatch):
-    monkeypatch.setattr(comparing, "_MOST_SUBJECT_ROWS", 10)
+    monkeypatch.setattr(scoring, "_MOST_SUBJECT_ROWS", 10)
     comparison = compare(CONFIG, recording=recording_folder, rules=("untrained",), seeds=1, epochs=1, n_draws=0)
     assert comparison.scores["subject"].isna().all() and len(comparison.scores) == len(LAYERS) * 2
     assert sum("left out" in each for each in comparison.warnings) == 2
@@ -325,6 +356,8 @@ def test_too_many_rows_of_single_subjects_are_left_out_and_said(recording_folder
         ({"distance": "correlatoin"}, ["'correlatoin'", "did you mean 'correlation'"]),
         ({"comparator": "spearmann"}, ["'spearmann'", "did you mean 'spearman'"]),
         ({"front_end": "zac"}, ["'zac'", "zca"]),
+        ({"factors": ("stimulus",)}, ["'stimulus'", "did you mean 'stimuli'"]),
+        ({"controls": ("pixel",)}, ["'pixel'", "did you mean 'pixels'"]),
         ({"dataset": "digist"}, ["'digist'", "digits"]),
         ({"recording": "cichy"}, ["'cichy'", "cichy92"]),
         ({"rule_options": {"backprop": {"lerning_rate": 1.0}}}, ["'lerning_rate'", "did you mean 'learning_rate'"]),

@@ -31,7 +31,7 @@ from experiments.report.rdms import ranked_picture
 from experiments.report.stimuli import picture_order
 from experiments.report.style import MARKERS, RULE_COLOURS, rule_styles
 from experiments.report.svg import inline_svg
-from experiments.report.views import ceiling, reference_time, standings
+from experiments.report.views import ceiling, from_control, reference_time, standings
 from experiments.report.wording import region_finding, summary
 from experiments.results import Comparison
 
@@ -104,7 +104,7 @@ def _renamed(comparison: Comparison, names: dict[str, str]) -> Comparison:
 
     def tables(name):
         frame = getattr(comparison, name)
-        return frame.replace({column: names for column in ("rule", "layer", "region") if column in frame})
+        return frame.replace({column: names for column in ("rule", "control", "layer", "region") if column in frame})
 
     def other(name):
         return names.get(name, name)
@@ -119,7 +119,8 @@ def _renamed(comparison: Comparison, names: dict[str, str]) -> Comparison:
             **comparison.architecture,
             "layers": [{**row, "layer": other(row["layer"])} for row in comparison.architecture["layers"]],
         },
-        **{name: tables(name) for name in ("scores", "differences", "accuracy", "networks")},
+        factors={other(region): drawn for region, drawn in comparison.factors.items()},
+        **{name: tables(name) for name in ("scores", "differences", "controls", "clusters", "accuracy", "networks")},
     )
 
 
@@ -321,7 +322,8 @@ def test_difference_figure_fills_what_excludes_zero(comparisons):
     comparison = comparisons["plain"]
     for axes in plot_differences(comparison).axes:
         region = axes.get_title(loc="left")
-        own = comparison.differences[comparison.differences["region"] == region]
+        own = from_control(comparison)
+        own = own[own["region"] == region]
         solid = ((own["lower"] > 0) | (own["upper"] < 0)).sum()
         filled = hollow = 0
         for line in axes.lines:

@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterator
 import jaxtyping
 import numpy as np
 import pytest
+from judges import JUDGES
 from rsatoolbox.rdm import RDMs
-
-# rsatoolbox's name for each of our comparators.
-JUDGES = {"pearson": "corr", "spearman": "rho-a", "kendall": "tau-a", "cosine": "cosine"}
 
 
 @pytest.fixture(params=sorted(JUDGES))

@@ -74,15 +74,6 @@ def test_one_key_is_one_result_and_another_key_another(comparator, tied_rdms):
     assert (same[0].draws != same[2].draws).any()
 
 
-def test_more_draws_than_are_taken_at_once(tied_rdms, monkeypatch):
-    comparator = "pearson"
-    models, data = tied_rdms(12, 3, 8), tied_rdms(13, 4, 8)
-    whole = rsa.evaluate(KEY, models, data, comparator, n_draws=20)
-    small = rsa.COMPARATORS[comparator]._replace(draws_at_once=6)
-    monkeypatch.setitem(rsa.COMPARATORS, comparator, small)
-    np.testing.assert_allclose(rsa.evaluate(KEY, models, data, comparator, n_draws=20).draws, whole.draws, atol=1e-14)
-
-
 def test_no_draws_give_scores_without_intervals(comparator, tied_rdms):
     evaluation = rsa.evaluate(KEY, tied_rdms(14, 3, 8), tied_rdms(15, 4, 8), comparator, n_draws=0)
     assert evaluation.draws.shape == (0, 3) and np.isfinite(evaluation.scores).all()

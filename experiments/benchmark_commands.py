@@ -1,0 +1,135 @@
+"""The command's benchmarks: how fast rules and the comparison are on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from experiments.terminal import as_json, given, named, print_json, print_table, progress_bar, whole_numbers
+
+__all__ = ["benchmark_command"]
+
+
+@click.group("benchmark")
+def benchmark_command() -> None:
+    """How fast it is on this machine."""
+
+
+@benchmark_command.command("rules")
+@click.option("--rules", help="Rules, separated by commas; every variant by default.")
+@click.option("--architecture", help="mlp or cnn; both by default.")
+@click.option("--batch-size", type=int)
+@click.option("--turns", "n_turns", type=int, help="Calls of five scanned steps each (21 by default).")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the table: rules.json, and README.md for reading.")
+@as_json
+def benchmark_rules_command(rules: str | None, architecture: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
+    """Time a learning step of each rule, as a ratio to backpropagation's in the same run."""
+    from experiments.benchmarks import benchmark_rules, to_markdown
+    from experiments.environment import describe_environment
+    from experiments.files import no_empty_folder, prepare_folder, write_text
+    from experiments.results import rows
+
+    with no_empty_folder(out), progress_bar() as progress:
+        folder = None if out is None else prepare_folder(out)
+        table = benchmark_rules(named(rules), progress=progress, **given(architecture=architecture, **options))
+    environment = describe_environment()
+    record = {"rules": rows(table), "environment": environment}
+    if folder is not None:
+        write_text(folder / "rules.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / "README.md", to_markdown(table, environment))
+    if as_json:
+        print_json(record)
+        return
+    shown = [
+        {
+            "rule": row["rule"],
+            "network": row["architecture"],
+            "ms a step": f"{row['milliseconds_per_step']:.2f}",
+            "ratio": f"{row['ratio']:.2f}",
+            "limit": "" if row["ratio_limit"] is None else f"{row['ratio_limit']:.1f}",
+            "MB": f"{row['peak_megabytes']:.0f}",
+            "compiled in s": f"{row['compile_seconds']:.1f}",
+        }
+        for row in rows(table)
+    ]
+    print_table(shown)
+
+
+@benchmark_command.command("spikes")
+@click.option("--rule", help="stdp or one of its variants (stdp by default).")
+@click.option("--neurons", "n_neurons", type=int, help="Units of the one hidden layer (100 by default).")
+@click.option("--steps", "n_steps", type=int, help="Length of a presentation (250 by default).")
+@as_json
+def benchmark_spikes_command(as_json: bool, **options: Any) -> None:
+    """Time spiking units, beside what a library made for spikes publishes."""
+    from experiments.benchmarks import benchmark_spikes
+    from experiments.environment import describe_environment
+
+    measured = benchmark_spikes(**given(**options))
+    if as_json:
+        print_json(measured | {"environment": describe_environment()})
+        return
+    print_table(
+        [
+            {
+                "rule": measured["rule"],
+                "neurons": measured["neurons"],
+                "steps": measured["steps"],
+                "ms a sample": f"{measured['milliseconds_per_sample']:.2f}",
+                "spikes a second": f"{measured['spikes_per_second']:.3g}",
+                "BindsNET, published": f"{measured['bindsnet_milliseconds_per_sample']:.0f} ms",
+                "times as fast": f"{measured['times_as_fast']:.0f}",
+            }
+        ]
+    )
+
+
+@benchmark_command.command("rsa")
+@click.option("--tasks", help="bootstrap, searchlight, crossnobis, separated by commas; all by default.")
+@click.option("--comparators", help="Of the bootstrap, separated by commas.")
+@click.option("--subjects", help="Numbers of subjects of the bootstrap, separated by commas (20,100 by default).")
+@click.option("--draws", "n_draws", type=int, help="Bootstrap draws (1000 by default).")
+@click.option("--judge-draws", type=int, help="Draws that rsatoolbox is timed on (10 by default).")
+@click.option("--centres", "n_centres", type=int, help="Centres of the searchlight (20000 by default).")
+@click.option("--judge-centres", type=int, help="Centres that rsatoolbox is timed on (200 by default).")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the table: rsa.json, and README.md for reading.")
+@as_json
+def benchmark_rsa_command(
+    tasks: str | None, comparators: str | None, subjects: str | None, out: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Time the comparison beside rsatoolbox, on the same draws and in the same run."""
+    from experiments.benchmark_rsa import benchmark_rsa, to_markdown
+    from experiments.environment import describe_environment
+    from experiments.files import no_empty_folder, prepare_folder, write_text
+    from experiments.results import rows
+
+    chosen = given(tasks=named(tasks), comparators=named(comparators), subjects=whole_numbers("--subjects", subjects))
+    with no_empty_folder(out), progress_bar() as progress:
+        folder = None if out is None else prepare_folder(out)
+        table = benchmark_rsa(progress=progress, **chosen, **given(**options))
+    environment = describe_environment()
+    record = {"rsa": rows(table), "environment": environment}
+    if folder is not None:
+        write_text(folder / "rsa.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / "README.md", to_markdown(table, environment))
+    if as_json:
+        print_json(record)
+        return
+    shown = [
+        {
+            "task": row["task"],
+            "comparator": row["comparator"],
+            "subjects": str(row["n_subjects"]),
+            "s": f"{row['seconds']:.2f}",
+            "rsatoolbox s": f"{row['rsatoolbox_seconds']:.0f}",
+            "timed on": row["rsatoolbox_timed_on"],
+            "times as fast": f"{row['ratio']:.0f}",
+            "at least": "" if row["ratio_target"] is None else f"{row['ratio_target']:.0f}",
+            "apart by": f"{row['largest_difference']:.0e}",
+        }
+        for row in rows(table)
+    ]
+    print_table(shown)

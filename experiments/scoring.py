@@ -1,0 +1,260 @@
+"""Scores of layers in one region: every network and subject, what holds beyond them, and beside them the control models.
+
+Intervals of means are for other stimuli, subjects and training seeds together, as far as there are enough of each to draw from;
+those of single networks and subjects are for other stimuli alone. Differences from the untrained network and from
+backpropagation are paired over all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+import rsa
+from experiments.config import CompareConfig
+
+__all__ = ["CONTROL", "REFERENCES", "Model", "RegionScores", "score_region"]
+
+CONTROL = "untrained"
+REFERENCES = (CONTROL, "backprop")
+"""What every rule is held against, layer by layer."""
+
+# Beyond this many, single-subject rows of a recording in time would fill the tables with millions of numbers.
+_MOST_SUBJECT_ROWS = 200_000
+
+
+class Model(NamedTuple):
+    """One layer of one network, as the scores name it."""
+
+    rule: str
+    seed: int
+    layer: str
+
+
+class RegionScores(NamedTuple):
+    """Tidy rows of one region, and what has to be known about them."""
+
+    scores: list[dict[str, Any]]
+    differences: list[dict[str, Any]]
+    controls: list[dict[str, Any]]
+    clusters: list[dict[str, Any]]
+    ceilings: list[dict[str, Any]]
+    warnings: list[str]
+    factors: tuple[str, ...]
+
+
+class _Moment(NamedTuple):
+    """One time of one region: groups are the seeds of a rule's layer."""
+
+    evaluation: rsa.Evaluation
+    means: rsa.Aggregate
+    beyond: rsa.Generalisation | None
+
+
+def _groups(models: Sequence[Model]) -> dict[tuple[str, str], list[int]]:
+    groups: dict[tuple[str, str], list[int]] = {}
+    for index, model in enumerate(models):
+        groups.setdefault((model.rule, model.layer), []).append(index)
+    return groups
+
+
+def _averaged(evaluation: rsa.Evaluation, groups: Sequence[Sequence[int]]) -> rsa.Evaluation:
+    """The evaluation of groups' means, where not all groups have as many seeds."""
+    draws, jackknife = evaluation.subject_draws, evaluation.subject_jackknife
+    assert draws is not None and jackknife is not None
+    return evaluation._replace(
+        scores=np.stack([evaluation.scores[list(group)].mean(axis=0) for group in groups]),
+        subject_draws=np.stack([draws[:, list(group)].mean(axis=1) for group in groups], axis=1),
+        subject_jackknife=np.stack([jackknife[:, list(group)].mean(axis=1) for group in groups], axis=1),
+    )
+
+
+def _beyond(
+    key: jax.Array, evaluation: rsa.Evaluation, groups: Sequence[Sequence[int]], factors: tuple[str, ...]
+) -> rsa.Generalisation | None:
+    """What holds for other stimuli, subjects and seeds; None without draws."""
+    if evaluation.subject_draws is None or len(evaluation.subject_draws) < 2 or not factors:
+        return None
+    if len({len(group) for group in groups}) > 1:
+        evaluation, groups = _averaged(evaluation, groups), [[index] for index in range(len(groups))]
+    if len(groups[0]) < rsa.MINIMUM["seeds"]:
+        factors = tuple(factor for factor in factors if factor != "seeds")
+    return rsa.generalise_evaluation(key, evaluation, groups, factors) if factors else None
+
+
+def _interval(beyond: rsa.Generalisation | None, index: int) -> dict[str, float]:
+    if beyond is None:
+        return {"lower": np.nan, "upper": np.nan}
+    return {"lower": float(beyond.lower[index]), "upper": float(beyond.upper[index])}
+
+
+def _single_rows(models: Sequence[Model], evaluation: rsa.Evaluation, subjects: Sequence[str], shared: dict[str, Any]) -> list[Any]:
+    return [
+        {
+            **model._asdict(),
+            **shared,
+            "subject": subject,
+            "score": float(evaluation.scores[i, j]),
+            "lower": float(evaluation.lower[i, j]),
+            "upper": float(evaluation.upper[i, j]),
+            "p_value": np.nan,
+        }
+        for i, model in enumerate(models)
+        for j, subject in enumerate(subjects)
+    ]
+
+
+def _difference_rows(names: Sequence[tuple[str, str]], moment: _Moment, where: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each rule minus what it is held against, layer by layer."""
+    rows = []
+    for reference in REFERENCES:
+        for index, (rule, layer) in enumerate(names):
+            if rule in (reference, CONTROL) or (reference, layer) not in names:
+                continue
+            against = names.index((reference, layer))
+            row = {"rule": rule, "control": reference, "layer": layer, **where}
+            if moment.beyond is None:
+                difference = float(moment.means.mean[index] - moment.means.mean[against])
+                rows.append({**row, "difference": difference, "lower": np.nan, "upper": np.nan, "p_value": np.nan})
+            else:
+                found = rsa.generalised_contrast(moment.beyond, index, against)._asdict()
+                del found["standard_error"]
+                rows.append({**row, **found})
+    return rows
+
+
+def _cluster_rows(
+    names: Sequence[tuple[str, str]],
+    moments: Sequence[_Moment],
+    groups: Sequence[Sequence[int]],
+    times: Sequence[float],
+    region: str,
+) -> list[dict[str, Any]]:
+    """Stretches of time in which a rule's layer scores above its relabellings, corrected for all times."""
+    if len(moments[0].evaluation.null) == 0:
+        return []
+    rows = []
+    for index, ((rule, layer), group) in enumerate(zip(names, groups, strict=True)):
+        observed = np.array([moment.means.mean[index] for moment in moments])
+        null = np.stack([moment.evaluation.null[:, list(group)].mean(axis=1) for moment in moments], axis=1)
+        rows += [
+            {
+                "rule": rule,
+                "layer": layer,
+                "region": region,
+                "start": float(times[cluster.start]),
+                "stop": float(times[cluster.stop - 1]),
+                "mass": cluster.mass,
+                "p_value": cluster.p_value,
+            }
+            for cluster in rsa.cluster_relabellings(observed, null).clusters
+        ]
+    return rows
+
+
+def score_region(
+    key: jax.Array,
+    region: str,
+    models: Sequence[Model],
+    model_rdms: np.ndarray,
+    controls: dict[str, np.ndarray],
+    data: np.ndarray,
+    subjects: Sequence[str],
+    times: Sequence[float] | None,
+    config: CompareConfig,
+    progress: Callable[[str], None] = lambda line: None,
+) -> RegionScores:
+    """Score every layer, and every control model, against a region.
+
+    Args:
+        key: of all draws.
+        region: its name.
+        models: which layer of which network each RDM is of.
+        model_rdms: (n_models, n_pairs).
+        controls: RDM of each control model.
+        data: (n_subjects, n_pairs), or (n_times, n_subjects, n_pairs).
+        subjects: their names.
+        times: in seconds, where the data have any.
+        config: comparator, draws, confidence and what to generalise over.
+        progress: called with a line to show.
+    """
+    timed = data.ndim == 3
+    moments_of_time: Sequence[float | None] = list(times or ()) if timed else [None]
+    groups = _groups(models)
+    names, members = list(groups), list(groups.values())
+    n_models = len(models)
+    rdms = np.concatenate([model_rdms, *(rdm[None] for rdm in controls.values())])
+    wanted = [factor for factor in rsa.FACTORS if factor in config.factors]
+    usable = rsa.usable_factors(rsa.condition_count(rdms.shape[1]), len(subjects), max(map(len, members)))
+    factors = tuple(factor for factor in wanted if factor in usable)
+    warnings = []
+    if config.n_draws and (missing := [factor for factor in wanted if factor not in usable]):
+        few = {"subjects": len(subjects), "seeds": max(map(len, members)), "stimuli": rsa.condition_count(rdms.shape[1])}
+        told = " and ".join(f"{few[factor]} {factor}" for factor in missing)
+        warnings.append(f"intervals in region '{region}' hold for these {told} alone: there are too few to draw others from")
+    n_rows = n_models * len(subjects) * len(moments_of_time)
+    with_subjects = n_rows <= _MOST_SUBJECT_ROWS
+    if not with_subjects:
+        warnings.append(f"rows of single subjects left out: region '{region}' would have {n_rows}; the aggregates are whole")
+    scores, differences, of_controls, ceilings, moments = [], [], [], [], []
+    for index, time in enumerate(moments_of_time):
+        if timed:
+            progress(f"{region}, {1000 * (time or 0):.0f} ms")
+        evaluation = rsa.evaluate(
+            key,
+            rdms,
+            data[index] if timed else data,
+            comparator=config.comparator,
+            n_draws=config.n_draws,
+            confidence=config.confidence,
+            keep_subjects=True,
+        )
+        beyond = _beyond(jax.random.fold_in(key, 1), evaluation, members, factors)
+        moment = _Moment(evaluation, rsa.aggregate(evaluation, members), beyond)
+        bounds = {"ceiling_lower": float(evaluation.ceiling.lower), "ceiling_upper": float(evaluation.ceiling.upper)}
+        where = {"region": region, "time": time}
+        if with_subjects:
+            scores += _single_rows(models, evaluation, subjects, where | bounds)
+        scores += [
+            {
+                "rule": rule,
+                "seed": None,
+                "layer": layer,
+                **where,
+                **bounds,
+                "subject": None,
+                "score": float(moment.means.mean[g]),
+                **_interval(beyond, g),
+                "p_value": float(moment.means.p_value[g]),
+            }
+            for g, (rule, layer) in enumerate(names)
+        ]
+        differences += _difference_rows(names, moment, where)
+        alone = [[n_models + index] for index in range(len(controls))]
+        beyond_controls = _beyond(jax.random.fold_in(key, 1), evaluation, alone, factors) if alone else None
+        of_controls += [
+            {
+                "control": name,
+                **where,
+                "score": float(evaluation.mean[n_models + c]),
+                **_interval(beyond_controls, c),
+                "p_value": float(evaluation.p_value[n_models + c]),
+            }
+            for c, name in enumerate(controls)
+        ]
+        ceilings.append(
+            {
+                **where,
+                "lower": bounds["ceiling_lower"],
+                "upper": bounds["ceiling_upper"],
+                "withheld": evaluation.ceiling.withheld,
+                "n_subjects": len(subjects),
+            }
+        )
+        # What the next time does not need is let go: draws of every subject at every time would fill the memory.
+        moments.append(moment._replace(evaluation=evaluation._replace(subject_draws=None, subject_jackknife=None), beyond=None))
+    clusters = _cluster_rows(names, moments, members, list(times or ()), region) if timed else []
+    return RegionScores(scores, differences, of_controls, clusters, ceilings, warnings, factors)

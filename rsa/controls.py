@@ -1,0 +1,249 @@
+r"""Control models: what the images alone explain, shown beside every score.
+
+- ``pixels``: the image itself;
+- ``luminance``: its mean luma, one number (ITU-R BT.601 weights);
+- ``gabor``: V1 complex cells, the root mean energy of quadrature pairs at four scales and eight orientations, in eight
+  by eight cells of the image (Kay et al. 2008 for the idea of such a bank);
+- ``hmax``: C1 of HMAX, the largest response of simple cells over places and neighbouring scales, at eight scales and four
+  orientations. The layers above C1 match templates that are drawn or learned from images; a control should have no such
+  choice, so there is no C2. Filters are those of :mod:`rsa.steerable`, in place of the paper's Gabors.
+
+References: Kay et al. 2008, doi:10.1038/nature06713; Riesenhuber and Poggio 1999, doi:10.1038/14819; Serre et al. 2007,
+doi:10.1109/TPAMI.2007.56.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float, Real
+
+from rsa.distances import DISTANCES, MINIMUM_CONDITIONS, WHITENED, rdm
+from rsa.errors import InputError, unknown_name
+from rsa.pairs import Array
+from rsa.steerable import steerable_responses
+
+N_CELLS = 8
+GABOR_SCALES, GABOR_ORIENTATIONS = 4, 8
+HMAX_SCALES, HMAX_ORIENTATIONS = 8, 4
+
+# Centre frequency of the finest scale in cycles per shortest side, where the image has enough pixels for it.
+FINEST = 16.0
+
+SHORTEST_SIDE = 16
+LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114])
+
+# Images filtered at a time: spectra and responses of more would not stay in the processor's cache.
+IMAGES_AT_ONCE = 8
+
+# Responses below this share of the brightest pixel are rounding: a blank image has none.
+SILENT = 1e-12
+
+# Patterns that differ by less than this share of the largest value differ by rounding.
+EQUAL_TOLERANCE = 1e-9
+
+Images = Real[Array, "n_images height width n_colours"]
+Patterns = Float[np.ndarray, "n_images n_features"]
+
+
+def _checked(images: Images) -> Float[np.ndarray, "n_images height width n_colours"]:
+    """Images as float64; bytes become shares of 255."""
+    values = np.asarray(images)
+    if values.ndim != 4 or values.shape[-1] not in (1, 3) or 0 in values.shape:
+        raise InputError(
+            f"images have shape (n_images, height, width, 1 or 3), and these have {values.shape}: add the axis of colours "
+            "with images[..., None], or put it last"
+        )
+    if values.dtype == np.uint8:
+        return values / 255
+    if not np.issubdtype(values.dtype, np.floating):
+        raise InputError(f"images are bytes (uint8) or floating-point numbers, and these are {values.dtype}: convert them to float")
+    if not np.isfinite(values).all():
+        raise InputError("the images hold NaN or infinite values: read them again")
+    return values.astype(np.float64)
+
+
+def _grey(images: Images) -> Float[np.ndarray, "n_images height width"]:
+    values = _checked(images)
+    return values[..., 0] if values.shape[-1] == 1 else values @ LUMA_WEIGHTS
+
+
+def _filterable(images: Images) -> Float[np.ndarray, "n_images height width"]:
+    grey = _grey(images)
+    if min(grey.shape[1:]) < SHORTEST_SIDE:
+        raise InputError(
+            f"images of {grey.shape[1]}x{grey.shape[2]} pixels are too small for a bank of filters: give at least "
+            f"{SHORTEST_SIDE} pixels a side"
+        )
+    return grey
+
+
+def centre_frequencies(shortest: int, n_scales: int, octaves: float) -> list[float]:
+    """Centres from fine to coarse, in cycles per shortest side.
+
+    >>> centre_frequencies(175, 4, 1.0)
+    [16.0, 8.0, 4.0, 2.0]
+    """
+    finest = min(FINEST, shortest / 4)
+    return [finest * 2 ** (-octaves * scale) for scale in range(n_scales)]
+
+
+def _in_cells(responses: Float[np.ndarray, "n_images n_vertical n_horizontal"]) -> np.ndarray:
+    """Cut responses into cells, (n_images, N_CELLS, samples, N_CELLS, samples)."""
+    n_images, n_vertical, n_horizontal = responses.shape
+    return responses.reshape(n_images, N_CELLS, n_vertical // N_CELLS, N_CELLS, n_horizontal // N_CELLS)
+
+
+def _without_rounding(responses: np.ndarray, grey: np.ndarray) -> Patterns:
+    flat, brightest = responses.reshape(len(grey), -1), np.abs(grey).max(axis=(1, 2))[:, None]
+    return np.where(flat > SILENT * brightest, flat, 0)
+
+
+def pixels(images: Images) -> Patterns:
+    """The image itself, colours and all, in one row.
+
+    Parameters
+    ----------
+    images
+        Shape (n_images, height, width, 1 or 3), bytes or floats.
+
+    Returns
+    -------
+    Shape (n_images, height * width * colours).
+    """
+    values = _checked(images)
+    return values.reshape(len(values), -1)
+
+
+def luminance(images: Images) -> Patterns:
+    """Mean luma of each image.
+
+    Parameters
+    ----------
+    images
+        Shape (n_images, height, width, 1 or 3), bytes or floats.
+
+    Returns
+    -------
+    Shape (n_images, 1).
+
+    >>> luminance(np.ones((2, 4, 4, 1)))
+    array([[1.], [1.]])
+    """
+    return _grey(images).mean(axis=(1, 2))[:, None]
+
+
+def gabor(images: Images) -> Patterns:
+    """Root mean energy of quadrature pairs in each cell, scale and orientation.
+
+    Parameters
+    ----------
+    images
+        Shape (n_images, height, width, 1 or 3), bytes or floats, at least 16 pixels a side.
+
+    Returns
+    -------
+    Shape (n_images, 4 * 8 * 8 * 8): scales from fine to coarse, orientations, cells from above, cells from the left.
+    """
+    grey = _filterable(images)
+    centres = centre_frequencies(min(grey.shape[1:]), GABOR_SCALES, 1.0)
+    patterns = np.empty((len(grey), GABOR_SCALES, GABOR_ORIENTATIONS, N_CELLS, N_CELLS))
+    for start in range(0, len(grey), IMAGES_AT_ONCE):
+        part = slice(start, start + IMAGES_AT_ONCE)
+        for scale, orientation, response in steerable_responses(grey[part], centres, GABOR_ORIENTATIONS, N_CELLS):
+            energy = np.square(response.real) + np.square(response.imag)
+            patterns[part, scale, orientation] = np.sqrt(_in_cells(energy).mean(axis=(2, 4)))
+    return _without_rounding(patterns, grey)
+
+
+def hmax(images: Images) -> Patterns:
+    """C1: largest simple-cell response over overlapping neighbourhoods and pairs of scales half an octave apart.
+
+    Parameters
+    ----------
+    images
+        Shape (n_images, height, width, 1 or 3), bytes or floats, at least 16 pixels a side.
+
+    Returns
+    -------
+    Shape (n_images, 4 * 4 * 7 * 7): pairs of scales from fine to coarse, orientations, neighbourhoods.
+    """
+    grey = _filterable(images)
+    centres = centre_frequencies(min(grey.shape[1:]), HMAX_SCALES, 0.5)
+    cells = np.empty((len(grey), HMAX_SCALES, HMAX_ORIENTATIONS, N_CELLS, N_CELLS))
+    for start in range(0, len(grey), IMAGES_AT_ONCE):
+        part = slice(start, start + IMAGES_AT_ONCE)
+        for scale, orientation, response in steerable_responses(grey[part], centres, HMAX_ORIENTATIONS, N_CELLS):
+            cells[part, scale, orientation] = _in_cells(np.abs(response.real)).max(axis=(2, 4))
+    over_scales = np.maximum(cells[:, ::2], cells[:, 1::2])
+    over_rows = np.maximum(over_scales[..., :-1, :], over_scales[..., 1:, :])
+    return _without_rounding(np.maximum(over_rows[..., :-1], over_rows[..., 1:]), grey)
+
+
+CONTROLS: dict[str, Callable[[Images], Patterns]] = {
+    "pixels": pixels,
+    "luminance": luminance,
+    "gabor": gabor,
+    "hmax": hmax,
+}
+
+
+def _control_rdm(name: str, images: Images, distance: str) -> np.ndarray:
+    try:
+        patterns = CONTROLS[name](images)
+        if np.ptp(patterns, axis=0).max() <= EQUAL_TOLERANCE * np.abs(patterns).max():
+            raise InputError(
+                "it is the same for all images, which were equated for it, and a constant RDM has no score; leave this control out"
+            )
+        return rdm(patterns, "euclidean" if patterns.shape[1] == 1 else distance)
+    except InputError as error:
+        raise InputError(f"the control '{name}' has no RDM: {error}") from None
+
+
+def control_rdms(
+    images: Images, names: Sequence[str] | None = None, distance: str = "correlation"
+) -> dict[str, Float[np.ndarray, " n_pairs"]]:
+    """RDMs of the control models.
+
+    Parameters
+    ----------
+    images
+        The stimuli as the networks see them, shape (n_images, height, width, 1 or 3), bytes or floats.
+    names
+        Which of ``CONTROLS``; by default all, less those without an RDM for these images, which a warning names.
+    distance
+        As in :func:`rsa.rdm`, without mahalanobis. Luminance has one channel, and always squared differences.
+
+    Returns
+    -------
+    Condensed RDM, shape (n_pairs,), of each control.
+
+    Raises
+    ------
+    InputError
+        For an unknown control, images of another shape, and a control asked for by name that is the same for all images.
+
+    >>> images = np.random.default_rng(0).random((4, 16, 16, 3))
+    >>> {name: one.shape for name, one in control_rdms(images, ["pixels", "luminance"]).items()}
+    {'pixels': (6,), 'luminance': (6,)}
+    """
+    for name in names or ():
+        if name not in CONTROLS:
+            raise unknown_name("control", name, CONTROLS)
+    unwhitened = [name for name in DISTANCES if name not in WHITENED]
+    if distance not in unwhitened:
+        raise unknown_name("distance between images", distance, unwhitened)
+    if len(_checked(images)) < MINIMUM_CONDITIONS:
+        raise InputError(f"an RDM needs at least {MINIMUM_CONDITIONS} images, and {len(images)} were given: give more stimuli")
+    found = {}
+    for name in CONTROLS if names is None else names:
+        try:
+            found[name] = _control_rdm(name, images, distance)
+        except InputError as error:
+            if names is not None:
+                raise
+            warnings.warn(str(error), stacklevel=2)
+    return found
+
+
+__all__ = ["CONTROLS", "control_rdms", "gabor", "hmax", "luminance", "pixels"]
