@@ -28,6 +28,7 @@ from rsa.factors import (
     generalised_contrast,
     usable_factors,
 )
+from rsa.flexible import FlexibleScore, best_layer, partition_variance, weighted_layers
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
 from rsa.multiple import false_discovery_rate, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
@@ -51,6 +52,7 @@ __all__ = [
     "Draws",
     "Evaluation",
     "FACTORS",
+    "FlexibleScore",
     "Generalisation",
     "GeneralisedContrast",
     "InputError",
@@ -58,6 +60,7 @@ __all__ = [
     "Neighbourhoods",
     "NoiseCeiling",
     "aggregate",
+    "best_layer",
     "bootstrap_counts",
     "cluster_relabellings",
     "cluster_sign_flips",
@@ -81,6 +84,7 @@ __all__ = [
     "noise_ceiling",
     "noise_precision",
     "pair_weights",
+    "partition_variance",
     "poisson_cv",
     "rdm",
     "score_map",
@@ -92,4 +96,5 @@ __all__ = [
     "to_square",
     "usable_factors",
     "volume_neighbourhoods",
+    "weighted_layers",
 ]
