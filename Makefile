@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test check mutate clean
+.PHONY: install demo test check mutate calibrate clean
 .DEFAULT_GOAL := install
 
 install: $(VENV)/installed
@@ -32,6 +32,10 @@ check: install
 # Breaks the rules one line at a time and names the test that notices; takes long.
 mutate: install
 	$(BIN)/python tests/mutations/run.py --out docs/results/mutations.md
+
+# Counts on simulated studies how often p-values and intervals are wrong; takes some minutes.
+calibrate: install
+	$(BIN)/python tests/rsa/calibrate.py --out docs/results/calibration
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

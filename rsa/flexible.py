@@ -242,7 +242,7 @@ def partition_variance(
                 [1 - nnls(columns, each)[1] ** 2 / whole for each, whole in zip(centred, total, strict=True)]
             )
     every = tuple(names)
-    parts = {}
+    parts: dict[tuple[str, ...], np.ndarray] = {}
     for size in range(1, len(names) + 1):
         for chosen in combinations(names, size):
             rest = tuple(name for name in names if name not in chosen)
