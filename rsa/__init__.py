@@ -33,6 +33,7 @@ from rsa.multiple import false_discovery_rate, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.noise import noise_precision
 from rsa.pairs import condition_count, to_condensed, to_square
+from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
 from rsa.searchlights import searchlight, searchlight_rdms
 from rsa.temporal import generalise_over_time, temporal_generalisation
 
@@ -57,11 +58,15 @@ __all__ = [
     "MINIMUM",
     "Neighbourhoods",
     "NoiseCeiling",
+    "PATTERN_COMPARATORS",
+    "PatternComparator",
     "aggregate",
+    "angular_distance",
     "bootstrap_counts",
     "cluster_relabellings",
     "cluster_sign_flips",
     "compare",
+    "compare_patterns",
     "condition_count",
     "contrast",
     "control_rdms",
