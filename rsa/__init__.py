@@ -33,6 +33,7 @@ from rsa.multiple import false_discovery_rate, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.noise import noise_precision
 from rsa.pairs import condition_count, to_condensed, to_square
+from rsa.partial import partial_compare
 from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
 from rsa.searchlights import searchlight, searchlight_rdms
 from rsa.temporal import generalise_over_time, temporal_generalisation
@@ -86,6 +87,7 @@ __all__ = [
     "noise_ceiling",
     "noise_precision",
     "pair_weights",
+    "partial_compare",
     "poisson_cv",
     "rdm",
     "score_map",
