@@ -34,6 +34,8 @@ from rsa.multiple import false_discovery_rate, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.noise import noise_precision
 from rsa.pairs import condition_count, to_condensed, to_square
+from rsa.partial import partial_compare
+from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
 from rsa.searchlights import searchlight, searchlight_rdms
 from rsa.temporal import generalise_over_time, temporal_generalisation
 
@@ -59,12 +61,16 @@ __all__ = [
     "MINIMUM",
     "Neighbourhoods",
     "NoiseCeiling",
+    "PATTERN_COMPARATORS",
+    "PatternComparator",
     "aggregate",
+    "angular_distance",
     "best_layer",
     "bootstrap_counts",
     "cluster_relabellings",
     "cluster_sign_flips",
     "compare",
+    "compare_patterns",
     "condition_count",
     "contrast",
     "control_rdms",
@@ -84,6 +90,7 @@ __all__ = [
     "noise_ceiling",
     "noise_precision",
     "pair_weights",
+    "partial_compare",
     "partition_variance",
     "poisson_cv",
     "rdm",

@@ -1,0 +1,156 @@
+r"""Partial and semi-partial comparison: what models and data share beyond what control RDMs explain.
+
+With weights :math:`w_p` of pairs, every RDM is regressed on a constant and the controls by weighted least squares, and e are what
+remains, in the inner product :math:`\langle a, b \rangle = \sum_p w_p a_p b_p`:
+
+.. math:: r_{partial} = \frac{\langle e_m, e_d \rangle}{\lVert e_m \rVert \lVert e_d \rVert}, \qquad
+          r_{semipartial} = \frac{\langle e_m, d \rangle}{\lVert e_m \rVert \lVert d - \bar d \rVert}
+
+The semi-partial form takes the controls out of the model alone; its square is the share of the data's variance that the model
+adds to the controls, and so it compares models whose data are the same. For one control c the two are
+
+.. math:: r_{md \cdot c} = \frac{r_{md} - r_{mc} r_{dc}}{\sqrt{(1 - r_{mc}^2)(1 - r_{dc}^2)}}, \qquad
+          r_{d(m \cdot c)} = \frac{r_{md} - r_{mc} r_{dc}}{\sqrt{1 - r_{mc}^2}}
+
+``spearman`` does the same to mid-ranks. That is the common rank correlation, which divides by the variance that ties leave, and
+not the rho-a of :func:`rsa.compare`: without ties the two agree.
+
+Reference: Cohen et al. 2003, Applied Multiple Regression/Correlation Analysis, 3rd edition, doi:10.4324/9780203774441.
+"""
+
+import numpy as np
+from jaxtyping import Float, Real
+
+from rsa.checks import check_rdms, check_same_pairs, check_varies, check_weights
+from rsa.errors import InputError, unknown_name
+from rsa.pairs import Array, condition_count
+from rsa.precision import in_double_precision
+
+COMPARATORS = ("pearson", "spearman")
+KINDS = ("partial", "semipartial")
+
+# An RDM of which the controls leave less than this share of its length is explained by them but for rounding.
+EXPLAINED_TOLERANCE = 1e-9
+
+# Controls are regressors up to this share of the largest; below, they repeat one another.
+RANK_TOLERANCE = 1e-10
+
+_Vectors = Float[np.ndarray, "n_rdms n_pairs"]
+
+
+def _midranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Rank one RDM's entries, each of which counts as often as its weight says; one set needs no sort kept for many draws."""
+    _, tied = np.unique(values, return_inverse=True)
+    copies = np.bincount(tied, weights)
+    return (np.cumsum(copies) - (copies - 1) / 2)[tied]
+
+
+def _vectors(rdms: np.ndarray, comparator: str, weights: np.ndarray) -> _Vectors:
+    """RDMs or their ranks, centred, at unit length in the plain inner product once weighted."""
+    values = rdms
+    if comparator == "spearman":
+        values = np.stack([_midranks(one, weights) for one in rdms])
+    centred = values - (values @ weights / weights.sum())[:, None]
+    scaled = centred * np.sqrt(weights)
+    return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+
+
+def _without(vectors: _Vectors, basis: np.ndarray, kind: str) -> _Vectors:
+    """Take the controls out, and scale what is left to unit length."""
+    left = vectors
+    # The second time takes out what rounding put back in where the controls explain nearly all.
+    for _ in range(2):
+        left = left - (left @ basis.T) @ basis
+    lengths = np.linalg.norm(left, axis=1)
+    explained = np.flatnonzero(lengths <= EXPLAINED_TOLERANCE)
+    if len(explained):
+        raise InputError(
+            f"the controls explain {kind} RDM {explained[0]} entirely, so nothing of it is left to compare: leave out the control "
+            "that it equals, or the RDM itself"
+        )
+    return left / lengths[:, None]
+
+
+def _checked(rdms: object, kind: str) -> np.ndarray:
+    values = check_rdms(rdms, kind)
+    if values.ndim > 2:
+        raise InputError(
+            f"the {kind} RDMs have shape {values.shape}, but (n_rdms, n_pairs) is expected: join leading axes with "
+            "reshape(-1, n_pairs)"
+        )
+    return values
+
+
+@in_double_precision
+def partial_compare(
+    model_rdms: Real[Array, "n_models n_model_pairs"],
+    data_rdms: Real[Array, "n_subjects n_pairs"],
+    control_rdms: Real[Array, "n_controls n_control_pairs"],
+    comparator: str = "spearman",
+    kind: str = "partial",
+    weights: Real[Array, " n_weights"] | None = None,
+) -> Float[np.ndarray, "n_models n_subjects"]:
+    """Score every model RDM against every subject's RDM, with control RDMs taken out.
+
+    Parameters
+    ----------
+    model_rdms
+        Condensed RDMs, shape (n_models, n_pairs).
+    data_rdms
+        Condensed RDMs, shape (n_subjects, n_pairs).
+    control_rdms
+        Condensed RDMs that are taken out together, shape (n_controls, n_pairs); see :func:`rsa.control_rdms`.
+    comparator
+        ``"pearson"`` or ``"spearman"``.
+    kind
+        ``"partial"``: controls are taken out of models and data. ``"semipartial"``: out of the models alone.
+    weights
+        How often each pair counts, shape (n_pairs,), as in :func:`rsa.compare`.
+
+    Returns
+    -------
+    Scores, shape (n_models, n_subjects).
+
+    Raises
+    ------
+    InputError
+        For an unknown comparator or kind, shapes that do not fit, NaN, constant RDMs, more controls than pairs allow, and RDMs that
+        the controls explain entirely.
+
+    >>> model, control = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]), np.array([[1.0, -1.0, 0.0, 0.0, -1.0, 1.0]])
+    >>> partial_compare(model, model + 2 * control, control, "pearson").round(6)
+    array([[1.]])
+    """
+    if comparator not in COMPARATORS:
+        raise unknown_name("comparator with a partial form", comparator, COMPARATORS)
+    if kind not in KINDS:
+        raise unknown_name("kind of partial comparison", kind, KINDS)
+    models, data, controls = _checked(model_rdms, "model"), _checked(data_rdms, "data"), _checked(control_rdms, "control")
+    check_same_pairs(models, data)
+    n_pairs = data.shape[1]
+    if controls.shape[1] != n_pairs:
+        raise InputError(
+            f"the control RDMs have {condition_count(controls.shape[1])} conditions and the data's {condition_count(n_pairs)}: "
+            "both must show the same conditions in the same order"
+        )
+    counts = np.ones(n_pairs) if weights is None else check_weights(weights, n_pairs, comparator)
+    if counts.ndim > 1:
+        raise InputError(f"the weights have shape {counts.shape}, but one set is expected, ({n_pairs},): take sets in turn")
+    for values, name in ((models, "model"), (data, "data"), (controls, "control")):
+        check_varies(values, name, comparator, counts)
+    _, singular, directions = np.linalg.svd(_vectors(controls, comparator, counts), full_matrices=False)
+    basis = directions[singular > RANK_TOLERANCE * singular[0]]
+    n_counted = int((counts > 0).sum())
+    if n_counted < len(basis) + 3:
+        raise InputError(
+            f"{len(basis)} controls and a constant leave {n_counted - len(basis) - 1} of {n_counted} pairs free, and a correlation "
+            "needs two or more: give fewer controls, or more conditions"
+        )
+    ours, theirs = _vectors(models, comparator, counts), _vectors(data, comparator, counts)
+    ours = _without(ours, basis, "model")
+    if kind == "partial":
+        theirs = _without(theirs, basis, "data")
+    return ours @ theirs.T
+
+
+__all__ = ["partial_compare"]

@@ -1,0 +1,127 @@
+"""Partial and semi-partial comparison: regression residuals, the formula for three variables, copies of pairs, and noise."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import rsa
+
+COMPARATORS, KINDS = ("pearson", "spearman"), ("partial", "semipartial")
+every_form = pytest.mark.parametrize(("comparator", "kind"), [(c, k) for c in COMPARATORS for k in KINDS])
+
+
+def _ranked(values: np.ndarray, comparator: str) -> np.ndarray:
+    return stats.rankdata(values, axis=-1) if comparator == "spearman" else values
+
+
+def _residual(values: np.ndarray, controls: np.ndarray) -> np.ndarray:
+    regressors = np.column_stack([np.ones(controls.shape[1]), controls.T])
+    return values - regressors @ np.linalg.lstsq(regressors, values, rcond=None)[0]
+
+
+def _by_regression(models, data, controls, comparator, kind):
+    models, data, controls = (_ranked(rdms, comparator) for rdms in (models, data, controls))
+    theirs = [_residual(d, controls) if kind == "partial" else d for d in data]
+    return np.array([[np.corrcoef(_residual(m, controls), d)[0, 1] for d in theirs] for m in models])
+
+
+@every_form
+@pytest.mark.parametrize("n_controls", [1, 3])
+def test_equals_the_correlation_of_residuals(comparator, kind, n_controls, tied_rdms):
+    models, data, controls = tied_rdms(0, 3, 10), tied_rdms(1, 4, 10), tied_rdms(2, n_controls, 10)
+    expected = _by_regression(models, data, controls, comparator, kind)
+    np.testing.assert_allclose(rsa.partial_compare(models, data, controls, comparator, kind), expected, atol=1e-12)
+
+
+@every_form
+def test_one_control_equals_the_formula_of_three_variables(comparator, kind, tied_rdms):
+    model, datum, control = tied_rdms(3, 1, 9), tied_rdms(4, 1, 9), tied_rdms(5, 1, 9)
+    together = np.corrcoef(_ranked(np.concatenate([model, datum, control]), comparator))
+    md, mc, dc = together[0, 1], together[0, 2], together[1, 2]
+    expected = (md - mc * dc) / np.sqrt((1 - mc**2) * (1 - dc**2 if kind == "partial" else 1))
+    assert rsa.partial_compare(model, datum, control, comparator, kind)[0, 0] == pytest.approx(expected, abs=1e-12)
+
+
+@every_form
+def test_a_weight_is_a_number_of_copies(comparator, kind, tied_rdms):
+    models, data, controls = tied_rdms(6, 2, 9), tied_rdms(7, 3, 9), tied_rdms(8, 2, 9)
+    counts = np.random.default_rng(0).integers(0, 4, size=36)
+    copies = [np.repeat(rdms, counts, axis=1) for rdms in (models, data, controls)]
+    expected = _by_regression(*copies, comparator, kind)
+    found = rsa.partial_compare(models, data, controls, comparator, kind, weights=counts)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    if comparator == "pearson":
+        scaled = rsa.partial_compare(models, data, controls, comparator, kind, weights=counts * 0.7)
+        np.testing.assert_allclose(scaled, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("comparator", COMPARATORS)
+def test_the_square_of_the_semipartial_is_what_the_model_adds(comparator):
+    model, datum, *controls = np.random.default_rng(9).random((4, 1, 45))
+    ranked = [_ranked(rdms, comparator) for rdms in (model, datum, np.concatenate(controls))]
+
+    def explained(regressors):
+        return 1 - np.square(_residual(ranked[1][0], regressors)).sum() / np.square(ranked[1] - ranked[1].mean()).sum()
+
+    added = explained(np.concatenate([ranked[2], ranked[0]])) - explained(ranked[2])
+    found = rsa.partial_compare(model, datum, np.concatenate(controls), comparator, "semipartial")[0, 0]
+    assert found**2 == pytest.approx(added, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_control_that_has_nothing_to_do_with_either_changes_nothing(kind):
+    """One orthogonal to both; of numbers that are their own ranks, rho-a is the same."""
+    random = np.random.default_rng(10)
+    model, datum = (random.permutation(28).astype(float) for _ in range(2))
+    control = _residual(random.random(28), np.stack([model, datum]))
+    found = rsa.partial_compare(model[None], datum[None], control[None], "pearson", kind)
+    np.testing.assert_allclose(found, rsa.compare(model[None], datum[None], "spearman"), atol=1e-12)
+
+
+@every_form
+def test_controls_that_repeat_one_another_count_once(comparator, kind, tied_rdms):
+    models, data, control = tied_rdms(11, 2, 10), tied_rdms(12, 2, 10), tied_rdms(13, 1, 10)
+    expected = rsa.partial_compare(models, data, control, comparator, kind)
+    repeated = np.concatenate([control, 3 * control + 1])
+    np.testing.assert_allclose(rsa.partial_compare(models, data, repeated, comparator, kind), expected, atol=1e-12)
+
+
+@every_form
+def test_what_the_control_alone_explains_is_gone(comparator, kind):
+    """Model and data share a control and nothing else: 500 simulated studies, correlated before and not after."""
+    random = np.random.default_rng(14)
+    control = random.normal(size=(1, 120))
+    models, data = (control + random.normal(size=(size, 120)) for size in (25, 20))
+    found = rsa.partial_compare(models, data, control, comparator, kind).ravel()
+    assert rsa.compare(models, data, comparator).mean() > 0.4
+    assert abs(found.mean()) < 4 * stats.sem(found)
+
+
+ONE, TWO, THREE = np.random.default_rng(0).random((3, 2, 15))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((ONE, TWO, THREE), {"comparator": "kendall"}, "unknown comparator with a partial form 'kendall'"),
+        ((ONE, TWO, THREE), {"kind": "semi"}, "unknown kind of partial comparison 'semi': did you mean 'semipartial'"),
+        ((ONE, TWO, THREE[0]), {}, "the control RDMs have shape"),
+        ((ONE, TWO[None], THREE), {}, r"data RDMs have shape \(1, 2, 15\).*join leading axes"),
+        ((ONE, TWO[:, :10], THREE), {}, "the models' RDMs have 6 conditions.*the data's 5"),
+        ((ONE, TWO, THREE[:, :10]), {}, "the control RDMs have 5 conditions and the data's 6"),
+        ((ONE, TWO, np.ones((1, 15))), {}, "control RDM 0 is constant"),
+        ((ONE, TWO, ONE[1:]), {}, "the controls explain model RDM 1 entirely"),
+        ((ONE, TWO, 1 - TWO[:1]), {}, "the controls explain data RDM 0 entirely"),
+        ((ONE, TWO, np.random.default_rng(1).random((13, 15))), {}, "13 controls and a constant leave 1 of 15 pairs free"),
+        ((ONE, TWO, THREE), {"weights": np.ones((2, 15))}, r"weights have shape \(2, 15\), but one set is expected"),
+        ((ONE, TWO, THREE), {"weights": -np.ones(15)}, "negative"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_unusable_input_is_refused(arguments, options, message):
+    with pytest.raises(rsa.InputError, match=message):
+        rsa.partial_compare(*arguments, **options)
+
+
+def test_data_may_be_what_the_controls_explain_in_the_semipartial_form():
+    assert rsa.partial_compare(ONE, THREE, THREE, "pearson", "semipartial") == pytest.approx(np.zeros((2, 2)), abs=1e-12)
