@@ -69,8 +69,8 @@ def picture(summary: pd.DataFrame, title: str) -> str:
         heights = [len(rows) * _ROW_INCHES + _MARGIN_INCHES for _, rows in panels]
         figure = empty_figure(_WIDTH_INCHES, sum(heights))
         axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-        for each, (name, rows) in zip(axes, panels, strict=True):
-            _panel(each, f"{title}: {name}", rows)
+        for place, (each, (name, rows)) in enumerate(zip(axes, panels, strict=True)):
+            _panel(each, name if place else f"{title}: {name}", rows)
         buffer = io.StringIO()
         # Without a date and with fixed identifiers the same table gives the same bytes.
         with matplotlib.rc_context({"svg.hashsalt": "bioplausible", "svg.fonttype": "none"}):
