@@ -28,13 +28,14 @@ from rsa.factors import (
     generalised_contrast,
     usable_factors,
 )
-from rsa.flexible import FlexibleScore, best_layer, partition_variance, weighted_layers
+from rsa.flexible import FlexibleScore, best_layer, weighted_layers
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
 from rsa.multiple import false_discovery_rate, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.noise import noise_precision
 from rsa.pairs import condition_count, to_condensed, to_square
 from rsa.partial import partial_compare
+from rsa.partitioning import partition_variance
 from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
 from rsa.searchlights import searchlight, searchlight_rdms
 from rsa.temporal import generalise_over_time, temporal_generalisation

@@ -9,19 +9,18 @@ Weights are not negative: a sum of squared distances in layers that are put side
 (Khaligh-Razavi and Kriegeskorte 2014, doi:10.1371/journal.pcbi.1003915).
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import combinations
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Real
+from jaxtyping import Bool, Real
 from scipy.optimize import nnls
 
-from rsa.checks import check_rdms, check_same_pairs, check_varies, find_comparator
+from rsa.checks import CONSTANT_TOLERANCE, check_rdms, check_same_pairs, check_varies, find_comparator
 from rsa.comparison import compare
 from rsa.errors import InputError
-from rsa.pairs import Array, condition_count
+from rsa.pairs import Array, condition_count, to_square
 from rsa.precision import in_double_precision
 
 # A fold of fewer stimuli has too few pairs to rank.
@@ -50,16 +49,20 @@ def _choose(models: np.ndarray, data: np.ndarray, comparator: str) -> np.ndarray
     return np.eye(len(models))[best]
 
 
-def _standardised(rdms: np.ndarray, comparator: str) -> np.ndarray:
-    """RDMs on the scale on which subjects are averaged, for a least-squares fit."""
+def _vectors(rdms: np.ndarray, comparator: str) -> np.ndarray:
+    """RDMs as vectors whose cosine is the comparator's score, or for ranks Pearson's."""
     centred = rdms if comparator.endswith("cosine") else rdms - rdms.mean(axis=1, keepdims=True)
-    return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True))
+    if not comparator.startswith("whitened"):
+        return centred
+    square = to_square(centred)
+    rows = square.mean(axis=1, keepdims=True)
+    return np.asarray(square - rows - rows.swapaxes(1, 2) + rows.mean(axis=2, keepdims=True)).reshape(len(rdms), -1)
 
 
 def _weigh(models: np.ndarray, data: np.ndarray, comparator: str) -> np.ndarray:
-    target = _standardised(data, comparator).mean(axis=0)
-    centred = models if comparator.endswith("cosine") else models - models.mean(axis=1, keepdims=True)
-    return np.asarray(nnls(centred.T, target)[0])
+    subjects = _vectors(data, comparator)
+    target = (subjects / np.linalg.norm(subjects, axis=1, keepdims=True)).mean(axis=0)
+    return np.asarray(nnls(_vectors(models, comparator).T, target)[0])
 
 
 def _folds(key: jax.Array, n: int, n_folds: int) -> list[Bool[np.ndarray, " n"]]:
@@ -70,16 +73,49 @@ def _folds(key: jax.Array, n: int, n_folds: int) -> list[Bool[np.ndarray, " n"]]
     return [fold == index for index in range(n_folds)]
 
 
-def _splits(
+def splits(
     key: jax.Array, n_conditions: int, n_subjects: int, n_condition_folds: int, n_subject_folds: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Pairs and subjects to fit on, pairs and subjects to score."""
+    """Masks of the pairs and subjects to fit on, and of the pairs and subjects to score, for each fold in turn.
+
+    Parameters
+    ----------
+    key
+        Draws the folds.
+    n_conditions, n_subjects, n_condition_folds, n_subject_folds
+        How many there are, and into how many folds they go.
+    """
     first, second = np.triu_indices(n_conditions, 1)
     of_conditions, of_subjects = jax.random.split(key)
     for new in _folds(of_conditions, n_conditions, n_condition_folds):
         fitted, scored = ~new[first] & ~new[second], new[first] & new[second]
         for others in _folds(of_subjects, n_subjects, n_subject_folds):
             yield fitted, ~others, scored, others
+
+
+def check_splits(n_conditions: int, n_subjects: int, n_condition_folds: int, n_subject_folds: int) -> None:
+    """Refuse folds that stimuli or subjects are too few for."""
+    if n_condition_folds < 2 or n_conditions // n_condition_folds < MINIMUM_FOLD:
+        raise InputError(
+            f"{n_conditions} stimuli in {n_condition_folds} folds were asked for: at least two folds of {MINIMUM_FOLD} stimuli are "
+            f"needed, that is {2 * MINIMUM_FOLD} stimuli"
+        )
+    if not 2 <= n_subject_folds <= n_subjects:
+        raise InputError(
+            f"{n_subjects} subjects in {n_subject_folds} folds were asked for: at least two subjects are needed, and no more folds "
+            "than subjects"
+        )
+
+
+def check_varies_in_fold(rdms: np.ndarray, kind: str, centred: bool = True) -> None:
+    """Refuse RDMs (n_rdms, n_pairs) that have no score over the pairs of one fold: constant, or if nothing is centred zero."""
+    spread, largest = np.ptp(rdms, axis=1), np.abs(rdms).max(axis=1)
+    flat = np.flatnonzero(spread <= CONSTANT_TOLERANCE * largest if centred else largest == 0)
+    if len(flat):
+        raise InputError(
+            f"{kind} RDM {flat[0]} is {'constant' if centred else 'zero'} over the {rdms.shape[1]} pairs of a fold: use fewer "
+            "n_condition_folds or another key, or leave it out"
+        )
 
 
 def _predicted(weights: np.ndarray, models: np.ndarray, data: np.ndarray, comparator: str) -> np.ndarray:
@@ -99,7 +135,7 @@ def _evaluate(
     n_condition_folds: int,
     n_subject_folds: int,
 ) -> FlexibleScore:
-    find_comparator(comparator)
+    centred = find_comparator(comparator).centred
     models, data = check_rdms(model_rdms, "model"), check_rdms(data_rdms, "data")
     if models.ndim != 2 or data.ndim != 2:
         raise InputError(
@@ -110,18 +146,12 @@ def _evaluate(
     check_varies(models, "model", comparator)
     check_varies(data, "data", comparator)
     n_conditions, n_subjects = condition_count(models.shape[1]), len(data)
-    if n_condition_folds < 2 or n_conditions // n_condition_folds < MINIMUM_FOLD:
-        raise InputError(
-            f"{n_conditions} stimuli in {n_condition_folds} folds were asked for: at least two folds of {MINIMUM_FOLD} stimuli are "
-            f"needed, that is {2 * MINIMUM_FOLD} stimuli"
-        )
-    if not 2 <= n_subject_folds <= n_subjects:
-        raise InputError(
-            f"{n_subjects} subjects in {n_subject_folds} folds were asked for: at least two subjects are needed, and no more folds "
-            "than subjects"
-        )
+    check_splits(n_conditions, n_subjects, n_condition_folds, n_subject_folds)
     sums, weights = np.zeros(n_subjects), []
-    for fitted, known, scored, new in _splits(key, n_conditions, n_subjects, n_condition_folds, n_subject_folds):
+    for fitted, known, scored, new in splits(key, n_conditions, n_subjects, n_condition_folds, n_subject_folds):
+        for pairs in (fitted, scored):
+            check_varies_in_fold(data[:, pairs], "data", centred)
+        check_varies_in_fold(models[:, fitted], "model", centred)
         weights.append(fit(models[:, fitted], data[np.ix_(known, fitted)], comparator))
         sums[new] += _predicted(weights[-1], models[:, scored], data[np.ix_(new, scored)], comparator)
     scores = sums / n_condition_folds
@@ -177,8 +207,9 @@ def weighted_layers(
 ) -> FlexibleScore:
     """Score a non-negative sum of layers, fitted on other stimuli and other subjects than it is scored on.
 
-    The fit is by least squares to the mean of the subjects' standardised RDMs, whatever the comparator; what is scored by
-    cosines is not centred.
+    The fit is by least squares to the mean of the subjects' RDMs, each at unit length in the metric of the comparator. Up to scale
+    no other weights have a higher mean score on what was fitted: a cone is nearest to a point where its cosine with it is largest.
+    Ranks have no such sum, so for ``"spearman"`` and ``"kendall"`` the weights are those of ``"pearson"``.
 
     Parameters
     ----------
@@ -198,59 +229,4 @@ def weighted_layers(
     return _evaluate(_weigh, key, model_rdms, data_rdms, comparator, n_condition_folds, n_subject_folds)
 
 
-@in_double_precision
-def partition_variance(
-    model_rdms: Mapping[str, Real[Array, "..."]], data_rdms: Real[Array, "n_subjects n_pairs"]
-) -> dict[tuple[str, ...], Float[np.ndarray, " n_subjects"]]:
-    """Part the variance of each subject's RDM that sets of layers explain into what each explains alone and what they share.
-
-    Parameters
-    ----------
-    model_rdms
-        Name -> condensed RDMs of one set, shape (n_layers, n_pairs): the layers of a rule, say. Two or three sets.
-    data_rdms
-        Condensed RDMs, shape (n_subjects, n_pairs).
-
-    Returns
-    -------
-    For every combination of names, the share of variance that just these explain in common, shape (n_subjects,). Shares add up to
-    what all explain together. They come from non-negative least squares on the data themselves: more layers explain more, and a
-    share of what is common may be negative where one set hides another.
-
-    Raises
-    ------
-    InputError
-        For one set or more than three, and as :func:`rsa.compare` does.
-
-    Reference: commonality analysis of RDMs, as in Groen et al. 2018, doi:10.7554/eLife.32962.
-    """
-    names = list(model_rdms)
-    if not 2 <= len(names) <= 3:
-        raise InputError(f"{len(names)} sets of layers were given: variance is parted between two or three")
-    data = check_rdms(data_rdms, "data")
-    sets = {name: check_rdms(rdms, f"'{name}'") for name, rdms in model_rdms.items()}
-    for rdms in sets.values():
-        check_same_pairs(rdms, data)
-    centred = data - data.mean(axis=1, keepdims=True)
-    total = np.square(centred).sum(axis=1)
-    explained: dict[tuple[str, ...], np.ndarray] = {(): np.zeros(len(data))}
-    for size in range(1, len(names) + 1):
-        for chosen in combinations(names, size):
-            columns = np.concatenate([sets[name] for name in chosen])
-            columns = (columns - columns.mean(axis=1, keepdims=True)).T
-            explained[chosen] = np.array(
-                [1 - nnls(columns, each)[1] ** 2 / whole for each, whole in zip(centred, total, strict=True)]
-            )
-    every = tuple(names)
-    parts: dict[tuple[str, ...], np.ndarray] = {}
-    for size in range(1, len(names) + 1):
-        for chosen in combinations(names, size):
-            rest = tuple(name for name in names if name not in chosen)
-            # What all explain beyond the rest, less what smaller combinations explain of it alone.
-            beyond = explained[every] - explained[rest]
-            inner = [parts[each] for k in range(1, size) for each in combinations(chosen, k)]
-            parts[chosen] = beyond - sum(inner, np.zeros(len(data)))
-    return parts
-
-
-__all__ = ["FlexibleScore", "best_layer", "partition_variance", "weighted_layers"]
+__all__ = ["FlexibleScore", "best_layer", "check_splits", "check_varies_in_fold", "splits", "weighted_layers"]

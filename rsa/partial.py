@@ -15,6 +15,10 @@ adds to the controls, and so it compares models whose data are the same. For one
 ``spearman`` does the same to mid-ranks. That is the common rank correlation, which divides by the variance that ties leave, and
 not the rho-a of :func:`rsa.compare`: without ties the two agree.
 
+Two limits. A control is taken out as well as it was measured: of one with noise, some of what it stands for stays. And ranks make
+relations straight one by one, not together: of normal variables that share half of their variance with a control and nothing else,
+the partial rank correlation is 0.012 instead of zero, while Pearson's is zero.
+
 Reference: Cohen et al. 2003, Applied Multiple Regression/Correlation Analysis, 3rd edition, doi:10.4324/9780203774441.
 """
 
@@ -29,11 +33,9 @@ from rsa.precision import in_double_precision
 COMPARATORS = ("pearson", "spearman")
 KINDS = ("partial", "semipartial")
 
-# An RDM of which the controls leave less than this share of its length is explained by them but for rounding.
-EXPLAINED_TOLERANCE = 1e-9
-
-# Controls are regressors up to this share of the largest; below, they repeat one another.
-RANK_TOLERANCE = 1e-10
+# Files hold RDMs in single precision: what is shorter than this share of an RDM once controls are taken out is rounding, and a
+# control that adds less to the others repeats them.
+ROUNDING = 1e-6
 
 _Vectors = Float[np.ndarray, "n_rdms n_pairs"]
 
@@ -62,7 +64,7 @@ def _without(vectors: _Vectors, basis: np.ndarray, kind: str) -> _Vectors:
     for _ in range(2):
         left = left - (left @ basis.T) @ basis
     lengths = np.linalg.norm(left, axis=1)
-    explained = np.flatnonzero(lengths <= EXPLAINED_TOLERANCE)
+    explained = np.flatnonzero(lengths <= ROUNDING)
     if len(explained):
         raise InputError(
             f"the controls explain {kind} RDM {explained[0]} entirely, so nothing of it is left to compare: leave out the control "
@@ -139,7 +141,7 @@ def partial_compare(
     for values, name in ((models, "model"), (data, "data"), (controls, "control")):
         check_varies(values, name, comparator, counts)
     _, singular, directions = np.linalg.svd(_vectors(controls, comparator, counts), full_matrices=False)
-    basis = directions[singular > RANK_TOLERANCE * singular[0]]
+    basis = directions[singular > ROUNDING * singular[0]]
     n_counted = int((counts > 0).sum())
     if n_counted < len(basis) + 3:
         raise InputError(

@@ -125,3 +125,28 @@ def test_unusable_input_is_refused(arguments, options, message):
 
 def test_data_may_be_what_the_controls_explain_in_the_semipartial_form():
     assert rsa.partial_compare(ONE, THREE, THREE, "pearson", "semipartial") == pytest.approx(np.zeros((2, 2)), abs=1e-12)
+
+
+def test_a_copy_in_single_precision_is_explained_by_its_control():
+    """What rounding to 24 bits leaves of a scaled copy is no geometry."""
+    random = np.random.default_rng(20)
+    control, data = random.random((1, 435)).astype(np.float32), random.random((2, 435))
+    with pytest.raises(rsa.InputError, match="the controls explain model RDM 0 entirely"):
+        rsa.partial_compare(control * np.float32(1.7) + np.float32(0.3), data, control, "pearson")
+    twice = np.concatenate([control, control * np.float32(1.7) + np.float32(0.3)])
+    expected = rsa.partial_compare(data[:1], data[1:], control, "pearson")
+    np.testing.assert_allclose(rsa.partial_compare(data[:1], data[1:], twice, "pearson"), expected, atol=1e-6)
+
+
+def test_ranks_leave_a_little_of_what_is_shared():
+    """Normal variables that share half of their variance with a control alone: 0.012 by the arc-sine law of ranks."""
+    random = np.random.default_rng(21)
+    control = random.normal(size=(60, 4950))
+    models, data = (np.sqrt(0.5) * (control + random.normal(size=control.shape)) for _ in range(2))
+    with_control, together = (6 / np.pi * np.arcsin(rho / 2) for rho in (np.sqrt(0.5), 0.5))
+    expected = {"pearson": 0, "spearman": (together - with_control**2) / (1 - with_control**2)}
+    assert expected["spearman"] == pytest.approx(0.01196, abs=1e-5)
+    for comparator, value in expected.items():
+        triples = zip(models, data, control, strict=True)
+        found = [rsa.partial_compare(m[None], d[None], c[None], comparator)[0, 0] for m, d, c in triples]
+        assert abs(np.mean(found) - value) < 3 * stats.sem(found)
