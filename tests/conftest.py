@@ -4,6 +4,8 @@ The tests compile many small programs and run each for milliseconds, so LLVM's o
 """
 
 import os
+import resource
+import sys
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -14,6 +16,7 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK}".strip()
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
+import jax  # noqa: E402
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
@@ -28,3 +31,23 @@ def pytest_collection_modifyitems(items):
         if {"name", "architecture"} <= given.keys():
             unit += f" {given['name']} {given['architecture']}"
         item.add_marker(pytest.mark.xdist_group(unit))
+
+
+# Compiled programs stay in memory: after a thousand tests a worker holds many gigabytes of them.
+_MOST_GIGABYTES = 2.5
+
+
+def _peak_gigabytes():
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e9 if sys.platform == "darwin" else 1e6)
+
+
+def _unit(item):
+    marker = None if item is None else item.get_closest_marker("xdist_group")
+    return None if marker is None else marker.args
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Let programs go that the next tests do not share."""
+    if _unit(item) != _unit(nextitem) and _peak_gigabytes() > _MOST_GIGABYTES:
+        jax.clear_caches()
