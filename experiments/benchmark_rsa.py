@@ -169,7 +169,7 @@ def _searchlight(n_centres: int, judge_centres: int) -> dict[str, Any]:
         "searchlight",
         "pearson",
         1,
-        size=f"{_N_CONDITIONS} conditions, {_N_MODELS} models, {len(neighbours)} centres of {len(neighbours[0])} voxels",
+        size=f"{_N_CONDITIONS} conditions, {_N_MODELS} models, {len(neighbours)} centres of {np.mean([len(each) for each in neighbours]):.0f} voxels",
         seconds=seconds,
         rsatoolbox_seconds=judge_seconds / len(few) * len(neighbours),
         rsatoolbox_timed_on=f"{len(few)} of {len(neighbours)} centres",
