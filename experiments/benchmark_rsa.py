@@ -165,11 +165,12 @@ def _searchlight(n_centres: int, judge_centres: int) -> dict[str, Any]:
     with _quiet():
         theirs, judge_seconds = _seconds(judge)
     expected = np.array([result.evaluations.ravel() for result in theirs])
+    voxels = np.mean([len(each) for each in neighbours])
     return _row(
         "searchlight",
         "pearson",
         1,
-        size=f"{_N_CONDITIONS} conditions, {_N_MODELS} models, {len(neighbours)} centres of {np.mean([len(each) for each in neighbours]):.0f} voxels",
+        size=f"{_N_CONDITIONS} conditions, {_N_MODELS} models, {len(neighbours)} centres of {voxels:.0f} voxels",
         seconds=seconds,
         rsatoolbox_seconds=judge_seconds / len(few) * len(neighbours),
         rsatoolbox_timed_on=f"{len(few)} of {len(neighbours)} centres",
