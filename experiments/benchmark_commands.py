@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,22 @@ def benchmark_command() -> None:
     """How fast it is on this machine."""
 
 
+def _told(name: str, table: Any, to_markdown: Callable[[Any, Any], str], folder: Path | None, as_json: bool) -> bool:
+    """Write a table into its folder, and print it as JSON where that was asked for; whether nothing is left to show."""
+    from experiments.environment import describe_environment
+    from experiments.files import write_text
+    from experiments.results import rows
+
+    environment = describe_environment()
+    record = {name: rows(table), "environment": environment}
+    if folder is not None:
+        write_text(folder / f"{name}.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / "README.md", to_markdown(table, environment))
+    if as_json:
+        print_json(record)
+    return as_json
+
+
 @benchmark_command.command("rules")
 @click.option("--rules", help="Rules, separated by commas; every variant by default.")
 @click.option("--architecture", help="mlp or cnn; both by default.")
@@ -28,20 +45,13 @@ def benchmark_command() -> None:
 def benchmark_rules_command(rules: str | None, architecture: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
     """Time a learning step of each rule, as a ratio to backpropagation's in the same run."""
     from experiments.benchmarks import benchmark_rules, to_markdown
-    from experiments.environment import describe_environment
-    from experiments.files import no_empty_folder, prepare_folder, write_text
+    from experiments.files import no_empty_folder, prepare_folder
     from experiments.results import rows
 
     with no_empty_folder(out), progress_bar() as progress:
         folder = None if out is None else prepare_folder(out)
         table = benchmark_rules(named(rules), progress=progress, **given(architecture=architecture, **options))
-    environment = describe_environment()
-    record = {"rules": rows(table), "environment": environment}
-    if folder is not None:
-        write_text(folder / "rules.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-        write_text(folder / "README.md", to_markdown(table, environment))
-    if as_json:
-        print_json(record)
+    if _told("rules", table, to_markdown, folder, as_json):
         return
     shown = [
         {
@@ -102,21 +112,14 @@ def benchmark_rsa_command(
 ) -> None:
     """Time the comparison beside rsatoolbox, on the same draws and in the same run."""
     from experiments.benchmark_rsa import benchmark_rsa, to_markdown
-    from experiments.environment import describe_environment
-    from experiments.files import no_empty_folder, prepare_folder, write_text
+    from experiments.files import no_empty_folder, prepare_folder
     from experiments.results import rows
 
     chosen = given(tasks=named(tasks), comparators=named(comparators), subjects=whole_numbers("--subjects", subjects))
     with no_empty_folder(out), progress_bar() as progress:
         folder = None if out is None else prepare_folder(out)
         table = benchmark_rsa(progress=progress, **chosen, **given(**options))
-    environment = describe_environment()
-    record = {"rsa": rows(table), "environment": environment}
-    if folder is not None:
-        write_text(folder / "rsa.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-        write_text(folder / "README.md", to_markdown(table, environment))
-    if as_json:
-        print_json(record)
+    if _told("rsa", table, to_markdown, folder, as_json):
         return
     shown = [
         {

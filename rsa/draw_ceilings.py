@@ -10,18 +10,7 @@ from jaxtyping import Float, Int
 
 from rsa.bootstrap import pair_weights
 from rsa.compiled import compiled, in_threads
-from rsa.kendall import Ranked, held_entries, midranks, signed_agreement
-
-RANK_COMPARATORS = ("spearman", "kendall")
-
-
-@compiled
-def _recode(values, order, codes):
-    code = 0
-    for place in range(len(order)):
-        if place and values[order[place]] != values[order[place - 1]]:
-            code += 1
-        codes[order[place]] = code
+from rsa.kendall import Ranked, held_entries, midranks, signed_agreement, write_codes
 
 
 @compiled
@@ -51,7 +40,7 @@ def _bounds(codes, order, weights, drawn, by_signs):
         # Sums of halves are exact, and so are ties of the mean.
         best = total if left_out < 0 else total - drawn[left_out] * ranks[left_out]
         best_order = np.argsort(best)
-        _recode(best, best_order, best_codes)
+        write_codes(best, best_order, best_codes)
         if not by_signs:
             midranks(best_codes, best_order, weights, best_ranks)
         for subject in range(n_subjects):
@@ -93,4 +82,4 @@ def rank_ceilings(
     return bounds[:, 0], bounds[:, 1]
 
 
-__all__ = ["RANK_COMPARATORS", "rank_ceilings"]
+__all__ = ["rank_ceilings"]

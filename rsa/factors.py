@@ -19,24 +19,22 @@ from itertools import combinations
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, Real
 from scipy import stats
 
 from rsa import comparators, kendall
-from rsa.bootstrap import leave_one_out_counts
+from rsa.bootstrap import bootstrap_counts, leave_one_out_counts
 from rsa.checks import check_rdms, check_same_pairs, check_varies, find_comparator
 from rsa.draw_ceilings import rank_ceilings
 from rsa.errors import InputError, unknown_name
 from rsa.grams import METRICS, ceilings_of_draws, grams, normalise
-from rsa.inference import Evaluation
+from rsa.inference import MINIMUM_DISTINCT_CONDITIONS, Evaluation
 from rsa.pairs import Array, condition_count
 from rsa.precision import in_double_precision
 from rsa.variance import corrected_variance
 
 FACTORS = ("stimuli", "subjects", "seeds")
-MINIMUM_DISTINCT_CONDITIONS = 3
 MINIMUM = {"stimuli": 6, "subjects": 4, "seeds": 3}
 
 Factors = tuple[str, ...]
@@ -126,12 +124,7 @@ def draw_all(key: jax.Array, n_draws: int, n_conditions: int, n_subjects: int, n
 
 
 def _counts(key: jax.Array, n_draws: int, size: int) -> np.ndarray:
-    if size < 2:
-        return np.ones((n_draws, size), dtype=np.int64)
-    drawn = np.asarray(jax.random.randint(key, (n_draws, size), 0, size, dtype=jnp.int32))
-    counts = np.zeros((n_draws, size), dtype=np.int64)
-    np.add.at(counts, (np.arange(n_draws)[:, None], drawn), 1)
-    return counts
+    return np.ones((n_draws, size), dtype=np.int64) if size < 2 else bootstrap_counts(key, n_draws, size)
 
 
 class _Scored(NamedTuple):

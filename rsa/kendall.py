@@ -35,7 +35,7 @@ class Ranked(NamedTuple):
 
 
 @compiled
-def _code(values, order, codes):
+def write_codes(values, order, codes):
     """Write the place of each entry's value among all distinct values."""
     code = 0
     for place in range(len(order)):
@@ -141,7 +141,7 @@ def prepare(rdms: Float[np.ndarray, "n_rdms n_pairs"]) -> Ranked:
     order = np.argsort(values, axis=-1, kind="stable")
     codes = np.empty_like(order)
     for row, own, written in zip(values, order, codes, strict=True):
-        _code(row, own, written)
+        write_codes(row, own, written)
     return Ranked(codes, order)
 
 
@@ -199,4 +199,15 @@ def null_scores(
     return means
 
 
-__all__ = ["Ranked", "draw_scores", "held_entries", "midranks", "null_scores", "pooled", "prepare", "score"]
+__all__ = [
+    "Ranked",
+    "draw_scores",
+    "held_entries",
+    "midranks",
+    "null_scores",
+    "pooled",
+    "prepare",
+    "score",
+    "signed_agreement",
+    "write_codes",
+]
