@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from experiments.benchmark_commands import benchmark_command
-from experiments.terminal import as_json, given, print_json, print_table, progress_bar, settings, show
+from experiments.terminal import as_json, given, named, print_json, print_table, progress_bar, settings, show, whole_numbers
 
 __all__ = ["main"]
 
@@ -140,16 +140,25 @@ def _free_folder() -> Path:
 @click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
 @click.option("--distance", help="Between patterns: correlation (the default), euclidean.")
 @click.option(
-    "--comparator", help="Between RDMs: spearman (the default), pearson, kendall, cosine, whitened_pearson or whitened_cosine."
+    "--comparator",
+    help="Between RDMs: spearman (the default), pearson, kendall, cosine, whitened_pearson, whitened_cosine; after a comma others "
+    "for the same table, also of patterns: cka, procrustes, encoding.",
 )
 @click.option("--draws", "n_draws", type=int, help="Bootstrap draws over stimuli.")
-@click.option("--stimulus-size", type=int, help="Side in pixels at which networks see the stimuli.")
+@click.option("--stimulus-size", metavar="PIXELS[,PIXELS…]", help="Side at which networks see the stimuli; several sweep it.")
 @click.option("--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="network.OPTION=VALUE of the architecture.")
 @click.option("--config", type=click.Path(path_type=Path), help="A configuration in YAML, as --out writes it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, configuration and report.html.")
 @as_json
 def compare_command(
-    rules: str | None, assignments: tuple[str, ...], config: Path | None, out: Path | None, as_json: bool, **options: Any
+    rules: str | None,
+    comparator: str | None,
+    stimulus_size: str | None,
+    assignments: tuple[str, ...],
+    config: Path | None,
+    out: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Train rules and compare every layer of their networks with every region of a recording."""
     import learning_rules
@@ -162,6 +171,12 @@ def compare_command(
     fields = given(**options)
     if rules is not None:
         fields["rules"] = learning_rules.names() if rules == "all" else tuple(rule.strip() for rule in rules.split(","))
+    for field, values in (
+        ("comparator", named(comparator)),
+        ("stimulus_size", whole_numbers("--stimulus-size", stimulus_size)),
+    ):
+        if values:
+            fields |= {field: values[0], f"more_{field}s": tuple(values[1:])}
     rule_options, network_options = settings(assignments)
     if rule_options:
         raise click.UsageError(
@@ -256,6 +271,29 @@ def data_list_command(as_json: bool) -> None:
         print_json(rows)
     else:
         print_table([{name: value for name, value in row.items() if name != "citation"} for row in rows])
+
+
+@data_command.command("describe")
+@click.argument("recordings", nargs=-1, required=True)
+@as_json
+def data_describe_command(recordings: tuple[str, ...], as_json: bool) -> None:
+    """What is in RECORDINGS (names or folders): ceilings, what simple models explain, and how they agree."""
+    from experiments.describing import describe_recordings
+
+    with progress_bar() as progress:
+        rows = describe_recordings(recordings, progress)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        [
+            {
+                **{name: row[name] for name in ("recording", "region", "what")},
+                "value": f"{row['value']:.3f}" + (f" to {row['upper']:.3f}" if "upper" in row else ""),
+            }
+            for row in rows
+        ]
+    )
 
 
 @data_command.command("fetch")

@@ -8,7 +8,6 @@ import warnings as python_warnings
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 
@@ -18,23 +17,23 @@ import neurodata
 import rsa
 from architectures import InputError, Network
 from architectures.errors import unknown_name
-from experiments import datasets, stimuli
+from experiments import datasets, stimuli, views
 from experiments.config import CompareConfig, to_record, write_yaml
 from experiments.environment import describe_environment
 from experiments.files import prepare_folder, write_text
 from experiments.recordings import load_recording
 from experiments.results import CLUSTER_COLUMNS, CONTROL_COLUMNS, DIFFERENCE_COLUMNS, SCORE_COLUMNS, Comparison
-from experiments.scoring import CONTROL, Model, score_region
+from experiments.scoring import CONTROL, Model
 from experiments.training import Progress, Trained, build_network, train
 from neurodata import PatternSet, Recording
 
-__all__ = ["compare"]
+__all__ = ["compare", "large_enough", "region_rdms"]
 
 
 _LEAST_PIXELS = 32
 
 
-def _region_rdms(recording: Recording, distance: str) -> dict[str, np.ndarray]:
+def region_rdms(recording: Recording, distance: str) -> dict[str, np.ndarray]:
     """Condensed RDMs of every region, (n_subjects, n_pairs) or (n_times, n_subjects, n_pairs)."""
     found = {}
     for name, region in recording.regions.items():
@@ -46,37 +45,12 @@ def _region_rdms(recording: Recording, distance: str) -> dict[str, np.ndarray]:
     return found
 
 
-def _part_for_size(network: Network, config: CompareConfig) -> tuple[Network | None, str]:
-    """The part of the network that takes stimuli of the size asked for, and a sentence on what was left out."""
-    shape = stimuli.evaluation_shape(network.input_shape, config.stimulus_size)
+def _part_for_size(network: Network, size: int | None) -> tuple[Network | None, str]:
+    """The part of the network that takes stimuli of a size, and a sentence on what was left out."""
+    shape = stimuli.evaluation_shape(network.input_shape, size)
     if shape == network.input_shape:
         return None, ""
     return network.at_size(shape)
-
-
-def _layer_rdms(
-    trained: Trained, part: Network | None, images: np.ndarray, config: CompareConfig
-) -> tuple[dict[Model, np.ndarray], list[str]]:
-    """Condensed RDM of every layer of every seed; a layer that tells no stimuli apart is named instead."""
-    rdms: dict[Model, np.ndarray] = {}
-    unusable = []
-    layers = trained.represent(images, part)
-    for layer, activations in zip((part or trained.network).block_names, layers, strict=True):
-        for index in range(trained.config.n_seeds):
-            model = Model(trained.name, trained.config.seed + index, layer)
-            patterns = activations[index].reshape(len(images), -1)
-            try:
-                rdm = rsa.rdm(patterns, config.distance)
-                if np.ptp(rdm) == 0:
-                    raise rsa.InputError("all its dissimilarities are equal")
-                rdms[model] = rdm
-            except rsa.InputError as error:
-                unusable.append(f"no RDM: {model.rule}, seed {model.seed}: layer '{model.layer}': {error}")
-    return rdms, unusable
-
-
-def _times(recording: Recording) -> list[float] | None:
-    return None if recording.times is None else [float(time) for time in recording.times]
 
 
 def _mean_by_layer(rdms: dict[Model, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
@@ -99,6 +73,7 @@ def _check_names(config: CompareConfig) -> None:
         ("distance", config.distance, rsa.DISTANCES),
         ("comparator", config.comparator, rsa.COMPARATORS),
         ("front end", config.front_end, architectures.FRONT_ENDS),
+        *(("comparator", name, [*rsa.COMPARATORS, *rsa.PATTERN_COMPARATORS]) for name in config.more_comparators),
         *(("factor", name, rsa.FACTORS) for name in config.factors),
         *(("control model", name, rsa.CONTROLS) for name in config.controls),
     ):
@@ -117,7 +92,11 @@ def _check_trainable(config: CompareConfig) -> None:
         network = network or build_network(training, images)
         learning_rules.build(rule, network.core, **training.rule_options).optimizer(1)
     if network is not None:
-        _part_for_size(network, config)
+        shapes = [stimuli.evaluation_shape(network.input_shape, size) for size in views.sizes(config)]
+        if len(set(shapes)) < len(shapes):
+            raise InputError(f"stimuli of {shapes[0][0]} pixels, the training images' size, were asked for twice: leave one out")
+        for size in views.sizes(config):
+            _part_for_size(network, size)
 
 
 def compare(
@@ -152,6 +131,7 @@ def compare(
     started = time.perf_counter()
     tell(0, f"recording {config.recording}")
     recording = load_recording(config.recording)
+    views.check_patterns(recording, config)
     excluded: tuple[int, ...] = ()
     # Another recording's indices count images of another source.
     shows_digits = recording.stimuli.source == neurodata.default_stimuli().source
@@ -161,8 +141,7 @@ def compare(
 
     warnings: list[str] = []
     trained: list[Trained] = []
-    rdms: dict[Model, np.ndarray] = {}
-    part: Network | None = None
+    shown = {size: views.Layers({}, {}) for size in views.sizes(config)}
     for index, rule in enumerate(config.rules):
         tell(index + 1, f"training {rule}")
 
@@ -171,15 +150,17 @@ def compare(
 
         trained.append(train(config.training(rule, excluded), within))
         network = trained[-1].network
-        part, left_out = _part_for_size(network, config)
-        images = stimuli.present(
-            recording.stimuli.images, network.input_shape, trained[-1].images.normalisation, config.stimulus_size
-        )
-        found, unusable = _layer_rdms(trained[-1], part, images, config)
-        rdms |= found
-        warnings += [*trained[-1].warnings, *unusable]
-        if left_out and left_out not in warnings:
-            warnings.append(left_out)
+        warnings += trained[-1].warnings
+        for size, layers in shown.items():
+            part, left_out = _part_for_size(network, size)
+            images = stimuli.present(recording.stimuli.images, network.input_shape, trained[-1].images.normalisation, size)
+            for warning in (
+                *views.add_layers(layers, trained[-1], part, images, config),
+                *([f"stimuli of {size} pixels: {left_out}"] if left_out else []),
+            ):
+                if warning not in warnings:
+                    warnings.append(warning)
+    rdms = shown[config.stimulus_size].rdms
     seconds["training"] = sum(each.seconds for each in trained)
     seconds["compiling"] = sum(each.compile_seconds for each in trained)
     if not rdms:
@@ -187,34 +168,21 @@ def compare(
 
     started = time.perf_counter()
     tell(len(config.rules) + 1, "scoring layers against regions")
-    models = list(rdms)
-    model_rdms = np.stack(list(rdms.values()))
-    region_rdms = _region_rdms(recording, config.distance)
+    measured = region_rdms(recording, config.distance)
     controls = _control_rdms(recording, config, warnings)
-    of_regions = []
-    for name, data in region_rdms.items():
-        tell(len(config.rules) + 1, f"scoring layers against {name}")
-        of_regions.append(
-            score_region(
-                jax.random.fold_in(jax.random.key(config.seed), 2**20),
-                name,
-                models,
-                model_rdms,
-                controls,
-                data,
-                [str(each) for each in recording.regions[name].subjects],
-                _times(recording) if data.ndim == 3 else None,
-                config,
-                lambda line: tell(len(config.rules) + 1, f"scoring layers against {line}"),
-            )
-        )
-        warnings += of_regions[-1].warnings
-    scores = _frame([row for each in of_regions for row in each.scores], SCORE_COLUMNS)
-    differences = _frame([row for each in of_regions for row in each.differences], DIFFERENCE_COLUMNS)
+    seen = views.score_views(
+        recording, measured, shown, controls, config, lambda line: tell(len(config.rules) + 1, f"scoring layers against {line}")
+    )
+    of_regions = seen[0].regions
+    warnings += [warning for each in of_regions for warning in each.warnings]
+    pixels = stimuli.evaluation_shape(trained[0].network.input_shape, config.stimulus_size)[0]
+    scores = _frame([row for view in seen for row in view.rows("scores", pixels)], SCORE_COLUMNS)
+    differences = _frame([row for view in seen for row in view.rows("differences", pixels)], DIFFERENCE_COLUMNS)
     # One family: all that the report shows of networks.
     together = scores["seed"].isna() & scores["subject"].isna()
     scores.loc[together, "p_adjusted"] = rsa.false_discovery_rate(scores.loc[together, "p_value"].to_numpy(float))
     differences["p_adjusted"] = rsa.false_discovery_rate(differences["p_value"].to_numpy(float))
+    main = [(frame["comparator"] == config.comparator) & (frame["size"] == pixels) for frame in (scores, differences)]
     seconds["scoring"] = time.perf_counter() - started
 
     first = trained[0]
@@ -223,19 +191,22 @@ def compare(
         environment=describe_environment(),
         dataset=first.images.to_record(),
         recording=_describe_recording(recording),
-        transform=stimuli.transform_record(first.network.input_shape, config.stimulus_size),
+        transform=stimuli.transform_record(first.network.input_shape, config.stimulus_size)
+        | {"further_sizes": list(config.more_stimulus_sizes)},
         architecture={"name": config.architecture, "options": dict(first.network.options), "layers": first.network.describe()},
         rules={each.name: _describe_rule(each) for each in trained},
-        scores=scores,
-        differences=differences,
+        scores=scores[main[0]].reset_index(drop=True),
+        differences=differences[main[1]].reset_index(drop=True),
+        further_scores=scores[~main[0]].reset_index(drop=True),
+        further_differences=differences[~main[1]].reset_index(drop=True),
         controls=_frame([row for each in of_regions for row in each.controls], CONTROL_COLUMNS),
         clusters=_frame([row for each in of_regions for row in each.clusters], CLUSTER_COLUMNS),
-        factors={name: list(each.factors) for name, each in zip(region_rdms, of_regions, strict=True)},
+        factors={name: list(each.factors) for name, each in zip(measured, of_regions, strict=True)},
         accuracy=pd.concat([each.accuracy for each in trained], ignore_index=True),
         networks=pd.concat([each.networks for each in trained], ignore_index=True),
         ceilings=[row for each in of_regions for row in each.ceilings],
         layer_rdms=_mean_by_layer(rdms),
-        region_rdms={name: data.reshape(-1, data.shape[-1]).mean(axis=0) for name, data in region_rdms.items()},
+        region_rdms={name: data.reshape(-1, data.shape[-1]).mean(axis=0) for name, data in measured.items()},
         stimuli=recording.stimuli.images,
         stimulus_ids=[str(each) for each in recording.stimuli.ids],
         categories=None if recording.stimuli.categories is None else [str(each) for each in recording.stimuli.categories],
@@ -256,16 +227,19 @@ def compare(
 
 def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(columns))
-    return frame.astype({"seed": "Int64"}) if "seed" in columns else frame
+    return frame.astype({name: "Int64" for name in ("seed", "size") if name in columns})
+
+
+def large_enough(images: np.ndarray) -> np.ndarray:
+    """Images for filters, which need some pixels a wave; pixels that are repeated hold the same picture."""
+    times = -(-_LEAST_PIXELS // min(images.shape[1:3]))
+    return images.repeat(times, axis=1).repeat(times, axis=2)
 
 
 def _control_rdms(recording: Recording, config: CompareConfig, warnings: list[str]) -> dict[str, np.ndarray]:
     """RDMs of models that are no networks; one that tells no stimuli apart is named instead."""
     found: dict[str, np.ndarray] = {}
-    images = recording.stimuli.images
-    # Filters need some pixels a wave; pixels that are repeated hold the same picture.
-    times = -(-_LEAST_PIXELS // min(images.shape[1:3]))
-    images = images.repeat(times, axis=1).repeat(times, axis=2)
+    images = large_enough(recording.stimuli.images)
     for name in config.controls:
         try:
             with python_warnings.catch_warnings():

@@ -92,12 +92,15 @@ class CompareConfig:
         seed: of the first network of each rule; all rules start from the same weights and see the same order of images.
         seeds: networks per rule.
         distance: between patterns, one of `rsa.DISTANCES`, for the networks and for regions that come as patterns.
-        comparator: between RDMs, one of `rsa.COMPARATORS`.
+        comparator: between RDMs, one of `rsa.COMPARATORS`: that of the report's pictures and tests.
+        more_comparators: others whose scores stand in the same table: of `rsa.COMPARATORS`, or, for recordings that come as
+            patterns, of `rsa.PATTERN_COMPARATORS`.
         n_draws: bootstrap draws, and relabellings; 0 for scores without intervals.
         factors: what intervals generalise over, of `rsa.FACTORS`; what there is too little of to draw from is left out and named.
         controls: models that are no networks and stand beside them, of `rsa.CONTROLS`.
         confidence: coverage of the intervals.
         stimulus_size: side in pixels at which the networks see the stimuli; None for the size that they were trained at.
+        more_stimulus_sizes: others at which layers are scored too, in the same table.
         validation_fraction: as in `TrainConfig`.
         split_seed: as in `TrainConfig`.
         n_train: as in `TrainConfig`.
@@ -116,11 +119,13 @@ class CompareConfig:
     seeds: int = 3
     distance: str = "correlation"
     comparator: str = "spearman"
+    more_comparators: tuple[str, ...] = ()
     n_draws: int = 1000
     factors: tuple[str, ...] = ("stimuli", "subjects", "seeds")
     controls: tuple[str, ...] = ("pixels", "luminance", "gabor", "hmax")
     confidence: float = 0.95
     stimulus_size: int | None = None
+    more_stimulus_sizes: tuple[int, ...] = ()
     validation_fraction: float = 1 / 12
     split_seed: int = 0
     n_train: int | None = None
@@ -137,6 +142,12 @@ class CompareConfig:
         for rule in self.rule_options:
             if rule not in self.rules:
                 raise unknown_name("rule with options", rule, self.rules)
+        for name in ("more_comparators", "more_stimulus_sizes"):
+            given = [getattr(self, name.removeprefix("more_").removesuffix("s")), *getattr(self, name)]
+            if len(set(given)) != len(given):
+                raise InputError(
+                    f"{', '.join(map(str, given))} was given, where each may be named once: leave out what is repeated"
+                )
         if self.seeds < 1:
             raise InputError(f"seeds={self.seeds} was given, it must be at least 1")
         if self.n_draws < 0:

@@ -3,7 +3,7 @@
 ```
 DIR/config.yaml                 what was run, to be run again
 DIR/results.json                what `--json` prints, with versions and device
-DIR/tables/scores.csv           one row an observation, and the aggregates
+DIR/tables/scores.csv           one row an observation, and the aggregates; of every comparator and size of stimuli
 DIR/tables/differences.csv      each rule's differences from the untrained control and from backpropagation
 DIR/tables/controls.csv         scores of models that are no networks: pixels, luminance, Gabor energy, HMAX
 DIR/tables/clusters.csv         of a recording in time: stretches in which a layer scores above its relabellings
@@ -34,8 +34,10 @@ from experiments.files import write_arrays, write_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["CLUSTER_COLUMNS", "CONTROL_COLUMNS", "DIFFERENCE_COLUMNS", "SCORE_COLUMNS", "Comparison", "plain"]
+__all__ = ["CLUSTER_COLUMNS", "CONTROL_COLUMNS", "DIFFERENCE_COLUMNS", "SCORE_COLUMNS", "VIEW_COLUMNS", "Comparison", "plain"]
 
+VIEW_COLUMNS = ("comparator", "size")
+"""What tells one view of the same networks from another; size is the stimuli's height in pixels."""
 SCORE_COLUMNS = (
     "rule",
     "seed",
@@ -50,12 +52,18 @@ SCORE_COLUMNS = (
     "ceiling_upper",
     "p_value",
     "p_adjusted",
+    *VIEW_COLUMNS,
 )
-DIFFERENCE_COLUMNS = ("rule", "control", "layer", "region", "time", "difference", "lower", "upper", "p_value", "p_adjusted")
+DIFFERENCE_COLUMNS = (
+    *("rule", "control", "layer", "region", "time", "difference", "lower", "upper", "p_value", "p_adjusted"),
+    *VIEW_COLUMNS,
+)
 CONTROL_COLUMNS = ("control", "region", "time", "score", "lower", "upper", "p_value")
 CLUSTER_COLUMNS = ("rule", "layer", "region", "start", "stop", "mass", "p_value")
 _TABLES = ("scores", "differences", "controls", "clusters", "accuracy", "networks")
-_TEXT = ("rule", "control", "layer", "region", "subject")
+_VIEWED = ("scores", "differences")
+_TEXT = ("rule", "control", "layer", "region", "subject", "comparator")
+_WHOLE = ("seed", "epoch", "size")
 _ARRAYS = ("stimuli", "stimulus_ids")
 _REQUIRED = ("config", "environment", "dataset", "recording", "transform", "architecture", "rules", "ceilings")
 _SEPARATOR = "|"
@@ -79,10 +87,7 @@ def plain(value: Any) -> Any:
 def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """A table as one plain mapping a row."""
     return [
-        {
-            str(name): None if pd.isna(value) else (int(value) if name in ("seed", "epoch") else plain(value))
-            for name, value in row.items()
-        }
+        {str(name): None if pd.isna(value) else (int(value) if name in _WHOLE else plain(value)) for name, value in row.items()}
         for row in frame.to_dict("records")
     ]
 
@@ -95,7 +100,11 @@ def _read_table(path: Path) -> pd.DataFrame:
             frame[name] = frame[name].where(frame[name] != "")
         else:
             frame[name] = np.array([float(text) if text else np.nan for text in frame[name]])
-    return frame.astype({name: "Int64" for name in ("seed", "epoch") if name in frame})
+    return frame.astype({name: "Int64" for name in _WHOLE if name in frame})
+
+
+def _together(scores: pd.DataFrame) -> pd.DataFrame:
+    return scores[scores["seed"].isna() & scores["subject"].isna()].reset_index(drop=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +121,13 @@ class Comparison:
         rules: rule -> what it declares about itself.
         scores: columns `SCORE_COLUMNS`. A row has a seed and a subject, and an interval for other stimuli; in aggregates both are
             missing, and lower and upper are the interval of the mean over seeds and subjects for all of `factors`. `time` is
-            missing where the recording has none. `p_adjusted` is the false discovery rate over all aggregates.
+            missing where the recording has none. `p_adjusted` is the false discovery rate over all aggregates, those of
+            `further_scores` among them. All are of the main comparator and size of stimuli.
         differences: columns `DIFFERENCE_COLUMNS`: rule minus control (the untrained network, or backpropagation), paired, with
             intervals for all of `factors`, and the false discovery rate over all differences.
+        further_scores: the same of other comparators, and of other sizes of stimuli; patterns' scores have intervals over subjects
+            and seeds alone and no p-values. On disk and in JSON they stand in the same table as the main ones.
+        further_differences: the same of differences.
         controls: columns `CONTROL_COLUMNS`: scores of models that are no networks.
         clusters: columns `CLUSTER_COLUMNS`: first and last time in seconds, corrected for all times of one layer.
         factors: region -> what its intervals generalise over.
@@ -150,21 +163,34 @@ class Comparison:
     stimuli: np.ndarray
     stimulus_ids: list[str]
     categories: list[str] | None = None
+    further_scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SCORE_COLUMNS)))
+    further_differences: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DIFFERENCE_COLUMNS)))
     factors: dict[str, list[str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     report: str | None = None
 
     def to_frame(self) -> pd.DataFrame:
-        """The scores, one row an observation."""
-        return self.scores.copy()
+        """The scores, one row an observation, of all comparators and sizes of stimuli."""
+        return self._whole("scores")
+
+    def _whole(self, name: str) -> pd.DataFrame:
+        """A table as it is written: what belongs to the main view, and after it the others."""
+        own: pd.DataFrame = getattr(self, name)
+        further = getattr(self, f"further_{name}") if name in _VIEWED else ()
+        return pd.concat([own, further], ignore_index=True) if len(further) else own.copy()
 
     def aggregates(self) -> pd.DataFrame:
-        """The rows that stand for all seeds and subjects together."""
-        return self.scores[self.scores["seed"].isna() & self.scores["subject"].isna()].reset_index(drop=True)
+        """The rows that stand for all seeds and subjects together, of the main comparator and size."""
+        return _together(self.scores)
+
+    def further_aggregates(self) -> pd.DataFrame:
+        """The same of other comparators and sizes."""
+        return _together(self.further_scores)
 
     def plot(self, what: str = "scores") -> Figure:
-        """A figure: "accuracy", "scores", "scores_over_time", "differences", "rdms" or "stimuli".
+        """A figure: "accuracy", "scores", "scores_over_time", "sizes", "differences", "rdms" or
+        "stimuli".
 
         Raises:
             InputError: there is no such figure.
@@ -196,12 +222,12 @@ class Comparison:
                 "seconds",
             )
         }
-        return {**record, **{name: rows(getattr(self, name)) for name in _TABLES}, "report": self.report}
+        return {**record, **{name: rows(self._whole(name)) for name in _TABLES}, "report": self.report}
 
     def save(self, folder: Path) -> None:
         """Write everything but the report into a folder, each file beside its name and renamed."""
         for name in _TABLES:
-            write_text(folder / "tables" / f"{name}.csv", getattr(self, name).to_csv(index=False))
+            write_text(folder / "tables" / f"{name}.csv", self._whole(name).to_csv(index=False))
         arrays: dict[str, np.ndarray] = {"stimuli": self.stimuli, "stimulus_ids": np.array(self.stimulus_ids)}
         if self.categories is not None:
             arrays["categories"] = np.array(self.categories)
@@ -239,10 +265,15 @@ class Comparison:
                 layer_rdms[names[0], names[1]] = rdm
             elif kind == "region":
                 region_rdms[_SEPARATOR.join(names)] = rdm
+        main = record["config"].get("comparator"), record["transform"].get("evaluation_size", [None])[0]
+        for name in _VIEWED:
+            own = (tables[name]["comparator"] == main[0]) & (tables[name]["size"] == main[1]).fillna(False)
+            parts = {name: tables[name][own], f"further_{name}": tables[name][~own]}
+            tables |= {part: frame.reset_index(drop=True) for part, frame in parts.items()}
         known = {each.name for each in dataclasses.fields(cls)}
         categories = arrays.get("categories")
         return cls(
-            **{name: value for name, value in record.items() if name in known and name not in _TABLES},
+            **{name: value for name, value in record.items() if name in known and name not in tables},
             **tables,
             layer_rdms=layer_rdms,
             region_rdms=region_rdms,

@@ -16,7 +16,7 @@ import numpy as np
 import rsa
 from experiments.config import CompareConfig
 
-__all__ = ["CONTROL", "REFERENCES", "Model", "RegionScores", "score_region"]
+__all__ = ["CONTROL", "REFERENCES", "Model", "RegionScores", "differences_of", "grouped", "score_region"]
 
 CONTROL = "untrained"
 REFERENCES = (CONTROL, "backprop")
@@ -54,7 +54,8 @@ class _Moment(NamedTuple):
     beyond: rsa.Generalisation | None
 
 
-def _groups(models: Sequence[Model]) -> dict[tuple[str, str], list[int]]:
+def grouped(models: Sequence[Model]) -> dict[tuple[str, str], list[int]]:
+    """Rule and layer -> places of their seeds."""
     groups: dict[tuple[str, str], list[int]] = {}
     for index, model in enumerate(models):
         groups.setdefault((model.rule, model.layer), []).append(index)
@@ -107,8 +108,10 @@ def _single_rows(models: Sequence[Model], evaluation: rsa.Evaluation, subjects: 
     ]
 
 
-def _difference_rows(names: Sequence[tuple[str, str]], moment: _Moment, where: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each rule minus what it is held against, layer by layer."""
+def differences_of(
+    names: Sequence[tuple[str, str]], means: np.ndarray, beyond: rsa.Generalisation | None, where: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Each rule minus what it is held against, layer by layer; without draws, the difference of the means alone."""
     rows = []
     for reference in REFERENCES:
         for index, (rule, layer) in enumerate(names):
@@ -116,11 +119,11 @@ def _difference_rows(names: Sequence[tuple[str, str]], moment: _Moment, where: d
                 continue
             against = names.index((reference, layer))
             row = {"rule": rule, "control": reference, "layer": layer, **where}
-            if moment.beyond is None:
-                difference = float(moment.means.mean[index] - moment.means.mean[against])
+            if beyond is None:
+                difference = float(means[index] - means[against])
                 rows.append({**row, "difference": difference, "lower": np.nan, "upper": np.nan, "p_value": np.nan})
             else:
-                found = rsa.generalised_contrast(moment.beyond, index, against)._asdict()
+                found = rsa.generalised_contrast(beyond, index, against)._asdict()
                 del found["standard_error"]
                 rows.append({**row, **found})
     return rows
@@ -183,7 +186,7 @@ def score_region(
     """
     timed = data.ndim == 3
     moments_of_time: Sequence[float | None] = list(times or ()) if timed else [None]
-    groups = _groups(models)
+    groups = grouped(models)
     names, members = list(groups), list(groups.values())
     n_models = len(models)
     rdms = np.concatenate([model_rdms, *(rdm[None] for rdm in controls.values())])
@@ -232,7 +235,7 @@ def score_region(
             }
             for g, (rule, layer) in enumerate(names)
         ]
-        differences += _difference_rows(names, moment, where)
+        differences += differences_of(names, moment.means.mean, beyond, where)
         alone = [[n_models + index] for index in range(len(controls))]
         beyond_controls = _beyond(jax.random.fold_in(key, 1), evaluation, alone, factors) if alone else None
         of_controls += [

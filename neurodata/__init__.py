@@ -11,7 +11,7 @@ from neurodata.cache import RemoteFile, data_path, fetch
 from neurodata.containers import PatternSet, RdmSet, Recording, Stimuli
 from neurodata.errors import InputError
 from neurodata.folder import save
-from neurodata.registry import describe, download, load, names
+from neurodata.registry import describe, download, load, names, references
 from neurodata.simulated import default_stimuli, simulate
 from neurodata.stages import STAGES
 
@@ -32,6 +32,7 @@ __all__ = [
     "kriegeskorte92",
     "load",
     "names",
+    "references",
     "save",
     "simulate",
 ]

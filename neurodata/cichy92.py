@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from neurodata.cache import Progress, RemoteFile, fetch_all
+from neurodata.kriegeskorte92 import model_rdms
 from neurodata.named import NamedRecording
 from neurodata.rdm_set import RdmSet
 from neurodata.recording import Recording
@@ -113,6 +114,7 @@ RECORDING = NamedRecording(
     citation=CITATION,
     licence=LICENCE,
     files=(*RDM_FILES.values(), *_image_files()),
+    references=model_rdms,
 )
 
 __all__ = ["RECORDING", "load"]

@@ -147,6 +147,7 @@ RECORDING = NamedRecording(
     citation=CITATION,
     licence=LICENCE,
     files=(STIMULUS_FILE, BRAIN_FILE),
+    references=model_rdms,
 )
 
 __all__ = ["RECORDING", "behaviour", "category_vectors", "load", "model_rdms"]

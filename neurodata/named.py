@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from neurodata.cache import Progress, RemoteFile
 from neurodata.recording import Recording
@@ -29,6 +31,8 @@ class NamedRecording:
         the terms of use.
     files
         what it needs on disk; empty where it is made on the spot.
+    references
+        reads RDMs that were published for the same stimuli in the same order, condensed, by name; None where there are none.
     """
 
     name: str
@@ -38,6 +42,7 @@ class NamedRecording:
     citation: str
     licence: str
     files: tuple[RemoteFile, ...] = ()
+    references: Callable[[Progress | None], Mapping[str, np.ndarray]] | None = None
 
     @property
     def size_bytes(self) -> int:

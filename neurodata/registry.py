@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from neurodata import cichy92, kriegeskorte92, simulated
 from neurodata.cache import Progress, fetch_all, is_cached
 from neurodata.errors import unknown_name
@@ -68,6 +70,17 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
+def references(name: str, progress: Progress | None = None) -> Mapping[str, np.ndarray]:
+    """Load RDMs that were published for a named recording's stimuli, in their order.
+
+    Returns
+    -------
+    condensed RDMs, (n_pairs,), by name; empty where there are none, or the recording is a folder.
+    """
+    named = RECORDINGS.get(name)
+    return {} if named is None or named.references is None else named.references(progress)
+
+
 def download(name: str, progress: Progress | None = None) -> tuple[Path, ...]:
     """Download a named recording's files into the cache folder, those alone that are not there yet.
 
@@ -113,4 +126,4 @@ def load(name_or_folder: str | os.PathLike[str], progress: Progress | None = Non
     return load_folder(Path(name_or_folder).expanduser())
 
 
-__all__ = ["RECORDINGS", "describe", "download", "load", "names"]
+__all__ = ["RECORDINGS", "describe", "download", "load", "names", "references"]

@@ -5,6 +5,7 @@ global setting is, takes its randomness from explicit keys, and returns NumPy ar
 format and the oracle of the tests.
 """
 
+from rsa.alignment import narrow
 from rsa.bootstrap import bootstrap_counts, pair_weights
 from rsa.ceilings import NoiseCeiling, noise_ceiling
 from rsa.clusters import Cluster, ClusterTest, cluster_relabellings, cluster_sign_flips
@@ -25,6 +26,7 @@ from rsa.factors import (
     draw_all,
     generalise,
     generalise_evaluation,
+    generalise_scores,
     generalised_contrast,
     usable_factors,
 )
@@ -86,8 +88,10 @@ __all__ = [
     "generalise",
     "generalise_evaluation",
     "generalise_over_time",
+    "generalise_scores",
     "generalised_contrast",
     "max_statistic_p_values",
+    "narrow",
     "noise_ceiling",
     "noise_precision",
     "pair_weights",

@@ -350,6 +350,56 @@ def generalise_evaluation(
     return _combine(scores, drawn, chosen, sizes, evaluation.comparator, evaluation.confidence, {})
 
 
+@in_double_precision
+def generalise_scores(
+    key: jax.Array,
+    scores: Real[Array, "..."],
+    factors: Sequence[str] = ("subjects", "seeds"),
+    n_draws: int = 1000,
+    confidence: float = 0.95,
+    comparator: str = "",
+) -> Generalisation:
+    """Generalise scores of any kind beyond their subjects and seeds, for these stimuli: patterns' scores, say.
+
+    Parameters
+    ----------
+    key
+        JAX random key of the draws.
+    scores
+        Shape (n_models, n_seeds, n_subjects).
+    factors
+        What is drawn with replacement: "subjects", "seeds" or both.
+    n_draws
+        Bootstrap draws.
+    confidence
+        Coverage of the intervals.
+    comparator
+        What the scores are, for the result.
+
+    Returns
+    -------
+    Generalisation
+        Whose p-values hold the means against zero: they mean something where zero is what unrelated patterns score.
+
+    Raises
+    ------
+    InputError
+        For scores of another shape or that are not finite, stimuli among the factors, and as :func:`generalise` does.
+    """
+    given = np.asarray(scores, dtype=np.float64)
+    if given.ndim != 3 or not np.isfinite(given).all():
+        raise InputError(
+            f"scores of shape {given.shape} were given, expected finite numbers of shape (n_models, n_seeds, n_subjects)"
+        )
+    if "stimuli" in factors:
+        raise InputError("factors name 'stimuli', over which finished scores cannot be drawn: use subjects, seeds or both")
+    sizes = {"stimuli": 0, "subjects": given.shape[2], "seeds": given.shape[1]}
+    chosen = _check_factors(factors, sizes)
+    none = np.empty((0, *given.shape))
+    drawn = draw_all(key, n_draws, 2, given.shape[2], given.shape[1])
+    return _combine(_Scores(given, none, none), drawn, chosen, sizes, comparator, confidence, {})
+
+
 def usable_factors(n_stimuli: int, n_subjects: int, n_seeds: int) -> Factors:
     """The factors that there are enough of to draw from.
 
@@ -446,6 +496,7 @@ __all__ = [
     "draw_all",
     "generalise",
     "generalise_evaluation",
+    "generalise_scores",
     "generalised_contrast",
     "subsets",
     "usable_factors",

@@ -5,6 +5,7 @@ from experiments.report.differences import plot_differences
 from experiments.report.page import write_report
 from experiments.report.rdms import plot_rdms
 from experiments.report.scores import plot_scores
+from experiments.report.sizes import plot_sizes
 from experiments.report.stimuli import plot_stimuli
 from experiments.report.terminal import terminal_table
 from experiments.report.time_course import plot_scores_over_time
@@ -15,6 +16,7 @@ __all__ = [
     "plot_rdms",
     "plot_scores",
     "plot_scores_over_time",
+    "plot_sizes",
     "plot_stimuli",
     "terminal_table",
     "write_report",

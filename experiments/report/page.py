@@ -16,7 +16,8 @@ from experiments.report import wording
 from experiments.report.accuracy import plot_accuracy
 from experiments.report.differences import plot_differences
 from experiments.report.rdms import plot_rdms
-from experiments.report.scores import plot_scores, score_label
+from experiments.report.scores import COMPARATOR_LABELS, plot_scores, score_label
+from experiments.report.sizes import by_size, plot_sizes
 from experiments.report.stimuli import MOST_STIMULI, plot_stimuli
 from experiments.report.style import CONTROL_COLOUR, CONTROL_COLOUR_DARK, RULE_COLOURS, rule_styles
 from experiments.report.svg import inline_svg
@@ -105,6 +106,9 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
         "accuracy": inline_svg(plot_accuracy(comparison), "accuracy", f"Test accuracy by epoch for {rules}."),
         "scores": panels(plot_scores, "scores", regions, "Scores by layer with intervals and noise ceiling in region"),
         "time_courses": panels(plot_scores_over_time, "time", timed, "Scores over time for each layer in region"),
+        "sizes": panels(plot_sizes, "sizes", regions, "Scores by size of the stimuli in region")
+        if len(by_size(comparison))
+        else [],
         "differences": panels(plot_differences, "differences", regions, "Differences from the untrained control by layer in region")
         if len(comparison.differences)
         else [],
@@ -170,6 +174,8 @@ def render(comparison: Comparison) -> str:
         subjects=_subjects(comparison.recording),
         accuracy={rule: accuracy.loc[rule].to_dict() for rule in accuracy.index},
         aggregates=_rows(comparison.aggregates()),
+        further=_rows(comparison.further_aggregates()),
+        comparator_labels=COMPARATOR_LABELS,
         differences=_rows(comparison.differences),
         controls=_rows(comparison.controls),
         clusters=_rows(comparison.clusters),

@@ -29,6 +29,10 @@ COMPARATOR_LABELS = {
     "cosine": "cosine similarity of RDMs",
     "whitened_pearson": "whitened Pearson correlation of RDMs",
     "whitened_cosine": "whitened cosine similarity of RDMs",
+    "cka": "debiased linear CKA of patterns",
+    "cka_biased": "linear CKA of patterns",
+    "procrustes": "Procrustes similarity of patterns",
+    "encoding": "held-out correlation of ridge encoding",
 }
 # The share of a layer's column that its rules spread over.
 _SPREAD = 0.62

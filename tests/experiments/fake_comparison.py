@@ -286,8 +286,8 @@ def fake_comparison(
             }
             for rule in rules
         },
-        scores=pd.DataFrame(score_rows),
-        differences=pd.DataFrame(difference_rows, columns=list(DIFFERENCE_COLUMNS)),
+        scores=pd.DataFrame(score_rows).assign(comparator="spearman", size=32),
+        differences=pd.DataFrame(difference_rows, columns=list(DIFFERENCE_COLUMNS)).assign(comparator="spearman", size=32),
         controls=pd.DataFrame(control_rows, columns=list(CONTROL_COLUMNS)),
         clusters=pd.DataFrame(cluster_rows, columns=list(CLUSTER_COLUMNS)),
         factors={region: ["stimuli", *(["subjects"] if n_subjects >= 4 else [])] for region in regions},

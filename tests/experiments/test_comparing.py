@@ -275,9 +275,70 @@ def test_another_size_scores_the_convolutions_and_says_what_was_left_out(recordi
     comparison = compare(CONFIG, recording=recording_folder, stimulus_size=16, seeds=1, epochs=1, n_draws=0)
     assert list(comparison.scores["layer"].unique()) == ["conv_0", "conv_1"]
     (warning,) = [each for each in comparison.warnings if "left out" in each]
-    assert "hidden_0, output" in warning
+    assert "hidden_0, output" in warning and "16 pixels" in warning
     assert comparison.transform["evaluation_size"] == [16, 16] and comparison.transform["training_size"] == [8, 8]
     assert set(comparison.networks["layer"]) == set(LAYERS)
+
+
+@pytest.fixture(scope="module")
+def views(recording_folder, tmp_path_factory):
+    """Three comparators and three sizes of one network a rule."""
+    out = tmp_path_factory.mktemp("views")
+    more = {"more_comparators": ("whitened_pearson", "cka"), "more_stimulus_sizes": (16, 12)}
+    return compare(CONFIG, out, recording=recording_folder, seeds=1, epochs=1, n_draws=50, **more), out
+
+
+def test_other_comparators_and_sizes_stand_in_the_same_table(views):
+    comparison, out = views
+    table = pd.read_csv(out / "tables" / "scores.csv", dtype={"subject": str})
+    counts = {(name, int(size)): len(rows) for (name, size), rows in table.groupby(["comparator", "size"])}
+    of_main = len(comparison.scores)
+    halved = {("spearman", 12): of_main // 2, ("spearman", 16): of_main // 2}
+    assert counts == {("spearman", 8): of_main, ("whitened_pearson", 8): of_main, ("cka", 8): of_main, **halved}
+    assert len(comparison.to_frame()) == len(table) == len(comparison.to_json()["scores"])
+    assert set(comparison.further_scores.query("size == 16")["layer"]) == {"conv_0", "conv_1"}
+    again = type(comparison).load(out)
+    for name in ("scores", "further_scores", "differences", "further_differences"):
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(comparison, name).replace({None: np.nan}), check_dtype=False)
+
+
+def test_the_planted_layer_is_found_by_every_measure(views):
+    comparison, _ = views
+    whole = comparison.further_aggregates()
+    for name in ("whitened_pearson", "cka"):
+        own = whole[(whole["comparator"] == name) & (whole["rule"] == "backprop")].set_index(["region", "layer"])["score"]
+        assert own["planted"].idxmax() == PLANTED, name
+        assert own["planted"].max() > 3 * own["nothing"].abs().max(), name
+
+
+def test_scores_of_patterns_generalise_over_subjects_and_claim_no_p_value(views):
+    comparison, _ = views
+    cka = comparison.further_aggregates().query("comparator == 'cka'")
+    assert cka["p_value"].isna().all() and cka["ceiling_lower"].isna().all()
+    assert ((cka["lower"] < cka["score"]) & (cka["score"] < cka["upper"])).all()
+    single = comparison.further_scores.query("comparator == 'cka'").dropna(subset=["subject"])
+    means = single.groupby(["rule", "layer", "region"])["score"].mean()
+    np.testing.assert_allclose(cka.set_index(["rule", "layer", "region"])["score"].sort_index(), means.sort_index(), rtol=1e-12)
+    differences = comparison.further_differences.query("comparator == 'cka'")
+    assert set(differences["control"]) == {"untrained"} and differences["p_value"].between(0, 1).all()
+
+
+def test_the_report_shows_other_measures_and_sizes(views):
+    comparison, out = views
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "By size of the stimuli" in page and "debiased linear CKA of patterns" in page
+    lines = [line for axes in comparison.plot("sizes").axes for line in axes.lines if len(line.get_xdata()) == 3]
+    assert len(lines) == 2 * 2 * 2  # layers, regions, rules
+    assert all(list(np.round(line.get_xdata())) == [8, 12, 16] for line in lines)
+
+
+def test_measures_of_patterns_need_patterns(monkeypatch, tmp_path):
+    monkeypatch.setattr(comparing, "train", None)
+    rdms = neurodata.RdmSet.from_array(np.random.default_rng(0).random((4, SHOWN.n_conditions * (SHOWN.n_conditions - 1) // 2)))
+    recording = neurodata.Recording("made up", SHOWN, "fmri", {"IT": rdms})
+    monkeypatch.setattr(comparing, "load_recording", lambda name: recording)
+    with pytest.raises(InputError, match="'cka' compares patterns, and region 'IT'"):
+        compare(CONFIG, more_comparators=("cka",))
 
 
 def test_without_draws_there_are_scores_and_no_intervals(recording_folder):
@@ -355,6 +416,9 @@ def test_too_many_rows_of_single_subjects_are_left_out_and_said(recording_folder
         ({"architecture": "cn"}, ["architecture 'cn'", "cnn"]),
         ({"distance": "correlatoin"}, ["'correlatoin'", "did you mean 'correlation'"]),
         ({"comparator": "spearmann"}, ["'spearmann'", "did you mean 'spearman'"]),
+        ({"more_comparators": ("cca",)}, ["'cca'", "did you mean 'cka'"]),
+        ({"more_comparators": ("spearman",)}, ["spearman, spearman", "once"]),
+        ({"more_stimulus_sizes": (8,)}, ["8 pixels", "twice"]),
         ({"front_end": "zac"}, ["'zac'", "zca"]),
         ({"factors": ("stimulus",)}, ["'stimulus'", "did you mean 'stimuli'"]),
         ({"controls": ("pixel",)}, ["'pixel'", "did you mean 'pixels'"]),

@@ -138,6 +138,20 @@ def test_contrasts_are_paired(tied_rdms):
     np.testing.assert_array_equal(again.draws[("stimuli", "subjects")], result.draws[("stimuli", "subjects")])
 
 
+def test_finished_scores_generalise_like_those_of_rdms(tied_rdms):
+    models, data = tied_rdms(4, 3, N_CONDITIONS), tied_rdms(5, N_SUBJECTS, N_CONDITIONS)
+    by_seed = np.stack([models, models[::-1], models + models[[1, 2, 0]]], axis=1)
+    key = jax.random.key(3)
+    whole = rsa.generalise(key, by_seed, data, "pearson", ("subjects", "seeds"), n_draws=50)
+    again = rsa.generalise_scores(key, whole.scores, ("subjects", "seeds"), n_draws=50)
+    for name in ("mean", "lower", "upper", "standard_error", "p_value"):
+        np.testing.assert_allclose(getattr(again, name), getattr(whole, name), rtol=1e-12)
+    with pytest.raises(rsa.InputError, match="stimuli"):
+        rsa.generalise_scores(key, whole.scores, ("stimuli",))
+    with pytest.raises(rsa.InputError, match="shape"):
+        rsa.generalise_scores(key, whole.scores[0])
+
+
 def test_mistakes_are_named(tied_rdms):
     models, data = tied_rdms(0, 2, 8), tied_rdms(1, 3, 8)
     key = jax.random.key(0)

@@ -1,0 +1,121 @@
+"""What is in a recording before any network is trained: ceilings, what simple models explain, and how recordings agree.
+
+Correlations are Spearman's rho of mean RDMs, with ties averaged: a description, as publications give it. Scores that are tested,
+and held against a ceiling, are those of `compare`.
+"""
+
+from __future__ import annotations
+
+import warnings as python_warnings
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+import neurodata
+import rsa
+from experiments.comparing import large_enough, region_rdms
+from experiments.recordings import load_recording
+from neurodata import Recording
+
+__all__ = ["describe_recordings"]
+
+_DISTANCE = "correlation"
+
+
+def _means(recording: Recording) -> dict[str, np.ndarray]:
+    """RDM of every region, the mean over subjects (and times)."""
+    return {name: rdms.reshape(-1, rdms.shape[-1]).mean(axis=0) for name, rdms in region_rdms(recording, _DISTANCE).items()}
+
+
+def _ceiling_rows(recording: Recording) -> list[dict[str, Any]]:
+    rows = []
+    for name, rdms in region_rdms(recording, _DISTANCE).items():
+        if rdms.ndim == 3:
+            # The time at which subjects agree most stands for a region that has many.
+            bounds = max((rsa.noise_ceiling(each) for each in rdms), key=lambda ceiling: np.nan_to_num(ceiling.lower, nan=-1))
+        else:
+            bounds = rsa.noise_ceiling(rdms)
+        rows.append(
+            {
+                "recording": recording.name,
+                "region": name,
+                "what": "noise ceiling, lower and upper",
+                "value": float(bounds.lower),
+                "upper": float(bounds.upper),
+                "n_subjects": rdms.shape[-2],
+            }
+        )
+    return rows
+
+
+def _same_category(recording: Recording) -> dict[str, np.ndarray]:
+    if recording.stimuli.categories is None:
+        return {}
+    return {"categories of the stimuli": rsa.to_condensed(1.0 - recording.stimuli.same_category())}
+
+
+def _controls(recording: Recording) -> dict[str, np.ndarray]:
+    with python_warnings.catch_warnings():
+        python_warnings.simplefilter("ignore")
+        return rsa.control_rdms(large_enough(recording.stimuli.images), distance=_DISTANCE)
+
+
+def describe_recordings(names: Sequence[str], progress: Callable[[int, int, str], None] | None = None) -> list[dict[str, Any]]:
+    """Describe recordings, and how those of the same number of stimuli agree.
+
+    Args:
+        names: named recordings or folders.
+        progress: called with parts done, parts in all and a line to show.
+
+    Returns:
+        One row a fact: recording, region, what, value; upper and n_subjects of a noise ceiling.
+
+    Raises:
+        InputError: unknown names, or recordings that cannot be read.
+    """
+    rows: list[dict[str, Any]] = []
+    means: dict[str, dict[str, np.ndarray]] = {}
+    controls: dict[str, dict[str, np.ndarray]] = {}
+    for index, name in enumerate(names):
+        if progress is not None:
+            progress(index, len(names), f"recording {name}")
+        recording = load_recording(name)
+        means[recording.name] = _means(recording)
+        rows += _ceiling_rows(recording)
+        controls[recording.name] = _controls(recording)
+        models = {**controls[recording.name], **_same_category(recording), **neurodata.references(name)}
+        rows += [
+            {"recording": recording.name, "region": region, "what": f"rho with {model}", "value": _rho(mean, rdm)}
+            for region, mean in means[recording.name].items()
+            for model, rdm in models.items()
+            if np.ptp(rdm) > 0
+        ]
+        rows += [
+            {"recording": recording.name, "region": first, "what": f"rho with {second}", "value": _rho(*pair)}
+            for (first, second), pair in (
+                ((a, b), (means[recording.name][a], means[recording.name][b])) for a, b in combinations(means[recording.name], 2)
+            )
+        ]
+    for (first, regions), (second, others) in combinations(means.items(), 2):
+        rows += [
+            {"recording": first, "region": region, "what": f"rho with {other} of {second}", "value": _rho(mean, rdm)}
+            for region, mean in regions.items()
+            for other, rdm in others.items()
+            if len(mean) == len(rdm)
+        ]
+        # The same objects on another ground are other images to pixels and filters.
+        rows += [
+            {"recording": one, "region": region, "what": f"rho with {model} of {another}'s images", "value": _rho(mean, rdm)}
+            for one, another in ((first, second), (second, first))
+            for region, mean in means[one].items()
+            for model, rdm in controls[another].items()
+            if len(mean) == len(rdm) and np.ptp(rdm) > 0
+        ]
+    return rows
+
+
+def _rho(first: np.ndarray, second: np.ndarray) -> float:
+    return float(spearmanr(first, second).statistic)

@@ -1,0 +1,83 @@
+"""Scores of patterns themselves (CKA, Procrustes, encoding), laid out like those of RDMs.
+
+What a measure of patterns scores when nothing is shared differs from one to the other (debiased CKA: nothing; Procrustes: far
+above it), so that no p-value is given; what learning adds is in the differences, which are paired. Intervals are for other
+subjects and training seeds: stimuli cannot be drawn twice without making patterns that are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+import rsa
+from experiments.config import CompareConfig
+from experiments.scoring import Model, RegionScores, differences_of, grouped
+
+__all__ = ["score_patterns"]
+
+
+def _beyond(
+    key: jax.Array, scores: np.ndarray, groups: Sequence[Sequence[int]], config: CompareConfig
+) -> tuple[np.ndarray, rsa.Generalisation | None]:
+    """Mean of each group, and what holds for other subjects and seeds; None where there are too few of both to draw from."""
+    means = np.array([scores[list(group)].mean() for group in groups])
+    if len({len(group) for group in groups}) > 1:
+        scores, groups = np.stack([scores[list(group)].mean(axis=0) for group in groups]), [[i] for i in range(len(groups))]
+    by_seed = np.stack([scores[list(group)] for group in groups])
+    usable = rsa.usable_factors(0, by_seed.shape[2], by_seed.shape[1])
+    factors = [factor for factor in usable if factor in config.factors]
+    if config.n_draws < 2 or not factors:
+        return means, None
+    return means, rsa.generalise_scores(key, by_seed, factors, config.n_draws, config.confidence)
+
+
+def score_patterns(
+    key: jax.Array,
+    region: str,
+    models: Sequence[Model],
+    model_patterns: Sequence[np.ndarray],
+    data: Sequence[np.ndarray],
+    subjects: Sequence[str],
+    times: Sequence[float] | None,
+    measure: str,
+    config: CompareConfig,
+) -> RegionScores:
+    """Score every layer's patterns against a region's.
+
+    Args:
+        key: of folds and draws.
+        region: its name.
+        models: which layer of which network each set of patterns is of.
+        model_patterns: for each model (n_conditions, n_units).
+        data: for each subject (n_conditions, n_channels), or (n_times, n_conditions, n_channels).
+        subjects: their names.
+        times: in seconds, where the data have any.
+        measure: one of `rsa.PATTERN_COMPARATORS`.
+        config: draws, confidence and what to generalise over.
+    """
+    groups = grouped(models)
+    names, members = list(groups), list(groups.values())
+    scores: list[dict[str, Any]] = []
+    differences: list[dict[str, Any]] = []
+    for index, time in enumerate([None] if times is None else times):
+        found = rsa.compare_patterns(
+            model_patterns, data if times is None else [patterns[index] for patterns in data], measure, jax.random.fold_in(key, 0)
+        )
+        means, beyond = _beyond(jax.random.fold_in(key, 1), found, members, config)
+        blank = {"lower": np.nan, "upper": np.nan, "p_value": np.nan, "ceiling_lower": np.nan, "ceiling_upper": np.nan}
+        where = {"region": region, "time": time}
+        scores += [
+            {**model._asdict(), **where, "subject": subject, "score": float(found[i, j]), **blank}
+            for i, model in enumerate(models)
+            for j, subject in enumerate(subjects)
+        ]
+        for g, (rule, layer) in enumerate(names):
+            bounds = {} if beyond is None else {"lower": float(beyond.lower[g]), "upper": float(beyond.upper[g])}
+            row = {"rule": rule, "seed": None, "layer": layer, **where, "subject": None, "score": float(means[g])}
+            scores.append({**row, **blank, **bounds})
+        differences += differences_of(names, means, beyond, where)
+    return RegionScores(scores, differences, [], [], [], [], () if beyond is None else beyond.factors)
