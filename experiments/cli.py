@@ -1,4 +1,4 @@
-"""The command: `bioplausible list | train | compare | sweep | report | benchmark | data`.
+"""The command: `bioplausible list | train | scorecard | compare | sweep | report | benchmark | data`.
 
 Results go to stdout, with `--json` as one JSON document and nothing else; progress goes to stderr. A user's mistake ends in
 one line on stderr and exit status 2.
@@ -38,7 +38,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.argument("what", type=click.Choice(["rules", "architectures", "datasets", "recordings"]))
+@click.argument("what", type=click.Choice(["rules", "architectures", "datasets", "recordings", "criteria"]))
 @as_json
 def list_command(what: str, as_json: bool) -> None:
     """List what there is to choose from."""
@@ -51,6 +51,13 @@ def list_command(what: str, as_json: bool) -> None:
     if what == "rules":
         specs = [learning_rules.spec(name) for name in learning_rules.names(variants=True)]
         rows = [{"rule": spec.name, "what": spec.summary, "front_end": spec.front_end, "source": spec.citation} for spec in specs]
+    elif what == "criteria":
+        from learning_rules import plausibility
+
+        rows = [
+            {"criterion": each.name, "question": each.question, "measure": each.measure, "source": each.citation}
+            for each in plausibility.CRITERIA.values()
+        ]
     elif what == "architectures":
         rows = [{"architecture": name, "what": entry.summary} for name, entry in architectures.ARCHITECTURES.items()]
     else:
@@ -194,6 +201,55 @@ def compare_command(
     for warning in comparison.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"report: {comparison.report}")
+
+
+@command.command("scorecard")
+@click.argument("rules", nargs=-1)
+@click.option("--architecture", default="mlp", show_default=True, help="Of the small network that rules are examined on.")
+@click.option("--criteria", help="Criteria, separated by commas; all by default.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--workers", type=int, default=2, show_default=True, help="Rules at a time, each in a process of its own.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for scorecard.json and scorecard.html.")
+@as_json
+def scorecard_command(
+    rules: tuple[str, ...], architecture: str, criteria: str | None, seed: int, workers: int, out: Path | None, as_json: bool
+) -> None:
+    """Ask RULES how plausible they are: names (all variants by default), module:name or path.py:name of your own."""
+    import json
+
+    import learning_rules
+    from experiments.files import no_empty_folder, prepare_folder, write_text
+    from experiments.report.scorecard import scorecard_html, scorecard_table
+    from experiments.results import plain
+    from experiments.scorecards import scorecards
+
+    with no_empty_folder(out), progress_bar() as progress:
+        folder = None if out is None else prepare_folder(out)
+        cards = scorecards(
+            rules or learning_rules.names(variants=True), architecture, named(criteria), seed, workers, progress=progress
+        )
+    if folder is not None:
+        write_text(folder / "scorecard.json", json.dumps(plain(cards), indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / "scorecard.html", str(scorecard_html(cards, standalone=True)) + "\n")
+    if as_json:
+        print_json(cards)
+        return
+    show(scorecard_table(cards))
+    for rule, card in cards.items():
+        if len(cards) > 3:
+            break
+        click.echo(f"\n{rule}")
+        print_table(
+            [
+                {"criterion": name, "verdict": entry["verdict"], "value": f"{entry['value']:.3g}", "evidence": entry["evidence"]}
+                for name, entry in card.items()
+            ]
+        )
+    differing = [(rule, name, entry) for rule, card in cards.items() for name, entry in card.items() if entry["difference"]]
+    for rule, name, entry in differing:
+        click.echo(f"{rule}, {name}: measured {entry['verdict']}, claimed {entry['claimed']}: {entry['difference']}.")
+    if folder is not None:
+        click.echo(f"page: {(folder / 'scorecard.html').resolve()}")
 
 
 @command.command("sweep")

@@ -1,0 +1,128 @@
+"""The plausibility scorecard for eyes: a table for the terminal, a part of the report, and marks for figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup, escape
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from learning_rules import plausibility
+
+__all__ = ["MARKS", "scorecard_html", "scorecard_table"]
+
+MARKS = {"meets": "●", "partly": "◐", "fails": "○", "not applicable": "–"}
+_STYLES = {"meets": "bold green", "partly": "yellow", "fails": "red", "not applicable": "dim"}
+
+_STYLE = """
+.card td.mark {text-align: center; font-size: 1.15em; white-space: nowrap}
+.card .meets {color: #0a7a3d} .card .partly {color: #9a6700} .card .fails {color: #b3261e} .card .not {color: #777}
+.card .differs {outline: 2px solid #9a6700; outline-offset: -3px; border-radius: 4px}
+.card details td {vertical-align: top}
+"""
+
+
+_PAGE_STYLE = """
+body {font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem}
+table {border-collapse: collapse} th, td {padding: .25rem .5rem; text-align: left; border-bottom: 1px solid #ddd}
+.scroll {overflow-x: auto}
+@media (prefers-color-scheme: dark) {body {background: #16181b; color: #e6e6e6}}
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Plausibility scorecard</title>
+<style>{}</style></head><body><main><h1>Plausibility scorecard</h1>{}</main></body></html>"""
+
+
+def _criteria(cards: dict[str, Any]) -> list[str]:
+    return [name for name in plausibility.CRITERIA if any(name in card for card in cards.values())]
+
+
+def _differs(entry: dict[str, Any]) -> bool:
+    return bool(entry["difference"])
+
+
+def scorecard_table(cards: dict[str, Any]) -> Table:
+    """Lay cards out for a terminal: one row a rule, one column a criterion.
+
+    Args:
+        cards: rule -> criterion -> verdict, value, evidence, claimed, difference.
+
+    Returns:
+        A table; an exclamation mark says that the literature claims otherwise.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), caption_justify="left")
+    table.add_column("rule", no_wrap=True)
+    for criterion in _criteria(cards):
+        # A word a line: ten criteria stand side by side.
+        table.add_column("\n".join(criterion.split()), justify="center")
+    for rule, card in cards.items():
+        cells = [Text(rule)]
+        for criterion in _criteria(cards):
+            entry = card.get(criterion)
+            if entry is None:
+                cells.append(Text(""))
+                continue
+            cells.append(Text(MARKS[entry["verdict"]] + ("!" if _differs(entry) else " "), style=_STYLES[entry["verdict"]]))
+        table.add_row(*cells)
+    table.caption = Text("● meets  ◐ partly  ○ fails  – not applicable  ! the literature claims otherwise")
+    return table
+
+
+def scorecard_html(cards: dict[str, Any], standalone: bool = False) -> Markup:
+    """Cards as a part of a page: the marks, and under each rule the evidence in sentences.
+
+    Args:
+        cards: as for `scorecard_table`.
+        standalone: whether the part is to stand alone, as a page that opens offline.
+    """
+    criteria = _criteria(cards)
+    head = Markup("").join(
+        Markup('<th scope="col" title="{}">{}</th>').format(plausibility.CRITERIA[name].question, name) for name in criteria
+    )
+    rows = []
+    for rule, card in cards.items():
+        cells = [Markup('<th scope="row">{}</th>').format(rule)]
+        for name in criteria:
+            entry = card.get(name)
+            if entry is None:
+                cells.append(Markup("<td></td>"))
+                continue
+            kind = entry["verdict"].split()[0] + (" differs" if _differs(entry) else "")
+            cells.append(
+                Markup('<td class="mark"><span class="{}" title="{}">{}</span></td>').format(
+                    kind, f"{entry['verdict']}: {entry['evidence']}", MARKS[entry["verdict"]]
+                )
+            )
+        rows.append(Markup("<tr>{}</tr>").format(Markup("").join(cells)))
+    details = [_evidence(rule, card, criteria) for rule, card in cards.items()]
+    part = Markup(
+        '<div class="card"><div class="scroll" tabindex="0" role="region" aria-label="Plausibility scorecard"><table><thead><tr>'
+        '<th scope="col">rule</th>{}</tr></thead><tbody>{}</tbody></table></div>'
+        "<p>● meets, ◐ partly, ○ fails, – not applicable; framed: the literature claims otherwise.</p>{}</div>"
+    ).format(head, Markup("").join(rows), Markup("").join(details))
+    style = Markup("<style>{}</style>").format(Markup(_STYLE))
+    if not standalone:
+        return style + part
+    return Markup(_PAGE).format(Markup(_PAGE_STYLE), style + part)
+
+
+def _evidence(rule: str, card: dict[str, Any], criteria: list[str]) -> Markup:
+    lines = []
+    for name in criteria:
+        if name not in card:
+            continue
+        entry = card[name]
+        claimed = f"Claimed: {entry['claimed']}." if entry["claimed"] else ""
+        if entry["difference"]:
+            claimed += f" Why they differ: {entry['difference']}."
+        lines.append(
+            Markup("<tr><td>{}</td><td>{}</td><td class='n'>{:.3g}</td><td>{}. {}</td></tr>").format(
+                name, entry["verdict"], entry["value"], escape(entry["evidence"]), escape(claimed)
+            )
+        )
+    return Markup("<details><summary>{}: the evidence</summary><table><tbody>{}</tbody></table></details>").format(
+        rule, Markup("").join(lines)
+    )

@@ -1,0 +1,129 @@
+"""Scorecards of several rules, in processes of their own, and rules of a user's own by `module:name` or `path.py:name`."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, delayed
+
+import architectures
+import learning_rules
+from architectures.errors import InputError, unknown_name
+from learning_rules import plausibility
+from learning_rules.contract import Family, LearningRule
+
+__all__ = ["CORE", "Card", "find_rule", "scorecards"]
+
+CORE = ("weight transport", "local credit", "single phase", "update unlocking", "teaching signal", "spiking communication")
+"""Criteria that need no training."""
+
+Card = dict[str, dict[str, Any]]
+"""Criterion -> verdict, value, evidence, claimed, difference."""
+
+Progress = Callable[[int, int, str], None]
+
+
+def _module(place: str) -> Any:
+    """A module by its name, or by the path of its file."""
+    if not place.endswith(".py"):
+        try:
+            return importlib.import_module(place)
+        except ImportError as error:
+            raise InputError(f"the module {place} cannot be imported ({error}): give module:name, or path.py:name") from None
+    path = Path(place).expanduser()
+    if not path.is_file():
+        raise InputError(f"there is no file {path}: give module:name, or path.py:name")
+    spec = importlib.util.spec_from_file_location(f"rule_of_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up while they are made.
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(f"{path} cannot be run ({type(error).__name__}: {error}): mend it, and try again") from None
+    return module
+
+
+def find_rule(text: str) -> str | Callable[[architectures.Network], LearningRule]:
+    """A rule by its name, or a function from a network to a rule by `module:name` or `path.py:name`.
+
+    Raises:
+        InputError: nothing of that name, or something that is neither a function nor a `Family`.
+    """
+    place, colon, name = text.rpartition(":")
+    if not colon:
+        if text not in (*learning_rules.names(), *learning_rules.names(variants=True)):
+            learning_rules.spec(text)
+        return text
+    module = _module(place)
+    if not hasattr(module, name):
+        raise unknown_name(f"rule in {place}", name, [each for each in vars(module) if not each.startswith("_")])
+    found = getattr(module, name)
+    if isinstance(found, Family):
+        family, variant = found, next(iter(found.variants.values()))
+        return lambda network: family.make(network, family.options(**variant.options), variant.spec)
+    if not callable(found):
+        raise InputError(f"{text} is {type(found).__name__}, expected a function from a network to a LearningRule, or a Family")
+    return found
+
+
+def _card(text: str, architecture: str, criteria: Sequence[str] | None, seed: int, options: dict[str, Any]) -> Card:
+    rule = find_rule(text)
+    made: Any = options if isinstance(rule, str) else {}
+    name = learning_rules.spec(rule).name if isinstance(rule, str) else text
+    card = plausibility.scorecard(rule, architecture, criteria, seed, name, **made)
+    return {criterion: dataclasses.asdict(entry) for criterion, entry in card.items()}
+
+
+def scorecards(
+    rules: Sequence[str],
+    architecture: str = "mlp",
+    criteria: Sequence[str] | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    rule_options: dict[str, dict[str, Any]] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Card]:
+    """Put every criterion to every rule.
+
+    Args:
+        rules: names, or `module:name` and `path.py:name` of a user's own.
+        architecture: of the small network that they are examined on.
+        criteria: by default all.
+        seed: of everything that is drawn.
+        workers: rules at a time, each in a process of its own.
+        rule_options: rule -> options other than its defaults.
+        progress: called with rules done, in all, and a line to show.
+
+    Returns:
+        Rule -> criterion -> verdict, value, evidence, claimed, difference.
+
+    Raises:
+        InputError: unknown rules, criteria or architectures, or a rule that cannot be made.
+    """
+    if architecture not in architectures.names():
+        raise unknown_name("architecture", architecture, architectures.names())
+    for criterion in criteria or ():
+        if criterion not in plausibility.CRITERIA:
+            raise unknown_name("criterion", criterion, plausibility.CRITERIA)
+    for text in rules:
+        find_rule(text)
+    given = rule_options or {}
+    jobs = [delayed(_named)(text, architecture, criteria, seed, given.get(text, {})) for text in rules]
+    found: dict[str, Card] = {}
+    for text, card in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+        found[text] = card
+        if progress is not None:
+            progress(len(found), len(rules), text)
+    return {text: found[text] for text in rules}
+
+
+def _named(text: str, *arguments: Any) -> tuple[str, Card]:
+    return text, _card(text, *arguments)

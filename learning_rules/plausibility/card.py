@@ -1,0 +1,121 @@
+"""The scorecard of a rule: every criterion's verdict, number and evidence, beside what the literature claims.
+
+To add a criterion: its own file with a `CRITERION`, a line in `CRITERIA`, a row in `tests/learning_rules/criterion_table.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from architectures import Network
+from architectures.errors import unknown_name
+from learning_rules.contract import LearningRule
+from learning_rules.plausibility import (
+    dales_law,
+    energy,
+    local_credit,
+    online_learning,
+    robustness,
+    single_phase,
+    spiking,
+    teaching_signal,
+    update_unlocking,
+    weight_transport,
+)
+from learning_rules.plausibility.claims import claim_for
+from learning_rules.plausibility.criterion import Criterion
+from learning_rules.plausibility.subject import Images, Subject
+from learning_rules.registry import build
+
+__all__ = ["CRITERIA", "Entry", "scorecard"]
+
+CRITERIA: dict[str, Criterion] = {
+    module.CRITERION.name: module.CRITERION
+    for module in (
+        weight_transport,
+        local_credit,
+        single_phase,
+        update_unlocking,
+        teaching_signal,
+        spiking,
+        dales_law,
+        online_learning,
+        robustness,
+        energy,
+    )
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One line of a card.
+
+    Attributes:
+        verdict: "meets", "partly", "fails" or "not applicable".
+        value: the number that was measured, see the criterion's `measure`.
+        evidence: in a sentence.
+        claimed: the verdict that a publication gives, with its source; "" where none does.
+        difference: why the two differ, "" where they agree or nothing is claimed.
+    """
+
+    verdict: str
+    value: float
+    evidence: str
+    claimed: str = ""
+    difference: str = ""
+
+
+def _entry(rule: str, criterion: Criterion, subject: Subject) -> Entry:
+    found = criterion.probe(subject)
+    claim = claim_for(rule, criterion.name)
+    if claim is None:
+        return Entry(*found)
+    differs = claim.verdict != found.verdict
+    why = (claim.if_not or "the measurement says otherwise; see its evidence") if differs else ""
+    return Entry(*found, claimed=f"{claim.verdict} ({claim.source})", difference=why)
+
+
+def scorecard(
+    rule: str | Callable[[Network], LearningRule],
+    architecture: str = "mlp",
+    criteria: Sequence[str] | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    images: Images | None = None,
+    **options: Any,
+) -> dict[str, Entry]:
+    """Put every criterion's question to a rule.
+
+    Args:
+        rule: a name that `learning_rules.build` takes, or a function from a network to a `LearningRule`.
+        architecture: of the small network that it is examined on, one of `architectures.names()`.
+        criteria: names of `CRITERIA`, by default all.
+        seed: of everything that is drawn.
+        name: what the rule is called, by default its spec's name.
+        images: what the behavioural criteria learn from, by default handwritten digits.
+        **options: of the rule, where it is given by name.
+
+    Returns:
+        Criterion -> what was found.
+
+    Raises:
+        InputError: unknown rules, options or criteria, or a network that the rule cannot train.
+
+    >>> card = scorecard("feedback_alignment", criteria=["weight transport"])
+    >>> card["weight transport"].verdict
+    'meets'
+    """
+    chosen = list(CRITERIA) if criteria is None else list(criteria)
+    for each in chosen:
+        if each not in CRITERIA:
+            raise unknown_name("criterion", each, CRITERIA)
+
+    def make(network: Network) -> LearningRule:
+        return build(rule, network, **options) if isinstance(rule, str) else rule(network)
+
+    given = {} if images is None else {"images": images}
+    subject = Subject(name or str(rule), make, architecture, seed, **given)
+    called = name or subject.rule.spec.name
+    return {each: _entry(called, CRITERIA[each], subject) for each in chosen}

@@ -1,0 +1,191 @@
+"""What the literature claims of rules, criterion by criterion, and why a measurement may differ.
+
+Only claims that a publication makes in so many words are listed; the longest name that fits a rule wins.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["CLAIMS", "Claim", "claim_for"]
+
+
+class Claim(NamedTuple):
+    """A published mark.
+
+    Attributes:
+        verdict: as published, in our words.
+        source: authors, year, DOI or arXiv id.
+        if_not: why the measurement differs, where it does.
+    """
+
+    verdict: str
+    source: str
+    if_not: str = ""
+
+
+_RUMELHART = "Grossberg 1987, doi:10.1111/j.1551-6708.1987.tb00862.x; Crick 1989, doi:10.1038/337129a0"
+_LILLICRAP = "Lillicrap et al. 2016, doi:10.1038/ncomms13276"
+_NOKLAND = "Nøkland 2016, arXiv:1609.01596"
+_AKROUT = "Akrout et al. 2019, arXiv:1904.05391"
+_LIAO = "Liao, Leibo and Poggio 2016, arXiv:1510.05067"
+_LEE = "Lee et al. 2015, arXiv:1412.7525"
+_WHITTINGTON = "Whittington and Bogacz 2017, doi:10.1162/NECO_a_00949"
+_SCELLIER = "Scellier and Bengio 2017, doi:10.3389/fncom.2017.00024"
+_LV = "Lv et al. 2025, arXiv:2501.09976"
+_HINTON = "Hinton 2022, arXiv:2212.13345"
+_NOKLAND_EIDNES = "Nøkland and Eidnes 2019, arXiv:1901.06656"
+_DELLAFERRERA = "Dellaferrera and Kreiman 2022, arXiv:2201.11665"
+_HOIER = "Høier, Staudt and Zach 2023, arXiv:2302.01228"
+_KROTOV = "Krotov and Hopfield 2019, doi:10.1073/pnas.1820458116"
+_JOURNE = "Journé et al. 2023, arXiv:2209.11883"
+_DIEHL = "Diehl and Cook 2015, doi:10.3389/fncom.2015.00099"
+_WERFEL = "Werfel, Xie and Seung 2005, doi:10.1162/089976605774320539"
+_REN = "Ren et al. 2023, arXiv:2210.03310"
+
+CLAIMS: dict[str, dict[str, Claim]] = {
+    "backprop": {
+        "weight transport": Claim("fails", _RUMELHART),
+        "local credit": Claim("fails", _RUMELHART),
+        "single phase": Claim("fails", _RUMELHART),
+        "update unlocking": Claim("fails", "Jaderberg et al. 2017, arXiv:1608.05343"),
+    },
+    "feedback_alignment": {
+        "weight transport": Claim("meets", _LILLICRAP),
+        "local credit": Claim("fails", _LV),
+        "single phase": Claim("fails", _LV),
+    },
+    "feedback_alignment/direct": {"weight transport": Claim("meets", _NOKLAND)},
+    "feedback_alignment/sign": {"weight transport": Claim("partly", _LIAO)},
+    "feedback_alignment/kolen_pollack": {"weight transport": Claim("meets", _AKROUT)},
+    "feedback_alignment/weight_mirror": {"weight transport": Claim("meets", _AKROUT)},
+    "target_propagation": {
+        "weight transport": Claim("meets", _LEE),
+        "local credit": Claim(
+            "meets",
+            _LEE,
+            "a block's loss is local, but its target comes down from the scores through all inverses above it as a vector, as an "
+            "error would, and is no activity of any unit",
+        ),
+    },
+    "predictive_coding": {
+        "local credit": Claim(
+            "meets",
+            _WHITTINGTON,
+            "plasticity is local once states have settled; with few steps taken from the top down, an error passes all blocks "
+            "within one step and is held nowhere on the way",
+        ),
+        "weight transport": Claim("fails", _WHITTINGTON),
+    },
+    "predictive_coding/error_based": {
+        "local credit": Claim(
+            "meets", _WHITTINGTON, "errors are the states here, and each step carries them through all blocks at once"
+        )
+    },
+    "energy_based": {
+        "weight transport": Claim(
+            "meets",
+            f"{_LV}, Table 1",
+            "settling sums every block's weights over its units to feed states below: feedback weights are the forward ones, which "
+            "Scellier and Bengio 2017 (doi:10.3389/fncom.2017.00024) say themselves",
+        ),
+        "local credit": Claim("meets", _SCELLIER),
+        "single phase": Claim("fails", _SCELLIER),
+    },
+    "energy_based/dual_propagation": {
+        "single phase": Claim(
+            "meets",
+            _HOIER,
+            "one phase of inference serves learning, but its sweep down through forward weights follows a sweep up, and inference "
+            "without a teacher needs the sweep up alone",
+        ),
+        "local credit": Claim("meets", _HOIER),
+    },
+    "dendritic": {
+        "weight transport": Claim("meets", _LV),
+        "local credit": Claim(
+            "meets",
+            _LV,
+            "the apical signal of a block is worked out from the error of the block above, and that from the block above it, up to "
+            "the label: what comes down is a vector of errors that no unit's activity carries",
+        ),
+        "single phase": Claim(
+            "meets",
+            _LV,
+            "basal and apical weights learn at once, but a block's apical signal waits for the blocks above it to have answered",
+        ),
+    },
+    "forward_forward": {
+        "weight transport": Claim("meets", _HINTON),
+        "local credit": Claim(
+            "meets",
+            _HINTON,
+            "each block follows its own goodness, but the block that sees the label (all, where labels are given to all) is taught "
+            "by it as a vector, and hard negatives ask the readout",
+        ),
+        "update unlocking": Claim(
+            "meets", _HINTON, "hard negatives are drawn from what the readout answers, which depends on all blocks"
+        ),
+        "single phase": Claim(
+            "fails", _HINTON, "one pass is enough here: classes compete for channels, and there are no negative images"
+        ),
+    },
+    "local_losses": {
+        "weight transport": Claim("meets", _NOKLAND_EIDNES),
+        "update unlocking": Claim("meets", _NOKLAND_EIDNES),
+        "local credit": Claim("meets", _NOKLAND_EIDNES, "nothing crosses a block, but the label reaches every block as a vector"),
+    },
+    "perturbation": {
+        "weight transport": Claim("meets", _WERFEL),
+        "local credit": Claim("meets", _WERFEL),
+        "single phase": Claim("fails", _WERFEL),
+        "teaching signal": Claim("meets", _WERFEL),
+    },
+    "perturbation/forward_gradient_activities": {
+        "weight transport": Claim("meets", _REN),
+        "local credit": Claim(
+            "meets", _REN, "losses of groups of units need the label in every block, a vector and not one number"
+        ),
+        "teaching signal": Claim("partly", _REN),
+        "single phase": Claim("fails", _REN),
+    },
+    "pepita": {
+        "weight transport": Claim("meets", _DELLAFERRERA),
+        "local credit": Claim("meets", _DELLAFERRERA),
+        "single phase": Claim("fails", _DELLAFERRERA),
+    },
+    "hebbian": {
+        "weight transport": Claim("meets", _KROTOV),
+        "local credit": Claim("meets", _KROTOV),
+        "single phase": Claim("meets", _KROTOV),
+        "update unlocking": Claim("meets", _JOURNE),
+        "teaching signal": Claim("meets", _KROTOV),
+    },
+    "hebbian/class_gated": {
+        "local credit": Claim(
+            "meets", _KROTOV, "competition within an image's class needs the label in every block, unlike the rule without labels"
+        ),
+        "teaching signal": Claim("meets", _KROTOV, "the label gates which units compete: this variant is not the published rule"),
+    },
+    "stdp": {
+        "weight transport": Claim("meets", _DIEHL),
+        "local credit": Claim("meets", _DIEHL),
+        "single phase": Claim("meets", _DIEHL),
+        "update unlocking": Claim("meets", _DIEHL, "here a reward decides, which depends on all blocks"),
+        "teaching signal": Claim("meets", _DIEHL),
+        "spiking communication": Claim("meets", _DIEHL),
+        "Dale's law": Claim(
+            "meets", _DIEHL, "inputs are centred here and weights may have either sign, which the published network's may not"
+        ),
+    },
+}
+
+
+def claim_for(rule: str, criterion: str) -> Claim | None:
+    """The published mark of a rule, or of its family.
+
+    >>> claim_for("feedback_alignment/sign", "weight transport").verdict
+    'partly'
+    """
+    family = rule.partition("/")[0]
+    return CLAIMS.get(rule, {}).get(criterion) or CLAIMS.get(family, {}).get(criterion)

@@ -1,0 +1,85 @@
+"""Does what was learned survive noisy and low-precision synapses?
+
+After a short training, weights get Gaussian noise of a fifth of each array's root mean square, or are rounded to sixteen levels
+(4 bits).
+
+Faisal, Selen and Wolpert 2008, doi:10.1038/nrn2258 (noise); Bartol et al. 2015, doi:10.7554/eLife.10778 (4.7 bits a synapse).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from learning_rules.contract import RuleState
+from learning_rules.plausibility.criterion import FAILS, MEETS, PARTLY, Criterion, Finding
+from learning_rules.plausibility.subject import Subject
+from learning_rules.plausibility.training import accuracy, long_training
+
+__all__ = ["CRITERION", "noisy", "rounded"]
+
+_NOISE = 0.2
+_LEVELS = 16
+_N_DRAWS = 3
+
+
+def noisy(params: Any, key: Array) -> Any:
+    """Every array of the network with noise in proportion to its root mean square."""
+    leaves, shape = jax.tree.flatten(params)
+    keys = jax.random.split(key, len(leaves))
+    changed = [
+        leaf + _NOISE * jnp.sqrt(jnp.mean(jnp.square(leaf))) * jax.random.normal(each, leaf.shape, leaf.dtype)
+        for leaf, each in zip(leaves, keys, strict=True)
+    ]
+    return jax.tree.unflatten(shape, changed)
+
+
+def rounded(params: Any) -> Any:
+    """Every array of the network on sixteen levels between its extremes.
+
+    >>> int(len(jnp.unique(rounded(jnp.linspace(0.0, 1.0, 100)))))
+    16
+    """
+
+    def one(leaf: Array) -> Array:
+        low, high = leaf.min(), leaf.max()
+        step = jnp.where(high > low, (high - low) / (_LEVELS - 1), 1.0)
+        return jnp.round((leaf - low) / step) * step + low
+
+    return jax.tree.map(one, params)
+
+
+def probe(subject: Subject) -> Finding:
+    """Spoil what was learned."""
+    state = long_training(subject)
+    clean = accuracy(subject, state)
+
+    def with_network(network: Any) -> RuleState:
+        return state._replace(params={**state.params, "network": network})
+
+    network = state.params["network"]
+    spoil = jax.jit(noisy)
+    with_noise = float(
+        np.mean(
+            [accuracy(subject, with_network(spoil(network, jax.random.fold_in(subject.key(6), draw)))) for draw in range(_N_DRAWS)]
+        )
+    )
+    in_four_bits = accuracy(subject, with_network(jax.jit(rounded)(network)))
+    value = min(with_noise, in_four_bits) / max(clean, 1e-9)
+    told = f"accuracy {clean:.2f}, {with_noise:.2f} with noise on every synapse, {in_four_bits:.2f} with synapses of 4 bits"
+    if clean < 0.2:
+        return Finding(FAILS, value, f"{told}: there is little to lose")
+    return Finding(MEETS if value >= 0.95 else PARTLY if value >= 0.8 else FAILS, value, told)
+
+
+CRITERION = Criterion(
+    "robustness",
+    "Does what was learned survive noisy and low-precision synapses?",
+    "accuracy with noisy or 4-bit synapses over that with clean ones, the lower of the two",
+    "Faisal, Selen and Wolpert 2008, doi:10.1038/nrn2258; Bartol et al. 2015, doi:10.7554/eLife.10778",
+    probe,
+)
