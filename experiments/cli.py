@@ -153,6 +153,7 @@ def _free_folder() -> Path:
 )
 @click.option("--draws", "n_draws", type=int, help="Bootstrap draws over stimuli.")
 @click.option("--stimulus-size", metavar="PIXELS[,PIXELS…]", help="Side at which networks see the stimuli; several sweep it.")
+@click.option("--scorecard", help="Criteria of plausibility: core (the default; no training), all or none.")
 @click.option("--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="network.OPTION=VALUE of the architecture.")
 @click.option("--config", type=click.Path(path_type=Path), help="A configuration in YAML, as --out writes it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, configuration and report.html.")

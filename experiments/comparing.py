@@ -23,6 +23,7 @@ from experiments.environment import describe_environment
 from experiments.files import prepare_folder, write_text
 from experiments.recordings import load_recording
 from experiments.results import CLUSTER_COLUMNS, CONTROL_COLUMNS, DIFFERENCE_COLUMNS, SCORE_COLUMNS, Comparison
+from experiments.scorecards import CORE, scorecards
 from experiments.scoring import CONTROL, Model
 from experiments.training import Progress, Trained, build_network, train
 from neurodata import PatternSet, Recording
@@ -185,6 +186,15 @@ def compare(
     main = [(frame["comparator"] == config.comparator) & (frame["size"] == pixels) for frame in (scores, differences)]
     seconds["scoring"] = time.perf_counter() - started
 
+    started = time.perf_counter()
+    cards: dict[str, Any] = {}
+    if config.scorecard != "none":
+        tell(len(config.rules) + 1, "asking how plausible the rules are")
+        options = {each.name: config.rule_options.get(rule, {}) for rule, each in zip(config.rules, trained, strict=True)}
+        criteria = CORE if config.scorecard == "core" else None
+        cards = scorecards([each.name for each in trained], config.architecture, criteria, config.seed, rule_options=options)
+    seconds["scorecards"] = time.perf_counter() - started
+
     first = trained[0]
     comparison = Comparison(
         config=to_record(config) | {"epochs": first.config.epochs},
@@ -205,6 +215,7 @@ def compare(
         accuracy=pd.concat([each.accuracy for each in trained], ignore_index=True),
         networks=pd.concat([each.networks for each in trained], ignore_index=True),
         ceilings=[row for each in of_regions for row in each.ceilings],
+        scorecards=cards,
         layer_rdms=_mean_by_layer(rdms),
         region_rdms={name: data.reshape(-1, data.shape[-1]).mean(axis=0) for name, data in measured.items()},
         stimuli=recording.stimuli.images,

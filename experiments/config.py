@@ -20,6 +20,8 @@ __all__ = ["CompareConfig", "TrainConfig", "from_record", "read_yaml", "to_recor
 
 Config = TypeVar("Config")
 
+SCORECARDS = ("core", "all", "none")
+
 _converter = make_converter()
 
 
@@ -99,6 +101,7 @@ class CompareConfig:
         factors: what intervals generalise over, of `rsa.FACTORS`; what there is too little of to draw from is left out and named.
         controls: models that are no networks and stand beside them, of `rsa.CONTROLS`.
         confidence: coverage of the intervals.
+        scorecard: criteria of plausibility that are put to every rule: "core" for those that need no training, "all", or "none".
         stimulus_size: side in pixels at which the networks see the stimuli; None for the size that they were trained at.
         more_stimulus_sizes: others at which layers are scored too, in the same table.
         validation_fraction: as in `TrainConfig`.
@@ -124,6 +127,7 @@ class CompareConfig:
     factors: tuple[str, ...] = ("stimuli", "subjects", "seeds")
     controls: tuple[str, ...] = ("pixels", "luminance", "gabor", "hmax")
     confidence: float = 0.95
+    scorecard: str = "core"
     stimulus_size: int | None = None
     more_stimulus_sizes: tuple[int, ...] = ()
     validation_fraction: float = 1 / 12
@@ -150,6 +154,8 @@ class CompareConfig:
                 )
         if self.seeds < 1:
             raise InputError(f"seeds={self.seeds} was given, it must be at least 1")
+        if self.scorecard not in SCORECARDS:
+            raise unknown_name("scorecard", self.scorecard, SCORECARDS)
         if self.n_draws < 0:
             raise InputError(f"n_draws={self.n_draws} was given, it must be 0 (no intervals) or more")
         if not 0 < self.confidence < 1:

@@ -130,6 +130,7 @@ class Comparison:
         further_differences: the same of differences.
         controls: columns `CONTROL_COLUMNS`: scores of models that are no networks.
         clusters: columns `CLUSTER_COLUMNS`: first and last time in seconds, corrected for all times of one layer.
+        scorecards: rule -> criterion -> verdict, value, evidence, claimed, difference, as `learning_rules.plausibility` finds them.
         factors: region -> what its intervals generalise over.
         accuracy: rule, seed, epoch, train_loss, train_accuracy, validation_accuracy, test_accuracy.
         networks: rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms, saturated.
@@ -165,6 +166,7 @@ class Comparison:
     categories: list[str] | None = None
     further_scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SCORE_COLUMNS)))
     further_differences: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DIFFERENCE_COLUMNS)))
+    scorecards: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     factors: dict[str, list[str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -189,8 +191,7 @@ class Comparison:
         return _together(self.further_scores)
 
     def plot(self, what: str = "scores") -> Figure:
-        """A figure: "accuracy", "scores", "scores_over_time", "sizes", "differences", "rdms" or
-        "stimuli".
+        """A figure: "overview", "accuracy", "scores", "scores_over_time", "sizes", "differences", "rdms" or "stimuli".
 
         Raises:
             InputError: there is no such figure.
@@ -217,6 +218,7 @@ class Comparison:
                 "architecture",
                 "rules",
                 "ceilings",
+                "scorecards",
                 "factors",
                 "warnings",
                 "seconds",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import importlib.util
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ CORE = ("weight transport", "local credit", "single phase", "update unlocking", 
 
 Card = dict[str, dict[str, Any]]
 """Criterion -> verdict, value, evidence, claimed, difference."""
+
+_HASTY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 Progress = Callable[[int, int, str], None]
 
@@ -116,13 +120,31 @@ def scorecards(
     for text in rules:
         find_rule(text)
     given = rule_options or {}
+    # Programs run for seconds and there are many: compiling them well would take longer than running them.
+    hasty = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {_HASTY}".strip()} if workers > 1 else {}
     jobs = [delayed(_named)(text, architecture, criteria, seed, given.get(text, {})) for text in rules]
     found: dict[str, Card] = {}
-    for text, card in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
-        found[text] = card
-        if progress is not None:
-            progress(len(found), len(rules), text)
+    with _environment(hasty):
+        for text, card in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+            found[text] = card
+            if progress is not None:
+                progress(len(found), len(rules), text)
     return {text: found[text] for text in rules}
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Processes that are started meanwhile inherit these."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _named(text: str, *arguments: Any) -> tuple[str, Card]:

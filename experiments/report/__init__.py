@@ -2,6 +2,7 @@
 
 from experiments.report.accuracy import plot_accuracy
 from experiments.report.differences import plot_differences
+from experiments.report.overview import plot_overview
 from experiments.report.page import write_report
 from experiments.report.rdms import plot_rdms
 from experiments.report.scores import plot_scores
@@ -13,6 +14,7 @@ from experiments.report.time_course import plot_scores_over_time
 __all__ = [
     "plot_accuracy",
     "plot_differences",
+    "plot_overview",
     "plot_rdms",
     "plot_scores",
     "plot_scores_over_time",

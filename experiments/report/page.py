@@ -15,7 +15,9 @@ from experiments.files import write_text
 from experiments.report import wording
 from experiments.report.accuracy import plot_accuracy
 from experiments.report.differences import plot_differences
+from experiments.report.overview import plot_overview
 from experiments.report.rdms import plot_rdms
+from experiments.report.scorecard import scorecard_html
 from experiments.report.scores import COMPARATOR_LABELS, plot_scores, score_label
 from experiments.report.sizes import by_size, plot_sizes
 from experiments.report.stimuli import MOST_STIMULI, plot_stimuli
@@ -103,6 +105,9 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
         ]
 
     return {
+        "overview": inline_svg(
+            plot_overview(comparison), "overview", f"Accuracy, plausibility and similarity of {rules}. Values are in the tables."
+        ),
         "accuracy": inline_svg(plot_accuracy(comparison), "accuracy", f"Test accuracy by epoch for {rules}."),
         "scores": panels(plot_scores, "scores", regions, "Scores by layer with intervals and noise ceiling in region"),
         "time_courses": panels(plot_scores_over_time, "time", timed, "Scores over time for each layer in region"),
@@ -182,6 +187,7 @@ def render(comparison: Comparison) -> str:
         drawn=wording.drawn(comparison),
         timed=has_times(comparison),
         networks=_network_rows(comparison),
+        card=scorecard_html(comparison.scorecards) if comparison.scorecards else "",
         least_weight_change=LEAST_WEIGHT_CHANGE,
         figures=_figures(comparison),
         score_label=score_label(comparison),

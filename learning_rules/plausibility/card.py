@@ -26,7 +26,7 @@ from learning_rules.plausibility import (
 )
 from learning_rules.plausibility.claims import claim_for
 from learning_rules.plausibility.criterion import Criterion
-from learning_rules.plausibility.subject import Images, Subject
+from learning_rules.plausibility.subject import Images, Subject, digits
 from learning_rules.registry import build
 
 __all__ = ["CRITERIA", "Entry", "scorecard"]
@@ -115,7 +115,6 @@ def scorecard(
     def make(network: Network) -> LearningRule:
         return build(rule, network, **options) if isinstance(rule, str) else rule(network)
 
-    given = {} if images is None else {"images": images}
-    subject = Subject(name or str(rule), make, architecture, seed, **given)
+    subject = Subject(name or str(rule), make, architecture, seed, images or digits())
     called = name or subject.rule.spec.name
     return {each: _entry(called, CRITERIA[each], subject) for each in chosen}

@@ -17,7 +17,7 @@ import jax
 from learning_rules.plausibility.criterion import FAILS, MEETS, PARTLY, Criterion, Finding
 from learning_rules.plausibility.dataflow import Reads
 from learning_rules.plausibility.spiking import EVENTS, share_of_events
-from learning_rules.plausibility.subject import N_EXAMPLES, Subject
+from learning_rules.plausibility.subject import Subject
 
 __all__ = ["CRITERION", "Cost", "cost"]
 
@@ -42,7 +42,7 @@ def cost(subject: Subject, reads: Reads, learning: bool) -> Cost:
     events = share_of_events(subject, learning)
     # Block k's synapses are driven by the wire below it.
     cheap = sum(reads.forward[position + 1] for position, share in events.items() if share >= EVENTS)
-    return Cost((reads.products - cheap) / N_EXAMPLES, cheap / N_EXAMPLES)
+    return Cost((reads.products - cheap) / subject.n_examples, cheap / subject.n_examples)
 
 
 @lru_cache

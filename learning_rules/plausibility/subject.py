@@ -106,6 +106,8 @@ class Subject:
         architecture: of the small network.
         seed: of everything that is drawn.
         images: what it learns from.
+        given: a network of 8 x 8 images to examine it on instead of the small one.
+        n_examples: in a batch; smaller than every fan-in above the first block, and neither it nor its doubles any block's width.
     """
 
     name: str
@@ -113,11 +115,13 @@ class Subject:
     architecture: str = "mlp"
     seed: int = 0
     images: Images = dataclasses.field(default_factory=digits)
+    given: Network | None = None
+    n_examples: int = N_EXAMPLES
 
     @cached_property
     def network(self) -> Network:
-        """The small network."""
-        return small_network(self.architecture)
+        """The small network, or the one that was given."""
+        return self.given or small_network(self.architecture)
 
     @cached_property
     def rule(self) -> LearningRule:
@@ -140,9 +144,9 @@ class Subject:
         """A key of its own for each use."""
         return jax.random.fold_in(jax.random.key(self.seed), use)
 
-    def batch(self, index: int, n: int = N_EXAMPLES) -> tuple[Array, Array]:
+    def batch(self, index: int) -> tuple[Array, Array]:
         """The index-th batch of the training images."""
-        at = (np.arange(n) + index * n) % len(self.images.train)
+        at = (np.arange(self.n_examples) + index * self.n_examples) % len(self.images.train)
         return jnp.asarray(self.images.train[at]), jnp.asarray(self.images.train_labels[at])
 
     def train(self, batch_size: int, n_steps: int) -> RuleState:
@@ -227,8 +231,8 @@ class Subject:
         jaxpr, used = partial_eval.dce_jaxpr(closed.jaxpr, [True] * n_outputs)
         slim = jax.extend.core.ClosedJaxpr(jaxpr, closed.consts)
         kept = [origin for origin, needed in zip(origins, used, strict=True) if needed]
-        whole, reads = walk(slim, kept, N_EXAMPLES)
-        cut, _ = walk(slim, kept, N_EXAMPLES, cut=True)
+        whole, reads = walk(slim, kept, self.n_examples)
+        cut, _ = walk(slim, kept, self.n_examples, cut=True)
         paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(carry)]
         return Dataflow(
             updates=_by_block(whole[:n_asked], blocks),
@@ -245,7 +249,7 @@ class Subject:
         rest = [Origin(frozenset({("activity", -1)}))] * (len(closed.jaxpr.invars) - len(leaves))
         jaxpr, used = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
         kept = [origin for origin, needed in zip([*leaves, *rest], used, strict=True) if needed]
-        return walk(jax.extend.core.ClosedJaxpr(jaxpr, closed.consts), kept, N_EXAMPLES)[1]
+        return walk(jax.extend.core.ClosedJaxpr(jaxpr, closed.consts), kept, self.n_examples)[1]
 
     def _leaves_of_state(self) -> list[Origin]:
         state, (images, labels) = self.start, self.batch(0)

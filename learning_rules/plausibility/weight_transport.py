@@ -11,7 +11,7 @@ Grossberg 1987, doi:10.1111/j.1551-6708.1987.tb00862.x; Crick 1989, doi:10.1038/
 
 from __future__ import annotations
 
-from learning_rules.plausibility.criterion import FAILS, MEETS, PARTLY, Criterion, Finding, listed
+from learning_rules.plausibility.criterion import FAILS, MEETS, NOT_APPLICABLE, PARTLY, Criterion, Finding, listed
 from learning_rules.plausibility.interventions import in_null_space
 from learning_rules.plausibility.subject import Subject
 
@@ -45,6 +45,8 @@ def _looked_at(subject: Subject) -> bool:
 def probe(subject: Subject) -> Finding:
     """Both kinds of evidence."""
     names = subject.network.block_names
+    if not any(subject.dataflow.updates[block] for block in subject.hidden):
+        return Finding(NOT_APPLICABLE, 0.0, "the body learns nothing")
     moved = {(block, below): found.of(below) for block, found in in_null_space(subject).items() for below in range(block)}
     value = max((each for each in moved.values() if each == each), default=0.0)
     backwards, signs = _read_backwards(subject, "backward"), _read_backwards(subject, "sign backward")

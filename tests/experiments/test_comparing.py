@@ -31,6 +31,7 @@ CONFIG = CompareConfig(
     seeds=N_SEEDS,
     n_draws=99,
     n_train=400,
+    scorecard="none",
     architecture_options={"channels": (4, 4), "hidden": (16,), "activation": "tanh"},
 )
 

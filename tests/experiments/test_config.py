@@ -38,6 +38,7 @@ COMPARE = CompareConfig(
     factors=("stimuli",),
     controls=("pixels",),
     confidence=0.9,
+    scorecard="none",
     stimulus_size=16,
     more_stimulus_sizes=(32,),
     validation_fraction=0.2,

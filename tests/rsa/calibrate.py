@@ -154,7 +154,7 @@ def picture(table: pd.DataFrame, curve: pd.DataFrame) -> str:
     right.plot(curve["relation"], curve["found"], marker="o", color="#0b6fb8")
     right.axhline(0.05, color="#777777", linewidth=1.2)
     right.set_ylim(0, 1.02)
-    right.set_xlabel("how strongly the model is related")
+    right.set_xlabel("relation of the model")
     right.set_ylabel("share of studies in which it is found")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)

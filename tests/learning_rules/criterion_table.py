@@ -1,0 +1,65 @@
+"""One row a criterion: rules whose verdict is known beforehand. A criterion without a row fails the suite.
+
+The first four rows are what the literature on each rule, and the interventions published with the criteria, leave no doubt about.
+"""
+
+TABLE = {
+    "weight transport": {
+        "backprop": "fails",
+        "feedback_alignment/random": "meets",
+        "feedback_alignment/direct": "meets",
+        "feedback_alignment/sign": "partly",
+        "feedback_alignment/kolen_pollack": "meets",
+        "predictive_coding/standard": "fails",
+        "energy_based/centred": "fails",
+        "local_losses/both": "meets",
+        "forward_forward/channel_wise": "meets",
+        "perturbation/node": "meets",
+        "hebbian/competitive": "meets",
+        "stdp/pair": "meets",
+        "untrained": "not applicable",
+    },
+    "local credit": {
+        "backprop": "fails",
+        "feedback_alignment/random": "fails",
+        "feedback_alignment/sign": "fails",
+        "energy_based/centred": "meets",
+        "local_losses/both": "partly",
+        "perturbation/node": "meets",
+        "hebbian/competitive": "meets",
+        "stdp/pair": "meets",
+    },
+    "single phase": {
+        "backprop": "fails",
+        "feedback_alignment/random": "fails",
+        "predictive_coding/standard": "fails",
+        "energy_based/centred": "fails",
+        "perturbation/node": "fails",
+        "local_losses/both": "meets",
+        "hebbian/competitive": "meets",
+        "stdp/pair": "meets",
+    },
+    "update unlocking": {
+        "backprop": "fails",
+        "feedback_alignment/random": "fails",
+        "predictive_coding/standard": "fails",
+        "local_losses/both": "meets",
+        "forward_forward/channel_wise": "meets",
+        "perturbation/node": "partly",
+        "hebbian/competitive": "meets",
+        "stdp/pair": "meets",
+    },
+    "teaching signal": {
+        "backprop": "fails",
+        "local_losses/both": "partly",
+        "perturbation/node": "meets",
+        "hebbian/competitive": "meets",
+        "hebbian/class_gated": "partly",
+        "stdp/pair": "meets",
+    },
+    "spiking communication": {"backprop": "fails", "stdp/pair": "meets"},
+    "Dale's law": {"backprop": "fails"},
+    "online learning": {"backprop": "meets", "hebbian/competitive": "meets"},
+    "robustness": {"backprop": "partly"},
+    "energy": {"backprop": "meets", "feedback_alignment/random": "meets", "energy_based/centred": "partly"},
+}

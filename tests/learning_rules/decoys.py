@@ -1,0 +1,134 @@
+"""Rules that were written to fool a scorecard that trusts declarations."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import learning_rules
+from learning_rules.contract import LearningRule, RuleState
+from learning_rules.optimizers import adam
+from learning_rules.signals import hebbian_product, local_derivative, project_back, sweep
+
+INNOCENT = learning_rules.spec("feedback_alignment")
+
+
+def _rule(network, init, assign_credit) -> LearningRule:
+    return LearningRule(
+        spec=INNOCENT,
+        network=network,
+        options=None,
+        init=init,
+        assign_credit=assign_credit,
+        constrain=lambda params: params,
+        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
+        represent=lambda state, images: network.forward(state.params["network"], images),
+        optimizer=lambda n_steps=None: adam(1e-3, n_steps),
+    )
+
+
+def _errors(network, params, feedback, images, labels):
+    """Signals of a pass, and each block's error at its synapses, carried down through `feedback`."""
+    signals = sweep(network, params, network.encode(images))
+    scores = signals.activations[-1]
+    error = (jax.nn.softmax(scores) - jax.nn.one_hot(labels, network.n_classes)) / len(labels)
+    errors: list[Any] = [local_derivative(network.chain[-1], signals.synaptic[-1], error)]
+    for block, below in zip(reversed(range(1, len(network.chain))), reversed(range(len(network.chain) - 1)), strict=True):
+        carried = project_back(network.chain[block], feedback[block], signals.inputs[block], errors[0])
+        errors.insert(0, local_derivative(network.chain[below], signals.synaptic[below], carried))
+    return signals, errors
+
+
+def _products(network, params, signals, errors):
+    return tuple(
+        hebbian_product(block, each, x, error)
+        for block, each, x, error in zip(network.chain, params, signals.inputs, errors, strict=True)
+    )
+
+
+def dressed_backpropagation(network):
+    """Backpropagation whose spec says feedback alignment."""
+
+    def assign_credit(key, state, batch):
+        params = state.params["network"]
+        asked = _products(network, params, *_errors(network, params, params, *batch))
+        return {"network": asked}, state, {}
+
+    return _rule(network, lambda key: RuleState({"network": network.init(key)}, ()), assign_credit)
+
+
+def copied_transpose(network):
+    """Feedback alignment whose "random" feedback is the forward weights of the step before."""
+
+    def assign_credit(key, state, batch):
+        params = state.params["network"]
+        asked = _products(network, params, *_errors(network, params, state.carry, *batch))
+        return {"network": asked}, RuleState(state.params, jax.tree.map(lambda leaf: leaf * 1.0, params)), {}
+
+    def init(key):
+        params = network.init(key)
+        return RuleState({"network": params}, network.init(jax.random.fold_in(key, 1)))
+
+    return _rule(network, init, assign_credit)
+
+
+def one_step_late(network):
+    """Errors of backpropagation that are kept in the carry, and used in the next step."""
+
+    def assign_credit(key, state, batch):
+        params = state.params["network"]
+        signals, errors = _errors(network, params, params, *batch)
+        late = [kept.astype(now.dtype) for kept, now in zip(state.carry, errors, strict=True)]
+        return {"network": _products(network, params, signals, late)}, RuleState(state.params, _sized(errors)), {}
+
+    def _sized(errors):
+        # The carry has one shape: a mean over the batch, given to every example of the next.
+        return [jnp.mean(error, axis=0, keepdims=True) + jnp.zeros((1, *error.shape[1:]), error.dtype) for error in errors]
+
+    def init(key):
+        params = network.init(key)
+        return RuleState({"network": params}, [jnp.zeros((1, *block.synapse_shape)) for block in network.chain])
+
+    def broadcast(key, state, batch):
+        n = len(batch[0])
+        wide = state._replace(carry=[jnp.broadcast_to(each, (n, *each.shape[1:])) for each in state.carry])
+        return assign_credit(key, wide, batch)
+
+    return _rule(network, init, broadcast)
+
+
+def remote_reader(network):
+    """A Hebbian rule whose units look at the scores, though it says that it is local."""
+
+    def assign_credit(key, state, batch):
+        params = state.params["network"]
+        signals = sweep(network, params, network.encode(batch[0]))
+        scores = signals.activations[-1]
+        looked = []
+        for index, z in enumerate(signals.synaptic):
+            mixing = jax.random.normal(jax.random.key(index), (scores.shape[1], z[0].size), z.dtype)
+            looked.append(-z * jnp.tanh(scores @ mixing).reshape(z.shape) / len(z))
+        return {"network": _products(network, params, signals, looked)}, state, {}
+
+    return _rule(network, lambda key: RuleState({"network": network.init(key)}, ()), assign_credit)
+
+
+def hoarder(network, n_kept=256):
+    """Backpropagation on images that it keeps in its carry."""
+
+    def assign_credit(key, state, batch):
+        images, labels = batch
+        kept_images, kept_labels, place = state.carry
+        at = (place + jnp.arange(len(images))) % n_kept
+        kept = kept_images.at[at].set(images.astype(kept_images.dtype)), kept_labels.at[at].set(labels)
+        chosen = jax.random.randint(key, (len(images),), 0, n_kept)
+        params = state.params["network"]
+        drawn = kept[0][chosen], kept[1][chosen]
+        asked = _products(network, params, *_errors(network, params, params, *drawn))
+        return {"network": asked}, RuleState(state.params, (*kept, (place + len(images)) % n_kept)), {}
+
+    def init(key):
+        images = jnp.zeros((n_kept, *network.input_shape))
+        return RuleState({"network": network.init(key)}, (images, jnp.zeros(n_kept, jnp.int32), jnp.asarray(0)))
+
+    return _rule(network, init, assign_credit)

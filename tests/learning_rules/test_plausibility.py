@@ -1,0 +1,307 @@
+"""The scorecard: known rules get the verdicts that are known of them, decoys are caught, and no verdict hangs on seed or width."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from criterion_table import TABLE
+from decoys import copied_transpose, dressed_backpropagation, hoarder, one_step_late, remote_reader
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.ad_checkpoint import checkpoint_name
+
+import architectures
+import learning_rules
+from learning_rules import plausibility
+from learning_rules.contract import RuleState
+from learning_rules.plausibility import dales_law, energy, online_learning, robustness
+from learning_rules.plausibility.axes import reshape
+from learning_rules.plausibility.dataflow import Origin, Weight, walk
+from learning_rules.plausibility.interventions import above_at_random, in_null_space, of_labels
+from learning_rules.plausibility.subject import Subject
+from learning_rules.plausibility.tagging import WIRE
+
+STRUCTURAL = ("weight transport", "local credit", "single phase", "update unlocking", "teaching signal")
+RULES = sorted({rule for criterion in STRUCTURAL for rule in TABLE[criterion]})
+# A convolution is the other way to sum over a fan-in; rules that differ in nothing else need it once.
+ON_CNN = ("backprop", "feedback_alignment/random", "feedback_alignment/sign", "local_losses/both", "hebbian/competitive",
+          "predictive_coding/standard", "energy_based/centred")  # fmt: skip
+
+
+@functools.cache
+def subject_of(rule, architecture="mlp"):
+    return Subject(rule, lambda network: learning_rules.build(rule, network), architecture)
+
+
+def probe(subject, criterion):
+    return plausibility.CRITERIA[criterion].probe(subject)
+
+
+def test_every_criterion_has_a_row():
+    assert list(TABLE) == list(plausibility.CRITERIA)
+
+
+@pytest.mark.parametrize(("name", "architecture"), [(rule, "mlp") for rule in RULES] + [(rule, "cnn") for rule in ON_CNN])
+def test_known_rules_get_known_verdicts(name, architecture):
+    subject = subject_of(name, architecture)
+    for criterion in (*STRUCTURAL, "spiking communication"):
+        if name in TABLE[criterion]:
+            found = probe(subject, criterion)
+            assert found.verdict == TABLE[criterion][name], (criterion, found)
+            assert np.isfinite(found.value) and found.evidence
+
+
+@pytest.mark.parametrize("criterion", ["Dale's law", "online learning", "robustness", "energy"])
+def test_behaviour_gets_known_verdicts(criterion):
+    for rule, verdict in TABLE[criterion].items():
+        found = probe(subject_of(rule), criterion)
+        assert found.verdict == verdict, (rule, found)
+
+
+# Decoys.
+
+
+def card_of(decoy, *criteria):
+    subject = Subject(decoy.__name__, decoy)
+    return {criterion: probe(subject, criterion) for criterion in criteria}
+
+
+@pytest.mark.parametrize("decoy", [dressed_backpropagation, copied_transpose, one_step_late], ids=lambda decoy: decoy.__name__)
+def test_weights_that_are_read_backwards_in_secret_are_found(decoy):
+    found = card_of(decoy, "weight transport", "local credit")
+    assert (
+        found["weight transport"].verdict == "fails"
+        and "carried down through forward weights" in found["weight transport"].evidence
+    )
+    assert found["local credit"].verdict == "fails"
+
+
+def test_what_it_is_copied_from_moves_a_copied_transpose():
+    assert card_of(copied_transpose, "weight transport")["weight transport"].value > 0.01
+    assert probe(subject_of("feedback_alignment/random"), "weight transport").value < 1e-9
+
+
+def test_a_look_at_a_remote_block_is_found():
+    found = card_of(remote_reader, "local credit", "update unlocking", "weight transport")
+    assert found["local credit"].verdict == "fails" and "activity of output" in found["local credit"].evidence
+    assert found["update unlocking"].verdict == "fails"
+    assert found["weight transport"].verdict == "meets"
+
+
+def test_a_stored_data_set_is_found():
+    subject = Subject("hoarder", hoarder)
+    assert online_learning.stored(subject) == ["images", "labels"]
+    found = probe(subject, "online learning")
+    assert found.verdict == "fails" and "stored data set" in found.evidence
+    for rule in ("hebbian/competitive", "stdp/reward_modulated", "feedback_alignment/weight_mirror"):
+        assert online_learning.stored(subject_of(rule)) == []
+
+
+# Verdicts hang on nothing but the rule.
+
+EXPECTED = {
+    "backprop": ("fails", "fails"),
+    "feedback_alignment/direct": ("meets", "fails"),
+    "local_losses/prediction": ("meets", "meets"),
+}
+
+
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(
+    widths=st.lists(st.sampled_from([16, 18, 20, 24, 30, 36]), min_size=3, max_size=4),
+    activation=st.sampled_from(["relu", "tanh", "sigmoid"]),
+    n_examples=st.sampled_from([3, 5, 7, 11]),
+    seed=st.integers(0, 1000),
+    rule=st.sampled_from(sorted(EXPECTED)),
+)
+def test_verdicts_do_not_depend_on_seed_width_batch_or_activation(widths, activation, n_examples, seed, rule):
+    network = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10, hidden=tuple(widths), activation=activation)
+    subject = Subject(rule, lambda net: learning_rules.build(rule, net), seed=seed, given=network, n_examples=n_examples)
+    assert (probe(subject, "weight transport").verdict, probe(subject, "update unlocking").verdict) == EXPECTED[rule]
+
+
+# The two kinds of evidence.
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "cnn"])
+def test_no_forward_activity_feels_the_change_in_the_null_space(architecture):
+    subject = subject_of("backprop", architecture)
+    found = in_null_space(subject)
+    assert sorted(found) == [1, 2, 3]
+    assert all(each.activities < 1e-12 for each in found.values())
+    # The last block's own change has the same inputs and the same errors.
+    assert found[1].of(1) < 1e-10 and found[3].of(2) > 0.01
+    assert above_at_random(subject)[3].of(2) > 0.01
+    assert of_labels(subject).of(0) > 0.1
+
+
+def tokens_of(function, origins, *arguments, n_examples=5, cut=False):
+    closed = jax.make_jaxpr(function)(*arguments)
+    found, reads = walk(closed, origins, n_examples, cut)
+    return [each.tokens for each in found], reads, found
+
+
+IN, OUT = frozenset({"in"}), frozenset({"out"})
+KERNEL = Origin(weight=Weight(3, (IN, OUT)))
+SIGNAL = Origin(frozenset({("labels",)}))
+W, X, E = jnp.ones((4, 6)), jnp.ones((5, 4)), jnp.ones((5, 6))
+
+
+@pytest.mark.parametrize(
+    ("function", "signal", "how"),
+    [
+        (lambda w, x: x @ w, X, "forward"),
+        (lambda w, e: e @ w.T, E, "backward"),
+        (lambda w, e: e @ (2.0 * w.reshape(2, 2, 6)).reshape(4, 6).T, E, "backward"),
+        (lambda w, e: e @ jnp.sign(w).T, E, "sign backward"),
+        (lambda w, e: (e[:, None, :] * w).sum(axis=2), E, "backward"),
+        (lambda w, x: (x[:, :, None] * w).sum(axis=1), X, "forward"),
+        (lambda w, e: e @ (w @ jnp.eye(6)).T, E, "backward"),
+        (lambda w, e: jax.jit(lambda w, e: e @ w.T)(w, e), E, "backward"),
+        (lambda w, e: jax.lax.cond(e.sum() > 0, lambda: e @ w.T, lambda: jnp.zeros((5, 4))), E, "backward"),
+        (lambda w, x: jax.vjp(lambda x: jnp.tanh(x @ w), x)[1](jnp.ones((5, 6)) * x.sum())[0], X, "backward"),
+        (lambda w, e: jnp.einsum("io,no->ni", w, e), E, "backward"),
+        (lambda w, e: jax.vmap(lambda each: w @ each)(e), E, "backward"),
+        (lambda w, e: jax.lax.scan(lambda c, _: (c @ w @ w.T * 0.1, None), e @ w.T, None, length=3)[0], E, "backward"),
+        (lambda w, e: jax.lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] @ w.T @ w), (0, e))[1], E, "backward"),
+    ],
+)
+def test_a_product_says_which_way_a_weight_was_read(function, signal, how):
+    (tokens,), reads, _ = tokens_of(function, [KERNEL, SIGNAL], W, signal)
+    assert ("weights", 3, how) in tokens and ("labels",) in tokens
+    if how == "forward":
+        assert not any(token[0] == "weights" and "backward" in token[2] for token in tokens)
+
+
+def test_products_are_counted_with_the_length_of_their_loops():
+    _, reads, _ = tokens_of(lambda w, x: jax.lax.scan(lambda c, _: (c, c @ w), x, None, length=7)[1], [KERNEL, SIGNAL], W, X)
+    assert reads.forward[3] == reads.products == 7 * 5 * 4 * 6 and not reads.backward
+
+
+def test_a_number_an_example_is_known_as_such():
+    def broadcast(w, x):
+        reward = jnp.mean(x @ w, axis=1)
+        return x * reward[:, None], x * jnp.mean(x @ w)
+
+    found, _, _ = tokens_of(broadcast, [KERNEL, SIGNAL], W, X)
+    assert all(("scalar", ("weights", 3, "forward")) in tokens and ("weights", 3, "forward") not in tokens for tokens in found)
+
+
+def test_copies_are_told_from_what_was_made_of_them():
+    images = Origin(frozenset({("images",)}), copy="images")
+    _, _, found = tokens_of(
+        lambda x, kept: (kept.at[:5].set(x), 0.9 * kept + x.mean(axis=0), jnp.concatenate([kept[5:], x])),
+        [images, Origin(frozenset({("carry",)}))],
+        X,
+        jnp.zeros((20, 4)),
+    )
+    assert [each.copy for each in found] == ["images", "", "images"]
+
+
+def test_a_cut_wire_hides_what_is_below_it():
+    def marked(w, x):
+        h = checkpoint_name(jnp.tanh(x @ w), f"{WIRE}2")
+        return h * 2
+
+    (tokens,), _, _ = tokens_of(marked, [KERNEL, SIGNAL], W, X, cut=True)
+    assert tokens == {("activity", 2)}
+    (tokens,), _, _ = tokens_of(marked, [KERNEL, SIGNAL], W, X)
+    assert ("weights", 3, "forward") in tokens
+
+
+def test_a_state_that_goes_on_a_wire_later_counts_as_that_blocks():
+    def settle(w, x):
+        def step(h, _):
+            z = checkpoint_name(h, f"{WIRE}1") @ w
+            return h - 0.1 * z @ w.T, None
+
+        return jax.lax.scan(step, x @ w @ w.T, None, length=3)[0]
+
+    (tokens,), _, _ = tokens_of(settle, [KERNEL, SIGNAL], W, X, cut=True)
+    assert tokens == {("activity", 1)}
+
+
+def test_axes_go_along_with_any_shape():
+    axes = (IN, IN, IN, OUT)
+    assert reshape(axes, (3, 3, 4, 8), (36, 8)) == (IN, OUT)
+    assert reshape((IN, OUT), (36, 8), (3, 3, 4, 8)) == axes
+    assert reshape((IN, OUT), (4, 6), (24,)) == (IN | OUT,)
+    assert reshape((IN, OUT), (4, 6), (1, 4, 6)) == (frozenset(), IN, OUT)
+
+
+# Behaviour.
+
+
+def test_signs_of_outgoing_weights_are_counted_over_units():
+    kernel = np.array([[1.0, 2.0], [-1.0, -2.0], [1.0, -1.0]])
+    params = {"network": [{"kernel": np.eye(3)}, {"kernel": kernel}, {"kernel": np.ones((2, 2))}]}
+    assert dales_law.share_of_violations(params, 3) == pytest.approx(1 / 3)
+    patches = np.ones((3, 3, 2, 4))
+    patches[0, 0, 1, 0] = -1
+    params["network"][1] = {"kernel": patches}
+    assert dales_law.share_of_violations(params, 3) == pytest.approx(1 / 2)
+
+
+def test_synapses_are_spoiled_as_much_as_is_said():
+    params = [{"kernel": jnp.linspace(-1.0, 1.0, 1000).reshape(40, 25)}]
+    spoiled = robustness.noisy(params, jax.random.key(0))[0]["kernel"] - params[0]["kernel"]
+    assert float(jnp.std(spoiled)) == pytest.approx(0.2 / np.sqrt(3), rel=0.1)
+    assert len(np.unique(robustness.rounded(params)[0]["kernel"])) == 16
+
+
+def test_operations_of_backpropagation_are_those_of_the_books():
+    subject = subject_of("backprop")
+    widths = (64, 48, 40, 32, 10)
+    forward = [below * above for below, above in zip(widths[:-1], widths[1:], strict=True)]
+    # Up, once more for each block's product of signals, and down through all blocks but the first.
+    assert subject.dataflow.reads.products / subject.n_examples == 2 * sum(forward) + sum(forward[1:])
+    assert energy.cost(subject, subject.dataflow.inference, learning=False).nanojoules == pytest.approx(sum(forward) * 4.6e-3)
+
+
+# The card.
+
+
+def test_a_card_names_what_it_is_asked_and_stands_beside_claims():
+    card = plausibility.scorecard("feedback_alignment", criteria=["weight transport", "single phase"])
+    assert list(card) == ["weight transport", "single phase"]
+    entry = card["weight transport"]
+    assert entry.verdict == "meets" and entry.claimed.startswith("meets (Lillicrap et al. 2016") and entry.difference == ""
+    with pytest.raises(learning_rules.InputError, match="did you mean 'weight transport'"):
+        plausibility.scorecard("backprop", criteria=["weigth transport"])
+
+
+def test_where_claim_and_measurement_differ_the_card_says_why():
+    entry = plausibility.scorecard("energy_based", criteria=["weight transport"])["weight transport"]
+    assert entry.verdict == "fails" and entry.claimed.startswith("meets") and "settling" in entry.difference
+
+
+def test_claims_are_of_rules_and_criteria_that_there_are():
+    known = {*learning_rules.names(), *learning_rules.names(variants=True)}
+    for rule, claims in plausibility.CLAIMS.items():
+        assert rule in known
+        for criterion, claim in claims.items():
+            assert criterion in plausibility.CRITERIA and claim.verdict in ("meets", "partly", "fails") and claim.source
+
+
+def test_a_rule_of_the_users_own_is_examined_like_any_other():
+    def mine(network):
+        return learning_rules.build("local_losses", network)
+
+    card = plausibility.scorecard(mine, criteria=["update unlocking"])
+    assert card["update unlocking"].verdict == "meets"
+
+
+def test_a_step_is_traced_without_being_run():
+    def explosive(network):
+        rule = learning_rules.build("backprop", network)
+
+        def assign_credit(key, state: RuleState, batch):
+            asked, state, info = rule.assign_credit(key, state, batch)
+            return jax.tree.map(lambda leaf: leaf / 0.0, asked), state, info
+
+        return rule._replace(assign_credit=assign_credit)
+
+    subject = Subject("explosive", explosive)
+    assert ("weights", 3, "backward") in subject.dataflow.updates[2]
