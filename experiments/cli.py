@@ -220,7 +220,7 @@ def scorecard_command(
 
     import learning_rules
     from experiments.files import no_empty_folder, prepare_folder, write_text
-    from experiments.report.scorecard import scorecard_html, scorecard_table
+    from experiments.report.scorecard import marks, scorecard_html, scorecard_table
     from experiments.results import plain
     from experiments.scorecards import scorecards
 
@@ -246,9 +246,11 @@ def scorecard_command(
                 for name, entry in card.items()
             ]
         )
-    differing = [(rule, name, entry) for rule, card in cards.items() for name, entry in card.items() if entry["difference"]]
-    for rule, name, entry in differing:
-        click.echo(f"{rule}, {name}: measured {entry['verdict']}, claimed {entry['claimed']}: {entry['difference']}.")
+    published = marks(cards)
+    click.echo(f"{sum(row['agree'] for row in published)} of {len(published)} published marks agree with what was measured")
+    for row in published:
+        if not row["agree"]:
+            click.echo(f"{row['rule']}, {row['criterion']}: measured {row['measured']}, claimed {row['claimed']}: {row['why']}.")
     if folder is not None:
         click.echo(f"page: {(folder / 'scorecard.html').resolve()}")
 

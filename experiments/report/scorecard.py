@@ -11,9 +11,22 @@ from rich.text import Text
 
 from learning_rules import plausibility
 
-__all__ = ["MARKS", "scorecard_html", "scorecard_table"]
+__all__ = ["MARKS", "marks", "scorecard_html", "scorecard_table"]
 
 MARKS = {"meets": "●", "partly": "◐", "fails": "○", "not applicable": "–"}
+# Ten criteria stand side by side, a word each.
+_SHORT = {
+    "weight transport": "weights",
+    "local credit": "local",
+    "single phase": "phase",
+    "update unlocking": "unlock",
+    "teaching signal": "teacher",
+    "spiking communication": "spikes",
+    "Dale's law": "Dale",
+    "online learning": "online",
+    "robustness": "robust",
+    "energy": "energy",
+}
 _STYLES = {"meets": "bold green", "partly": "yellow", "fails": "red", "not applicable": "dim"}
 
 _STYLE = """
@@ -53,11 +66,10 @@ def scorecard_table(cards: dict[str, Any]) -> Table:
     Returns:
         A table; an exclamation mark says that the literature claims otherwise.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), caption_justify="left")
-    table.add_column("rule", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0), caption_justify="left")
+    table.add_column("rule", overflow="fold", max_width=37)
     for criterion in _criteria(cards):
-        # A word a line: ten criteria stand side by side.
-        table.add_column("\n".join(criterion.split()), justify="center")
+        table.add_column(_SHORT.get(criterion, criterion), justify="center", no_wrap=True)
     for rule, card in cards.items():
         cells = [Text(rule)]
         for criterion in _criteria(cards):
@@ -67,7 +79,8 @@ def scorecard_table(cards: dict[str, Any]) -> Table:
                 continue
             cells.append(Text(MARKS[entry["verdict"]] + ("!" if _differs(entry) else " "), style=_STYLES[entry["verdict"]]))
         table.add_row(*cells)
-    table.caption = Text("● meets  ◐ partly  ○ fails  – not applicable  ! the literature claims otherwise")
+    legend = [f"{_SHORT[name]}: {name}" for name in _criteria(cards) if _SHORT.get(name, name) not in (name, name.split()[0])]
+    table.caption = Text(f"{', '.join(legend)}\n● meets  ◐ partly  ○ fails  – not applicable  ! the literature claims otherwise")
     return table
 
 
@@ -106,7 +119,41 @@ def scorecard_html(cards: dict[str, Any], standalone: bool = False) -> Markup:
     style = Markup("<style>{}</style>").format(Markup(_STYLE))
     if not standalone:
         return style + part
+    part += _agreement(cards)
     return Markup(_PAGE).format(Markup(_PAGE_STYLE), style + part)
+
+
+def marks(cards: dict[str, Any]) -> list[dict[str, Any]]:
+    """Published marks beside measured ones: rule, criterion, claimed, measured, agree, why."""
+    return [
+        {
+            "rule": rule,
+            "criterion": name,
+            "claimed": entry["claimed"],
+            "measured": entry["verdict"],
+            "agree": not entry["difference"],
+            "why": entry["difference"],
+        }
+        for rule, card in cards.items()
+        for name, entry in card.items()
+        if entry["claimed"]
+    ]
+
+
+def _agreement(cards: dict[str, Any]) -> Markup:
+    """A table of published marks, those that differ first, each with the reason."""
+    rows = sorted(marks(cards), key=lambda row: row["agree"])
+    lines = [
+        Markup("<tr><th scope='row'>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>").format(
+            row["rule"], row["criterion"], row["claimed"], row["measured"], "agree" if row["agree"] else row["why"]
+        )
+        for row in rows
+    ]
+    return Markup(
+        "<h2>Beside the literature</h2><p>{} of {} published marks agree with what was measured.</p><div class='scroll'><table><thead><tr>"
+        "<th>rule</th><th>criterion</th><th>claimed</th><th>measured</th><th>why they differ</th></tr></thead><tbody>{}</tbody>"
+        "</table></div>"
+    ).format(sum(row["agree"] for row in rows), len(rows), Markup("").join(lines))
 
 
 def _evidence(rule: str, card: dict[str, Any], criteria: list[str]) -> Markup:

@@ -147,7 +147,11 @@ CLAIMS: dict[str, dict[str, Claim]] = {
             "meets", _REN, "losses of groups of units need the label in every block, a vector and not one number"
         ),
         "teaching signal": Claim("partly", _REN),
-        "single phase": Claim("fails", _REN),
+        "single phase": Claim(
+            "fails",
+            _REN,
+            "activities are perturbed block by block and judged by losses of the block's own, all in one sweep",
+        ),
     },
     "pepita": {
         "weight transport": Claim("meets", _DELLAFERRERA),

@@ -18,6 +18,7 @@ from experiments import datasets
 from experiments.cli import main
 from experiments.config import CompareConfig, TrainConfig, read_yaml, write_yaml
 from experiments.terminal import settings
+from learning_rules import plausibility
 
 TINY = ("--epochs", "1", "--batch-size", "32", "--set", "network.hidden=8")  # one value: a list of one
 MLP = {"architecture": "mlp", "architecture_options": {"hidden": (8,)}, "epochs": 1, "batch_size": 32, "n_train": 200}
@@ -63,7 +64,9 @@ def recording(tmp_path_factory):
 def study(recording, tmp_path_factory):
     """The configuration of a small comparison, in YAML."""
     path = tmp_path_factory.mktemp("studies") / "study.yaml"
-    path.write_text(write_yaml(CompareConfig(rules=("backprop",), recording=str(recording), seeds=1, n_draws=19, **MLP)))
+    path.write_text(
+        write_yaml(CompareConfig(rules=("backprop",), recording=str(recording), seeds=1, n_draws=19, scorecard="none", **MLP))
+    )
     return path
 
 
@@ -74,6 +77,7 @@ def study(recording, tmp_path_factory):
         ("architectures", "architecture", architectures.names()),
         ("datasets", "name", datasets.names()),
         ("recordings", "name", neurodata.names()),
+        ("criteria", "criterion", list(plausibility.CRITERIA)),
     ],
 )
 def test_list_names_everything_there_is(what, key, names, run, run_json):
@@ -81,7 +85,7 @@ def test_list_names_everything_there_is(what, key, names, run, run_json):
     status, out, err = run("list", what)
     assert status == 0 and err == ""
     unbroken = "".join(out.split())
-    assert all(name in unbroken for name in names)
+    assert all("".join(name.split()) in unbroken for name in names)
 
 
 def test_data_lists_image_sets_and_recordings_and_their_place(run, run_json, tmp_path, monkeypatch):
@@ -155,6 +159,54 @@ def test_train_prints_the_json_and_leaves_the_run_behind(run, run_json, tmp_path
     assert status == 0 and f"test accuracy {record['test_accuracy']:.4f}" in printed and "hidden_0" in printed
     assert all(line.startswith("warning: ") for line in err.splitlines())
     assert len(err.splitlines()) == len(record["warnings"])
+
+
+OWN_RULE = """
+import learning_rules
+
+
+def secretly_backprop(network):
+    rule = learning_rules.build("backprop", network)
+    return rule._replace(spec=learning_rules.spec("local_losses"))
+"""
+
+
+def test_a_rule_in_a_file_outside_is_scored_like_any_other(run, run_json, tmp_path):
+    (tmp_path / "my_rules.py").write_text(OWN_RULE)
+    own = f"{tmp_path / 'my_rules.py'}:secretly_backprop"
+    arguments = ("scorecard", own, "local_losses", "--criteria", "weight transport,update unlocking", "--workers", "1")
+    cards = run_json(*arguments, "--out", tmp_path / "cards")
+    assert list(cards) == [own, "local_losses"]
+    assert {name: entry["verdict"] for name, entry in cards[own].items()} == {
+        "weight transport": "fails",
+        "update unlocking": "fails",
+    }
+    assert {entry["verdict"] for entry in cards["local_losses"].values()} == {"meets"}
+    assert set(cards[own]["weight transport"]) >= {"verdict", "value", "evidence", "claimed"}
+    assert json.loads((tmp_path / "cards" / "scorecard.json").read_text()) == cards
+    page = (tmp_path / "cards" / "scorecard.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>") and "carried down through forward weights" in page and "http" not in page
+
+    status, printed, _ = run(*arguments)
+    assert status == 0 and "○" in printed and "●" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("backprob",), ["'backprob'", "did you mean 'backprop'"]),
+        (("backprop", "--criteria", "weight transprot"), ["'weight transprot'", "did you mean 'weight transport'"]),
+        (("backprop", "--architecture", "cn"), ["'cn'", "cnn"]),
+        (("absent.py:rule",), ["no file absent.py", "module:name"]),
+        (("no_such_module:rule",), ["no_such_module", "cannot be imported"]),
+        (("learning_rules:bild",), ["'bild'", "did you mean 'build'"]),
+        (("learning_rules:FAMILIES",), ["dict", "expected a function"]),
+    ],
+)
+def test_a_rule_that_is_not_there_is_said_in_a_line(arguments, parts, run):
+    status, out, err = run("scorecard", *arguments)
+    assert status == 2 and out == "" and err.count("\n") == 1
+    assert all(part in err for part in parts), err
 
 
 def test_compare_and_report(study, run, run_json, tmp_path):
