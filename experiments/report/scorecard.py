@@ -149,11 +149,13 @@ def _agreement(cards: dict[str, Any]) -> Markup:
         )
         for row in rows
     ]
+    head = Markup("").join(
+        Markup("<th scope='col'>{}</th>").format(name) for name in ("rule", "criterion", "claimed", "measured", "why they differ")
+    )
     return Markup(
-        "<h2>Beside the literature</h2><p>{} of {} published marks agree with what was measured.</p><div class='scroll'><table><thead><tr>"
-        "<th>rule</th><th>criterion</th><th>claimed</th><th>measured</th><th>why they differ</th></tr></thead><tbody>{}</tbody>"
-        "</table></div>"
-    ).format(sum(row["agree"] for row in rows), len(rows), Markup("").join(lines))
+        "<h2>Beside the literature</h2><p>{} of {} published marks agree with what was measured.</p>"
+        "<div class='scroll'><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
+    ).format(sum(row["agree"] for row in rows), len(rows), head, Markup("").join(lines))
 
 
 def _evidence(rule: str, card: dict[str, Any], criteria: list[str]) -> Markup:
