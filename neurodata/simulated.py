@@ -48,7 +48,7 @@ CITATION = "simulated by bioplausible: no brain was measured, there is nothing t
 LICENCE = "MIT (made by bioplausible); digits: UCI optical recognition of handwritten digits, CC BY 4.0"
 
 
-def _features(region: str, driver: Any, stimuli: Stimuli) -> tuple[str, np.ndarray]:
+def driver_features(region: str, driver: Any, stimuli: Stimuli) -> tuple[str, np.ndarray]:
     """Name the stage and give its z-scored features; constant features, which carry nothing, are dropped."""
     if isinstance(driver, str):
         if driver not in STAGES:
@@ -75,7 +75,7 @@ def _features(region: str, driver: Any, stimuli: Stimuli) -> tuple[str, np.ndarr
     return name, centred[:, varying] / spread[varying]
 
 
-def _default_windows(regions: Sequence[str], times: np.ndarray) -> dict[str, tuple[float, float]]:
+def default_windows(regions: Sequence[str], times: np.ndarray) -> dict[str, tuple[float, float]]:
     """Drive the regions one after the other."""
     onsets = [FIRST_ONSET_SECONDS + index * WINDOW_SECONDS for index in range(len(regions))]
     windows = {region: (onset, onset + WINDOW_SECONDS) for region, onset in zip(regions, onsets, strict=True)}
@@ -213,12 +213,12 @@ def simulate(
         )
     windows: Mapping[str, tuple[float, float]] = {}
     if times is not None:
-        windows = drive_windows or _default_windows(list(drivers), times)
+        windows = drive_windows or default_windows(list(drivers), times)
     subjects = [f"simulated_{index + 1:02d}" for index in range(n_subjects)]
     conditions = [str(identity) for identity in stimuli.ids]
     regions, truth = {}, {}
     for region_index, (region, driver) in enumerate(drivers.items()):
-        truth[region], features = _features(region, driver, stimuli)
+        truth[region], features = driver_features(region, driver, stimuli)
         envelope = np.ones(1)
         if times is not None:
             start, stop = windows[region]
@@ -276,4 +276,4 @@ RECORDING = NamedRecording(
     licence=LICENCE,
 )
 
-__all__ = ["RECORDING", "default_stimuli", "load", "simulate"]
+__all__ = ["RECORDING", "default_stimuli", "default_windows", "driver_features", "load", "simulate"]
