@@ -1,12 +1,13 @@
 """From runs to time-resolved patterns: one subject at a time, one region for each type of sensors.
 
-The costly part is a pure function of the content of a subject's files and of the options, :func:`subject_arrays`, which is
-what a cache may keep.
+The costly part is a pure function of the content of a subject's files and of the options, :func:`subject_arrays`, and is
+kept on disk (:mod:`neurodata.derived`): the same files are not read twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +17,13 @@ from jaxtyping import Float64, Int
 from rsatoolbox.data import TemporalDataset
 
 from neurodata.cache import file_sha256
+from neurodata.derived import derived
 from neurodata.errors import InputError
+from neurodata.meg import epochs as epochs_module
+from neurodata.meg import normalisation, reading
+from neurodata.meg import options as options_module
 from neurodata.meg.epochs import channel_names, make_epochs
-from neurodata.meg.normalisation import baseline_covariance, epoch_covariance, normaliser
+from neurodata.meg.normalisation import baseline_covariance, epoch_covariance, noise_variances, normaliser
 from neurodata.meg.options import REGIONS, MegOptions, MegRun
 from neurodata.pattern_set import PatternSet
 from neurodata.stimuli import natural_key
@@ -126,9 +131,18 @@ def _covariance(data: np.ndarray, codes: np.ndarray, times: np.ndarray, options:
             start, stop = options.baseline
             inside = (times >= (times[0] if start is None else start)) & (times <= (times[-1] if stop is None else stop))
             return baseline_covariance(data[:, :, inside])
+        if options.noise_normalisation == "univariate":
+            return np.diag(noise_variances(data, codes))
         return epoch_covariance(data, codes)
     except InputError as error:
         raise InputError(f"{origin}: {error}") from error
+
+
+@cache
+def _pipeline() -> tuple[str, ...]:
+    """Fingerprint the code that the arrays come from, lest those of an older one be taken for its own."""
+    files = (__file__, *(module.__file__ for module in (epochs_module, normalisation, options_module, reading)))
+    return (*(file_sha256(Path(str(file))) for file in files), f"mne {mne.__version__}")
 
 
 def subject_arrays(contents: tuple[str, ...], options: MegOptions, runs: tuple[MegRun, ...]) -> SubjectArrays:
@@ -246,10 +260,12 @@ def prepare(runs: Sequence[MegRun], options: MegOptions) -> dict[str, SubjectArr
                 f"{same.path} and {run.path} are both run '{run.run}' of subject '{run.subject}'; give each its own name"
             )
         others.append(run)
+    remembered = derived(subject_arrays, ignore=("runs",))
     prepared: dict[str, SubjectArrays] = {}
     for subject, own in by_subject.items():
-        contents = tuple(content for run in own for content in (run.run, *contents_of(run)))
-        prepared[subject] = subject_arrays(contents, options, tuple(own))
+        contents = tuple(content for run in own for content in (f"run {run.run}", *contents_of(run)))
+        order = tuple(options.event_id or ())  # observations come in this order, which a hash of a mapping leaves out
+        prepared[subject] = remembered((*contents, *order, *_pipeline()), options, tuple(own))
     first_subject, first = next(iter(prepared.items()))
     for subject, arrays in prepared.items():
         if not np.array_equal(arrays.times, first.times):

@@ -243,7 +243,7 @@ def simulate_raw(
                 order = _order(timing, len(ids), n_repeats // n_runs)
                 gaps = onset_asynchrony + jitter * timing.random(len(order))
                 onsets = np.round((REST_SECONDS + np.cumsum(gaps) - gaps[0]) * sampling_rate).astype(int)
-                n_samples = onsets[-1] + len(samples) + round(REST_SECONDS * sampling_rate)
+                n_samples = int(onsets[-1]) + len(samples) + round(REST_SECONDS * sampling_rate)
                 # the background's places are the subject's, its courses the run's
                 seeds = ([seed, len(features), subject, n_runs, 2], *([seed, len(features), subject, run, part] for part in (3, 4)))
                 generators = tuple(np.random.default_rng(each) for each in seeds)
