@@ -24,7 +24,7 @@ from neurodata import cichy92, kriegeskorte92
 from neurodata.cache import ENVIRONMENT_VARIABLE, Progress, data_path, fetch_all, is_cached
 from neurodata.errors import InputError
 from neurodata.meg.options import MegOptions, MegRun
-from neurodata.meg.patterns import patterns
+from neurodata.meg.pipeline import patterns
 from neurodata.named import NamedRecording
 from neurodata.recording import Recording
 

@@ -7,8 +7,8 @@ from neurodata.meg.epochs import make_epochs
 from neurodata.meg.evoked import from_evoked
 from neurodata.meg.folder import find_runs, from_bids, load_meg_folder
 from neurodata.meg.options import MegOptions, MegRun, options_from
-from neurodata.meg.patterns import patterns
 from neurodata.meg.pictures import dissimilarity_over_time, draw_dissimilarity
+from neurodata.meg.pipeline import patterns
 from neurodata.meg.simulation import simulate_raw
 from neurodata.meg.sources import source_patterns
 

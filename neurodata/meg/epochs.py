@@ -104,7 +104,6 @@ def _epochs_from_raw(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs, 
         options.tmax,
         baseline=options.baseline,
         picks=picks,
-        decim=options.decimate,  # while epochs are cut, or a long recording's would not fit into memory
         proj=True,
         preload=True,
         on_missing="ignore",
@@ -134,8 +133,6 @@ def _epochs_from_file(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs,
     check_decimation(epochs.info, options.decimate, run.path)
     epochs.crop(options.tmin, options.tmax)
     epochs.apply_baseline(options.baseline, verbose="error")
-    if options.decimate > 1:
-        epochs.decimate(options.decimate, verbose="error")
     return epochs, event_id, kinds
 
 
@@ -161,6 +158,8 @@ def make_epochs(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs, dict[
     read = _epochs_from_file if is_epochs_file(run.path) else _epochs_from_raw
     epochs, event_id, kinds = read(run, options)
     _reject(epochs, options, run.path)
+    if options.decimate > 1:  # last, so that baseline and rejection have seen every sample
+        epochs.decimate(options.decimate, verbose="error")
     return epochs, event_id, kinds
 
 

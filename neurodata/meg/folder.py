@@ -27,7 +27,7 @@ from jaxtyping import Float64
 
 from neurodata.errors import InputError
 from neurodata.meg.options import MegOptions, MegRun, options_from
-from neurodata.meg.patterns import pattern_sets, prepare
+from neurodata.meg.pipeline import pattern_sets, prepare
 from neurodata.meg.reading import bids_root
 from neurodata.pattern_set import PatternSet
 from neurodata.settings import FILE_NAME
