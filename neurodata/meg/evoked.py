@@ -14,7 +14,7 @@ from rsatoolbox.data import TemporalDataset
 from neurodata.errors import InputError, unknown_name
 from neurodata.meg.epochs import channel_names, channel_types, check_decimation
 from neurodata.meg.normalisation import baseline_covariance, normaliser
-from neurodata.meg.options import NOISE_NORMALISATIONS, REGIONS
+from neurodata.meg.options import NOISE_NORMALISATIONS, REGIONS, TIME_DECIMALS
 from neurodata.meg.reading import read_whole
 from neurodata.pattern_set import PatternSet
 
@@ -141,7 +141,7 @@ def from_evoked(
                         "n_trials": [int(e.nave) for e in averages.values()],
                     },
                     {"channel": names},
-                    {"time": np.asarray(times[::decimate], dtype=np.float64)},
+                    {"time": np.round(np.asarray(times[::decimate], dtype=np.float64), TIME_DECIMALS)},
                 )
             )
     everywhere = {kind: found for kind, found in datasets.items() if len(found) == len(files)}

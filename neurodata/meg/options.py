@@ -19,6 +19,8 @@ NOISE_NORMALISATIONS = ("multivariate", "univariate", "none")
 NOISE_COVARIANCES = ("epoch", "baseline")
 # MNE's rule: a low-pass filter's slope has come down by then
 SAMPLES_PER_CYCLE = 2.5
+# FIF files keep seconds in single precision; times are rounded to what all of them agree on
+TIME_DECIMALS = 7
 
 
 @dataclass(frozen=True, eq=False)

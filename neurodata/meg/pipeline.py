@@ -24,7 +24,7 @@ from neurodata.meg import normalisation, reading
 from neurodata.meg import options as options_module
 from neurodata.meg.epochs import channel_names, make_epochs
 from neurodata.meg.normalisation import baseline_covariance, epoch_covariance, noise_variances, normaliser
-from neurodata.meg.options import REGIONS, MegOptions, MegRun
+from neurodata.meg.options import REGIONS, TIME_DECIMALS, MegOptions, MegRun
 from neurodata.pattern_set import PatternSet
 from neurodata.stimuli import natural_key
 
@@ -208,7 +208,7 @@ def subject_arrays(contents: tuple[str, ...], options: MegOptions, runs: tuple[M
         conditions=names * len(labels),
         runs=[label for label in labels for _ in names],
         n_trials=[len(cell) for cell in cells],
-        times=np.asarray(epochs[0].times, dtype=np.float64),
+        times=np.round(np.asarray(epochs[0].times, dtype=np.float64), TIME_DECIMALS),
         n_rejected=sum(entry not in ((), ("IGNORED",)) for each in epochs for entry in each.drop_log),
     )
 

@@ -22,6 +22,7 @@ from mne.minimum_norm import InverseOperator, apply_inverse, make_inverse_operat
 from rsatoolbox.data import TemporalDataset
 
 from neurodata.errors import InputError, unknown_name
+from neurodata.meg.options import TIME_DECIMALS
 from neurodata.pattern_set import PatternSet
 
 METHODS = ("MNE", "dSPM", "sLORETA", "eLORETA")
@@ -125,7 +126,7 @@ def source_patterns(
                     # one operator for all conditions, which dSPM would otherwise scale by each average's number of trials
                     prepared = prepare_inverse_operator(operator, 1, 1 / signal_to_noise**2, method, verbose="error")
                     has_normal = all(space["type"] == "surf" for space in prepared["src"])
-                    times = np.asarray(average.times, dtype=np.float64)
+                    times = np.round(np.asarray(average.times, dtype=np.float64), TIME_DECIMALS)
                 estimate = apply_inverse(
                     average,
                     prepared,
