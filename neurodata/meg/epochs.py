@@ -21,7 +21,7 @@ def _pick(info: mne.Info, kind: str, exclude: str | tuple[str, ...] = "bads") ->
     return mne.pick_types(info, **picked, exclude=exclude)
 
 
-def channel_types(info: mne.Info, wanted: tuple[str, ...] | None, origin: object) -> tuple[str, ...]:
+def types_of(info: mne.Info, wanted: tuple[str, ...] | None, origin: object) -> tuple[str, ...]:
     """Name the types of sensors that a file has and that are wanted.
 
     Raises
@@ -86,15 +86,17 @@ def _reject(epochs: mne.BaseEpochs, options: MegOptions, origin: object) -> None
 
 def _epochs_from_raw(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs, dict[str, int], tuple[str, ...]]:
     raw, has_named = read_raw(run.path, run.missing_splits)
-    kinds = channel_types(raw.info, options.channel_types, run.path)
+    kinds = types_of(raw.info, options.channel_types, run.path)
     events, event_id = read_events(run, raw, has_named, options)
     picks = np.unique(np.concatenate([_pick(raw.info, kind) for kind in (*kinds, *(options.reject or {}))]))
     nyquist = raw.info["sfreq"] / 2
     for name, edge in (("l_freq", options.l_freq), ("h_freq", options.h_freq)):
         if edge is not None and not 0 < edge < nyquist:
             raise InputError(f"{run.path}: {name} is {edge:g} Hz; expected more than 0 and less than {nyquist:g} Hz, half the rate")
+    # what is not used is not filtered, and MNE notes the new low-pass where all that it holds is filtered
+    raw.pick(picks, exclude=())
     if options.l_freq is not None or options.h_freq is not None:
-        raw.filter(options.l_freq, options.h_freq, picks=picks, verbose="error")
+        raw.filter(options.l_freq, options.h_freq, verbose="error")
     check_decimation(raw.info, options.decimate, run.path)
     epochs = mne.Epochs(
         raw,
@@ -103,7 +105,7 @@ def _epochs_from_raw(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs, 
         options.tmin,
         options.tmax,
         baseline=options.baseline,
-        picks=picks,
+        picks=np.arange(len(picks)),
         proj=True,
         preload=True,
         on_missing="ignore",
@@ -115,7 +117,7 @@ def _epochs_from_raw(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs, 
 
 def _epochs_from_file(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs, dict[str, int], tuple[str, ...]]:
     epochs = read_epochs(run.path)
-    kinds = channel_types(epochs.info, options.channel_types, run.path)
+    kinds = types_of(epochs.info, options.channel_types, run.path)
     codes = epochs.events[:, 2]
     only_numbers = all(name == str(code) for name, code in epochs.event_id.items())
     event_id = conditions_of(codes, None if only_numbers else epochs.event_id, options, run.path)
@@ -163,4 +165,4 @@ def make_epochs(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs, dict[
     return epochs, event_id, kinds
 
 
-__all__ = ["channel_names", "channel_types", "check_decimation", "make_epochs"]
+__all__ = ["channel_names", "check_decimation", "make_epochs", "types_of"]

@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from rsatoolbox.data import TemporalDataset
 
 from neurodata.errors import InputError, unknown_name
-from neurodata.meg.epochs import channel_names, channel_types, check_decimation
+from neurodata.meg.epochs import channel_names, check_decimation, types_of
 from neurodata.meg.normalisation import baseline_covariance, normaliser
 from neurodata.meg.options import NOISE_NORMALISATIONS, REGIONS, TIME_DECIMALS
 from neurodata.meg.reading import read_whole
@@ -56,7 +56,7 @@ def from_evoked(
     noise_covariance: str | os.PathLike[str] | None = None,
     baseline: tuple[float | None, float | None] = (None, 0.0),
     noise_normalisation: str = "multivariate",
-    channel_types_wanted: tuple[str, ...] | None = None,
+    channel_types: tuple[str, ...] | None = None,
     h_freq: float | None = None,
     decimate: int = 1,
 ) -> tuple[dict[str, PatternSet], Float64[np.ndarray, " n_times"]]:
@@ -76,7 +76,7 @@ def from_evoked(
         start and stop in seconds, None for the ends; its mean is taken off.
     noise_normalisation
         "multivariate", "univariate" or "none".
-    channel_types_wanted
+    channel_types
         of "mag", "grad" and "eeg"; None for those that are there.
     h_freq
         edge of a low-pass filter in Hz, or None.
@@ -121,7 +121,7 @@ def from_evoked(
         times = first.times
         inside = (times >= start - half_sample) & (times <= stop + half_sample)
         bad = {name for each in averages.values() for name in each.info["bads"]}
-        for kind in channel_types(first.info, channel_types_wanted, path):
+        for kind in types_of(first.info, channel_types, path):
             names = [name for name in channel_names(first.info, kind) if name not in bad]
             data = np.stack([each.get_data(picks=names) for each in averages.values()]).astype(np.float64)
             if noise_normalisation == "none":
@@ -146,7 +146,7 @@ def from_evoked(
             )
     everywhere = {kind: found for kind, found in datasets.items() if len(found) == len(files)}
     if not everywhere:
-        raise InputError(f"no type of channel is common to the files of {', '.join(files)}; state channel_types_wanted")
+        raise InputError(f"no type of channel is common to the files of {', '.join(files)}; state channel_types")
     regions = {
         REGIONS[kind]: PatternSet(tuple(found), origin=f"{', '.join(map(str, files.values()))}, {REGIONS[kind]}")
         for kind, found in everywhere.items()

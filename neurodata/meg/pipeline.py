@@ -7,7 +7,6 @@ kept on disk (:mod:`neurodata.derived`): the same files are not read twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +15,10 @@ import numpy as np
 from jaxtyping import Float64, Int
 from rsatoolbox.data import TemporalDataset
 
-from neurodata.cache import file_sha256
 from neurodata.derived import derived
 from neurodata.errors import InputError
-from neurodata.meg import epochs as epochs_module
-from neurodata.meg import normalisation, reading
-from neurodata.meg import options as options_module
 from neurodata.meg.epochs import channel_names, make_epochs
+from neurodata.meg.fingerprints import code_version, contents_of
 from neurodata.meg.normalisation import baseline_covariance, epoch_covariance, noise_variances, normaliser
 from neurodata.meg.options import REGIONS, TIME_DECIMALS, MegOptions, MegRun
 from neurodata.pattern_set import PatternSet
@@ -55,36 +51,6 @@ class SubjectArrays(NamedTuple):
     n_trials: list[int]
     times: np.ndarray
     n_rejected: int
-
-
-def contents_of(run: MegRun) -> tuple[str, ...]:
-    """Fingerprint what a run is read from: its file, the parts it was split into, its events and BIDS sidecars.
-
-    Returns
-    -------
-    name and sha256 of each file, and of events that were given as an array their bytes.
-
-    Raises
-    ------
-    InputError
-        when the file is not there.
-    """
-    path = run.path
-    if not path.exists():
-        raise InputError(f"{path} does not exist; expected a FIF file of raw data or epochs")
-    stem = path.name.removesuffix(".gz").removesuffix(path.suffix if path.suffix != ".gz" else ".fif")
-    prefix = stem.rpartition("_")[0] if stem.startswith("sub-") else stem
-    beside = {path, *(each for each in path.parent.glob(f"{prefix}*") if each.is_file())} if prefix else {path}
-    stated: tuple[str, ...] = ()
-    if isinstance(run.events, np.ndarray):
-        stated = (run.events.tobytes().hex(),)
-    elif run.events is not None:
-        events = Path(run.events).expanduser()
-        if not events.is_file():
-            raise InputError(f"{events} does not exist; expected the events of {path}")
-        beside.add(events)
-    files = [each for each in sorted(beside) if each.is_file()]
-    return (*(f"{each.name} {file_sha256(each)}" for each in files), *stated)
 
 
 def _common_channels(epochs: Sequence[mne.BaseEpochs], kind: str, runs: Sequence[MegRun]) -> list[str]:
@@ -138,13 +104,6 @@ def _covariance(data: np.ndarray, codes: np.ndarray, times: np.ndarray, options:
         raise InputError(f"{origin}: {error}") from error
 
 
-@cache
-def _pipeline() -> tuple[str, ...]:
-    """Fingerprint the code that the arrays come from, lest those of an older one be taken for its own."""
-    files = (__file__, *(module.__file__ for module in (epochs_module, normalisation, options_module, reading)))
-    return (*(file_sha256(Path(str(file))) for file in files), f"mne {mne.__version__}")
-
-
 def subject_arrays(contents: tuple[str, ...], options: MegOptions, runs: tuple[MegRun, ...]) -> SubjectArrays:
     """Turn one subject's runs into patterns.
 
@@ -154,7 +113,7 @@ def subject_arrays(contents: tuple[str, ...], options: MegOptions, runs: tuple[M
     Parameters
     ----------
     contents
-        what :func:`contents_of` says of the runs; the result depends on ``runs`` through it alone.
+        what :func:`neurodata.meg.fingerprints.contents_of` says of the runs; the result depends on ``runs`` through it alone.
     options
         see :class:`MegOptions`.
     runs
@@ -265,7 +224,7 @@ def prepare(runs: Sequence[MegRun], options: MegOptions) -> dict[str, SubjectArr
     for subject, own in by_subject.items():
         contents = tuple(content for run in own for content in (f"run {run.run}", *contents_of(run)))
         order = tuple(options.event_id or ())  # observations come in this order, which a hash of a mapping leaves out
-        prepared[subject] = remembered((*contents, *order, *_pipeline()), options, tuple(own))
+        prepared[subject] = remembered((*contents, *order, *code_version()), options, tuple(own))
     first_subject, first = next(iter(prepared.items()))
     for subject, arrays in prepared.items():
         if not np.array_equal(arrays.times, first.times):
@@ -304,4 +263,4 @@ def patterns(
     return pattern_sets(prepared, "MEG"), next(iter(prepared.values())).times
 
 
-__all__ = ["SubjectArrays", "contents_of", "pattern_sets", "patterns", "prepare", "subject_arrays"]
+__all__ = ["SubjectArrays", "pattern_sets", "patterns", "prepare", "subject_arrays"]

@@ -22,23 +22,19 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import mne
 import numpy as np
-import yaml
-from PIL import Image
 from scipy.signal import lfilter
 
 from neurodata.errors import InputError
 from neurodata.meg.helmet import dipole_fields, helmet_info
-from neurodata.settings import FILE_NAME
-from neurodata.simulated import CITATION, LICENCE, Driver, default_windows, driver_features
+from neurodata.meg.simulated_tree import write_rest, write_run
+from neurodata.simulated import Driver, default_windows, driver_features
 from neurodata.stimuli import Stimuli
 
-TASK = "objects"
 # white noise of a Neuromag sensor, per root of a hertz of bandwidth
 SENSOR_NOISE = {"grad": 3e-13, "mag": 3e-15}
 N_BACKGROUND, BACKGROUND_MEMORY_SECONDS = 100, 0.05
@@ -46,7 +42,6 @@ DIPOLES_PER_SOURCE, PATCH_ANGLE, SOURCE_DEPTHS = 60, np.deg2rad(60), (0.05, 0.07
 # occipital, right and left temporal, parietal; more sources go through them again
 PATCH_CENTRES = np.array([[0.0, -1.0, 0.3], [0.9, -0.3, 0.1], [-0.9, -0.3, 0.1], [0.0, -0.4, 1.0]])
 BLINK_SECONDS, BLINK_PEAK = 0.2, 2e-9  # T/m at the gradiometer that sees most of it
-REJECT = {"grad": 4e-10}
 PULSE_SECONDS = 0.02
 REST_SECONDS = 1.0
 
@@ -121,21 +116,6 @@ def _add_blinks(data: np.ndarray, info: mne.Info, starts: np.ndarray) -> None:
     shape = BLINK_PEAK / np.abs(field[grad]).max() * field[:, None] * np.hanning(length)
     for start in starts:
         data[:, start : start + length] += shape[:, : max(0, data.shape[1] - start)]
-
-
-def _write_run(root: Path, subject: str, run: int, data: np.ndarray, info: mne.Info, events: np.ndarray, ids: list[str]) -> None:
-    from mne_bids import BIDSPath, write_raw_bids
-
-    path = BIDSPath(subject=subject, task=TASK, run=f"{run:02d}", datatype="meg", root=root)
-    event_id = {name: index + 1 for index, name in enumerate(ids)}
-    single = root / "single_raw.fif"  # mne-bids keeps the precision of the file that it is given, and scanners write single
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        mne.io.RawArray(data, info, verbose="error").save(single, fmt="single", verbose="error")
-        raw = mne.io.read_raw_fif(single, verbose="error")
-        raw.info["line_freq"] = 50
-        write_raw_bids(raw, path, events=events, event_id=event_id, verbose="error")
-    single.unlink()
 
 
 def simulate_raw(
@@ -254,9 +234,9 @@ def simulate_raw(
                     pulse[onset : onset + max(2, round(PULSE_SECONDS * sampling_rate))] = condition + 1
                 _add_blinks(data, info, onsets[_blink_trials(blinks, order, blink_fraction)])
                 events = np.stack([onsets, np.zeros_like(onsets), order + 1], axis=1)
-                _write_run(partial, f"simulated{subject + 1:02d}", run + 1, np.vstack([data, pulse]), info, events, ids)
+                write_run(partial, f"simulated{subject + 1:02d}", run + 1, np.vstack([data, pulse]), info, events, ids)
         truth = {source: stage for source, (stage, _) in features.items()}
-        _write_rest(partial, name, stimuli, ids, truth, windows, signal_to_noise, seed)
+        write_rest(partial, name, stimuli, ids, truth, windows, signal_to_noise, seed)
         partial.chmod(0o755)
         os.replace(partial, target)
     except OSError as error:
@@ -267,44 +247,4 @@ def simulate_raw(
     return target
 
 
-def _write_rest(
-    root: Path,
-    name: str,
-    stimuli: Stimuli,
-    ids: list[str],
-    truth: Mapping[str, str],
-    windows: Mapping[str, tuple[float, float]],
-    signal_to_noise: float,
-    seed: int,
-) -> None:
-    """Write stimuli, what is known of the recording, and what BIDS wants of the tree."""
-    from mne_bids import make_dataset_description
-
-    (root / "stimuli").mkdir()
-    for identity, image in zip(ids, stimuli.images, strict=True):
-        Image.fromarray(image).save(root / "stimuli" / f"{identity}.png")
-    make_dataset_description(path=root, name=f"{name} (no brain was measured)", overwrite=True, verbose="error")
-    (root / ".bidsignore").write_text(f"{FILE_NAME}\n", encoding="utf-8")
-    driven = "; ".join(f"{source} by {stage}" for source, stage in truth.items())
-    settings = {
-        "name": name,
-        "modality": "simulated meg",
-        "citation": CITATION,
-        "licence": LICENCE,
-        "notes": (
-            f"Simulated: no brain was measured. Driven sources: {driven}. In its window a source's variance over conditions is "
-            f"{signal_to_noise:g} times that of one trial's noise; seed {seed}; stimuli: {stimuli.source}."
-        ),
-        "source": stimuli.source,
-        "stimuli": [f"{identity}.png" for identity in ids],
-        "categories": None if stimuli.categories is None else [str(each) for each in stimuli.categories],
-        "source_indices": None if stimuli.source_indices is None else [int(each) for each in stimuli.source_indices],
-        "truth": dict(truth),
-        "drive_windows": {source: [float(each) for each in window] for source, window in windows.items()},
-        "meg": {"tmin": -0.1, "tmax": 0.5, "baseline": [-0.1, 0.0], "reject": REJECT},
-    }
-    text = yaml.safe_dump({key: value for key, value in settings.items() if value is not None}, sort_keys=False, allow_unicode=True)
-    (root / FILE_NAME).write_text(text, encoding="utf-8")
-
-
-__all__ = ["REJECT", "TASK", "simulate_raw"]
+__all__ = ["simulate_raw"]

@@ -35,7 +35,8 @@ def test_real_responses_are_read_with_types_apart(responses):
 @real
 def test_real_noise_is_whitened(responses):
     regions, times = responses
-    for region in regions.values():
+    raw, _ = from_evoked(REAL, noise_normalisation="none")
+    for name, region in regions.items():
         dataset = region.datasets[0]
         trials = np.array(dataset.obs_descriptors["n_trials"])[:, None, None]
         noise = (dataset.measurements * np.sqrt(trials))[:, :, times < 0]
@@ -43,8 +44,7 @@ def test_real_noise_is_whitened(responses):
         covariance = np.cov(flat, rowvar=False)
         assert 0.3 < np.trace(covariance) / len(covariance) < 1.1
         away = np.abs(np.corrcoef(flat, rowvar=False) - np.eye(len(covariance))).mean()
-        raw, _ = from_evoked(REAL, noise_normalisation="none")
-        plain = raw[region.origin.rpartition(", ")[2]].datasets[0].measurements[:, :, times < 0]
+        plain = raw[name].datasets[0].measurements[:, :, times < 0]
         before = np.abs(np.corrcoef(np.moveaxis(plain, 1, -1).reshape(-1, plain.shape[1]), rowvar=False) - np.eye(plain.shape[1]))
         assert away < before.mean() / 1.5
 
@@ -113,7 +113,7 @@ def test_filter_and_decimation(tmp_path):
         ({"decimate": 4}, "a-ave.fif: every 4th sample of 200 Hz is 50 Hz, which aliases"),
         ({"baseline": (-0.3, 0.0)}, "a-ave.fif: the baseline from -0.3 to 0 s is not within the averages from -0.2 to 0.395 s"),
         ({"conditions": {"d1": "dog"}}, "a-ave.fif: unknown condition 'd1'"),
-        ({"channel_types_wanted": ("eeg",)}, r"a-ave.fif has no good channel of type 'eeg' \(it has mag, grad\)"),
+        ({"channel_types": ("eeg",)}, r"a-ave.fif has no good channel of type 'eeg' \(it has mag, grad\)"),
         ({"noise_normalisation": "white"}, "unknown noise_normalisation 'white'"),
     ):
         with pytest.raises(InputError, match=expected):

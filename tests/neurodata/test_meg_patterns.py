@@ -12,9 +12,9 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from neurodata import InputError, Stimuli
 from neurodata.meg import MegOptions, MegRun, find_runs, load_meg_folder, options_from, patterns
+from neurodata.meg.fingerprints import contents_of
 from neurodata.meg.helmet import helmet_info
 from neurodata.meg.normalisation import baseline_covariance, epoch_covariance, likeliest_shrinkage, normaliser
-from neurodata.meg.pipeline import contents_of
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 RATE = 100.0
@@ -213,6 +213,26 @@ def test_filter_and_decimation_are_mnes(path):
     whole.save(path.with_name("whole_epo.fif"), verbose="error")
     again, _ = patterns([MegRun(path.with_name("whole_epo.fif"))], replace(PLAIN, event_id=None, decimate=4))
     np.testing.assert_allclose(again["gradiometers"].patterns()[0], regions["gradiometers"].patterns()[0], rtol=1e-4, atol=1e-16)
+
+
+def test_one_type_alone_is_filtered_for_decimation(path):
+    regions, _ = patterns([MegRun(path)], replace(PLAIN, h_freq=10.0, decimate=4, channel_types=("mag",)))
+    both, _ = patterns([MegRun(path)], replace(PLAIN, h_freq=10.0, decimate=4))
+    assert list(regions) == ["magnetometers"]
+    np.testing.assert_array_equal(regions["magnetometers"].patterns()[0], both["magnetometers"].patterns()[0])
+
+
+def test_fingerprints_are_of_this_run_alone(tmp_path):
+    names = ("sub-1_run-1_meg.fif", "sub-1_run-1_events.tsv", "sub-1_run-10_meg.fif", "sub-1_run-2_split-01_meg.fif",
+             "sub-1_run-2_split-02_meg.fif", "long_raw.fif", "long_raw-1.fif", "short_raw.fif")  # fmt: skip
+    for name in names:
+        (tmp_path / name).write_text(name)
+    (tmp_path / "sub-1_run-3_meg.ds").mkdir()
+    (tmp_path / "sub-1_run-3_meg.ds" / "data.meg4").write_text("ctf")
+    for index, expected in ((0, names[:2][::-1]), (3, names[3:5]), (5, names[5:7][::-1]), (7, names[7:])):
+        found = [each.split()[0] for each in contents_of(MegRun(tmp_path / names[index]))]
+        assert sorted(found) == sorted(expected)
+    assert [each.split()[0] for each in contents_of(MegRun(tmp_path / "sub-1_run-3_meg.ds"))] == ["data.meg4"]
 
 
 def test_rejected_trials_do_not_count(tmp_path):

@@ -11,7 +11,8 @@ import rsa
 from neurodata import STAGES, InputError, Stimuli, default_stimuli
 from neurodata.meg import MegOptions, MegRun, dissimilarity_over_time, draw_dissimilarity, find_runs, load_meg_folder, make_epochs
 from neurodata.meg.helmet import dipole_fields, helmet_info
-from neurodata.meg.simulation import REJECT, simulate_raw
+from neurodata.meg.simulated_tree import REJECT
+from neurodata.meg.simulation import simulate_raw
 
 WINDOWS = {"early": (0.05, 0.2), "late": (0.2, 0.35)}
 STATED = {"tmin": -0.1, "tmax": 0.5, "baseline": [-0.1, 0.0], "reject": REJECT}
@@ -74,7 +75,7 @@ def test_planted_stages_are_found_in_their_windows_alone(loaded, shown):
 
 
 def test_null_recording_gives_nothing(shown, tmp_path):
-    place = simulate_raw(tmp_path / "null", shown, {"null": "gabor_energy"}, 2, 0.0, 5, idiosyncratic_to_noise=0.0, **SMALL)
+    place = simulate_raw(tmp_path / "null", shown, {"null": "gabor_energy"}, 1, 0.0, 5, idiosyncratic_to_noise=0.0, **SMALL)
     regions, times, _ = load_meg_folder(place, STATED, shown)
     window = within(times, (0.05, 0.2))
     for region in regions.values():
