@@ -136,9 +136,10 @@ def load_meg_folder(
         "none": "in physical units",
     }[options.noise_normalisation]
     averaged = "each condition and run" if options.pseudo_trials is None else f"{options.pseudo_trials} pseudo-trials a condition"
+    subjects = f"{len(prepared)} subject{'s' if len(prepared) > 1 else ''}"
     notes = (
-        f"From {len(runs)} files of {len(prepared)} subjects: {n_trials} epochs used and {n_rejected} left out, averaged over "
-        f"{averaged}, {normalised}; {len(first.times)} samples from {first.times[0]:g} to {first.times[-1]:g} s."
+        f"From {len(runs)} files of {subjects}: {n_trials} epochs used and {n_rejected} left out, averaged over {averaged}, "
+        f"{normalised}; {len(first.times)} samples from {first.times[0]:g} to {first.times[-1]:g} s."
     )
     return regions, first.times, notes
 

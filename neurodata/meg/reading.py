@@ -15,6 +15,7 @@ from typing import Any
 import mne
 import numpy as np
 import pandas as pd
+from mne.utils import catch_logging
 
 from neurodata.errors import InputError
 from neurodata.meg.options import MegOptions, MegRun
@@ -46,7 +47,8 @@ def read_whole(read: Callable[[], Any], path: Path, expected: str) -> Any:
     """
     if not path.exists():
         raise InputError(f"{path} does not exist; expected {expected}")
-    with warnings.catch_warnings(record=True) as caught:
+    # MNE also writes its warnings to the standard output, which belongs to whoever calls
+    with catch_logging(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             found = read()

@@ -57,10 +57,12 @@ def tree(tmp_path_factory):
     return root
 
 
-def test_file_of_mnes_simulation(tmp_path):
+def test_file_of_mnes_simulation(tmp_path, capsys):
     raw, _, field = simulated_by_mne(0)
     raw.save(tmp_path / "any_name.fif", verbose="error")
+    capsys.readouterr()
     regions, times = patterns([MegRun(tmp_path / "any_name.fif")], PLAIN)
+    assert capsys.readouterr().out == ""  # MNE has something to say about the name
     driven = (times > 0.11) & (times < 0.28)
     kinds = np.array(raw.get_channel_types(picks="meg"))
     for region, kind in (("magnetometers", "mag"), ("gradiometers", "grad")):
