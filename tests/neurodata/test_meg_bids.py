@@ -136,3 +136,41 @@ def test_what_is_no_run_is_not_one(tmp_path):
     runs = find_runs(tmp_path)
     assert [run.run for run in runs] == ["task-a_run-1", "task-a_run-2", "task-a_run-10"]
     assert runs[0].events == folder / "sub-1_task-a_run-1_events.tsv" and runs[1].events is None
+
+
+def write_brain_vision(folder, stem: str, data: np.ndarray, names: list[str]) -> None:
+    """Header, markers and samples, (n_channels, n_samples) microvolts, as BrainVision's format has them."""
+    channels = "\n".join(f"Ch{index + 1}={name},,1,µV" for index, name in enumerate(names))
+    (folder / f"{stem}.vhdr").write_text(
+        "Brain Vision Data Exchange Header File Version 1.0\n\n[Common Infos]\nCodepage=UTF-8\n"
+        f"DataFile={stem}.eeg\nMarkerFile={stem}.vmrk\nDataFormat=BINARY\nDataOrientation=MULTIPLEXED\n"
+        f"NumberOfChannels={len(names)}\nSamplingInterval={1e6 / RATE:g}\n\n[Binary Infos]\nBinaryFormat=IEEE_FLOAT_32\n\n"
+        f"[Channel Infos]\n{channels}\n",
+        encoding="utf-8",
+    )
+    (folder / f"{stem}.vmrk").write_text(
+        "Brain Vision Data Exchange Marker File, Version 1.0\n\n[Common Infos]\nCodepage=UTF-8\n"
+        f"DataFile={stem}.eeg\n\n[Marker Infos]\nMk1=New Segment,,1,1,0,20200101000000000000\n",
+        encoding="utf-8",
+    )
+    data.T.astype("<f4").tofile(folder / f"{stem}.eeg")
+
+
+def test_eeg_of_another_format(tmp_path):
+    folder = tmp_path / "sub-1" / "eeg"
+    folder.mkdir(parents=True)
+    (tmp_path / "dataset_description.json").write_text('{"Name": "one", "BIDSVersion": "1.9.0"}')
+    generator = np.random.default_rng(0)
+    names = ["Fp1", "Fp2", "C3", "C4", "O1", "O2"]
+    onsets, order = 100 + 80 * np.arange(30), generator.permutation(np.repeat(range(3), 10))
+    shown = generator.standard_normal((3, 6))
+    data = generator.standard_normal((6, 3000))
+    for onset, index in zip(onsets, order, strict=True):
+        data[:, onset : onset + 30] += 10 * shown[index][:, None]
+    write_brain_vision(folder, "sub-1_task-look_eeg", data, names)
+    table = pd.DataFrame({"onset": onsets / RATE, "duration": 0.3, "trial_type": [CONDITIONS[index] for index in order]})
+    table.to_csv(folder / "sub-1_task-look_events.tsv", sep="\t", index=False)
+    regions, times = from_bids(tmp_path, PLAIN)
+    assert list(regions) == ["EEG"] and regions["EEG"].conditions == CONDITIONS and regions["EEG"].n_channels == (6,)
+    found = regions["EEG"].patterns()[0][(times > 0.05) & (times < 0.25)].mean(axis=0)
+    np.testing.assert_allclose(found, 10e-6 * shown, atol=1.5e-6)

@@ -40,7 +40,8 @@ def make_raw(seed: int = 0, rate: float = RATE, n_chips: int = 4, codes=(3, 7, 8
         pulse[:, onset : onset + 3] = code
     for onset in onsets[:artefacts]:
         data[0, onset + 10] += 1e4
-    return mne.io.RawArray(np.vstack([units * data, pulse]), info, verbose="error")
+    # scanners count samples from before the file begins
+    return mne.io.RawArray(np.vstack([units * data, pulse]), info, first_samp=700, verbose="error")
 
 
 def write(raw: mne.io.RawArray, path: Path) -> Path:
