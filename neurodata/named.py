@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -31,14 +32,14 @@ class NamedRecording:
         the terms of use.
     files
         what it needs on disk; empty where it is made on the spot.
+    fetched_bytes
+        about how much another library's fetcher downloads beside the files.
+    is_fetched
+        says whether what the fetcher downloads is there; None where there is no such fetcher.
+    fetch
+        downloads that, and gives its paths; None where there is no such fetcher.
     references
         reads RDMs that were published for the same stimuli in the same order, condensed, by name; None where there are none.
-    archive_bytes
-        size of what another library's fetcher downloads beside the files; 0 where there is no such thing.
-    has_archive
-        says whether that is there already, without downloading it.
-    fetch_archive
-        downloads it where it is not there yet; takes a progress function or None.
     """
 
     name: str
@@ -48,20 +49,20 @@ class NamedRecording:
     citation: str
     licence: str
     files: tuple[RemoteFile, ...] = ()
+    fetched_bytes: int = 0
+    is_fetched: Callable[[], bool] | None = None
+    fetch: Callable[[], tuple[Path, ...]] | None = None
     references: Callable[[Progress | None], Mapping[str, np.ndarray]] | None = None
-    archive_bytes: int = 0
-    has_archive: Callable[[], bool] | None = None
-    fetch_archive: Callable[[Progress | None], object] | None = None
 
     @property
     def size_bytes(self) -> int:
-        """Size of all that it needs on disk."""
-        return self.archive_bytes + sum(remote.size_bytes or 0 for remote in self.files)
+        """Size of all that it downloads."""
+        return self.fetched_bytes + sum(remote.size_bytes or 0 for remote in self.files)
 
     @property
     def cached(self) -> bool:
-        """Whether all that it needs is there, by size; checksums are checked on loading."""
-        return all(is_cached(remote) for remote in self.files) and (self.has_archive is None or self.has_archive())
+        """Whether all that it needs is there, by size."""
+        return all(is_cached(remote) for remote in self.files) and (self.is_fetched is None or self.is_fetched())
 
 
 __all__ = ["NamedRecording"]

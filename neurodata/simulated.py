@@ -88,6 +88,16 @@ def default_windows(regions: Sequence[str], times: np.ndarray) -> dict[str, tupl
     return windows
 
 
+def evoked_patterns(
+    features: np.ndarray, seeds: tuple[int, int, int], n_channels: int, variances: tuple[float, float]
+) -> Float64[np.ndarray, "n_conditions n_channels"]:
+    """Draw what stimuli evoke in one subject without noise: variances of the shared signal and of the subject's own."""
+    mixing, idiosyncratic = (np.random.default_rng([*seeds, part]) for part in range(2))
+    shared = features @ mixing.standard_normal((features.shape[1], n_channels))
+    shared *= np.sqrt(variances[0] / shared.var())
+    return shared + np.sqrt(variances[1]) * idiosyncratic.standard_normal((len(features), n_channels))
+
+
 def _subject_patterns(
     features: np.ndarray,
     envelope: np.ndarray,
@@ -97,11 +107,8 @@ def _subject_patterns(
     variances: tuple[float, float],
 ) -> np.ndarray:
     """Draw one subject's patterns, (n_runs, n_conditions, n_channels, n_times)."""
-    mixing, idiosyncratic, noise = (np.random.default_rng([*seeds, part]) for part in range(3))
-    shared = features @ mixing.standard_normal((features.shape[1], n_channels))
-    shared *= np.sqrt(variances[0] / shared.var())
-    own = np.sqrt(variances[1]) * idiosyncratic.standard_normal((len(features), n_channels))
-    evoked = (shared + own)[:, :, None] * envelope
+    noise = np.random.default_rng([*seeds, 2])
+    evoked = evoked_patterns(features, seeds, n_channels, variances)[:, :, None] * envelope
     return evoked + noise.standard_normal((n_runs, *evoked.shape))
 
 
@@ -276,4 +283,4 @@ RECORDING = NamedRecording(
     licence=LICENCE,
 )
 
-__all__ = ["RECORDING", "default_stimuli", "default_windows", "driver_features", "load", "simulate"]
+__all__ = ["RECORDING", "default_stimuli", "default_windows", "driver_features", "evoked_patterns", "load", "simulate"]

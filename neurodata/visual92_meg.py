@@ -58,9 +58,9 @@ def _has_all() -> bool:
     return _is_there() and all(is_cached(remote) for remote in cichy92.image_files())
 
 
-def _fetch_all(progress: Progress | None) -> None:
-    fetch_all(cichy92.image_files(), progress=progress)
-    fetch_archive()
+def _fetch() -> tuple[Path, ...]:
+    folder = fetch_archive()
+    return (*fetch_all(cichy92.image_files()), *(folder / name for name in _file_names()))
 
 
 def fetch_archive() -> Path:
@@ -188,9 +188,9 @@ RECORDING = NamedRecording(
     citation=cichy92.CITATION,
     licence=LICENCE,
     references=kriegeskorte92.model_rdms,
-    archive_bytes=ARCHIVE_BYTES,
-    has_archive=_has_all,
-    fetch_archive=_fetch_all,
+    fetched_bytes=ARCHIVE_BYTES,
+    is_fetched=_has_all,
+    fetch=_fetch,
 )
 
 __all__ = ["OPTIONS", "RECORDING", "fetch_archive", "load", "read_triggers"]

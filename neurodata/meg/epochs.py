@@ -60,6 +60,13 @@ def check_decimation(info: mne.Info, decimate: int, origin: object) -> None:
         )
 
 
+def _check_band(info: mne.Info, options: MegOptions, origin: object) -> None:
+    nyquist = info["sfreq"] / 2
+    for name, edge in (("l_freq", options.l_freq), ("h_freq", options.h_freq)):
+        if edge is not None and not 0 < edge < nyquist:
+            raise InputError(f"{origin}: {name} is {edge:g} Hz; expected more than 0 and less than {nyquist:g} Hz, half the rate")
+
+
 def _reject(epochs: mne.BaseEpochs, options: MegOptions, origin: object) -> None:
     """Drop epochs whose peak-to-peak amplitude exceeds a limit, and say so where none is left."""
     limits = dict(options.reject or {})
@@ -89,10 +96,7 @@ def _epochs_from_raw(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs, 
     kinds = types_of(raw.info, options.channel_types, run.path)
     events, event_id = read_events(run, raw, has_named, options)
     picks = np.unique(np.concatenate([_pick(raw.info, kind) for kind in (*kinds, *(options.reject or {}))]))
-    nyquist = raw.info["sfreq"] / 2
-    for name, edge in (("l_freq", options.l_freq), ("h_freq", options.h_freq)):
-        if edge is not None and not 0 < edge < nyquist:
-            raise InputError(f"{run.path}: {name} is {edge:g} Hz; expected more than 0 and less than {nyquist:g} Hz, half the rate")
+    _check_band(raw.info, options, run.path)
     # what is not used is not filtered, and MNE notes the new low-pass where all that it holds is filtered
     raw.pick(picks, exclude=())
     if options.l_freq is not None or options.h_freq is not None:
@@ -129,6 +133,7 @@ def _epochs_from_file(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs,
         )
     if options.l_freq is not None:
         raise InputError(f"{run.path} has epochs, too short for a high-pass filter; filter the raw data, or leave l_freq out")
+    _check_band(epochs.info, options, run.path)
     epochs = epochs[np.isin(codes, list(event_id.values()))]
     if options.h_freq is not None:
         epochs.filter(None, options.h_freq, verbose="error")

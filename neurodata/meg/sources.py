@@ -101,10 +101,6 @@ def source_patterns(
     ------
     InputError
         for a subject without a solution or labels, a label without vertices in the source space, missing noise.
-
-    Notes
-    -----
-    An inverse operator is MNE's; its publication is named in this file's docstring.
     """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)

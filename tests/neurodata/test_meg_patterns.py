@@ -362,6 +362,10 @@ def epochs_high_passed(folder):
     return epochs_too_short(folder)[0], replace(PLAIN, l_freq=0.1)
 
 
+def filter_of_epochs_above_nyquist(folder):
+    return epochs_too_short(folder)[0], replace(PLAIN, h_freq=51.0)
+
+
 def same_run_twice(folder):
     return [MegRun(folder / "a_raw.fif"), MegRun(folder / "b_raw.fif")], PLAIN
 
@@ -413,6 +417,7 @@ def missing_split(folder):
         (aliasing, "a_raw.fif: every 4th sample of 100 Hz is 25 Hz, which aliases .* 20 Hz; expected h_freq of at most 10 Hz"),
         (aliasing_without_filter, "every 2th sample of 100 Hz is 50 Hz, which aliases .* 50 Hz; expected h_freq of at most 20 Hz"),
         (filter_above_nyquist, "h_freq is 80 Hz; expected more than 0 and less than 50 Hz"),
+        (filter_of_epochs_above_nyquist, "a_epo.fif: h_freq is 51 Hz; expected more than 0 and less than 50 Hz"),
         (epochs_too_short, "a_epo.fif has epochs from -0.1 to 0.3 s, which do not reach"),
         (epochs_high_passed, "a_epo.fif has epochs, too short for a high-pass filter"),
         (same_run_twice, "a_raw.fif and .*b_raw.fif are both run '1' of subject '01'"),
