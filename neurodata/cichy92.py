@@ -57,8 +57,8 @@ RDM_FILES = {
 
 
 @cache
-def _image_files() -> tuple[RemoteFile, ...]:
-    """Read the table of checksums, sizes and names of the images."""
+def image_files() -> tuple[RemoteFile, ...]:
+    """Name the images, with their checksums and sizes."""
     table = package_files("neurodata").joinpath("cichy92_images.tsv").read_text(encoding="ascii")
     rows = [line.split("\t") for line in table.splitlines()]
     folder = SOURCE + "stimuli_data/92images/"
@@ -76,6 +76,23 @@ def _read_region(path: Path, stimuli: Stimuli) -> RdmSet:
     )
 
 
+def load_stimuli(progress: Progress | None = None) -> Stimuli:
+    """Load the 92 objects on white, with the categories published for them.
+
+    Parameters
+    ----------
+    progress
+        called with bytes so far and in all while files are downloaded.
+    """
+    paths = fetch_all(image_files(), progress=progress)
+    return Stimuli(
+        images=read_images(paths),
+        ids=np.array([path.stem for path in paths]),
+        categories=np.repeat([name for name, _ in CATEGORY_BLOCKS], [count for _, count in CATEGORY_BLOCKS]),
+        source="the 92 objects of Cichy et al. 2014",
+    )
+
+
 def load(progress: Progress | None = None) -> Recording:
     """Load regions "EVC" (early visual cortex) and "IT" of 15 subjects.
 
@@ -84,19 +101,13 @@ def load(progress: Progress | None = None) -> Recording:
     progress
         called with bytes so far and in all while files are downloaded.
     """
-    paths = fetch_all((*_image_files(), *RDM_FILES.values()), progress=progress)
-    image_paths, rdm_paths = paths[:N_CONDITIONS], paths[N_CONDITIONS:]
-    stimuli = Stimuli(
-        images=read_images(image_paths),
-        ids=np.array([path.stem for path in image_paths]),
-        categories=np.repeat([name for name, _ in CATEGORY_BLOCKS], [count for _, count in CATEGORY_BLOCKS]),
-        source="the 92 objects of Cichy et al. 2014",
-    )
+    paths = fetch_all((*image_files(), *RDM_FILES.values()), progress=progress)  # all at once, for one progress bar
+    stimuli = load_stimuli()
     return Recording(
         name="cichy92",
         stimuli=stimuli,
         modality="fmri",
-        regions={region: _read_region(path, stimuli) for region, path in zip(RDM_FILES, rdm_paths, strict=True)},
+        regions={region: _read_region(path, stimuli) for region, path in zip(RDM_FILES, paths[N_CONDITIONS:], strict=True)},
         citation=CITATION,
         licence=LICENCE,
         notes=(
@@ -113,8 +124,8 @@ RECORDING = NamedRecording(
     n_conditions=N_CONDITIONS,
     citation=CITATION,
     licence=LICENCE,
-    files=(*RDM_FILES.values(), *_image_files()),
+    files=(*RDM_FILES.values(), *image_files()),
     references=model_rdms,
 )
 
-__all__ = ["RECORDING", "load"]
+__all__ = ["CATEGORY_BLOCKS", "RECORDING", "image_files", "load", "load_stimuli"]

@@ -99,3 +99,10 @@ def own_folder(tmp_path: Path) -> Path:
         grey = np.full((6, 8, 3), 20 * index, dtype=np.uint8)
         Image.fromarray(grey).save(folder / "stimuli" / f"image_{index + 1}.png")
     return folder
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep derived results in a folder of the test's own."""
+    monkeypatch.setenv(cache.ENVIRONMENT_VARIABLE, str(tmp_path / "data"))
+    return tmp_path / "data"

@@ -1,0 +1,195 @@
+"""Finding the runs of a study on disk: a BIDS tree, or a plain folder of FIF files.
+
+::
+
+    my_recording/
+        recording.yaml                                       optional; options of MegOptions under the key meg
+        stimuli/apple.png, ...                               a condition is called like its stimulus, without the suffix
+        sub-01/meg/sub-01_task-objects_run-01_meg.fif        raw data (or *_epo.fif), in BIDS with or without sessions,
+        sub-01/meg/sub-01_task-objects_run-01_events.tsv     whose trial_type names the conditions; or else
+        meg/anna_run-1_raw.fif                               <subject>[_run-<run>] with a stimulus channel
+
+Without named events, stimulus i of the stimuli's order has code i + 1 (counted from 0), unless ``event_id`` or
+``event_offset`` say otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from neurodata.errors import InputError
+from neurodata.meg.options import MegOptions, MegRun, options_from
+from neurodata.meg.pipeline import pattern_sets, prepare
+from neurodata.meg.reading import bids_root
+from neurodata.pattern_set import PatternSet
+from neurodata.settings import FILE_NAME
+from neurodata.stimuli import Stimuli, natural_key
+
+LAYOUT = "expected sub-*/meg/*_meg.fif in BIDS, or meg/<subject>_run-<run>_raw.fif (or _meg.fif, _epo.fif)"
+# files of BIDS trees that hold no task: calibration of the scanner and recordings of the empty room
+_NO_TASK = re.compile(r"acq-(crosstalk|calibration)|sub-emptyroom|task-noise|_split-(?!0*1_)\d+")
+_PLAIN_NAME = re.compile(r"(?P<subject>.+?)(?:[_-]run[_-]?(?P<run>\w+?))?(?:[_-](?:raw|meg|epo|tsss|sss|mc))*\.fif(?:\.gz)?")
+_PART = re.compile(r"[_-](raw|meg|epo)-\d+\.fif(\.gz)?$")
+_SUFFIXES = ("_meg.fif", "_epo.fif", "_meg.fif.gz", "_epo.fif.gz")
+
+
+def _bids_run(path: Path) -> MegRun:
+    """Name subject and run by a BIDS file's entities, and find its events where no tree describes itself."""
+    entities = dict(part.split("-", 1) for part in path.name.split("_") if "-" in part)
+    named = [f"{key}-{entities[key]}" for key in ("ses", "task", "run") if key in entities]
+    events = path.with_name(path.name.rpartition("_")[0].replace("_split-01", "") + "_events.tsv")
+    stated = events if events.is_file() and bids_root(path) is None else None
+    return MegRun(path, stated, subject=entities.get("sub", path.parent.parent.name), run="_".join(named) or "1")
+
+
+def _plain_run(path: Path) -> MegRun:
+    match = _PLAIN_NAME.fullmatch(path.name)
+    assert match is not None, "every name that ends in .fif matches"
+    events = path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.fif')}_events.tsv")
+    return MegRun(path, events if events.is_file() else None, subject=match["subject"], run=match["run"] or "1")
+
+
+def find_runs(folder: str | os.PathLike[str]) -> list[MegRun]:
+    """Find the runs in a folder.
+
+    Parameters
+    ----------
+    folder
+        in the layout above.
+
+    Returns
+    -------
+    runs in the natural order of their files' names; empty where there are none.
+    """
+    root = Path(folder).expanduser()
+    in_bids = [
+        path
+        for pattern in ("sub-*/meg/*", "sub-*/ses-*/meg/*")
+        for path in root.glob(pattern)
+        if path.name.endswith(_SUFFIXES) and not _NO_TASK.search(path.name)
+    ]
+    if in_bids:
+        return [_bids_run(path) for path in sorted(in_bids, key=lambda path: natural_key(path.name))]
+    plain = [path for path in (root / "meg").glob("*") if path.name.endswith((".fif", ".fif.gz")) and not _PART.search(path.name)]
+    return [_plain_run(path) for path in sorted(plain, key=lambda path: natural_key(path.name)) if not path.name.startswith(".")]
+
+
+def load_meg_folder(
+    folder: str | os.PathLike[str], stated: Mapping[str, Any], stimuli: Stimuli
+) -> tuple[dict[str, PatternSet], Float64[np.ndarray, " n_times"], str]:
+    """Load the raw FIF files of a user's folder as patterns, in the order of the stimuli.
+
+    Parameters
+    ----------
+    folder
+        in the layout above.
+    stated
+        options by the names of :class:`MegOptions`: what stands under "meg" in recording.yaml.
+    stimuli
+        whose ids name the conditions.
+
+    Returns
+    -------
+    regions "magnetometers", "gradiometers", "EEG"; (n_times,) seconds; and in words what was done.
+
+    Raises
+    ------
+    InputError
+        when there is no FIF file, for unknown options, for events that do not fit the stimuli, and whatever is wrong
+        with a file.
+    """
+    root = Path(folder).expanduser()
+    origin = str(root / FILE_NAME)
+    runs = find_runs(root)
+    if not runs:
+        raise InputError(f"no FIF file found in {root}; {LAYOUT}")
+    options = options_from(stated, origin)
+    ids = [str(identity) for identity in stimuli.ids]
+    if options.event_id is None:
+        event_id = {identity: index for index, identity in enumerate(ids)}
+        offset = options.event_offset if "event_offset" in stated else 1
+    else:
+        differing = set(options.event_id) ^ set(ids)
+        if differing:
+            name = min(differing, key=natural_key)
+            where = "is no stimulus" if name in options.event_id else "has no trigger"
+            raise InputError(f"{origin}: '{name}' {where} in event_id under 'meg'; expected one trigger for each stimulus's name")
+        event_id = {identity: options.event_id[identity] for identity in ids}
+        offset = options.event_offset
+    prepared = prepare(runs, replace(options, event_id=event_id, event_offset=offset))
+    regions = pattern_sets(prepared, str(root))
+    n_trials, n_rejected = (
+        sum(values) for values in zip(*((sum(e.n_trials), e.n_rejected) for e in prepared.values()), strict=True)
+    )
+    first = next(iter(prepared.values()))
+    normalised = {
+        "multivariate": f"whitened by each sensor type's noise covariance ({options.noise_covariance})",
+        "univariate": f"divided by each sensor's noise ({options.noise_covariance})",
+        "none": "in physical units",
+    }[options.noise_normalisation]
+    averaged = "each condition and run" if options.pseudo_trials is None else f"{options.pseudo_trials} pseudo-trials a condition"
+    subjects = f"{len(prepared)} subject{'s' if len(prepared) > 1 else ''}"
+    notes = (
+        f"From {len(runs)} files of {subjects}: {n_trials} epochs used and {n_rejected} left out, averaged over {averaged}, "
+        f"{normalised}; {len(first.times)} samples from {first.times[0]:g} to {first.times[-1]:g} s."
+    )
+    return regions, first.times, notes
+
+
+def from_bids(
+    root: str | os.PathLike[str],
+    options: MegOptions | None = None,
+    *,
+    subjects: Iterable[str] | None = None,
+    sessions: Iterable[str] | None = None,
+    tasks: Iterable[str] | None = None,
+) -> tuple[dict[str, PatternSet], Float64[np.ndarray, " n_times"]]:
+    """Load MEG or EEG of a BIDS tree; the column trial_type of events.tsv names the conditions.
+
+    Parameters
+    ----------
+    root
+        a folder with dataset_description.json; any format that mne-bids reads.
+    options
+        see :class:`MegOptions`; None takes its defaults, and all trial types are conditions.
+    subjects, sessions, tasks
+        entities to load, None for all.
+
+    Returns
+    -------
+    regions and times as :func:`neurodata.meg.patterns`.
+
+    Raises
+    ------
+    InputError
+        when the tree has no such recording, and whatever is wrong with a file.
+    """
+    from mne_bids import find_matching_paths
+
+    tree = Path(root).expanduser()
+    if not (tree / "dataset_description.json").is_file():
+        raise InputError(f"{tree} has no dataset_description.json; expected the root of a BIDS tree")
+    asked: dict[str, Sequence[str] | None] = {
+        key: None if each is None else [str(name) for name in each]
+        for key, each in (("subjects", subjects), ("sessions", sessions), ("tasks", tasks))
+    }
+    found = find_matching_paths(tree, **asked, datatypes=["meg", "eeg"], suffixes=["meg", "eeg"], check=True)
+    sidecars = {".json", ".tsv", ".vmrk", ".eeg", ".fdt", ".dat"}
+    paths = [Path(each.fpath) for each in found if each.extension not in sidecars and not _NO_TASK.search(each.basename)]
+    if not paths:
+        stated = "; ".join(f"{key} {', '.join(each)}" for key, each in asked.items() if each is not None)
+        raise InputError(f"{tree} has no MEG or EEG recording{f' of {stated}' if stated else ''}; expected sub-*/meg/*_meg.*")
+    runs = [_bids_run(path) for path in sorted(paths, key=lambda path: natural_key(path.name))]
+    prepared = prepare(runs, options or MegOptions())
+    return pattern_sets(prepared, str(tree)), next(iter(prepared.values())).times
+
+
+__all__ = ["LAYOUT", "find_runs", "from_bids", "load_meg_folder"]
