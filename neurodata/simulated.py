@@ -48,7 +48,7 @@ CITATION = "simulated by bioplausible: no brain was measured, there is nothing t
 LICENCE = "MIT (made by bioplausible); digits: UCI optical recognition of handwritten digits, CC BY 4.0"
 
 
-def _features(region: str, driver: Any, stimuli: Stimuli) -> tuple[str, np.ndarray]:
+def driver_features(region: str, driver: Any, stimuli: Stimuli) -> tuple[str, np.ndarray]:
     """Name the stage and give its z-scored features; constant features, which carry nothing, are dropped."""
     if isinstance(driver, str):
         if driver not in STAGES:
@@ -88,6 +88,16 @@ def _default_windows(regions: Sequence[str], times: np.ndarray) -> dict[str, tup
     return windows
 
 
+def evoked_patterns(
+    features: np.ndarray, seeds: tuple[int, int, int], n_channels: int, variances: tuple[float, float]
+) -> Float64[np.ndarray, "n_conditions n_channels"]:
+    """Draw what stimuli evoke in one subject without noise: variances of the shared signal and of the subject's own."""
+    mixing, idiosyncratic = (np.random.default_rng([*seeds, part]) for part in range(2))
+    shared = features @ mixing.standard_normal((features.shape[1], n_channels))
+    shared *= np.sqrt(variances[0] / shared.var())
+    return shared + np.sqrt(variances[1]) * idiosyncratic.standard_normal((len(features), n_channels))
+
+
 def _subject_patterns(
     features: np.ndarray,
     envelope: np.ndarray,
@@ -97,11 +107,8 @@ def _subject_patterns(
     variances: tuple[float, float],
 ) -> np.ndarray:
     """Draw one subject's patterns, (n_runs, n_conditions, n_channels, n_times)."""
-    mixing, idiosyncratic, noise = (np.random.default_rng([*seeds, part]) for part in range(3))
-    shared = features @ mixing.standard_normal((features.shape[1], n_channels))
-    shared *= np.sqrt(variances[0] / shared.var())
-    own = np.sqrt(variances[1]) * idiosyncratic.standard_normal((len(features), n_channels))
-    evoked = (shared + own)[:, :, None] * envelope
+    noise = np.random.default_rng([*seeds, 2])
+    evoked = evoked_patterns(features, seeds, n_channels, variances)[:, :, None] * envelope
     return evoked + noise.standard_normal((n_runs, *evoked.shape))
 
 
@@ -218,7 +225,7 @@ def simulate(
     conditions = [str(identity) for identity in stimuli.ids]
     regions, truth = {}, {}
     for region_index, (region, driver) in enumerate(drivers.items()):
-        truth[region], features = _features(region, driver, stimuli)
+        truth[region], features = driver_features(region, driver, stimuli)
         envelope = np.ones(1)
         if times is not None:
             start, stop = windows[region]
@@ -276,4 +283,4 @@ RECORDING = NamedRecording(
     licence=LICENCE,
 )
 
-__all__ = ["RECORDING", "default_stimuli", "load", "simulate"]
+__all__ = ["RECORDING", "default_stimuli", "driver_features", "evoked_patterns", "load", "simulate"]
