@@ -1,25 +1,47 @@
 """Results that take long and follow from their inputs alone, kept on disk.
 
-A result is found again by the content of its arguments (hashed by joblib) and the source of the function, so whoever
-calls with files gives their checksums, never their paths: a file that moved is known, a file that changed is not. Entries
-are written beside their place and renamed, which several processes may do at once; one that cannot be read is computed
-again.
+A result is found again by the content of its arguments and the source of the function, so whoever calls with files gives
+their checksums, never their paths: a file that moved is known, a file that changed is not. Entries are written beside
+their place and renamed, which several processes may do at once; one that cannot be read is computed again; none is ever
+removed. (joblib hashes and writes. Its Memory is not used, because it empties a function's folder when another process
+has half written the function's source there.)
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from joblib import Memory
+import joblib
 
 from neurodata.cache import ENVIRONMENT_VARIABLE, data_path
 
 FOLDER_NAME = "derived"
+
+
+def _source(function: Callable[..., Any]) -> str:
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):
+        return ""  # built in, or typed at a prompt
+
+
+def _write(result: Any, path: Path) -> None:
+    handle, partial = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    try:
+        joblib.dump(result, partial)
+        os.replace(partial, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(partial)
 
 
 def derived(
@@ -30,10 +52,11 @@ def derived(
     Parameters
     ----------
     function
-        a function of a module (not nested), whose result depends on nothing but its arguments.
+        a function whose result depends on nothing but its arguments. A change of its own source is noticed, one of what it
+        calls is not: give a version as an argument.
     folder
         where results are kept, by default "derived" in :func:`neurodata.cache.data_path`. Where it cannot be written,
-        a warning says so and everything is computed anew.
+        a warning says so and results are not kept. As they are pickled, it must be a folder that only trusted people write.
     ignore
         names of arguments that do not count: how to read what another argument's checksum identifies.
 
@@ -46,18 +69,32 @@ def derived(
     2
     """
     place = data_path() / FOLDER_NAME if folder is None else Path(folder).expanduser()
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=place):
-            pass
-        return Memory(place, verbose=0).cache(function, ignore=list(ignore))
-    except OSError as error:
-        warnings.warn(
-            f"the folder {place} for derived results cannot be written ({error.strerror or error}), so they are computed "
-            f"each time; name another folder, or point {ENVIRONMENT_VARIABLE} at one",
-            stacklevel=2,
-        )
-        return function
+    name = f"{function.__module__}.{function.__qualname__}"
+    signature, source = inspect.signature(function), _source(function)
+
+    @functools.wraps(function)
+    def remembering(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        counted = {key: value for key, value in given.arguments.items() if key not in ignore}
+        path = place / name / f"{joblib.hash((source, counted))}.joblib"
+        if path.is_file():
+            # a broken pickle raises whatever its bytes happen to mean
+            with suppress(Exception):
+                return joblib.load(path)
+        result = function(*args, **kwargs)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(result, path)
+        except OSError as error:
+            warnings.warn(
+                f"the folder {place} for derived results cannot be written ({error.strerror or error}), so they are computed "
+                f"each time; name another folder, or point {ENVIRONMENT_VARIABLE} at one",
+                stacklevel=2,
+            )
+        return result
+
+    return remembering
 
 
 __all__ = ["derived"]

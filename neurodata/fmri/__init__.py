@@ -7,9 +7,9 @@ each volume, ``simulate_bold`` writes a recording whose truth is known, and ``lo
 
 from neurodata.fmri.bids import from_bids
 from neurodata.fmri.blocks import BLOCK_OPTIONS, block_events, block_patterns, block_runs
+from neurodata.fmri.estimation import Residuals, noise_residuals, patterns
 from neurodata.fmri.folder import is_fmri_folder, load_fmri_folder
 from neurodata.fmri.options import FmriOptions, FmriRun
-from neurodata.fmri.patterns import Residuals, noise_residuals, patterns
 from neurodata.fmri.regions import regions_from_atlas, voxel_mask
 from neurodata.fmri.simulated import simulate_bold
 

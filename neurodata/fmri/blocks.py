@@ -15,9 +15,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from neurodata.errors import InputError
+from neurodata.fmri.estimation import Regions, patterns
 from neurodata.fmri.images import open_bold
 from neurodata.fmri.options import File, FmriOptions, FmriRun
-from neurodata.fmri.patterns import Regions, patterns
 from neurodata.fmri.tables import read_timing
 from neurodata.pattern_set import PatternSet
 

@@ -25,8 +25,8 @@ from typing import Any
 
 from neurodata.errors import InputError
 from neurodata.fmri.bids import from_bids
+from neurodata.fmri.estimation import patterns_and_notes
 from neurodata.fmri.options import File, FmriOptions
-from neurodata.fmri.patterns import patterns_and_notes
 from neurodata.pattern_set import PatternSet
 from neurodata.stimuli import Stimuli, natural_key
 
