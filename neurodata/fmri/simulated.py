@@ -19,6 +19,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import nibabel
@@ -90,17 +91,21 @@ def _draw_events(protocol: _Protocol, generator: np.random.Generator) -> pd.Data
     return pd.DataFrame({"onset": onsets, "duration": EVENT_SECONDS, "trial_type": labels})
 
 
+@cache
+def _peak() -> float:
+    """Give the height of the response to a single event."""
+    single = np.array([[0.0], [EVENT_SECONDS], [1.0]])
+    return float(compute_regressor(single, "glover", np.arange(0, 32, 0.1), oversampling=2)[0].max())
+
+
 def _responses(events: pd.DataFrame, protocol: _Protocol) -> np.ndarray:
     """Convolve each condition's events, (n_volumes, n_conditions)."""
-    fine = np.arange(0, 32, 0.1)
-    single = np.array([[0.0], [EVENT_SECONDS], [1.0]])
-    peak = compute_regressor(single, "glover", fine)[0].max()
     columns = []
     for condition in protocol.conditions:
         onsets = events.loc[events["trial_type"] == condition, "onset"].to_numpy()
         triplet = np.stack([onsets, np.full(len(onsets), EVENT_SECONDS), np.ones(len(onsets))])
         columns.append(compute_regressor(triplet, "glover", protocol.times)[0][:, 0])
-    return np.stack(columns, axis=1) / peak
+    return np.stack(columns, axis=1) / _peak()
 
 
 def _draw_confounds(n_volumes: int, generator: np.random.Generator) -> pd.DataFrame:

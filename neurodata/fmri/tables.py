@@ -38,7 +38,7 @@ def _numbers(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
     broken = np.flatnonzero(~np.isfinite(values))
     if len(broken):
         given = table[column].iloc[broken[0]]
-        raise InputError(f"{name}: '{column}' in row {broken[0] + 1} is {given!r}; expected seconds")
+        raise InputError(f"{name}: '{column}' in row {broken[0] + 1} is '{given}'; expected seconds")
     return values
 
 
