@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from neurodata.cache import Progress, RemoteFile
+from neurodata.cache import Progress, RemoteFile, is_cached
 from neurodata.recording import Recording
 
 
@@ -31,6 +32,12 @@ class NamedRecording:
         the terms of use.
     files
         what it needs on disk; empty where it is made on the spot.
+    fetched_bytes
+        about how much another library's fetcher downloads beside the files.
+    is_fetched
+        says whether what the fetcher downloads is there; None where there is no such fetcher.
+    fetch
+        downloads that, and gives its paths; None where there is no such fetcher.
     references
         reads RDMs that were published for the same stimuli in the same order, condensed, by name; None where there are none.
     """
@@ -42,12 +49,20 @@ class NamedRecording:
     citation: str
     licence: str
     files: tuple[RemoteFile, ...] = ()
+    fetched_bytes: int = 0
+    is_fetched: Callable[[], bool] | None = None
+    fetch: Callable[[], tuple[Path, ...]] | None = None
     references: Callable[[Progress | None], Mapping[str, np.ndarray]] | None = None
 
     @property
     def size_bytes(self) -> int:
-        """Size of all its files."""
-        return sum(remote.size_bytes or 0 for remote in self.files)
+        """Size of all that it downloads."""
+        return self.fetched_bytes + sum(remote.size_bytes or 0 for remote in self.files)
+
+    @property
+    def cached(self) -> bool:
+        """Whether all that it needs is there, by size."""
+        return all(is_cached(remote) for remote in self.files) and (self.is_fetched is None or self.is_fetched())
 
 
 __all__ = ["NamedRecording"]
