@@ -16,10 +16,11 @@ Science 293, 2425-2430. doi:10.1126/science.1063736
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -27,12 +28,12 @@ from PIL import Image, ImageOps
 
 from neurodata.cache import ENVIRONMENT_VARIABLE, Progress, data_path
 from neurodata.errors import InputError
-from neurodata.fmri.blocks import BLOCK_OPTIONS, block_runs
-from neurodata.fmri.estimation import patterns_and_notes
-from neurodata.fmri.options import File, FmriOptions
 from neurodata.named import NamedRecording
 from neurodata.recording import Recording
 from neurodata.stimuli import Stimuli, natural_key
+
+if TYPE_CHECKING:
+    from neurodata.fmri.options import FmriOptions
 
 CITATION = (
     "Haxby JV, Gobbini MI, Furey ML, Ishai A, Schouten JL, Pietrini P (2001). Distributed and overlapping representations of "
@@ -114,9 +115,9 @@ def load(
     progress: Progress | None = None,
     subjects: Sequence[int] = SUBJECTS,
     exemplar: int = 0,
-    options: FmriOptions = BLOCK_OPTIONS,
+    options: FmriOptions | None = None,
     selective: bool = False,
-    cache: File | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Recording:
     """Load region "VT" (ventral temporal cortex).
 
@@ -129,7 +130,7 @@ def load(
     exemplar
         which photograph stands for each category, in natural order of the files' names, from 0.
     options
-        how patterns are estimated.
+        how patterns are estimated, by default as described above.
     selective
         also load "VT face" and "VT house", voxels that were chosen for their response to faces and to houses: what they
         say of faces and houses is circular.
@@ -141,6 +142,10 @@ def load(
     InputError
         when files cannot be downloaded or read.
     """
+    # nilearn takes a while to import, and the list of recordings needs none of it
+    from neurodata.fmri.blocks import BLOCK_OPTIONS, block_runs
+    from neurodata.fmri.estimation import patterns_and_notes
+
     files = _fetch(subjects)
     stimuli = _stimuli(files.stimuli, exemplar)
     names = [f"subject_{subject}" for subject in subjects]
@@ -151,7 +156,7 @@ def load(
     if selective:
         masks |= {"VT face": files.mask_face, "VT house": files.mask_house}
     regions = {region: dict(zip(names, paths, strict=True)) for region, paths in masks.items()}
-    chosen = replace(options, conditions=tuple(CATEGORIES), repetition_time=REPETITION_TIME)
+    chosen = replace(options or BLOCK_OPTIONS, conditions=tuple(CATEGORIES), repetition_time=REPETITION_TIME)
     patterns, notes = patterns_and_notes(runs, regions, chosen, cache)
     return Recording(
         name="haxby2001",

@@ -15,7 +15,7 @@ from rsatoolbox.data import Dataset
 
 from neurodata.derived import derived
 from neurodata.errors import InputError
-from neurodata.fmri.glm import VERSION, Design, Fit, fit_run, make_design, residuals_of
+from neurodata.fmri.glm import VERSION, Design, Fit, drift_notes, fit_run, make_design, residuals_of
 from neurodata.fmri.images import BoldImage, content, open_bold, read_series
 from neurodata.fmri.options import File, FmriOptions, FmriRun
 from neurodata.fmri.regions import places, region_voxels, same_grid
@@ -114,7 +114,9 @@ def _read_subject(
             )
         confounds = read_confounds(run, options, len(clock))
         ordered = table[asked].sort_values("onset", kind="stable") if options.model == "lss" else table[asked]
-        designs.append(make_design(ordered, table[~asked], clock, confounds, options, run.events_name))
+        design = make_design(ordered, table[~asked], clock, confounds, options, run.events_name)
+        designs.append(design)
+        notes += drift_notes(design, clock, options, run.events_name)
     never = set(wanted) - {label for table in tables for label in table["trial_type"]}
     if never:
         raise InputError(f"subject '{runs[0].subject}' has no event of '{sorted(never)[0]}' in any run; expected every condition")

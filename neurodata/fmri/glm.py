@@ -25,6 +25,7 @@ from neurodata.errors import InputError
 from neurodata.fmri.options import FmriOptions
 
 CHUNK_BYTES = 64_000_000  # of double-precision time courses in one model
+DRIFT_SHARE = 0.5  # of a condition's variance that the drift may take without a note
 VERSION = 1  # of what is computed here: results of another are not found again
 
 
@@ -100,6 +101,24 @@ def _check(design: Design, options: FmriOptions, name: str) -> None:
                     f"{name}: '{design.rows[row]}' cannot be told from the other regressors; expected conditions that come at "
                     "times of their own, leave out a confound or a condition"
                 )
+
+
+def drift_notes(design: Design, times: np.ndarray, options: FmriOptions, name: str) -> list[str]:
+    """Say where the drift takes most of what a condition adds, as it does of long blocks that come once in a run."""
+    if options.model == "block" or options.drift == "none":
+        return []
+    slow = _nuisance(times, np.empty((len(times), 0)), options)
+    main = design.regressors[:, :, 0].T
+    centred = main - main.mean(axis=0)
+    left = OLSModel(slow).fit(centred).residuals
+    taken = 1 - np.square(left).sum(axis=0) / np.square(centred).sum(axis=0)
+    most = int(taken.argmax())
+    if taken[most] <= DRIFT_SHARE:
+        return []
+    return [
+        f"{name}: the {options.drift} drift takes {taken[most]:.0%} of the variance of '{design.rows[most]}', and so of its "
+        "signal; lower high_pass or drift_order"
+    ]
 
 
 def make_design(
@@ -245,4 +264,4 @@ def residuals_of(series: Float[np.ndarray, "n_volumes n_voxels"], design: Design
     return left, len(series) - int(np.linalg.matrix_rank(matrix))
 
 
-__all__ = ["VERSION", "Design", "Fit", "fit_run", "make_design", "matrices", "residuals_of"]
+__all__ = ["VERSION", "Design", "Fit", "drift_notes", "fit_run", "make_design", "matrices", "residuals_of"]

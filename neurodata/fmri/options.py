@@ -87,7 +87,7 @@ class FmriOptions:
     drift
         "cosine", "polynomial" or "none".
     high_pass
-        cut-off of the cosine drift in Hz; a condition that comes once in a long run needs a low one.
+        cut-off of the cosine drift in Hz; a condition that comes once in a long run needs a low one (a note says so).
     drift_order
         order of the polynomial drift.
     noise_model
@@ -131,7 +131,7 @@ class FmriOptions:
     output: str = "t"
     hrf: str = "glover"
     drift: str = "cosine"
-    high_pass: float = 0.01
+    high_pass: float | int = 0.01
     drift_order: int = 1
     noise_model: str = "ar1"
     standardize: str = "none"

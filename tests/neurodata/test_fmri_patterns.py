@@ -266,3 +266,14 @@ def test_the_repetition_time_and_the_moment_of_a_volume_count(two, bold, tmp_pat
         "all"
     ]
     np.testing.assert_allclose(stated.patterns()[0], by_nilearn(runs[0], mask, "beta", t_r=2.0), rtol=1e-3, atol=1e-3)
+
+
+def test_a_drift_that_takes_the_signal_is_noted(two):
+    runs, mask, cache = two
+    table = pd.DataFrame({"onset": [10.0, 40.0, 80.0], "duration": 25.0, "trial_type": ["a", "b", "c"]})
+    run = FmriRun(runs[0].bold, table)
+    with pytest.warns(UserWarning, match="the cosine drift takes [0-9]+% of the variance of '.', .* lower high_pass"):
+        patterns([run], {"all": mask}, FmriOptions(high_pass=0.02), cache)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        patterns([run], {"all": mask}, FmriOptions(high_pass=0.001), cache)

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 import neurodata
 import rsa
-from neurodata import InputError, Stimuli
+from neurodata import InputError, Recording, Stimuli
 from neurodata.fmri import FmriOptions, from_bids, is_fmri_folder, load_fmri_folder, noise_residuals, patterns, simulate_bold
 from neurodata.simulated import driver_features
 
@@ -171,6 +171,13 @@ def test_a_folder_gives_patterns_in_the_order_of_its_stimuli(planted, shown, cac
     np.testing.assert_allclose(again["early"].patterns()[0], regions["early"].patterns()[0][order], rtol=1e-8)
     geometry = squareform(pdist(np.mean([pdist(each) for each in regions["early"].patterns()], axis=0)[:, None]))
     assert geometry.shape == (66, 66)
+
+
+def test_a_folder_becomes_a_recording_that_can_be_saved(planted, shown, cache, tmp_path):
+    regions, notes = load_fmri_folder(planted, {}, shown, cache)
+    made = Recording("mine", shown, "simulated fmri", regions, notes=" ".join(notes))
+    found = neurodata.load(neurodata.save(made, tmp_path / "saved"))
+    np.testing.assert_array_equal(found.regions["late"].patterns_by_run()[1], made.regions["late"].patterns_by_run()[1])
 
 
 def test_options_and_regions_stated_in_a_folder(planted, shown, cache, tmp_path):
