@@ -113,7 +113,7 @@ def _pairs(images: Sequence[_Parsed]) -> list[tuple[_Parsed, Any]]:
 
 
 def _run_name(entities: dict[str, str]) -> str:
-    told = [f"{key}-{entities[key]}" for key in ("ses", "acq", "dir", "run", "echo") if key in entities]
+    told = [f"{key}-{entities[key]}" for key in ("ses", "acq", "dir", "run") if key in entities]
     return entities["run"] if told == [f"run-{entities.get('run')}"] else "_".join(told) or "1"
 
 
@@ -159,6 +159,10 @@ def from_bids(
     images = _images(root if place is None else place, place is not None)
     if subjects is not None:
         images = [each for each in images if each.entities["sub"] in set(map(str, subjects))]
+    images = [each for each in images if each.entities.get("part", "mag") == "mag"]
+    echoes = [each for each in images if "echo" in each.entities]
+    if echoes:
+        raise InputError(f"{echoes[0].path} is one of several echoes; expected one image a run, combine echoes first")
     if not images:
         raise InputError(f"no BOLD image found in {root if place is None else place}; {LAYOUT}")
     chosen_task = _one("task", [each.entities.get("task", "") for each in images], task, root)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
+import nilearn
 import numpy as np
 from jaxtyping import Float32
 from rsatoolbox.data import Dataset
@@ -163,7 +164,8 @@ def _fit_subject(subject: _Subject, wanted: Sequence[str], options: FmriOptions,
     values, broken = [], np.zeros(len(subject.voxels), dtype=bool)
     observations: dict[str, list[str]] = {}
     for run, image, design, read in zip(subject.runs, subject.images, subject.designs, subject.series(options), strict=True):
-        one = fit((content(image), volumes_of(run, image)), subject.voxels, design, essential, VERSION, read)
+        identity = (content(image), volumes_of(run, image), nilearn.__version__)
+        one = fit(identity, subject.voxels, design, essential, VERSION, read)
         rows, labels = _rows(one, design, run.run, wanted, options)
         values.append(rows)
         broken |= one.broken

@@ -223,7 +223,7 @@ def fit_run(
     Parameters
     ----------
     content
-        checksums of the image and which of its volumes.
+        checksums of the image, which of its volumes, and nilearn's version.
     voxels
         which of its voxels.
     design, options, version

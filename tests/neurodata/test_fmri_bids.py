@@ -102,6 +102,19 @@ def test_runs_without_events(small):
     assert str(run.bold) in str(caught.value)
 
 
+def test_echoes_are_not_runs(tmp_path):
+    tree = create_fake_bids_dataset(
+        tmp_path, n_sub=1, n_ses=0, tasks=["main"], n_runs=[1], with_derivatives=False, entities={"echo": ["1", "2"]}
+    )
+    with pytest.raises(InputError, match="is one of several echoes.* combine echoes first"):
+        from_bids(tree)
+
+
+def test_a_tree_without_sessions_and_runs(tmp_path):
+    tree = create_fake_bids_dataset(tmp_path, n_sub=2, n_ses=0, tasks=["main"], n_runs=[0], with_derivatives=False)
+    assert [(run.subject, run.run) for run in from_bids(tree)] == [("01", "1"), ("02", "1")]
+
+
 def test_several_trees_of_derivatives(fake, tmp_path):
     copy = Path(shutil.copytree(fake, tmp_path / "copy"))
     for name in ("fmriprep", "other"):

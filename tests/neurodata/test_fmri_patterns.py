@@ -88,13 +88,17 @@ def test_trials_of_a_condition_become_their_mean(two):
 
 
 def test_smoothing_is_that_of_nilearn(two, monkeypatch):
-    runs, mask, _ = two
+    runs, mask, cache = two
     monkeypatch.setattr(images_module, "BLOCK_BYTES", 48 * 8 * 7)  # volumes come in sevens
     image = open_bold(runs[0].bold, "run")
     voxels = np.flatnonzero(load_img(mask).get_fdata())
     np.testing.assert_allclose(read_series(image, voxels), apply_mask(str(runs[0].bold), mask), rtol=1e-6)
     smooth = apply_mask(smooth_img(str(runs[0].bold), 5.0), mask)
     np.testing.assert_allclose(read_series(image, voxels, 5.0), smooth, rtol=1e-4)
+    plain, smoothed = (
+        patterns(runs, {"all": mask}, FmriOptions(smoothing_mm=width), cache)["all"].patterns()[0] for width in (None, 5)
+    )
+    assert not np.allclose(plain, smoothed)
 
 
 def test_pieces_do_not_change_what_is_estimated(two, monkeypatch):
@@ -212,6 +216,9 @@ def test_a_run_may_be_part_of_a_file(two, bold, tmp_path):
     ]
     apart = patterns(runs, {"all": mask}, cache=cache)["all"].patterns_by_run()[0]
     np.testing.assert_allclose(patterns(parts, {"all": mask}, cache=cache)["all"].patterns_by_run()[0], apart, rtol=1e-6)
+    alike = [FmriRun(joined, runs[0].events, run=part.run, volumes=part.volumes) for part in parts]
+    first, second = patterns(alike, {"all": mask}, cache=cache)["all"].patterns_by_run()[0]
+    assert not np.allclose(first, second)  # finished models are known by their volumes too
 
 
 def test_confounds_are_taken_out(two):
