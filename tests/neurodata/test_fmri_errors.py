@@ -188,7 +188,9 @@ def test_confounds(good, tmp_path):
     )
     moved = FmriRun(run.bold, run.events, table)
     assert read_confounds(moved, FmriOptions(), 60).shape == (60, 1)
-    assert read_confounds(moved, FmriOptions(confounds=["c*", "trans_?"]), 60).shape == (60, 2)
+    both = read_confounds(moved, FmriOptions(confounds=["c*", "trans_?"]), 60)
+    np.testing.assert_allclose(both.mean(axis=0), 0, atol=1e-12)
+    assert both.shape == (60, 2) and both[0, 0] == both[1, 0] < both[2, 0]  # the missing first value is the next
     refused([moved], {"all": mask}, "no column 'trans_z', did you mean 'trans_x'", FmriOptions(confounds=["trans_z"]), table)
     refused([moved], {"all": mask}, "the column 'word' holds no finite numbers", FmriOptions(confounds=["word"]), table)
     pd.DataFrame({"csf": np.arange(60.0)}).to_csv(table, sep="\t", index=False)

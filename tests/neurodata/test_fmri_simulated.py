@@ -92,13 +92,22 @@ def test_least_squares_separate_and_all_agree_in_the_mean_where_events_are_apart
 
 def test_confounds_explain_motion_and_spikes(planted):
     runs, masks = from_bids(planted), {"early": planted / "masks" / "early.nii.gz"}
-    with_confounds, without = (
+    with_confounds, still_moved, without = (
         noise_residuals(runs[:1], masks, FmriOptions(output="beta", noise_model="ols", confounds=chosen))["early"]["simulated01"]
-        for chosen in (None, [])
+        for chosen in (None, ["motion_outlier*"], [])
     )
-    clean, dirty = (np.square(each.values).sum() / 64 / each.degrees_of_freedom for each in (with_confounds, without))
-    assert dirty > 1.5 * clean
+    variances = (np.square(each.values).sum() / 64 / each.degrees_of_freedom for each in (with_confounds, still_moved, without))
+    clean, moved, dirty = variances
+    assert dirty > 1.3 * moved > 1.3 * 1.1 * clean
     assert np.sqrt(clean) / 10 == pytest.approx(1.0, abs=0.15)  # a standard deviation of one, in units of the files
+
+
+def test_noise_depends_on_the_volume_before(shown, tmp_path):
+    folder = simulate_bold(tmp_path / "long", shown, {"early": "gabor_energy"}, n_subjects=1, n_runs=1, repeats=10)
+    masks = {"early": folder / "masks" / "early.nii.gz"}
+    left = noise_residuals(from_bids(folder), masks, FmriOptions(output="beta", noise_model="ols"))["early"]["simulated01"].values
+    along = np.sum(left[1:] * left[:-1]) / np.sum(np.square(left))
+    assert 0.1 < along < 0.3  # 0.3 less what slow regressors take out
 
 
 def test_files_are_bids_and_say_that_no_brain_was_measured(planted, shown):
