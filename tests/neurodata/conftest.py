@@ -7,12 +7,16 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
+import nibabel
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from neurodata import Stimuli, cache, describe
+from neurodata.fmri import FmriRun
 
 
 class Server:
@@ -88,6 +92,48 @@ def random_rdms(*shape: int, n_conditions: int = 12, seed: int = 0) -> np.ndarra
 @pytest.fixture
 def make_rdms():
     return random_rdms
+
+
+@pytest.fixture
+def bold():
+    """What writes small runs, masks and volumes."""
+    return SimpleNamespace(run=write_run, mask=write_mask, volume=write_volume, affine=AFFINE)
+
+
+AFFINE = np.diag([3.0, 3.0, 3.5, 1.0])
+
+
+def write_volume(path: Path, values: np.ndarray, seconds: float | None = 2.0, affine: np.ndarray = AFFINE) -> Path:
+    """A NIfTI file; without seconds its header has no unit of time."""
+    image = nibabel.Nifti1Image(values, affine)
+    if values.ndim == 4 and seconds is not None:
+        image.header.set_xyzt_units("mm", "sec")
+        image.header.set_zooms((*image.header.get_zooms()[:3], seconds))
+    image.to_filename(path)
+    return path
+
+
+def write_run(folder: Path, run: str = "1", *, n_volumes: int = 60, shape=(4, 4, 3), repeats: int = 3, **given) -> FmriRun:
+    """One run of smooth noise with three conditions in turn, every 12 seconds; 'given' goes to the NIfTI file."""
+    generator = np.random.default_rng(int(run))
+    values = (
+        100 + np.cumsum(generator.standard_normal((*shape, n_volumes)), axis=-1) + generator.standard_normal((*shape, n_volumes))
+    )
+    bold = write_volume(folder / f"run-{run}_bold.nii.gz", values.astype(np.float32), **given)
+    shown = np.concatenate([generator.permutation(3) for _ in range(repeats)])
+    table = pd.DataFrame(
+        {"onset": 3.0 + 12.0 * np.arange(len(shown)), "duration": 2.0, "trial_type": np.array(["a", "b", "c"])[shown]}
+    )
+    events = folder / f"run-{run}_events.tsv"
+    table.to_csv(events, sep="\t", index=False)
+    return FmriRun(bold, events, run=run)
+
+
+def write_mask(folder: Path, name: str = "mask", shape=(4, 4, 3), affine: np.ndarray = AFFINE) -> Path:
+    """A mask of all but the first plane."""
+    mask = np.ones(shape, dtype=np.uint8)
+    mask[0] = 0
+    return write_volume(folder / f"{name}.nii.gz", mask, affine=affine)
 
 
 @pytest.fixture

@@ -1,0 +1,218 @@
+"""Runs of a BIDS tree: raw data, or what fMRIPrep made of them.
+
+Files are found by nilearn and matched by their entities. Events, sidecars and confounds may lie beside a run or higher up
+(BIDS's inheritance): what counts is the one whose entities all are the run's, and of several the most particular.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nilearn.interfaces.bids import get_bids_files, parse_bids_filename
+from nilearn.interfaces.fmriprep import load_confounds
+
+from neurodata.errors import InputError, unknown_name
+from neurodata.fmri.options import File, FmriRun
+from neurodata.stimuli import natural_key
+
+VOLUME_ENDINGS = ("nii", "nii.gz")
+SURFACE_ENDING = "func.gii"
+LAYOUT = "expected sub-*/func/sub-*_task-*_bold.nii.gz with *_events.tsv, or the same with sessions"
+OF_THE_IMAGE = ("space", "desc", "res", "den", "hemi")  # entities that raw files and tables do not share
+
+
+class _Parsed:
+    """A file and the entities in its name."""
+
+    def __init__(self, path: str):
+        self.path = Path(path)
+        reference = parse_bids_filename(path)
+        self.suffix = reference["suffix"]
+        self.extension = reference["extension"]
+        self.entities = {key: value for key, value in reference["entities"].items() if value is not None}
+
+    def fits(self, run: dict[str, str]) -> bool:
+        return all(run.get(key) == value for key, value in self.entities.items() if key not in OF_THE_IMAGE)
+
+
+def _find(folder: Path, tag: str, ending: str) -> list[_Parsed]:
+    found = get_bids_files(folder, file_tag=tag, file_type=ending, modality_folder="func")
+    return [_Parsed(path) for path in found]
+
+
+def _inherited(folder: Path, tag: str, ending: str) -> list[_Parsed]:
+    """Find files of one kind beside the runs and above them."""
+    above = [
+        *folder.glob(f"*{tag}.{ending}"),
+        *folder.glob(f"sub-*/sub-*{tag}.{ending}"),
+        *folder.glob(f"sub-*/ses-*/sub-*{tag}.{ending}"),
+    ]
+    return _find(folder, tag, ending) + [_Parsed(str(path)) for path in sorted(above)]
+
+
+def _nearest(candidates: Sequence[_Parsed], run: dict[str, str]) -> Path | None:
+    fitting = [each for each in candidates if each.fits(run)]
+    return max(fitting, key=lambda each: len(each.entities)).path if fitting else None
+
+
+def _one(kind: str, found: Sequence[str], stated: str | None, folder: Path) -> str | None:
+    """Choose a task or a space; where there are several it has to be stated."""
+    valid = sorted(set(found), key=natural_key)
+    if stated is not None:
+        if stated not in valid:
+            raise unknown_name(f"{kind} of {folder}", stated, valid)
+        return stated
+    if len(valid) > 1:
+        raise InputError(f"{folder} holds several {kind}s ({', '.join(valid)}); state which as {kind}")
+    return valid[0] if valid else None
+
+
+def _derivative_folder(root: Path, stated: File | None) -> Path | None:
+    """Find where preprocessed images are: as stated, else in 'derivatives' where one tree has them."""
+    if stated is not None:
+        if os.fspath(stated) == "raw":
+            return None
+        folder = root / stated
+        if not folder.is_dir():
+            raise InputError(f"the folder {folder} of derivatives does not exist; expected fMRIPrep's, check the path")
+        return folder
+    candidates = [root, root / "derivatives", *sorted((root / "derivatives").glob("*/"))]
+    found = [each for each in candidates if any(each.glob("sub-*/**/func/*desc-preproc_bold.nii*"))]
+    if len(found) > 1:
+        raise InputError(
+            f"{root} holds preprocessed images in {' and '.join(str(each.relative_to(root)) for each in found)}; state one as "
+            "derivatives, or 'raw' for neither"
+        )
+    return found[0] if found else None
+
+
+def _images(folder: Path, derived: bool) -> list[_Parsed]:
+    files = [each for ending in VOLUME_ENDINGS for each in _find(folder, "bold", ending)]
+    if not derived:
+        return [each for each in files if "desc" not in each.entities and "space" not in each.entities]
+    preprocessed = [each for each in files if each.entities.get("desc") == "preproc"]
+    return preprocessed + _find(folder, "bold", SURFACE_ENDING)
+
+
+def _pairs(images: Sequence[_Parsed]) -> list[tuple[_Parsed, Any]]:
+    """Join the hemispheres of a run on a surface."""
+    joined: list[tuple[_Parsed, Any]] = []
+    for image in images:
+        hemisphere = image.entities.get("hemi")
+        if hemisphere is None:
+            joined.append((image, image.path))
+        elif hemisphere == "L":
+            right = image.path.with_name(image.path.name.replace("_hemi-L", "_hemi-R"))
+            if not right.is_file():
+                raise InputError(f"{image.path} has no right hemisphere beside it; expected {right.name}")
+            joined.append((image, (image.path, right)))
+    return joined
+
+
+def _run_name(entities: dict[str, str]) -> str:
+    told = [f"{key}-{entities[key]}" for key in ("ses", "acq", "dir", "run") if key in entities]
+    return entities["run"] if told == [f"run-{entities.get('run')}"] else "_".join(told) or "1"
+
+
+def from_bids(
+    folder: File,
+    *,
+    task: str | None = None,
+    space: str | None = None,
+    derivatives: File | None = None,
+    strategy: Sequence[str] | None = None,
+    subjects: Sequence[str] | None = None,
+) -> list[FmriRun]:
+    """Find the runs of a BIDS tree.
+
+    Parameters
+    ----------
+    folder
+        the tree's root.
+    task, space
+        their labels; need not be stated where there is one. A space of GIFTI files gives runs on a surface.
+    derivatives
+        folder of preprocessed images, relative to the root or absolute; "raw" for none. By default "derivatives", or the
+        folder in it, where one has images "desc-preproc".
+    strategy
+        parts of nilearn's ``load_confounds``, such as ("motion", "wm_csf"); by default the run's table of confounds is
+        given whole, of which ``FmriOptions.confounds`` chooses.
+    subjects
+        labels without "sub-", by default all.
+
+    Returns
+    -------
+    all runs, subject by subject.
+
+    Raises
+    ------
+    InputError
+        for a tree without runs or events, and where task or space has to be stated.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise InputError(f"the folder {root} does not exist; {LAYOUT}")
+    place = _derivative_folder(root, derivatives)
+    images = _images(root if place is None else place, place is not None)
+    if subjects is not None:
+        images = [each for each in images if each.entities["sub"] in set(map(str, subjects))]
+    images = [each for each in images if each.entities.get("part", "mag") == "mag"]
+    echoes = [each for each in images if "echo" in each.entities]
+    if echoes:
+        raise InputError(f"{echoes[0].path} is one of several echoes; expected one image a run, combine echoes first")
+    if not images:
+        raise InputError(f"no BOLD image found in {root if place is None else place}; {LAYOUT}")
+    chosen_task = _one("task", [each.entities.get("task", "") for each in images], task, root)
+    images = [each for each in images if each.entities.get("task", "") == chosen_task]
+    if place is not None:
+        spaces = [each.entities.get("space", "native") for each in images]
+        volumes = [each.entities.get("space", "native") for each in images if "hemi" not in each.entities]
+        chosen = _one("space", spaces if space is not None else volumes or spaces, space, place)
+        images = [each for each in images if each.entities.get("space", "native") == chosen]
+    trees = [root] if place in {None, root} else [place, root]
+    kinds = {"events": ("events", "tsv"), "sidecar": ("bold", "json"), "timeseries": ("desc-confounds_timeseries", "tsv"),
+             "regressors": ("desc-confounds_regressors", "tsv")}  # fmt: skip
+    beside = {kind: [_inherited(tree, tag, ending) for tree in trees] for kind, (tag, ending) in kinds.items()}
+
+    def nearest(entities: dict[str, str], *wanted: str) -> Path | None:
+        paths = (_nearest(candidates, entities) for kind in wanted for candidates in beside[kind])
+        return next((path for path in paths if path is not None), None)
+
+    runs = []
+    for image, bold in _pairs(images):
+        events = nearest(image.entities, "events")
+        if events is None:
+            raise InputError(f"{image.path} has no events; expected a file *_events.tsv with its entities, beside it or above")
+        confounds: Any = nearest(image.entities, "timeseries", "regressors")
+        if strategy is not None:
+            confounds = _by_strategy(image.path, strategy)
+        runs.append(
+            FmriRun(
+                bold,
+                events,
+                confounds,
+                image.entities["sub"],
+                _run_name(image.entities),
+                sidecar=nearest(image.entities, "sidecar"),
+            )
+        )
+    return sorted(runs, key=lambda run: (natural_key(run.subject), natural_key(run.run)))
+
+
+def _by_strategy(path: Path, strategy: Sequence[str]) -> Any:
+    if "scrub" in strategy:
+        raise InputError(
+            "the strategy 'scrub' leaves volumes out, which a model in time does not; name the columns of outlying volumes as "
+            "confounds, 'motion_outlier*'"
+        )
+    try:
+        return load_confounds(str(path), strategy=tuple(strategy))[0]
+    except (ValueError, TypeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: nilearn cannot load confounds for {', '.join(strategy)} ({reason})") from error
+
+
+__all__ = ["from_bids"]

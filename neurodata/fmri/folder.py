@@ -1,0 +1,171 @@
+"""A user's folder of raw fMRI: a BIDS tree, stimuli and masks.
+
+::
+
+    my_recording/
+        recording.yaml                                 optional; options under the key "fmri"
+        stimuli/apple.png ...                          what "trial_type" names in the events
+        sub-01/func/sub-01_task-objects_run-1_bold.nii.gz, ..._events.tsv, ..._bold.json
+        derivatives/fmriprep/sub-01/func/...           where there are preprocessed images, they are taken
+        masks/V1.nii.gz                                one for all subjects, or
+        masks/sub-01/V1.nii.gz                         one for each
+
+Under "fmri" may stand every option of :class:`neurodata.fmri.FmriOptions` but the conditions, which the stimuli are; "task",
+"space", "derivatives" and "strategy" of :func:`neurodata.fmri.from_bids`; and "regions", a mapping from name to a mask's
+path or to {image: path of an atlas, label: number}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from neurodata.errors import InputError
+from neurodata.fmri.bids import from_bids
+from neurodata.fmri.estimation import patterns_and_notes
+from neurodata.fmri.options import File, FmriOptions
+from neurodata.pattern_set import PatternSet
+from neurodata.stimuli import Stimuli, natural_key
+
+MASK_ENDINGS = (".nii.gz", ".nii")
+ORIGIN = "recording.yaml"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+_TEXT: tuple[Callable[[Any], bool], str] = (lambda value: isinstance(value, str), "text")
+_NUMBER: tuple[Callable[[Any], bool], str] = (_is_number, "a number")
+_COUNT: tuple[Callable[[Any], bool], str] = (lambda value: type(value) is int, "a whole number")
+_SWITCH: tuple[Callable[[Any], bool], str] = (lambda value: isinstance(value, bool), "true or false")
+_NAMES: tuple[Callable[[Any], bool], str] = (_is_names, "a list of names")
+_KINDS = {
+    **dict.fromkeys(("high_pass", "smoothing_mm", "repetition_time", "slice_time_reference", "block_delay"), _NUMBER),
+    **dict.fromkeys(("single_trials", "allow_missing", "resample_masks"), _SWITCH),
+    **dict.fromkeys(("confounds", "strategy"), _NAMES),
+    "drift_order": _COUNT,
+    "regions": (lambda value: isinstance(value, dict) and bool(value), "a mapping from region to a mask or an atlas's label"),
+}
+OPTIONS = tuple(field.name for field in fields(FmriOptions) if field.name != "conditions")
+KEYS = (*OPTIONS, "task", "space", "derivatives", "strategy", "regions")
+
+
+def check_stated(stated: Mapping[str, Any], origin: str = ORIGIN) -> None:
+    """Check what recording.yaml states under "fmri".
+
+    Raises
+    ------
+    InputError
+        for unknown keys (all of them, with guesses), and values of another kind.
+    """
+    unknown = [str(key) for key in stated if key not in KEYS]
+    if unknown:
+        guesses = []
+        for key in unknown:
+            near = get_close_matches(key, KEYS, n=1, cutoff=0.5)
+            guesses.append(f"'{key}' (did you mean '{near[0]}'?)" if near else f"'{key}'")
+        raise InputError(f"{origin} has unknown keys under 'fmri': {', '.join(guesses)}; valid are {', '.join(KEYS)}")
+    for key, value in stated.items():
+        is_right, expected = _KINDS.get(key, _TEXT)
+        if value is not None and not is_right(value):
+            raise InputError(f"{origin}: '{key}' under 'fmri' is {value!r}; expected {expected}")
+
+
+def _stated_regions(folder: Path, stated: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    regions: dict[str, Any] = {}
+    for name, source in stated.items():
+        if isinstance(source, str):
+            regions[str(name)] = folder / source
+        elif isinstance(source, dict) and set(source) == {"image", "label"} and type(source["label"]) is int:
+            regions[str(name)] = (folder / str(source["image"]), source["label"])
+        else:
+            raise InputError(f"{origin}: region '{name}' is {source!r}; expected a mask's path, or {{image: path, label: 3}}")
+    return regions
+
+
+def _region_name(path: Path) -> str | None:
+    return next((path.name.removesuffix(end) for end in MASK_ENDINGS if path.name.endswith(end) and path.name[0] != "."), None)
+
+
+def _found_regions(folder: Path) -> dict[str, Any]:
+    """Find masks/<region> and masks/sub-<label>/<region>."""
+    masks = folder / "masks"
+    there = sorted(masks.iterdir(), key=lambda path: natural_key(path.name)) if masks.is_dir() else []
+    regions: dict[str, Any] = {name: path for path in there if path.is_file() and (name := _region_name(path)) is not None}
+    for subject in (path for path in there if path.is_dir()):
+        for path in sorted(subject.iterdir(), key=lambda path: natural_key(path.name)):
+            name = _region_name(path)
+            if name is None:
+                continue
+            own = regions.setdefault(name, {})
+            if not isinstance(own, dict):
+                raise InputError(
+                    f"{own} and {path} are both of region '{name}'; expected one mask for all subjects, or one for each"
+                )
+            own[subject.name.removeprefix("sub-")] = path
+    if not regions:
+        raise InputError(
+            f"no mask found in {masks}; expected masks/<region>.nii.gz or masks/sub-<label>/<region>.nii.gz, or 'regions' under "
+            f"'fmri' in {folder / ORIGIN}"
+        )
+    return regions
+
+
+def is_fmri_folder(folder: Path) -> bool:
+    """Say whether a folder holds BOLD images in BIDS's layout."""
+    patterns = ("sub-*/func/*_bold.nii*", "sub-*/ses-*/func/*_bold.nii*")
+    places = (folder, *(folder / "derivatives").glob("*"), folder / "derivatives")
+    return any(next(place.glob(pattern), None) is not None for place in places for pattern in patterns)
+
+
+def load_fmri_folder(
+    folder: Path, stated: Mapping[str, Any], stimuli: Stimuli, cache: File | None = None
+) -> tuple[dict[str, PatternSet], tuple[str, ...]]:
+    """Estimate the patterns of a folder in the layout above.
+
+    Parameters
+    ----------
+    folder
+        the folder.
+    stated
+        what recording.yaml has under "fmri".
+    stimuli
+        whose ids are the events' conditions; patterns come in their order.
+    cache
+        folder of finished models, by default "derived" in the data folder.
+
+    Returns
+    -------
+    patterns by region, and notes on what was left out and how patterns were estimated.
+
+    Raises
+    ------
+    InputError
+        for what is stated wrongly, and files that cannot be read or do not fit together.
+    """
+    origin = str(folder / ORIGIN)
+    given = {key: value for key, value in stated.items() if value is not None}
+    check_stated(given, origin)
+    conditions = tuple(str(identity) for identity in stimuli.ids)
+    try:
+        options = FmriOptions(**{key: given[key] for key in OPTIONS if key in given}, conditions=conditions)
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from error
+    search = {key: given[key] for key in ("task", "space", "derivatives", "strategy") if key in given}
+    runs = from_bids(folder, **search)
+    regions = _stated_regions(folder, given["regions"], origin) if "regions" in given else _found_regions(folder)
+    sets, notes = patterns_and_notes(runs, regions, options, cache)
+    estimate = "mean of volumes" if options.model == "block" else f"{options.output} of {options.model}, {options.hrf} response"
+    how = f"Patterns from BOLD runs ({estimate}, drift {options.drift}, noise {options.noise_model})."
+    return sets, (how, *(f"{note}." for note in notes))
+
+
+__all__ = ["KEYS", "check_stated", "is_fmri_folder", "load_fmri_folder"]
