@@ -31,6 +31,9 @@ def _check_rsa() -> None:
         )
 
 
+_ASK_FROM_BYTES = 500_000_000
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="bioplausible")
 def command() -> None:
@@ -357,8 +360,9 @@ def data_describe_command(recordings: tuple[str, ...], as_json: bool) -> None:
 
 @data_command.command("fetch")
 @click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask before gigabytes move.")
 @as_json
-def data_fetch_command(name: str, as_json: bool) -> None:
+def data_fetch_command(name: str, yes: bool, as_json: bool) -> None:
     """Download what NAME needs, by checksum."""
     import neurodata
     from architectures.errors import unknown_name
@@ -366,6 +370,14 @@ def data_fetch_command(name: str, as_json: bool) -> None:
 
     if name not in (*datasets.names(), *neurodata.names()):
         raise unknown_name("image set or recording", name, [*datasets.names(), *neurodata.names()])
+    facts = datasets.describe(name) if name in datasets.names() else neurodata.describe(name)
+    if facts["size_bytes"] > _ASK_FROM_BYTES and not facts["cached"]:
+        told = f"{name}: {facts['size_bytes'] / 1e9:.1f} GB, {facts['licence']}; {facts['citation']}"
+        click.echo(told, err=True)
+        if not yes:
+            if not sys.stdin.isatty():
+                raise click.UsageError(f"{name} is {facts['size_bytes'] / 1e9:.1f} GB: give --yes to download that much")
+            click.confirm("Download it?", abort=True, err=True)
     fetch = datasets.fetch if name in datasets.names() else neurodata.download
     with progress_bar() as progress:
         paths = fetch(name, lambda done, of: progress(done, of, f"bytes of {name}"))

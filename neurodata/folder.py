@@ -8,7 +8,9 @@
             apple.png
             ...
         rdms_IT.h5                measured RDMs of region IT, and/or
-        patterns_V1.npz           response patterns of region V1, as many regions as there are files
+        patterns_V1.npz           response patterns of region V1, as many regions as there are files, and/or
+        sub-01/func/...           raw files: BOLD runs in BIDS with masks/ (see neurodata/fmri/folder.py), or
+        sub-01/meg/...            MEG or EEG (see neurodata/meg/folder.py)
 
 Stimuli are in the natural order of their names (image_2 before image_10) unless recording.yaml lists them; row i of
 every array belongs to stimulus i. ``rdms_<region>`` is ``.h5`` (as rsatoolbox's ``RDMs.save`` writes it, or a dataset
@@ -33,6 +35,7 @@ import yaml
 from PIL import Image
 from rsatoolbox.rdm import RDMs
 
+from neurodata import raw_folder
 from neurodata.array_files import PATTERN_SUFFIXES, RDM_SUFFIXES, read_patterns, read_rdms
 from neurodata.errors import InputError
 from neurodata.pattern_set import PatternSet
@@ -42,7 +45,10 @@ from neurodata.settings import FILE_NAME, read_settings, time_axis
 from neurodata.stimuli import Stimuli, natural_key, read_images
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-LAYOUT = "expected stimuli/*.png|jpg|jpeg, one or more rdms_<region>.h5|npz|npy or patterns_<region>.npz, and recording.yaml"
+LAYOUT = (
+    "expected stimuli/*.png|jpg|jpeg, one or more rdms_<region>.h5|npz|npy or patterns_<region>.npz, and recording.yaml"
+    f"{raw_folder.LAYOUT}"
+)
 
 
 def _stimulus_paths(folder: Path, listed: Sequence[Any] | None) -> list[Path]:
@@ -86,7 +92,7 @@ def _region_files(folder: Path) -> dict[str, Path]:
                 f"{found[region]} and {path} are both of region '{region}'; expected one file per region, rename or remove one"
             )
         found[region] = path
-    if not found:
+    if not found and not raw_folder.found_kinds(folder):
         raise InputError(f"no rdms_<region> or patterns_<region> file found in {folder}; {LAYOUT}")
     return found
 
@@ -122,16 +128,24 @@ def load_folder(folder: Path) -> Recording:
             regions[region] = read_rdms(path, ids, subjects, times, settings.get("measure"))
         else:
             regions[region] = read_patterns(path, ids, subjects, times)
+    raws = raw_folder.load_raw(folder, settings, stimuli)
+    for raw in raws:
+        for region, patterns in raw.regions.items():
+            if region in regions:
+                raise InputError(
+                    f"{folder} has region '{region}' twice, from raw files and from a file of its own; expected it once, rename one"
+                )
+            regions[region] = patterns
     axes = [region.times for region in regions.values() if region.times is not None]
     return Recording(
         name=settings.get("name", folder.resolve().name),
         stimuli=stimuli,
-        modality=settings.get("modality", "not stated"),
+        modality=settings.get("modality", raws[0].modality if raws else "not stated"),
         regions=regions,
         times=axes[0] if axes else None,
         citation=settings.get("citation", ""),
         licence=settings.get("licence", "not stated"),
-        notes=settings.get("notes", ""),
+        notes=" ".join(filter(None, (settings.get("notes", ""), *(note for raw in raws for note in raw.notes)))),
         truth=settings.get("truth", {}),
         drive_windows={name: tuple(window) for name, window in settings.get("drive_windows", {}).items()},
     )

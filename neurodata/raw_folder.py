@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurodata import fmri, meg
 from neurodata.pattern_set import PatternSet
 from neurodata.stimuli import Stimuli
 
@@ -33,19 +32,42 @@ class Kind(NamedTuple):
     layout: str
 
 
+# nilearn and MNE are slow to import, and most folders hold nothing for them.
+
+
+def _is_fmri(folder: Path) -> bool:
+    return next(folder.glob("**/func/*_bold.nii*"), None) is not None and _fmri().is_fmri_folder(folder)
+
+
+def _is_meg(folder: Path) -> bool:
+    return next(folder.glob("**/*.fif*"), None) is not None and bool(_meg().find_runs(folder))
+
+
+def _fmri() -> Any:
+    from neurodata import fmri
+
+    return fmri
+
+
+def _meg() -> Any:
+    from neurodata import meg
+
+    return meg
+
+
 def _load_fmri(folder: Path, stated: Mapping[str, Any], stimuli: Stimuli) -> Raw:
-    regions, notes = fmri.load_fmri_folder(folder, stated, stimuli)
+    regions, notes = _fmri().load_fmri_folder(folder, stated, stimuli)
     return Raw(regions, None, notes, "fmri")
 
 
 def _load_meg(folder: Path, stated: Mapping[str, Any], stimuli: Stimuli) -> Raw:
-    regions, times, notes = meg.load_meg_folder(folder, stated, stimuli)
+    regions, times, notes = _meg().load_meg_folder(folder, stated, stimuli)
     return Raw(regions, times, (notes,), "eeg" if list(regions) == ["EEG"] else "meg")
 
 
 KINDS: Mapping[str, Kind] = {
-    "fmri": Kind(fmri.is_fmri_folder, _load_fmri, "sub-*/func/*_bold.nii.gz with *_events.tsv, and masks/<region>.nii.gz"),
-    "meg": Kind(lambda folder: bool(meg.find_runs(folder)), _load_meg, "sub-*/meg/*_meg.fif or meg/*.fif"),
+    "fmri": Kind(_is_fmri, _load_fmri, "sub-*/func/*_bold.nii.gz with *_events.tsv, and masks/<region>.nii.gz"),
+    "meg": Kind(_is_meg, _load_meg, "sub-*/meg/*_meg.fif or meg/*.fif"),
 }
 LAYOUT = "; or raw files: " + ", or ".join(kind.layout for kind in KINDS.values())
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from neurodata import cichy92, kriegeskorte92, simulated
-from neurodata.cache import Progress, fetch_all, is_cached
+from neurodata import cichy92, haxby2001, kriegeskorte92, simulated, visual92_meg
+from neurodata.cache import Progress, fetch_all
 from neurodata.errors import unknown_name
 from neurodata.folder import load_folder
 from neurodata.named import NamedRecording
@@ -22,6 +22,8 @@ RECORDINGS: Mapping[str, NamedRecording] = MappingProxyType(
     {
         "kriegeskorte92": kriegeskorte92.RECORDING,
         "cichy92": cichy92.RECORDING,
+        "haxby2001": haxby2001.RECORDING,
+        "visual92_meg": visual92_meg.RECORDING,
         "simulated": simulated.RECORDING,
     }
 )
@@ -37,7 +39,7 @@ def names() -> tuple[str, ...]:
     """Name the recordings that :func:`load` knows.
 
     >>> names()
-    ('kriegeskorte92', 'cichy92', 'simulated')
+    ('kriegeskorte92', 'cichy92', 'haxby2001', 'visual92_meg', 'simulated')
     """
     return tuple(RECORDINGS)
 
@@ -66,7 +68,7 @@ def describe(name: str) -> dict[str, Any]:
         "citation": named.citation,
         "licence": named.licence,
         "size_bytes": named.size_bytes,
-        "cached": all(is_cached(remote) for remote in named.files),
+        "cached": named.cached,
     }
 
 
@@ -96,7 +98,9 @@ def download(name: str, progress: Progress | None = None) -> tuple[Path, ...]:
     InputError
         for an unknown name, or as :func:`neurodata.cache.fetch` does.
     """
-    return fetch_all(_named(name).files, progress=progress)
+    named = _named(name)
+    paths = fetch_all(named.files, progress=progress)
+    return paths if named.fetch is None else (*paths, *named.fetch())
 
 
 def load(name_or_folder: str | os.PathLike[str], progress: Progress | None = None) -> Recording:

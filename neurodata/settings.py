@@ -17,6 +17,7 @@ source              where the images come from
 source_indices      positions of the stimuli in the set that they were taken from
 truth               for a simulated recording, the stage that drives each region
 drive_windows       for a simulated recording in time, [start, stop] in seconds for each region
+fmri, meg           options of raw files: names of neurodata.fmri.FmriOptions and neurodata.meg.MegOptions, and more (see there)
 ==================  ===========================================================================================
 
 Every key may be left out, and the file too.
@@ -61,6 +62,10 @@ def _is_windows(value: object) -> bool:
     )
 
 
+def _is_options(value: object) -> bool:
+    return value is None or (isinstance(value, dict) and all(isinstance(key, str) for key in value))
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
@@ -92,6 +97,8 @@ KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
         lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
         "a mapping from region to the stage that drives it",
     ),
+    "fmri": (_is_options, "a mapping with options such as 'smoothing_mm: 4'"),
+    "meg": (_is_options, "a mapping with options such as 'l_freq: 0.1'"),
     "drive_windows": (_is_windows, "a mapping from region to [start, stop] in seconds"),
 }
 

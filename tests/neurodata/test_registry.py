@@ -13,6 +13,8 @@ from neurodata.registry import RECORDINGS
 TABLE = [
     ("kriegeskorte92", 92, {"IT": 4}, (175, 175)),
     ("cichy92", 92, {"EVC": 15, "IT": 15}, (175, 175)),
+    ("haxby2001", 8, {"VT": 6}, (400, 400)),
+    ("visual92_meg", 92, {"magnetometers": 1, "gradiometers": 1}, (175, 175)),
     ("simulated", 60, {"early (simulated)": 12, "pixel (simulated)": 12, "category (simulated)": 12}, (8, 8)),
 ]
 
