@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import pickle
 import subprocess
@@ -30,6 +31,19 @@ def test_the_same_content_is_computed_once(tmp_path):
     assert calls(log) == 1
     again(np.arange(6), str(log))
     assert calls(log) == 2
+
+
+def test_another_source_is_another_function(tmp_path):
+    results = []
+    for version in ("one", "two"):
+        path = tmp_path / version / "module.py"
+        path.parent.mkdir()
+        path.write_text(f"def answer(number):\n    return '{version}', number\n")
+        spec = importlib.util.spec_from_file_location("module", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        results.append(derived(module.answer, tmp_path / "cache")(1))
+    assert results == [("one", 1), ("two", 1)]
 
 
 @pytest.mark.parametrize("content", [b"", b"broken", pickle.dumps(1)[:-1]])

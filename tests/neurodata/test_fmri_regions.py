@@ -3,6 +3,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from nibabel.affines import apply_affine
 from nibabel.gifti import GiftiDataArray, GiftiImage
 from nilearn.glm.first_level import FirstLevelModel
 from nilearn.image import load_img, new_img_like
@@ -11,6 +12,8 @@ from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
 import rsa
 from neurodata import InputError
 from neurodata.fmri import FmriOptions, FmriRun, patterns, regions_from_atlas, voxel_mask
+from neurodata.fmri.images import BoldImage
+from neurodata.fmri.regions import places
 
 
 @pytest.fixture
@@ -106,3 +109,12 @@ def test_masks_in_memory(one):
     turned = new_img_like(loaded, (loaded.get_fdata() == 0).astype(np.uint8))
     found = patterns([run], {"brain": loaded, "outside": turned}, cache=cache)
     assert found["brain"].n_channels == (36,) and found["outside"].n_channels == (12,)
+
+
+def test_voxels_lie_where_the_affine_says():
+    affine = np.array([[-3.0, 0.1, 0.0, 60.0], [0.0, 3.5, 0.2, -35.0], [0.0, 0.0, 4.0, 7.0], [0.0, 0.0, 0.0, 1.0]])
+    image = BoldImage("run", "run.nii", (4, 5, 6), affine, 10)
+    found = places(np.array([0, 37, 119]), image)
+    indices = np.stack([found[axis] for axis in "ijk"], axis=1)
+    np.testing.assert_array_equal(np.ravel_multi_index(tuple(indices.T), (4, 5, 6)), [0, 37, 119])
+    np.testing.assert_allclose(np.stack([found[axis] for axis in "xyz"], axis=1), apply_affine(affine, indices))
