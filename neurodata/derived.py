@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import stat
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -20,10 +21,21 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import pooch
 
 from neurodata.cache import ENVIRONMENT_VARIABLE, data_path
 
 FOLDER_NAME = "derived"
+
+
+def default_folder() -> Path:
+    """Name the folder of derived results: in the data folder, or where that is kept read-only in the system's place for caches.
+
+    The mode decides and not whether writing would work, since an administrator may write anywhere.
+    """
+    data = data_path()
+    read_only = data.is_dir() and not data.stat().st_mode & stat.S_IWUSR
+    return (Path(pooch.os_cache("bioplausible")) if read_only else data) / FOLDER_NAME
 
 
 def _source(function: Callable[..., Any]) -> str:
@@ -55,7 +67,7 @@ def derived(
         a function whose result depends on nothing but its arguments. A change of its own source is noticed, one of what it
         calls is not: give a version as an argument.
     folder
-        where results are kept, by default "derived" in :func:`neurodata.cache.data_path`. Where it cannot be written,
+        where results are kept, by default :func:`default_folder`. Where it cannot be written,
         a warning says so and results are not kept. As they are pickled, it must be a folder that only trusted people write.
     ignore
         names of arguments that do not count: how to read what another argument's checksum identifies.
@@ -68,7 +80,7 @@ def derived(
     ...     derived(round, place)(2.5)
     2
     """
-    place = data_path() / FOLDER_NAME if folder is None else Path(folder).expanduser()
+    place = default_folder() if folder is None else Path(folder).expanduser()
     name = f"{function.__module__}.{function.__qualname__}"
     signature, source = inspect.signature(function), _source(function)
 
@@ -97,4 +109,4 @@ def derived(
     return remembering
 
 
-__all__ = ["derived"]
+__all__ = ["default_folder", "derived"]

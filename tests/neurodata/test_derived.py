@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodata.derived import derived
+from neurodata.derived import default_folder, derived
 
 
 def count_and_double(values: np.ndarray, log: str) -> np.ndarray:
@@ -75,7 +75,7 @@ def test_the_data_folder_is_the_default(tmp_path, monkeypatch):
 PROCESS = """
 import sys
 import numpy as np
-from neurodata.derived import derived
+from neurodata.derived import default_folder, derived
 import numpy.linalg as linalg
 for seed in range(10):
     values = np.random.default_rng(seed).standard_normal((60, 60))
@@ -101,3 +101,15 @@ def test_several_processes_share_a_folder(tmp_path):
         assert process.wait() == 0, process.stderr.read().decode()
         process.stderr.close()
     assert len(list((tmp_path / "cache").rglob("*.joblib"))) == 10
+
+
+def test_a_data_folder_that_is_kept_read_only_is_left_alone(tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    data.mkdir()
+    monkeypatch.setenv("BIOPLAUSIBLE_DATA", str(data))
+    assert default_folder() == data / "derived"
+    data.chmod(0o555)
+    try:
+        assert data not in default_folder().parents and default_folder().name == "derived"
+    finally:
+        data.chmod(0o755)
