@@ -430,3 +430,15 @@ def test_the_installed_command_says_a_mistake_in_one_line(tmp_path):
     assert finished.returncode == 2 and finished.stdout == ""
     assert finished.stderr.startswith("bioplausible: unknown learning rule 'backprob'") and finished.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_gigabytes_do_not_move_unasked(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("BIOPLAUSIBLE_DATA", str(tmp_path))
+    asked = []
+    monkeypatch.setattr("neurodata.download", lambda name, progress: asked.append(name) or (tmp_path / "file",))
+    status, _, err = run("data", "fetch", "visual92_meg")
+    assert status == 2 and asked == [] and "6.0 GB" in err and "--yes" in err
+    status, out, err = run("data", "fetch", "visual92_meg", "--yes")
+    assert status == 0 and asked == ["visual92_meg"] and "6.0 GB" in err and "Cichy" in err
+    status, _, _ = run("data", "fetch", "cichy92")
+    assert status == 0 and asked == ["visual92_meg", "cichy92"]
