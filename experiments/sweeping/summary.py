@@ -198,7 +198,7 @@ def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int) 
     networks = summary["architecture"] if config.search else networks_of(summary)
     labelled = summary.assign(network=networks, dataset=summary.get("dataset", ""))
     for (network, dataset), table in labelled.groupby(["network", "dataset"], sort=False):
-        lines += [f"## {network} {dataset}".rstrip(), ""]
+        lines += [f"## {dataset}: {network}" if dataset else f"## {network}", ""]
         if config.search:
             lines += [*_search_lines(table), ""]
             continue

@@ -15,6 +15,7 @@ from experiments import datasets, scoring, stimuli
 from experiments.comparing import compare
 from experiments.config import CompareConfig, read_yaml
 from experiments.results import SCORE_COLUMNS
+from experiments.scorecards import CORE
 from experiments.training import Trained, train
 
 LAYERS = ("conv_0", "conv_1", "hidden_0", "output")
@@ -238,9 +239,21 @@ def test_the_same_configuration_gives_the_same_json(study, recording_folder):
     comparison, *_ = study
     first, second = comparison.to_json(), compare(CONFIG, recording=recording_folder).to_json()
     for record in (first, second):
-        assert set(record.pop("seconds")) == {"recording", "training", "compiling", "scoring"}
+        assert set(record.pop("seconds")) == {"recording", "training", "compiling", "scoring", "scorecards"}
         record.pop("report")
     assert json.dumps(first, sort_keys=True, allow_nan=False) == json.dumps(second, sort_keys=True, allow_nan=False)
+
+
+def test_the_card_of_every_rule_is_part_of_the_comparison(recording_folder, tmp_path):
+    settings = {"rules": ("feedback_alignment/sign",), "seeds": 1, "epochs": 1, "n_draws": 0, "scorecard": "core"}
+    comparison = compare(CONFIG, tmp_path / "out", recording=recording_folder, **settings)
+    assert list(comparison.scorecards) == ["untrained", "feedback_alignment/sign"]
+    card = comparison.scorecards["feedback_alignment/sign"]
+    assert list(card) == list(CORE) and card["weight transport"]["verdict"] == "partly"
+    assert comparison.to_json()["scorecards"] == type(comparison).load(tmp_path / "out").scorecards == comparison.scorecards
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "How plausible the rules are" in page and "through the signs of" in page
+    assert "plausibility" in [axes.get_title(loc="left") or axes.get_title() for axes in comparison.plot("overview").axes]
 
 
 def test_json_has_the_documented_fields(study):
