@@ -175,7 +175,9 @@ def compare(
         recording, measured, shown, controls, config, lambda line: tell(len(config.rules) + 1, f"scoring layers against {line}")
     )
     of_regions = seen[0].regions
-    warnings += [warning for each in of_regions for warning in each.warnings]
+    for warning in (warning for view in seen for each in view.regions for warning in each.warnings):
+        if warning not in warnings:
+            warnings.append(warning)
     pixels = stimuli.evaluation_shape(trained[0].network.input_shape, config.stimulus_size)[0]
     scores = _frame([row for view in seen for row in view.rows("scores", pixels)], SCORE_COLUMNS)
     differences = _frame([row for view in seen for row in view.rows("differences", pixels)], DIFFERENCE_COLUMNS)

@@ -71,7 +71,9 @@ def describe_recordings(names: Sequence[str], progress: Callable[[int, int, str]
         progress: called with parts done, parts in all and a line to show.
 
     Returns:
-        One row a fact: recording, region, what, value; upper and n_subjects of a noise ceiling.
+        One row a fact: recording, region, what, value; upper and n_subjects of a noise ceiling. Two recordings' stimuli are brought
+        into one order where they have the same names, and taken to be in one order where they are as many. Of a region with times,
+        the ceiling is that of the time at which subjects agree most, and correlations are those of the mean over times.
 
     Raises:
         InputError: unknown names, or recordings that cannot be read.
@@ -79,11 +81,13 @@ def describe_recordings(names: Sequence[str], progress: Callable[[int, int, str]
     rows: list[dict[str, Any]] = []
     means: dict[str, dict[str, np.ndarray]] = {}
     controls: dict[str, dict[str, np.ndarray]] = {}
+    ids: dict[str, list[str]] = {}
     for index, name in enumerate(names):
         if progress is not None:
             progress(index, len(names), f"recording {name}")
         recording = load_recording(name)
         means[recording.name] = _means(recording)
+        ids[recording.name] = [str(each) for each in recording.stimuli.ids]
         rows += _ceiling_rows(recording)
         controls[recording.name] = _controls(recording)
         models = {**controls[recording.name], **_same_category(recording), **neurodata.references(name)}
@@ -100,21 +104,42 @@ def describe_recordings(names: Sequence[str], progress: Callable[[int, int, str]
             )
         ]
     for (first, regions), (second, others) in combinations(means.items(), 2):
+        order = _common_order(ids[first], ids[second])
+        back = _common_order(ids[second], ids[first])
         rows += [
-            {"recording": first, "region": region, "what": f"rho with {other} of {second}", "value": _rho(mean, rdm)}
+            {
+                "recording": first,
+                "region": region,
+                "what": f"rho with {other} of {second}",
+                "value": _rho(mean, _in_order(rdm, order)),
+            }
             for region, mean in regions.items()
             for other, rdm in others.items()
             if len(mean) == len(rdm)
         ]
         # The same objects on another ground are other images to pixels and filters.
         rows += [
-            {"recording": one, "region": region, "what": f"rho with {model} of {another}'s images", "value": _rho(mean, rdm)}
-            for one, another in ((first, second), (second, first))
+            {
+                "recording": one,
+                "region": region,
+                "what": f"rho with {model} of {another}'s images",
+                "value": _rho(mean, _in_order(rdm, how)),
+            }
+            for one, another, how in ((first, second, order), (second, first, back))
             for region, mean in means[one].items()
             for model, rdm in controls[another].items()
             if len(mean) == len(rdm) and np.ptp(rdm) > 0
         ]
     return rows
+
+
+def _common_order(ids: Sequence[str], others: Sequence[str]) -> list[int] | None:
+    """Where each stimulus stands among the others'; None where their names differ, and both are taken to be in one order."""
+    return [others.index(each) for each in ids] if set(ids) == set(others) else None
+
+
+def _in_order(rdm: np.ndarray, order: Sequence[int] | None) -> np.ndarray:
+    return rdm if order is None else rsa.to_condensed(rsa.to_square(rdm)[np.ix_(order, order)])
 
 
 def _rho(first: np.ndarray, second: np.ndarray) -> float:

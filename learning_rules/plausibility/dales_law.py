@@ -26,7 +26,9 @@ def share_of_violations(params: Any, n_blocks: int) -> float:
         kernel = np.asarray(params["network"][block]["kernel"])
         # The last axis but one are the units that are read, whatever the shape of the patch.
         outgoing = np.moveaxis(kernel, -2, 0).reshape(kernel.shape[-2], -1)
-        both += int(((outgoing > 0).any(axis=1) & (outgoing < 0).any(axis=1)).sum())
+        # What is not a number has no sign to keep.
+        broken = ~np.isfinite(outgoing).all(axis=1)
+        both += int((((outgoing > 0).any(axis=1) & (outgoing < 0).any(axis=1)) | broken).sum())
         of += len(outgoing)
     return both / max(of, 1)
 

@@ -62,9 +62,12 @@ class Reads:
 
 NOTHING = Origin()
 _SAME_ARRAY = ("convert_element_type", "copy", "copy_p", "reduce_precision", "stop_gradient", "optimization_barrier", "name")
+_RESIZING = ("slice", "dynamic_slice", "pad", "rev", "dynamic_update_slice")
+_OPAQUE = ("pure_callback", "io_callback", "gather", "sort", "cumsum", "cumlogsumexp", "cummax", "cummin", "cumprod")
 _REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "argmax", "argmin")
 _MOVES = ("reshape", "transpose", "broadcast_in_dim", "squeeze", "expand_dims", "slice", "rev", "dynamic_slice", "gather", "pad",
-          "concatenate", "dynamic_update_slice", "scatter", "select_n", "copy", "convert_element_type", "stack")  # fmt: skip
+          "concatenate", "dynamic_update_slice", "scatter", "scatter-add", "scatter_add", "select_n", "copy",
+         "convert_element_type", "stack")  # fmt: skip
 
 
 def _shape(variable: Any) -> tuple[int, ...]:
@@ -168,6 +171,9 @@ class _Walker:
         """Wrap the tokens of what is no more than a number an example; whole numbers may stand for more (labels do)."""
         if not jnp.issubdtype(getattr(variable.aval, "dtype", bool), jnp.floating):
             return origin
+        if origin.tokens <= {("labels",)}:
+            # A label as a number is still a label.
+            return origin
         longer = [size for size in _shape(variable) if size != 1]
         if longer and not (len(longer) == 1 and longer[0] in self.lengths):
             return origin
@@ -191,7 +197,7 @@ class _Walker:
         programs = _inner(equation)
         if programs:
             return self._nested(programs[0], equation, inputs, times)
-        return self._elementary(equation, inputs)
+        return self._elementary(equation, inputs, times)
 
     def _nested(self, program: Any, equation: Any, inputs: list[Origin], times: float) -> list[Origin]:
         inner = _open(program)
@@ -205,11 +211,13 @@ class _Walker:
         body, n_consts, n_carry = _open(parameters["jaxpr"]), parameters["num_consts"], parameters["num_carry"]
         consts, carry = inputs[:n_consts], inputs[n_consts : n_consts + n_carry]
         each = [_without_first_axis(origin) for origin in inputs[n_consts + n_carry :]]
-        return self._to_fixed_point(
+        found = self._to_fixed_point(
             lambda carried, times: self.run(body, [NOTHING] * len(body.constvars), [*consts, *carried, *each], times),
             carry,
             times * parameters["length"],
         )
+        # What a loop stacks has an axis more than what it made: which axes are which is not followed there.
+        return [*found[:n_carry], *(_together([origin]) if origin.weight else origin for origin in found[n_carry:])]
 
     def _to_fixed_point(self, body: Any, carry: list[Origin], times: float) -> list[Origin]:
         reads = self.reads
@@ -275,11 +283,16 @@ class _Walker:
                 # Mixed by constants, a weight is a weight still: what it was summed over goes on in the other's free axes.
                 return Origin(frozenset(tokens | other.tokens), _mixed(origin.weight, equation, place, over))
             tokens |= self._read(origin.weight, over, other, n_products)
-        return Origin(frozenset(tokens))
+        # Mixed by constants, pictures are pictures still.
+        copies = {origin.copy for place, origin in enumerate(inputs[:2]) if origin.copy and not inputs[1 - place].tokens}
+        return Origin(frozenset(tokens), copy=next(iter(copies)) if len(copies) == 1 else "")
 
     def _read(self, weight: Weight, over: frozenset[str], other: Origin, n_products: float) -> set[Token]:
         """What a sum over some of a weight's axes says of the weight."""
         if not _meets_a_signal(other) or not over:
+            return {("weights", weight.block, "value")}
+        if over == {"in", "out"}:
+            # Fan-in and units in one axis, as in a flattened array: this says nothing of a direction.
             return {("weights", weight.block, "value")}
         if "out" not in over:
             self.reads.forward[weight.block] += n_products
@@ -287,7 +300,7 @@ class _Walker:
         self.reads.backward[weight.block] += n_products
         return {("weights", weight.block, "sign backward" if weight.sign else "backward")}
 
-    def _elementary(self, equation: Any, inputs: list[Origin]) -> list[Origin]:
+    def _elementary(self, equation: Any, inputs: list[Origin], times: float) -> list[Origin]:
         name, outputs = equation.primitive.name, equation.outvars
         tokens = frozenset().union(*(origin.tokens for origin in inputs)) if inputs else frozenset()
         weight = _weight_after(equation, inputs)
@@ -297,9 +310,14 @@ class _Walker:
                 for origin in inputs:
                     if origin.weight is not None and origin.weight.multiplied:
                         over = frozenset().union(*(origin.weight.axes[axis] for axis in equation.params.get("axes", ()))) or NONE
-                        lost |= self._read(origin.weight, over, Origin(frozenset({("activity", -1)})), 0.0)
+                        n_products = times * prod(_shape(equation.invars[0]))
+                        self.reads.products += n_products
+                        lost |= self._read(origin.weight, over, Origin(frozenset({("activity", -1)})), n_products)
             tokens |= lost
-        return [Origin(tokens, weight if place == 0 else None, _copied(equation, inputs)) for place in range(len(outputs))]
+        if len(outputs) > 1:
+            # Which output is which is not followed: every one may hold all.
+            return [_together(inputs)] * len(outputs)
+        return [Origin(tokens, weight, _copied(equation, inputs))]
 
 
 def _meets_a_signal(other: Origin) -> bool:
@@ -374,11 +392,14 @@ def _weight_after(equation: Any, inputs: list[Origin]) -> Weight | None:
         return weight._replace(axes=union([each.axes for _, each in held]), sign=all(each.sign for _, each in held))
     if name in _REDUCTIONS:
         return None
-    if len(after) == len(before) == len(weight.axes):
+    fits = len(before) == len(after) and all(size in (1, whole) for size, whole in zip(before, after, strict=True))
+    if len(after) == len(before) == len(weight.axes) and (fits or name in _RESIZING) and name not in _OPAQUE:
         axes = union([each.axes for _, each in held if len(each.axes) == len(after)])
         others = [origin for origin in inputs if origin.weight is None]
         multiplies = name in ("mul", "div") and any(_is_signal(origin) for origin in others)
-        sign = name == "sign" or all(each.sign for _, each in held)
+        # A sign times what is known of the same weights may be the weights again.
+        known = any(token[0] == "weights" and token[1] == weight.block for origin in others for token in origin.tokens)
+        sign = (name == "sign" or all(each.sign for _, each in held)) and not known
         return Weight(weight.block, axes, sign, multiplies or any(each.multiplied for _, each in held))
     return None
 

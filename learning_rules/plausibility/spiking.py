@@ -10,6 +10,7 @@ Pfeiffer and Pfeil 2018, doi:10.3389/fnins.2018.00774.
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from learning_rules.plausibility.criterion import FAILS, MEETS, PARTLY, Criterion, Finding
@@ -18,6 +19,7 @@ from learning_rules.plausibility.tagging import Wires, recorded
 
 __all__ = ["CRITERION", "EVENTS", "share_of_events"]
 
+_N_IMAGES = 64
 EVENTS = 0.95
 """From this share on a wire carries events."""
 
@@ -31,7 +33,7 @@ def share_of_events(subject: Subject, learning: bool) -> dict[int, float]:
 def _shares(subject: Subject, learning: bool) -> dict[int, float]:
     wires = Wires()
     rule = subject.make(recorded(subject.network, wires))
-    images, labels = subject.batch(0)
+    images, labels = jnp.asarray(subject.images.train[:_N_IMAGES]), jnp.asarray(subject.images.train_labels[:_N_IMAGES])
     if learning:
         jax.block_until_ready(jax.jit(rule.assign_credit)(subject.key(2), subject.start, (images, labels))[:2])
     else:

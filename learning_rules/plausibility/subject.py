@@ -188,7 +188,10 @@ class Subject:
 
         def two_steps(*given: Any) -> Any:
             first, second, carry, images, labels, other_images, other_labels, key, other_key = given
-            _, after, _ = rule.assign_credit(key, RuleState(first, carry), (images, labels))
+            step, after, _ = rule.assign_credit(key, RuleState(first, carry), (images, labels))
+            # What the rule owns beside the network has made a step too: it may have been told something by it.
+            moved = rule.constrain(jax.tree.map(lambda value, change: value - 0.1 * change, first, step))
+            second = {**moved, "network": second["network"]}
             asked, last, _ = rule.assign_credit(other_key, RuleState(second, after.carry), (other_images, other_labels))
             return asked["network"], last.carry
 
@@ -209,7 +212,8 @@ class Subject:
                 block, name = path[1].idx, path[2].key
                 axes = _fan_axes(self.network.blocks[block])[name]
                 weight = Weight(block, axes) if leaf.ndim > 1 else None
-                found.append(Origin(frozenset() if weight else frozenset({("weights", block, "value")}), weight))
+                # A bias is added and never summed over: that it was looked at says nothing of a direction.
+                found.append(Origin(frozenset() if weight else frozenset({("weights", block, "bias")}), weight))
             return found
 
         pictures = Origin(frozenset({("images",)}), copy="images")

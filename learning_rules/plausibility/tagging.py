@@ -20,6 +20,7 @@ from architectures import Block, Network
 
 __all__ = ["WIRE", "Wires", "marked", "recorded", "wire_of"]
 
+_LEAST_VALUES = 20
 WIRE = "bioplausible wire "
 """Marks are named by this and the position whose activity it is: -1 for what the first block sees."""
 
@@ -43,7 +44,9 @@ def marked(network: Network) -> Network:
         def activate(z: Array) -> Array:
             return checkpoint_name(block.activate(z), f"{WIRE}{index}")
 
-        return dataclasses.replace(block, synapse=synapse, activate=activate)
+        # What other blocks pass on is known by the next one's synapses, which are given it; the last one's scores by nothing else.
+        last = index == len(network.blocks) - 1
+        return dataclasses.replace(block, synapse=synapse, activate=activate if last else block.activate)
 
     return _changed(network, change)
 
@@ -75,10 +78,11 @@ def recorded(network: Network, wires: Wires) -> Network:
     def change(index: int, block: Block) -> Block:
         @jax.custom_jvp
         def observe(z: Array, x: Array) -> Array:
-            # An event or none, less what inhibition takes from the channel whatever comes: two levels, or three where events have
-            # a sign, and not always 0 and 1.
-            levels = x.min(axis=0), jnp.sort(x, axis=0)[len(x) // 2], x.max(axis=0)
-            n_binary = jnp.sum((x == levels[0]) | (x == levels[1]) | (x == levels[2]))
+            # An event or none, or one of either sign, less what inhibition takes from the channel whatever comes: at most three
+            # levels in a channel, not always 0 and 1. A few values say nothing of levels.
+            ordered = jnp.sort(x, axis=0)
+            n_levels = 1 + jnp.sum(ordered[1:] != ordered[:-1], axis=0)
+            n_binary = len(x) * jnp.sum(n_levels <= 3) if len(x) >= _LEAST_VALUES else jnp.asarray(0)
 
             def tell(first: Any, n_binary: Any) -> Any:
                 wires.record(index - 1, x.size * np.size(n_binary), n_binary)

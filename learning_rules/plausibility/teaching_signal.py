@@ -1,9 +1,9 @@
 """What reaches hidden blocks from the teacher: nothing, a scalar, a vector of targets, or a vector of errors?
 
-Labels are changed: do hidden blocks' changes move? Then the error is turned at an equal loss: where two classes score
-alike, an image gets the label of the one, then of the other. A rule that learns from a scalar cannot tell the two; one that
-learns from a vector can. What kind of vector it is the dataflow says: labels alone are targets, labels compared with scores are
-errors.
+Labels are changed: do hidden blocks' changes move? Then the error is turned at an equal loss: where two classes score alike, an
+image gets the label of the one, then of the other. Backpropagation can tell the two; a rule that is given the loss alone, without
+noise in its scores, cannot. What kind of vector it is the dataflow says: labels alone are targets, labels compared with scores
+are errors.
 
 Lillicrap et al. 2020, doi:10.1038/s41583-020-0277-3.
 """

@@ -32,6 +32,10 @@ def probe(subject: Subject) -> Finding:
         for block in subject.hidden
         for token in updates[block]
     )
+    if not known:
+        return Finding(
+            FAILS, float("nan"), "what it asks of blocks below others is nothing or not a number: no movement can be told"
+        )
     if value > _MOVED or vector:
         above, block = max(known, key=lambda pair: known[pair])
         told = f"new weights in {names[above]} move the change of {names[block]} by {value:.1e} (relative)"

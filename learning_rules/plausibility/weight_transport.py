@@ -67,11 +67,15 @@ def probe(subject: Subject) -> Finding:
         return Finding(
             PARTLY, value, f"errors are carried down through the signs of {listed([names[block] for block in signs])}; {told}"
         )
-    if value > _MOVED and not extra and _looked_at(subject):
+    if value > _MOVED and (not extra or _looked_at(subject)):
         return Finding(
             FAILS,
             value,
-            f"{told}, and no other pass could explain it: the weights are read by a way that the dataflow does not follow",
+            f"{told}, which no product that the dataflow follows explains: the weights are read in some other way",
+        )
+    if not any(each == each for each in moved.values()):
+        return Finding(
+            FAILS, float("nan"), "what it asks of blocks below others is nothing or not a number: no movement can be told"
         )
     if value > _MOVED:
         why = "no product sums forward weights over their units: a second pass or settling leaves the null space and explains it"

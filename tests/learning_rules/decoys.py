@@ -132,3 +132,72 @@ def hoarder(network, n_kept=256):
         return RuleState({"network": network.init(key)}, (images, jnp.zeros(n_kept, jnp.int32), jnp.asarray(0)))
 
     return _rule(network, init, assign_credit)
+
+
+def _dressed(carry_down):
+    """Backpropagation whose errors are carried down by a product that is written in another way."""
+
+    def make(network):
+        def assign_credit(key, state, batch):
+            params = state.params["network"]
+            signals = sweep(network, params, network.encode(batch[0]))
+            scores = signals.activations[-1]
+            error = (jax.nn.softmax(scores) - jax.nn.one_hot(batch[1], network.n_classes)) / len(scores)
+            errors: list[Any] = [error]
+            for index in range(len(network.chain) - 1, 0, -1):
+                carried = carry_down(errors[0], params[index]["kernel"], key).reshape(signals.activations[index - 1].shape)
+                errors.insert(0, local_derivative(network.chain[index - 1], signals.synaptic[index - 1], carried))
+            return {"network": _products(network, params, signals, errors)}, state, {}
+
+        return _rule(network, lambda key: RuleState({"network": network.init(key)}, ()), assign_credit)
+
+    return make
+
+
+# Each is e @ w.T, or that and next to nothing.
+DISGUISES = {
+    "a unit at a time": lambda e, w, key: jax.lax.map(lambda row: e @ row, w).T,
+    "transposed by a loop": lambda e, w, key: e @ jax.lax.map(lambda column: column * 1.0, w.T),
+    "a running sum, with noise": lambda e, w, key: (
+        jnp.cumsum(e[:, None, :] * w, axis=2)[:, :, -1] + 1e-9 * jax.random.normal(key, (len(e), len(w)), e.dtype)
+    ),
+    "behind a barrier": lambda e, w, key: e @ jax.lax.optimization_barrier((e, w))[1].T,
+    "flattened": lambda e, w, key: e @ (w.ravel() * 1.0).reshape(w.shape).T,
+    "sign times size": lambda e, w, key: e @ (jnp.sign(w) * jnp.max(jnp.stack([jnp.abs(w), jnp.zeros_like(w)]), axis=0)).T,
+    "by another hand": lambda e, w, key: (
+        e @ jax.pure_callback(lambda v: v.T.copy(), jax.ShapeDtypeStruct(w.T.shape, w.dtype), w, vmap_method="sequential")
+    ),
+}
+
+
+def disguised(name):
+    """Backpropagation in one of the disguises."""
+    return _dressed(DISGUISES[name])
+
+
+def copied_by_constraint(network):
+    """Feedback weights that the constraint, which follows the optimiser, makes equal to the forward ones."""
+
+    def assign_credit(key, state, batch):
+        params, feedback = state.params["network"], state.params["feedback"]
+        asked = _products(network, params, *_errors(network, params, feedback, *batch))
+        return {"network": asked, "feedback": jax.tree.map(jnp.zeros_like, feedback)}, state, {}
+
+    def init(key):
+        return RuleState({"network": network.init(key), "feedback": network.init(jax.random.fold_in(key, 1))}, ())
+
+    return _rule(network, init, assign_credit)._replace(constrain=lambda params: {**params, "feedback": params["network"]})
+
+
+def honest_but_odd(network):
+    """Feedback alignment whose forward weights are flattened and passed through a loop on their way up."""
+    rule = learning_rules.build("feedback_alignment", network)
+
+    def assign_credit(key, state, batch):
+        odd = jax.tree.map(
+            lambda leaf: jax.lax.map(lambda row: row * 1.0, leaf.ravel()).reshape(leaf.shape), state.params["network"]
+        )
+        asked, after, info = rule.assign_credit(key, state._replace(params={**state.params, "network": odd}), batch)
+        return asked, after._replace(params=state.params), info
+
+    return rule._replace(assign_credit=assign_credit)

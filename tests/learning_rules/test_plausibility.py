@@ -7,7 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from criterion_table import TABLE
-from decoys import copied_transpose, dressed_backpropagation, hoarder, one_step_late, remote_reader
+from decoys import (
+    DISGUISES,
+    copied_by_constraint,
+    copied_transpose,
+    disguised,
+    dressed_backpropagation,
+    hoarder,
+    honest_but_odd,
+    one_step_late,
+    remote_reader,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.ad_checkpoint import checkpoint_name
@@ -76,6 +86,48 @@ def test_weights_that_are_read_backwards_in_secret_are_found(decoy):
         and "carried down through forward weights" in found["weight transport"].evidence
     )
     assert found["local credit"].verdict == "fails"
+
+
+@pytest.mark.parametrize("name", sorted(DISGUISES))
+def test_backpropagation_is_known_in_any_disguise(name):
+    found = probe(Subject(name, disguised(name)), "weight transport")
+    assert found.verdict == "fails" and found.value > 0.01, found
+
+
+def test_weights_that_a_constraint_copies_are_found():
+    assert card_of(copied_by_constraint, "weight transport")["weight transport"].verdict == "fails"
+
+
+def test_an_honest_rule_is_not_accused_for_odd_ways_up():
+    assert card_of(honest_but_odd, "weight transport")["weight transport"].verdict == "meets"
+
+
+def test_what_is_not_a_number_meets_nothing():
+    def broken(network):
+        rule = learning_rules.build("backprop", network)
+
+        def assign_credit(key, state, batch):
+            asked, state, info = rule.assign_credit(key, state, batch)
+            return jax.tree.map(lambda leaf: leaf * jnp.nan, asked), state, info
+
+        return rule._replace(assign_credit=assign_credit)
+
+    found = card_of(broken, "weight transport", "update unlocking", "Dale's law")
+    assert {entry.verdict for entry in found.values()} == {"fails"}
+
+
+def test_graded_signals_are_no_events_however_few_come_at_a_time():
+    def one_by_one(network):
+        # The wires tell on the network that the rule is built on.
+        rule = learning_rules.build("backprop", network)
+
+        def represent(state, images):
+            found = jax.lax.map(lambda image: network.forward(state.params["network"], image[None]), images)
+            return jax.tree.map(lambda leaf: leaf[:, 0], found)
+
+        return rule._replace(represent=represent)
+
+    assert probe(Subject("one by one", one_by_one), "spiking communication").verdict == "fails"
 
 
 def test_what_it_is_copied_from_moves_a_copied_transpose():
