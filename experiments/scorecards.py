@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import warnings as python_warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,9 @@ def scorecards(
     hasty = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {_HASTY}".strip()} if workers > 1 else {}
     jobs = [delayed(_named)(text, architecture, criteria, seed, given.get(text, {})) for text in rules]
     found: dict[str, Card] = {}
-    with _environment(hasty):
+    with _environment(hasty), python_warnings.catch_warnings():
+        # joblib replaces a process whose memory has grown, which compiled programs make it do.
+        python_warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
         for text, card in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
             found[text] = card
             if progress is not None:

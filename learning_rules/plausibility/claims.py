@@ -99,7 +99,12 @@ CLAIMS: dict[str, dict[str, Claim]] = {
             "one phase of inference serves learning, but its sweep down through forward weights follows a sweep up, and inference "
             "without a teacher needs the sweep up alone",
         ),
-        "local credit": Claim("meets", _HOIER),
+        "local credit": Claim(
+            "meets",
+            _HOIER,
+            "the difference of a unit's two states is all that it needs, but one sweep sends these differences down through all blocks, "
+            "and only their means are on a wire",
+        ),
     },
     "dendritic": {
         "weight transport": Claim("meets", _LV),
