@@ -102,8 +102,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "local credit": Claim(
             "meets",
             _HOIER,
-            "the difference of a unit's two states is all that it needs, but one sweep sends these differences down through all blocks, "
-            "and only their means are on a wire",
+            "the difference of a unit's two states is all that it needs, but one sweep sends these differences down through all "
+            "blocks, and only their means are on a wire",
         ),
     },
     "dendritic": {
