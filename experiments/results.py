@@ -33,6 +33,7 @@ from experiments.files import write_arrays, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from rsatoolbox.rdm import RDMs
 
 __all__ = ["CLUSTER_COLUMNS", "CONTROL_COLUMNS", "DIFFERENCE_COLUMNS", "SCORE_COLUMNS", "VIEW_COLUMNS", "Comparison", "plain"]
 
@@ -204,6 +205,17 @@ class Comparison:
             raise unknown_name("figure", what, figures)
         figure: Figure = getattr(report, figures[what])(self)
         return figure
+
+    def to_rsatoolbox(self) -> RDMs:
+        """RDMs of regions and layers (means over subjects and seeds) as rsatoolbox has them, for its pictures and its inference.
+
+        The descriptor "name" says whose each is, "stimulus" and "category" what its rows are.
+        """
+        from rsatoolbox.rdm import RDMs
+
+        named = {**self.region_rdms, **{" ".join(names): rdm for names, rdm in self.layer_rdms.items()}}
+        rows = {"stimulus": self.stimulus_ids} | ({} if self.categories is None else {"category": self.categories})
+        return RDMs(np.stack(list(named.values())), rdm_descriptors={"name": list(named)}, pattern_descriptors=rows)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but arrays, as plain values."""

@@ -62,6 +62,8 @@ class Reads:
 
 NOTHING = Origin()
 _SAME_ARRAY = ("convert_element_type", "copy", "copy_p", "reduce_precision", "stop_gradient", "optimization_barrier", "name")
+# As many numbers an example may be broadcast, of a few losses or phases, and still be called scalars.
+_FEW = 4
 _RESIZING = ("slice", "dynamic_slice", "pad", "rev", "dynamic_update_slice")
 _OPAQUE = ("pure_callback", "io_callback", "gather", "sort", "cumsum", "cumlogsumexp", "cummax", "cummin", "cumprod")
 _REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "argmax", "argmin")
@@ -195,6 +197,13 @@ class _Walker:
         if name.startswith("random_") or name in ("threefry2x32", "rng_bit_generator"):
             return [Origin(frozenset({("random",)}))] * len(equation.outvars)
         programs = _inner(equation)
+        if name == "reduce":
+            return [_together(inputs)] * len(equation.outvars)
+        if name.startswith("scatter") or name == "dynamic_update_slice":
+            inputs = [_as_vector(origin) for origin in inputs]
+            programs = []
+        if name in ("concatenate", "stack") and len(inputs) > _FEW:
+            inputs = [_as_vector(origin) for origin in inputs]
         if programs:
             return self._nested(programs[0], equation, inputs, times)
         return self._elementary(equation, inputs, times)
@@ -217,7 +226,9 @@ class _Walker:
             times * parameters["length"],
         )
         # What a loop stacks has an axis more than what it made: which axes are which is not followed there.
-        return [*found[:n_carry], *(_together([origin]) if origin.weight else origin for origin in found[n_carry:])]
+        # And one number an example after the other, a unit at a time, is a vector in the end.
+        stacked = [_together([origin]) if origin.weight else origin for origin in found[n_carry:]]
+        return [*found[:n_carry], *(map(_as_vector, stacked) if parameters["length"] > _FEW else stacked)]
 
     def _to_fixed_point(self, body: Any, carry: list[Origin], times: float) -> list[Origin]:
         reads = self.reads
@@ -318,6 +329,11 @@ class _Walker:
             # Which output is which is not followed: every one may hold all.
             return [_together(inputs)] * len(outputs)
         return [Origin(tokens, weight, _copied(equation, inputs))]
+
+
+def _as_vector(origin: Origin) -> Origin:
+    """Numbers an example that are put side by side are no longer one number."""
+    return origin._replace(tokens=frozenset(token[1] if token[0] == "scalar" else token for token in origin.tokens))
 
 
 def _meets_a_signal(other: Origin) -> bool:

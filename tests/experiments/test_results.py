@@ -3,9 +3,12 @@ import importlib.util
 import json
 from pathlib import Path
 
+import matplotlib.pyplot
 import numpy as np
 import pandas as pd
 import pytest
+import rsatoolbox
+import rsatoolbox.vis
 
 from architectures.errors import InputError
 from experiments.results import Comparison, plain
@@ -124,3 +127,15 @@ def test_spoiled_results_are_named_in_one_sentence(spoil, tmp_path):
 def test_a_folder_without_results_is_named(tmp_path):
     with pytest.raises(InputError, match=r"holds no results\.json: give the folder that compare wrote"):
         Comparison.load(tmp_path)
+
+
+@pytest.mark.parametrize("categories", [True, False])
+def test_rsatoolbox_draws_what_was_compared(categories):
+    comparison = fake(categories=categories)
+    rdms = comparison.to_rsatoolbox()
+    assert rdms.rdm_descriptors["name"][:2] == list(comparison.region_rdms)
+    np.testing.assert_array_equal(rdms.dissimilarities[0], next(iter(comparison.region_rdms.values())))
+    assert ("category" in rdms.pattern_descriptors) == categories and rdms.n_cond == len(comparison.stimuli)
+    figure, *_ = rsatoolbox.vis.show_rdm(rdms, rdm_descriptor="name")
+    assert len(figure.axes) >= rdms.n_rdm
+    matplotlib.pyplot.close(figure)

@@ -94,6 +94,13 @@ def test_backpropagation_is_known_in_any_disguise(name):
     assert found.verdict == "fails" and found.value > 0.01, found
 
 
+@pytest.mark.parametrize("name", ["a unit at a time", "unit by unit, stacked", "written into a buffer"])
+def test_an_error_told_one_unit_after_the_other_is_no_broadcast_scalar(name):
+    subject = Subject(name, disguised(name))
+    found = {criterion: probe(subject, criterion) for criterion in ("local credit", "teaching signal", "update unlocking")}
+    assert {entry.verdict for entry in found.values()} == {"fails"}, found
+
+
 def test_weights_that_a_constraint_copies_are_found():
     assert card_of(copied_by_constraint, "weight transport")["weight transport"].verdict == "fails"
 
