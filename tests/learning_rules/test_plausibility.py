@@ -35,9 +35,19 @@ from learning_rules.plausibility.tagging import WIRE
 
 STRUCTURAL = ("weight transport", "local credit", "single phase", "update unlocking", "teaching signal")
 RULES = sorted({rule for criterion in STRUCTURAL for rule in TABLE[criterion]})
-# A convolution is the other way to sum over a fan-in; rules that differ in nothing else need it once.
-ON_CNN = ("backprop", "feedback_alignment/random", "feedback_alignment/sign", "local_losses/both", "hebbian/competitive",
-          "predictive_coding/standard", "energy_based/centred")  # fmt: skip
+# A convolution is the other way to sum over a fan-in.
+ON_CNN = (
+    "backprop",
+    "feedback_alignment/random",
+    "feedback_alignment/sign",
+    "feedback_alignment/kolen_pollack",
+    "predictive_coding/standard",
+    "energy_based/centred",
+    "local_losses/both",
+    "forward_forward/channel_wise",
+    "hebbian/competitive",
+    "stdp/pair",
+)
 
 
 @functools.cache
