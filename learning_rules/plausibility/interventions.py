@@ -108,6 +108,11 @@ def _in_null_space(subject: Subject) -> dict[int, Movement]:
 
 def above_at_random(subject: Subject) -> dict[int, Movement]:
     """Change each block's weights, from the second on, at random; see what moves below."""
+    found: dict[int, Movement] = subject.once("above_at_random", _above_at_random)
+    return found
+
+
+def _above_at_random(subject: Subject) -> dict[int, Movement]:
     with jax.enable_x64(True):
         images, labels = subject.precise_batch()
         params = subject.precise_state.params
@@ -127,6 +132,11 @@ def above_at_random(subject: Subject) -> dict[int, Movement]:
 
 def of_labels(subject: Subject) -> Movement:
     """Give every image the next class's label."""
+    found: Movement = subject.once("of_labels", _of_labels)
+    return found
+
+
+def _of_labels(subject: Subject) -> Movement:
     with jax.enable_x64(True):
         images, labels = subject.precise_batch()
         params, n_classes = subject.precise_state.params, subject.network.n_classes
@@ -142,6 +152,11 @@ def of_tied_labels(subject: Subject) -> Movement:
 
     The batch is one image over and over, and an output bias makes the two scores equal.
     """
+    found: Movement = subject.once("of_tied_labels", _of_tied_labels)
+    return found
+
+
+def _of_tied_labels(subject: Subject) -> Movement:
     with jax.enable_x64(True):
         images, labels = subject.precise_batch()
         images = jnp.broadcast_to(images[:1], images.shape)

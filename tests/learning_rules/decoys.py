@@ -158,9 +158,6 @@ def _dressed(carry_down):
 DISGUISES = {
     "a unit at a time": lambda e, w, key: jax.lax.map(lambda row: e @ row, w).T,
     "unit by unit, stacked": lambda e, w, key: jnp.stack([e @ row for row in w], axis=1),
-    "written into a buffer": lambda e, w, key: jax.lax.fori_loop(
-        0, len(w), lambda i, kept: kept.at[:, i].set(e @ w[i]), jnp.zeros((len(e), len(w)), e.dtype)
-    ),
     "transposed by a loop": lambda e, w, key: e @ jax.lax.map(lambda column: column * 1.0, w.T),
     "a running sum, with noise": lambda e, w, key: (
         jnp.cumsum(e[:, None, :] * w, axis=2)[:, :, -1] + 1e-9 * jax.random.normal(key, (len(e), len(w)), e.dtype)
