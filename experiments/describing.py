@@ -25,14 +25,14 @@ __all__ = ["describe_recordings"]
 _DISTANCE = "correlation"
 
 
-def _means(recording: Recording) -> dict[str, np.ndarray]:
+def _means(measured: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """RDM of every region, the mean over subjects (and times)."""
-    return {name: rdms.reshape(-1, rdms.shape[-1]).mean(axis=0) for name, rdms in region_rdms(recording, _DISTANCE).items()}
+    return {name: rdms.reshape(-1, rdms.shape[-1]).mean(axis=0) for name, rdms in measured.items()}
 
 
-def _ceiling_rows(recording: Recording) -> list[dict[str, Any]]:
+def _ceiling_rows(recording: Recording, measured: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     rows = []
-    for name, rdms in region_rdms(recording, _DISTANCE).items():
+    for name, rdms in measured.items():
         if rdms.ndim == 3:
             # The time at which subjects agree most stands for a region that has many.
             bounds = max((rsa.noise_ceiling(each) for each in rdms), key=lambda ceiling: np.nan_to_num(ceiling.lower, nan=-1))
@@ -86,9 +86,10 @@ def describe_recordings(names: Sequence[str], progress: Callable[[int, int, str]
         if progress is not None:
             progress(index, len(names), f"recording {name}")
         recording = load_recording(name)
-        means[recording.name] = _means(recording)
+        measured = region_rdms(recording, _DISTANCE)
+        means[recording.name] = _means(measured)
         ids[recording.name] = [str(each) for each in recording.stimuli.ids]
-        rows += _ceiling_rows(recording)
+        rows += _ceiling_rows(recording, measured)
         controls[recording.name] = _controls(recording)
         models = {**controls[recording.name], **_same_category(recording), **neurodata.references(name)}
         rows += [

@@ -15,7 +15,7 @@ import numpy as np
 
 import rsa
 from experiments.config import CompareConfig
-from experiments.scoring import Model, RegionScores, differences_of, grouped
+from experiments.scoring import Model, RegionScores, differences_of, grouped, interval_of
 
 __all__ = ["score_patterns"]
 
@@ -76,8 +76,7 @@ def score_patterns(
             for j, subject in enumerate(subjects)
         ]
         for g, (rule, layer) in enumerate(names):
-            bounds = {} if beyond is None else {"lower": float(beyond.lower[g]), "upper": float(beyond.upper[g])}
             row = {"rule": rule, "seed": None, "layer": layer, **where, "subject": None, "score": float(means[g])}
-            scores.append({**row, **blank, **bounds})
+            scores.append({**row, **blank, **interval_of(beyond, g)})
         differences += differences_of(names, means, beyond, where)
     return RegionScores(scores, differences, [], [], [], [], () if beyond is None else beyond.factors)

@@ -16,7 +16,7 @@ import numpy as np
 import rsa
 from experiments.config import CompareConfig
 
-__all__ = ["CONTROL", "REFERENCES", "Model", "RegionScores", "differences_of", "grouped", "score_region"]
+__all__ = ["CONTROL", "REFERENCES", "Model", "RegionScores", "differences_of", "grouped", "interval_of", "score_region"]
 
 CONTROL = "untrained"
 REFERENCES = (CONTROL, "backprop")
@@ -86,7 +86,8 @@ def _beyond(
     return rsa.generalise_evaluation(key, evaluation, groups, factors) if factors else None
 
 
-def _interval(beyond: rsa.Generalisation | None, index: int) -> dict[str, float]:
+def interval_of(beyond: rsa.Generalisation | None, index: int) -> dict[str, float]:
+    """Lower and upper bound of one group, NaN without draws."""
     if beyond is None:
         return {"lower": np.nan, "upper": np.nan}
     return {"lower": float(beyond.lower[index]), "upper": float(beyond.upper[index])}
@@ -230,7 +231,7 @@ def score_region(
                 **bounds,
                 "subject": None,
                 "score": float(moment.means.mean[g]),
-                **_interval(beyond, g),
+                **interval_of(beyond, g),
                 "p_value": float(moment.means.p_value[g]),
             }
             for g, (rule, layer) in enumerate(names)
@@ -243,7 +244,7 @@ def score_region(
                 "control": name,
                 **where,
                 "score": float(evaluation.mean[n_models + c]),
-                **_interval(beyond_controls, c),
+                **interval_of(beyond_controls, c),
                 "p_value": float(evaluation.p_value[n_models + c]),
             }
             for c, name in enumerate(controls)

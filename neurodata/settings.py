@@ -26,14 +26,13 @@ Every key may be left out, and the file too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from neurodata.array_files import TimeAxis
-from neurodata.errors import InputError
+from neurodata.errors import InputError, guesses
 
 FILE_NAME = "recording.yaml"
 
@@ -103,14 +102,6 @@ KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
 }
 
 
-def _unknown_keys(path: Path, unknown: list[str]) -> InputError:
-    guesses = []
-    for key in unknown:
-        near = get_close_matches(key, KEYS, n=1, cutoff=0.5)
-        guesses.append(f"'{key}' (did you mean '{near[0]}'?)" if near else f"'{key}'")
-    return InputError(f"{path} has unknown keys: {', '.join(guesses)}; valid are {', '.join(KEYS)}")
-
-
 def read_settings(folder: Path) -> dict[str, Any]:
     """Read and check a folder's recording.yaml; without the file, nothing is stated.
 
@@ -136,7 +127,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path} holds a {type(settings).__name__}; expected keys and values such as 'modality: fmri'")
     unknown = [str(key) for key in settings if key not in KEYS]
     if unknown:
-        raise _unknown_keys(path, unknown)
+        raise InputError(f"{path} has unknown keys: {guesses(unknown, KEYS)}")
     for key, value in settings.items():
         is_right, expected = KEYS[key]
         if not is_right(value):

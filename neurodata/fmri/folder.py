@@ -19,11 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from neurodata.errors import InputError
+from neurodata.errors import InputError, guesses
 from neurodata.fmri.bids import from_bids
 from neurodata.fmri.estimation import patterns_and_notes
 from neurodata.fmri.options import File, FmriOptions
@@ -68,11 +67,7 @@ def check_stated(stated: Mapping[str, Any], origin: str = ORIGIN) -> None:
     """
     unknown = [str(key) for key in stated if key not in KEYS]
     if unknown:
-        guesses = []
-        for key in unknown:
-            near = get_close_matches(key, KEYS, n=1, cutoff=0.5)
-            guesses.append(f"'{key}' (did you mean '{near[0]}'?)" if near else f"'{key}'")
-        raise InputError(f"{origin} has unknown keys under 'fmri': {', '.join(guesses)}; valid are {', '.join(KEYS)}")
+        raise InputError(f"{origin} has unknown keys under 'fmri': {guesses(unknown, KEYS)}")
     for key, value in stated.items():
         is_right, expected = _KINDS.get(key, _TEXT)
         if value is not None and not is_right(value):

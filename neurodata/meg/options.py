@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
 
-from neurodata.errors import InputError, unknown_name
+from neurodata.errors import InputError, guesses, unknown_name
 
 REGIONS: Mapping[str, str] = {"mag": "magnetometers", "grad": "gradiometers", "eeg": "EEG"}
 NOISE_NORMALISATIONS = ("multivariate", "univariate", "none")
@@ -227,11 +226,7 @@ def options_from(stated: Mapping[str, Any], origin: str) -> MegOptions:
     """
     unknown = [str(name) for name in stated if name not in OPTION_NAMES]
     if unknown:
-        guesses = []
-        for name in unknown:
-            near = get_close_matches(name, OPTION_NAMES, n=1, cutoff=0.5)
-            guesses.append(f"'{name}' (did you mean '{near[0]}'?)" if near else f"'{name}'")
-        raise InputError(f"{origin}: 'meg' has unknown keys: {', '.join(guesses)}; valid are {', '.join(OPTION_NAMES)}")
+        raise InputError(f"{origin}: 'meg' has unknown keys: {guesses(unknown, OPTION_NAMES)}")
     given: dict[str, Any] = {}
     for name, stated_value in stated.items():
         value = _number(stated_value) if name in _SECONDS_AND_HERTZ else stated_value
