@@ -12,8 +12,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-import jax
-
 from learning_rules.plausibility.criterion import FAILS, MEETS, PARTLY, Criterion, Finding
 from learning_rules.plausibility.dataflow import Reads
 from learning_rules.plausibility.spiking import EVENTS, share_of_events
@@ -55,10 +53,9 @@ def _of_backpropagation(architecture: str) -> float:
 
 def probe(subject: Subject) -> Finding:
     """Count."""
-    with jax.default_device(jax.devices()[0]):
-        flow = subject.dataflow
-        learned = cost(subject, flow.reads, learning=True)
-        inferred = cost(subject, flow.inference, learning=False)
+    flow = subject.dataflow
+    learned = cost(subject, flow.reads, learning=True)
+    inferred = cost(subject, flow.inference, learning=False)
     value = learned.nanojoules / _of_backpropagation(subject.architecture)
     told = (
         f"{learned.nanojoules:.0f} nJ to learn an example ({learned.multiply_accumulates / 1000:.1f} k multiply-accumulates, "

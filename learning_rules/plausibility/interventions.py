@@ -6,7 +6,9 @@ rounding.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.flatten_util
@@ -17,6 +19,8 @@ from jax import Array
 from learning_rules.plausibility.subject import Subject
 
 __all__ = ["Movement", "above_at_random", "in_null_space", "movement", "of_labels", "of_tied_labels"]
+
+Answer = TypeVar("Answer")
 
 _N_DRAWS = 3
 _RELATIVE_SIZE = 0.5
@@ -34,6 +38,17 @@ class Movement(NamedTuple):
     def of(self, block: int) -> float:
         """Median over draws."""
         return float(np.median(self.updates[:, block]))
+
+
+def _once(intervention: Callable[[Subject], Answer]) -> Callable[[Subject], Answer]:
+    """Several criteria look at one intervention: it is made once for each subject, under its own name."""
+
+    @functools.wraps(intervention)
+    def remembered(subject: Subject) -> Answer:
+        found: Answer = subject.once(intervention.__name__, intervention)
+        return found
+
+    return remembered
 
 
 def movement(before: list[np.ndarray], after: list[np.ndarray]) -> np.ndarray:
@@ -64,6 +79,11 @@ def _null_direction(subject: Subject, block: int, x: Array, key: Array) -> Any:
     gram = matrix @ matrix.T
     for _ in range(2):
         drawn = drawn - matrix.T @ np.linalg.lstsq(gram, matrix @ drawn, rcond=1e-12)[0]
+    return _sized(drawn, flat, unravel)
+
+
+def _sized(drawn: np.ndarray, flat: Array, unravel: Callable[[Array], Any]) -> Any:
+    """A change of the weights `flat` in the direction drawn, of a size in proportion to theirs."""
     return unravel(jnp.asarray(drawn * _RELATIVE_SIZE * np.linalg.norm(np.asarray(flat)) / np.linalg.norm(drawn)))
 
 
@@ -78,27 +98,29 @@ def _asked(subject: Subject, params: Any, images: Array, labels: Array, draw: in
     return subject.precise(params, subject.precise_state.carry, images, labels, subject.key(100 + draw))
 
 
+@_once
+def _unchanged(subject: Subject) -> list[list[np.ndarray]]:
+    """What is asked for with nothing changed, once a draw."""
+    images, labels = subject.precise_batch()
+    return [_asked(subject, subject.precise_state.params, images, labels, draw) for draw in range(_N_DRAWS)]
+
+
+@_once
 def in_null_space(subject: Subject) -> dict[int, Movement]:
     """Change each block's weights, from the second on, where the batch does not feel it; see what moves below."""
-    found: dict[int, Movement] = subject.once("null space", _in_null_space)
-    return found
-
-
-def _in_null_space(subject: Subject) -> dict[int, Movement]:
     with jax.enable_x64(True):
         images, labels = subject.precise_batch()
         params = subject.precise_state.params
         forward = jax.jit(subject.network.forward)
         activations = forward(params["network"], images)
+        unchanged = _unchanged(subject)
         found = {}
         for block in range(1, len(subject.network.blocks)):
             updates, moved = [], 0.0
             for draw in range(_N_DRAWS):
                 key = jax.random.fold_in(subject.key(10 + block), draw)
                 changed = _with(subject, block, _null_direction(subject, block, activations[block - 1], key))
-                updates.append(
-                    movement(_asked(subject, params, images, labels, draw), _asked(subject, changed, images, labels, draw))
-                )
+                updates.append(movement(unchanged[draw], _asked(subject, changed, images, labels, draw)))
                 after = forward(changed["network"], images)
                 pairs = [(np.asarray(a), np.asarray(b)) for a, b in zip(activations, after, strict=True)]
                 moved = max(moved, max(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in pairs))
@@ -106,37 +128,29 @@ def _in_null_space(subject: Subject) -> dict[int, Movement]:
         return found
 
 
+@_once
 def above_at_random(subject: Subject) -> dict[int, Movement]:
     """Change each block's weights, from the second on, at random; see what moves below."""
-    found: dict[int, Movement] = subject.once("above_at_random", _above_at_random)
-    return found
-
-
-def _above_at_random(subject: Subject) -> dict[int, Movement]:
     with jax.enable_x64(True):
         images, labels = subject.precise_batch()
         params = subject.precise_state.params
-        unchanged = [_asked(subject, params, images, labels, draw) for draw in range(_N_DRAWS)]
+        unchanged = _unchanged(subject)
         found = {}
         for block in range(1, len(subject.network.blocks)):
             updates = []
             flat, unravel = _flat(params["network"][block])
             for draw in range(_N_DRAWS):
                 drawn = np.asarray(jax.random.normal(jax.random.fold_in(subject.key(20 + block), draw), flat.shape, jnp.float64))
-                change = unravel(jnp.asarray(drawn * _RELATIVE_SIZE * np.linalg.norm(np.asarray(flat)) / np.linalg.norm(drawn)))
-                after = _asked(subject, _with(subject, block, change), images, labels, draw)
+                changed = _with(subject, block, _sized(drawn, flat, unravel))
+                after = _asked(subject, changed, images, labels, draw)
                 updates.append(movement(unchanged[draw], after))
             found[block] = Movement(np.stack(updates), float("nan"))
         return found
 
 
+@_once
 def of_labels(subject: Subject) -> Movement:
     """Give every image the next class's label."""
-    found: Movement = subject.once("of_labels", _of_labels)
-    return found
-
-
-def _of_labels(subject: Subject) -> Movement:
     with jax.enable_x64(True):
         images, labels = subject.precise_batch()
         params, n_classes = subject.precise_state.params, subject.network.n_classes
@@ -147,16 +161,12 @@ def _of_labels(subject: Subject) -> Movement:
     return Movement(np.stack(updates), 0.0)
 
 
+@_once
 def of_tied_labels(subject: Subject) -> Movement:
     """Turn the error at an equal loss: where two classes score alike, an image gets the label of the one, then of the other.
 
     The batch is one image over and over, and an output bias makes the two scores equal.
     """
-    found: Movement = subject.once("of_tied_labels", _of_tied_labels)
-    return found
-
-
-def _of_tied_labels(subject: Subject) -> Movement:
     with jax.enable_x64(True):
         images, labels = subject.precise_batch()
         images = jnp.broadcast_to(images[:1], images.shape)

@@ -235,7 +235,7 @@ class Subject:
         jaxpr, used = partial_eval.dce_jaxpr(closed.jaxpr, [True] * n_outputs)
         slim = jax.extend.core.ClosedJaxpr(jaxpr, closed.consts)
         kept = [origin for origin, needed in zip(origins, used, strict=True) if needed]
-        whole, reads = walk(slim, kept, self.n_examples)
+        whole, _ = walk(slim, kept, self.n_examples)
         cut, _ = walk(slim, kept, self.n_examples, cut=True)
         paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(carry)]
         return Dataflow(

@@ -9,9 +9,8 @@ import numpy as np
 from learning_rules.contract import RuleState
 from learning_rules.plausibility.subject import Subject
 
-__all__ = ["CHANCE", "accuracy", "long_training", "of_batch_size"]
+__all__ = ["SAMPLES", "accuracy", "long_training", "of_batch_size"]
 
-CHANCE = 0.1
 SAMPLES = 2816
 
 

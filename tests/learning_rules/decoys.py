@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 import learning_rules
 from learning_rules.contract import LearningRule, RuleState
+from learning_rules.feedforward import feedforward_rule
 from learning_rules.optimizers import adam
 from learning_rules.signals import hebbian_product, local_derivative, project_back, sweep
 
@@ -14,17 +15,7 @@ INNOCENT = learning_rules.spec("feedback_alignment")
 
 
 def _rule(network, init, assign_credit) -> LearningRule:
-    return LearningRule(
-        spec=INNOCENT,
-        network=network,
-        options=None,
-        init=init,
-        assign_credit=assign_credit,
-        constrain=lambda params: params,
-        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
-        represent=lambda state, images: network.forward(state.params["network"], images),
-        optimizer=lambda n_steps=None: adam(1e-3, n_steps),
-    )
+    return feedforward_rule(INNOCENT, network, None, init, assign_credit, lambda n_steps=None: adam(1e-3, n_steps))
 
 
 def _errors(network, params, feedback, images, labels):

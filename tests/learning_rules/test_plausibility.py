@@ -64,7 +64,7 @@ def traced_only(subject):
     still = Movement(np.zeros((1, n_blocks)), 0.0)
     by_block = {block: still for block in range(1, n_blocks)}
     for name, answer in (
-        ("null space", by_block),
+        ("in_null_space", by_block),
         ("above_at_random", by_block),
         ("of_labels", still),
         ("of_tied_labels", still),
