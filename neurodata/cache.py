@@ -1,8 +1,9 @@
 """One cache folder for everything that is downloaded, by checksum.
 
 A file already in the folder with a right checksum is used as it is and never downloaded again, so the folder may be
-read-only once it is filled. A download goes to a temporary file beside its destination, is checked, and is renamed:
-whatever fails in between leaves nothing half-written under the file's own name.
+read-only once it is filled. A download goes to a hidden partial file beside its destination, is checked, and is renamed:
+whatever fails in between leaves nothing half-written under the file's own name. What a broken connection, an interruption
+or a killed process leaves of a download is gone on with by the next one; of several processes one downloads, the others wait.
 """
 
 from __future__ import annotations
@@ -10,26 +11,23 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
+from filelock import FileLock
 
 from neurodata.errors import InputError
+from neurodata.transfer import Progress, resume
 
 ENVIRONMENT_VARIABLE = "BIOPLAUSIBLE_DATA"
 CONNECTIONS = 8  # at once, for recordings of many small files
-TIMEOUT_SECONDS = 30
-CHUNK_BYTES = 1 << 18
 
-Progress = Callable[[int, int], object]  # bytes so far, bytes in all (0 where the server does not say)
-
-_verified: dict[tuple[str, int, int], str] = {}  # (path, size, modification time) -> sha256
+_verified: dict[tuple[str, int, int, str], str] = {}  # (path, size, modification time, algorithm) -> checksum
 
 
 @dataclass(frozen=True)
@@ -46,12 +44,15 @@ class RemoteFile:
         its checksum in hexadecimal, or several of which any is right.
     size_bytes
         its size, or None where unknown.
+    algorithm
+        "md5" where the source states no other checksum.
     """
 
     path: str
     url: str | tuple[str, ...]
     sha256: str | tuple[str, ...]
     size_bytes: int | None = None
+    algorithm: str = "sha256"
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -64,43 +65,28 @@ class RemoteFile:
         return (self.sha256,) if isinstance(self.sha256, str) else self.sha256
 
 
-class _ProgressBar:
-    """What pooch calls a progress bar, passed on to a function of bytes done and bytes in all."""
-
-    def __init__(self, report: Progress):
-        self.report = report
-        self.total = 0
-        self.done = 0
-
-    def update(self, n_bytes: int) -> None:
-        self.done = min(self.done + n_bytes, self.total or self.done + n_bytes)
-        self.report(self.done, self.total)
-
-    def reset(self) -> None:
-        self.done = 0
-
-    def close(self) -> None:
-        """Leave the display to whoever gave the function."""
-
-
 def data_path() -> Path:
     """Name the cache folder: the environment variable BIOPLAUSIBLE_DATA, else the system's place for caches."""
     named = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
     return Path(named).expanduser() if named else Path(pooch.os_cache("bioplausible"))
 
 
+def _checksum(path: Path, algorithm: str) -> str:
+    status = path.stat()
+    key = (str(path.resolve()), status.st_size, status.st_mtime_ns, algorithm)
+    if key not in _verified:
+        _verified[key] = pooch.file_hash(str(path), alg=algorithm)
+    return _verified[key]
+
+
 def file_sha256(path: Path) -> str:
     """Compute a file's sha256; a file that has not changed since is not read twice by one process."""
-    status = path.stat()
-    key = (str(path.resolve()), status.st_size, status.st_mtime_ns)
-    if key not in _verified:
-        _verified[key] = pooch.file_hash(str(path), alg="sha256")
-    return _verified[key]
+    return _checksum(path, "sha256")
 
 
 def _is_right(path: Path, remote: RemoteFile) -> bool:
     try:
-        return path.is_file() and file_sha256(path) in remote.checksums
+        return path.is_file() and _checksum(path, remote.algorithm) in remote.checksums
     except OSError as error:
         raise InputError(
             f"{path} is there but cannot be read ({error.strerror}); expected a readable file, change its permissions "
@@ -124,40 +110,51 @@ def _no_space(folder: Path, remote: RemoteFile, free: int | None = None) -> Inpu
     )
 
 
-def _say_why(error: Exception) -> str:
-    """Put a failed request into some words; the exception's own text runs over several clauses of internals."""
-    import requests
-
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"the server answered {error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.Timeout):
-        return f"no answer within {TIMEOUT_SECONDS} seconds"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the connection broke before the end of the file"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection to the server"
-    return type(error).__name__
-
-
 def _download(url: str, partial: Path, remote: RemoteFile, progress: Progress | None) -> str | None:
-    """Download into the partial file; return what went wrong, or None."""
-    import requests
+    """Download into the partial file, going on where it ends; return what went wrong, or None."""
+    began = partial.stat().st_size
+    failure = resume(url, partial, progress)
+    if failure is not None:
+        return failure
+    found = pooch.file_hash(str(partial), alg=remote.algorithm)
+    if found in remote.checksums:
+        return None
+    size = partial.stat().st_size
+    os.truncate(partial, 0)
+    if began:  # what an earlier attempt left may have been the wrong part: from the start, once
+        return _download(url, partial, remote, progress)
+    expected = f" of {remote.size_bytes}" if remote.size_bytes else ""
+    return (
+        f"{url}: {size}{expected} bytes came with the wrong checksum ({remote.algorithm} {found[:12]}…, expected "
+        f"{' or '.join(checksum[:12] + '…' for checksum in remote.checksums)})"
+    )
 
-    bar = None if progress is None else _ProgressBar(progress)
-    downloader = pooch.HTTPDownloader(progressbar=bar or False, chunk_size=CHUNK_BYTES, timeout=TIMEOUT_SECONDS)
+
+@contextmanager
+def _partial(path: Path, remote: RemoteFile, root: Path) -> Iterator[Path]:
+    """Give the partial file of a download to one process at a time; it stays where it holds something that can be gone on with."""
+    partial = path.with_name(f".{path.name}.{remote.checksums[0][:12]}.part")
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        downloader(url, str(partial), None)
-    except requests.RequestException as error:
-        return f"{url}: {_say_why(error)}"
-    found = pooch.file_hash(str(partial), alg="sha256")
-    if found not in remote.checksums:
-        size = partial.stat().st_size
-        expected = f" of {remote.size_bytes}" if remote.size_bytes else ""
-        return (
-            f"{url}: {size}{expected} bytes came with the wrong checksum (sha256 {found[:12]}…, expected "
-            f"{' or '.join(checksum[:12] + '…' for checksum in remote.checksums)})"
-        )
-    return None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise (_no_space(root, remote) if error.errno == errno.ENOSPC else _unwritable(root, error)) from error
+    try:
+        partial.touch()
+        yield partial
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            partial.unlink(missing_ok=True)  # a full disk is no place for it
+            raise _no_space(root, remote) from error
+        raise _unwritable(root, error) from error
+    finally:
+        with suppress(OSError):
+            if not partial.stat().st_size:
+                partial.unlink()
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()  # still held: whoever waits finds it gone and looks for the file itself
+        lock.release()
 
 
 def fetch(remote: RemoteFile, folder: Path | None = None, progress: Progress | None = None) -> Path:
@@ -181,35 +178,25 @@ def fetch(remote: RemoteFile, folder: Path | None = None, progress: Progress | N
     path = root / remote.path
     if _is_right(path, remote):
         return path
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(path.parent).free
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise (_no_space(root, remote) if error.errno == errno.ENOSPC else _unwritable(root, error)) from error
-    partial = Path(name)
-    try:
-        if remote.size_bytes and free < remote.size_bytes:
+    with _partial(path, remote, root) as partial:
+        if _is_right(path, remote):  # another process has downloaded it meanwhile
+            return path
+        free, there = shutil.disk_usage(path.parent).free, partial.stat().st_size
+        if remote.size_bytes and free < remote.size_bytes - there:
             raise _no_space(root, remote, free)
         failures = []
         for url in remote.urls:
             failure = _download(url, partial, remote, progress)
             if failure is None:
-                # a temporary file is private to its owner; what is cached may be shared
-                partial.chmod(0o644)
                 os.replace(partial, path)
                 return path
             failures.append(failure)
+        kept = partial.stat().st_size
         raise InputError(
-            f"{remote.path} could not be downloaded ({'; '.join(failures)}); try again later, or put the file with the "
-            f"right checksum at {path}"
+            f"{remote.path} could not be downloaded ({'; '.join(failures)}); "
+            + (f"{kept / 1e6:.1f} MB are kept and will be gone on with: " if kept else "")
+            + f"try again later, or put the file with the right checksum at {path}"
         )
-    except OSError as error:
-        raise (_no_space(root, remote) if error.errno == errno.ENOSPC else _unwritable(root, error)) from error
-    finally:
-        with suppress(FileNotFoundError):
-            partial.unlink()
 
 
 def fetch_all(remotes: Iterable[RemoteFile], folder: Path | None = None, progress: Progress | None = None) -> tuple[Path, ...]:

@@ -180,7 +180,7 @@ def _is_fetched() -> bool:
     return all(path.is_file() for path in [*wanted, folder / "stimuli" / "README"])
 
 
-def _download() -> tuple[Path, ...]:
+def _download(_: Progress | None) -> tuple[Path, ...]:
     return tuple(Path(path) for path in _fetch(SUBJECTS).func)
 
 

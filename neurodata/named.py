@@ -37,7 +37,7 @@ class NamedRecording:
     is_fetched
         says whether what the fetcher downloads is there; None where there is no such fetcher.
     fetch
-        downloads that, and gives its paths; None where there is no such fetcher.
+        downloads that, reporting to a progress function where it can, and gives its paths; None where there is no such fetcher.
     references
         reads RDMs that were published for the same stimuli in the same order, condensed, by name; None where there are none.
     """
@@ -51,7 +51,7 @@ class NamedRecording:
     files: tuple[RemoteFile, ...] = ()
     fetched_bytes: int = 0
     is_fetched: Callable[[], bool] | None = None
-    fetch: Callable[[], tuple[Path, ...]] | None = None
+    fetch: Callable[[Progress | None], tuple[Path, ...]] | None = None
     references: Callable[[Progress | None], Mapping[str, np.ndarray]] | None = None
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodata import cichy92, haxby2001, kriegeskorte92, simulated, visual92_meg
+from neurodata import cichy92, haxby2001, kriegeskorte92, miyawaki2008, simulated, things_fmri, things_meg, visual92_meg
 from neurodata.cache import Progress, fetch_all
 from neurodata.errors import unknown_name
 from neurodata.folder import load_folder
@@ -23,7 +23,10 @@ RECORDINGS: Mapping[str, NamedRecording] = MappingProxyType(
         "kriegeskorte92": kriegeskorte92.RECORDING,
         "cichy92": cichy92.RECORDING,
         "haxby2001": haxby2001.RECORDING,
+        "miyawaki2008": miyawaki2008.RECORDING,
         "visual92_meg": visual92_meg.RECORDING,
+        "things_fmri": things_fmri.RECORDING,
+        "things_meg": things_meg.RECORDING,
         "simulated": simulated.RECORDING,
     }
 )
@@ -39,7 +42,7 @@ def names() -> tuple[str, ...]:
     """Name the recordings that :func:`load` knows.
 
     >>> names()
-    ('kriegeskorte92', 'cichy92', 'haxby2001', 'visual92_meg', 'simulated')
+    ('kriegeskorte92', 'cichy92', 'haxby2001', 'miyawaki2008', 'visual92_meg', 'things_fmri', 'things_meg', 'simulated')
     """
     return tuple(RECORDINGS)
 
@@ -100,7 +103,7 @@ def download(name: str, progress: Progress | None = None) -> tuple[Path, ...]:
     """
     named = _named(name)
     paths = fetch_all(named.files, progress=progress)
-    return paths if named.fetch is None else (*paths, *named.fetch())
+    return paths if named.fetch is None else (*paths, *named.fetch(progress))
 
 
 def load(name_or_folder: str | os.PathLike[str], progress: Progress | None = None) -> Recording:

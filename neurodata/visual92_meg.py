@@ -58,9 +58,9 @@ def _has_all() -> bool:
     return _is_there() and all(is_cached(remote) for remote in cichy92.image_files())
 
 
-def _fetch() -> tuple[Path, ...]:
+def _fetch(progress: Progress | None) -> tuple[Path, ...]:
     folder = fetch_archive()
-    return (*fetch_all(cichy92.image_files()), *(folder / name for name in _file_names()))
+    return (*fetch_all(cichy92.image_files(), progress=progress), *(folder / name for name in _file_names()))
 
 
 def fetch_archive() -> Path:

@@ -2,13 +2,14 @@ import errno
 import hashlib
 import shutil
 import socket
-import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pooch
 import pytest
 
-from neurodata import InputError, cache
+from neurodata import InputError, cache, transfer
 
 BODY = bytes(range(256)) * 4000  # several chunks
 
@@ -81,12 +82,81 @@ def test_wrong_checksum(server, tmp_path):
     assert leftovers(tmp_path) == []
 
 
-def test_truncated_download(server, tmp_path):
+def test_broken_download_is_gone_on_with(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "CHUNK_BYTES", 1000)
     remote = server.remote("a.bin", BODY)
     server.truncated.add("/a.bin")
+    server.knows_ranges = False
     message = refused(remote, tmp_path)
-    assert "broke before the end" in message and "try again later" in message
-    assert leftovers(tmp_path) == []
+    assert "broke before the end" in message and "0.5 MB are kept and will be gone on with: try again later" in message
+    (partial,) = leftovers(tmp_path)
+    assert partial == f".a.bin.{remote.checksums[0][:12]}.part"
+    kept = (tmp_path / "set" / partial).read_bytes()
+    assert BODY.startswith(kept) and len(kept) > 500_000
+    server.truncated.clear()
+    server.knows_ranges = True
+    seen = []
+    assert cache.fetch(remote, tmp_path, lambda done, total: seen.append((done, total))).read_bytes() == BODY
+    assert server.ranges == [f"bytes={len(kept)}-"]
+    assert seen[0][0] > len(kept) and seen[-1] == (len(BODY), len(BODY))
+    assert leftovers(tmp_path) == ["a.bin"]
+
+
+def test_breaks_on_the_way_are_gone_over(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "CHUNK_BYTES", 1000)
+    remote = server.remote("a.bin", BODY)
+    server.truncated.add("/a.bin")  # each answer brings half of what is left, the last of them too little
+    refused(remote, tmp_path)
+    (partial,) = leftovers(tmp_path)
+    kept = (tmp_path / "set" / partial).read_bytes()
+    assert BODY.startswith(kept) and len(kept) > len(BODY) - 3000 and len(server.requests) > 8
+
+
+def test_server_without_ranges_starts_again(server, tmp_path):
+    remote = server.remote("a.bin", BODY)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / f".a.bin.{remote.checksums[0][:12]}.part").write_bytes(BODY[:1000])
+    server.knows_ranges = False
+    assert cache.fetch(remote, tmp_path).read_bytes() == BODY
+    assert leftovers(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.parametrize("left", [b"something else", BODY + b"more", BODY], ids=["other bytes", "too many", "whole"])
+def test_what_an_earlier_attempt_left_is_checked(server, tmp_path, left):
+    remote = server.remote("a.bin", BODY)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / f".a.bin.{remote.checksums[0][:12]}.part").write_bytes(left)
+    assert cache.fetch(remote, tmp_path).read_bytes() == BODY
+    assert leftovers(tmp_path) == ["a.bin"]
+
+
+def test_another_version_starts_anew(server, tmp_path):
+    old = server.remote("a.bin", BODY)
+    server.truncated.add("/a.bin")
+    refused(old, tmp_path)
+    server.truncated.clear()
+    server.ranges.clear()
+    assert cache.fetch(server.remote("a.bin", BODY[::-1]), tmp_path).read_bytes() == BODY[::-1]
+    assert server.ranges == []
+
+
+def test_md5_where_nothing_better_is_stated(server, tmp_path):
+    remote = server.remote("a.bin", BODY, sha256=hashlib.md5(BODY).hexdigest(), algorithm="md5")
+    assert cache.fetch(remote, tmp_path).read_bytes() == BODY
+    assert "wrong checksum (md5" in refused(server.remote("b.bin", BODY, sha256="ab" * 16, algorithm="md5"), tmp_path)
+
+
+def test_two_at_once_download_once(server, tmp_path):
+    remote = server.remote("a.bin", BODY)
+    waiting = threading.Barrier(2)
+
+    def fetch(_: int) -> bytes:
+        waiting.wait()
+        return cache.fetch(remote, tmp_path).read_bytes()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(fetch, range(2))) == [BODY, BODY]
+    assert server.requests == ["/a.bin"] and leftovers(tmp_path) == ["a.bin"]
 
 
 def test_not_found(server, tmp_path):
@@ -127,7 +197,6 @@ def test_filled_folder_may_be_read_only(server, tmp_path, monkeypatch):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "mkdir", deny)
-    monkeypatch.setattr(tempfile, "mkstemp", deny)
     assert cache.fetch_all(remotes, tmp_path) == paths
     message = refused(server.remote("c.bin", BODY[2:]), tmp_path)
     assert "cannot be written (Read-only file system)" in message and "BIOPLAUSIBLE_DATA" in message
@@ -149,22 +218,25 @@ def test_disk_too_small(server, tmp_path, monkeypatch):
 
 
 def test_disk_full_on_the_way(server, tmp_path, monkeypatch):
-    def fill(self: object, url: str, output_file: str, _: object) -> None:
-        Path(output_file).write_bytes(b"part")
+    def fill(_: str, partial: Path, __: object) -> None:
+        partial.write_bytes(b"part")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", fill)
+    monkeypatch.setattr(cache, "resume", fill)
     assert refused(server.remote("a.bin", BODY), tmp_path).startswith("no disk space left")
     assert leftovers(tmp_path) == []
 
 
-def test_interruption_leaves_nothing(server, tmp_path):
-    def interrupt(_: int, __: int) -> None:
-        raise KeyboardInterrupt
+def test_interruption_is_gone_on_with(server, tmp_path):
+    def interrupt(done: int, _: int) -> None:
+        if done > len(BODY) // 2:
+            raise KeyboardInterrupt
 
+    remote = server.remote("a.bin", BODY)
     with pytest.raises(KeyboardInterrupt):
-        cache.fetch(server.remote("a.bin", BODY), tmp_path, interrupt)
-    assert leftovers(tmp_path) == []
+        cache.fetch(remote, tmp_path, interrupt)
+    assert leftovers(tmp_path) == [f".a.bin.{remote.checksums[0][:12]}.part"]
+    assert cache.fetch(remote, tmp_path).read_bytes() == BODY and len(server.ranges) == 1
 
 
 def test_verified_file_is_read_once(server, tmp_path, monkeypatch):

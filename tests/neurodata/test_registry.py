@@ -14,7 +14,10 @@ TABLE = [
     ("kriegeskorte92", 92, {"IT": 4}, (175, 175)),
     ("cichy92", 92, {"EVC": 15, "IT": 15}, (175, 175)),
     ("haxby2001", 8, {"VT": 6}, (400, 400)),
+    ("miyawaki2008", 10, {"V1": 1, "V2": 1, "V3": 1, "V3A": 1, "V4": 1}, (320, 320)),
     ("visual92_meg", 92, {"magnetometers": 1, "gradiometers": 1}, (175, 175)),
+    ("things_fmri", 100, dict.fromkeys(("V1", "V2", "V3", "hV4", "LOC", "EBA", "FFA", "PPA"), 3), (256, 256)),
+    ("things_meg", 200, {"MEG": 4}, (256, 256)),
     ("simulated", 60, {"early (simulated)": 12, "pixel (simulated)": 12, "category (simulated)": 12}, (8, 8)),
 ]
 
@@ -65,7 +68,7 @@ def test_download_fetches_what_is_missing(server, tmp_path, monkeypatch):
 
 def test_unknown_names_list_the_valid_ones():
     for call in (neurodata.load, neurodata.describe, neurodata.download):
-        with pytest.raises(InputError, match="unknown recording 'cichy29': did you mean 'cichy92'.*kriegeskorte92, simulated"):
+        with pytest.raises(InputError, match="unknown recording 'cichy29': did you mean 'cichy92'.*kriegeskorte92, miyawaki2008, simulated"):
             call("cichy29")
 
 

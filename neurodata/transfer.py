@@ -1,0 +1,105 @@
+"""Bytes and short texts from web servers, whatever breaks on the way said in words.
+
+A transfer goes on where a partial file ends, where the server can do that (RFC 9110, section 14: range requests).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from neurodata.errors import InputError
+
+TIMEOUT_SECONDS = 30
+CHUNK_BYTES = 1 << 18
+
+Progress = Callable[[int, int], object]  # bytes so far, bytes in all (0 where the server does not say)
+
+
+def _say_why(error: Exception) -> str:
+    """Put a failed request into some words; the exception's own text runs over several clauses of internals."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answered {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {TIMEOUT_SECONDS} seconds"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke before the end of the file"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection to the server"
+    return type(error).__name__
+
+
+def _append(url: str, partial: Path, progress: Progress | None) -> None:
+    """Download behind the end of the partial file, or from the start where the server knows no ranges."""
+    import requests
+
+    start = partial.stat().st_size
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
+        if start and answer.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # nothing lies behind: whether what is there is right, its checksum says
+        answer.raise_for_status()
+        goes_on = answer.status_code == requests.codes.partial_content and answer.headers.get("Content-Range", "").startswith(
+            f"bytes {start}-"
+        )
+        done = start if goes_on else 0
+        length = int(answer.headers.get("Content-Length") or 0)
+        total = done + length if length else 0
+        with partial.open("ab" if goes_on else "wb") as file:
+            for chunk in answer.iter_content(CHUNK_BYTES):
+                file.write(chunk)
+                done += len(chunk)
+                if progress is not None:
+                    progress(done, total)
+
+
+def resume(url: str, partial: Path, progress: Progress | None = None) -> str | None:
+    """Download the rest of a file, again and again while each attempt brings more of it.
+
+    Parameters
+    ----------
+    url
+        its address.
+    partial
+        an existing file with the first bytes, maybe none.
+    progress
+        called with bytes so far and bytes in all.
+
+    Returns
+    -------
+    what went wrong, or None.
+    """
+    import requests
+
+    while True:
+        before = partial.stat().st_size
+        try:
+            _append(url, partial, progress)
+        except requests.RequestException as error:
+            if partial.stat().st_size > before:
+                continue
+            return f"{url}: {_say_why(error)}"
+        return None
+
+
+def read_text(url: str) -> str:
+    """Read a short text.
+
+    Raises
+    ------
+    InputError
+        when it cannot be had.
+    """
+    import requests
+
+    try:
+        answer = requests.get(url, timeout=TIMEOUT_SECONDS)
+        answer.raise_for_status()
+    except requests.RequestException as error:
+        raise InputError(f"{url} could not be read: {_say_why(error)}; try again later") from error
+    return answer.text
+
+
+__all__ = ["Progress", "read_text", "resume"]
