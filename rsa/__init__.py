@@ -16,21 +16,16 @@ from rsa.convert import dataset_to_rsatoolbox, from_rsatoolbox, from_rsatoolbox_
 from rsa.crossvalidated import crossnobis, poisson_cv
 from rsa.distances import DISTANCES, rdm
 from rsa.errors import InputError
-from rsa.factors import (
-    FACTORS,
-    MINIMUM,
-    Draws,
+from rsa.factors import FACTORS, MINIMUM, Draws, crossed_variance, draw_all, usable_factors
+from rsa.flexible import FlexibleScore, best_layer, weighted_layers
+from rsa.generalisation import (
     Generalisation,
     GeneralisedContrast,
-    crossed_variance,
-    draw_all,
     generalise,
     generalise_evaluation,
     generalise_scores,
     generalised_contrast,
-    usable_factors,
 )
-from rsa.flexible import FlexibleScore, best_layer, weighted_layers
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
 from rsa.multiple import false_discovery_rate, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
