@@ -1,0 +1,106 @@
+"""The command's data: what is on this machine, what is in it, and fetching the rest."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from experiments.terminal import as_json, print_json, print_table, progress_bar
+
+__all__ = ["data_command"]
+
+_ASK_FROM_BYTES = 500_000_000
+
+
+@click.group("data")
+def data_command() -> None:
+    """Image sets and recordings on this machine."""
+
+
+@data_command.command("list")
+@as_json
+def data_list_command(as_json: bool) -> None:
+    """What is here, and what it would cost to fetch the rest."""
+    import neurodata
+    from experiments import datasets
+
+    rows = [
+        {"name": name, "kind": kind, "megabytes": round(facts["size_bytes"] / 1e6, 1), "here": facts["cached"]}
+        | {"licence": facts["licence"], "citation": facts["citation"]}
+        for kind, names, describe in (
+            ("image set", datasets.names(), datasets.describe),
+            ("recording", neurodata.names(), neurodata.describe),
+        )
+        for name in names
+        for facts in (describe(name),)
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table([{name: value for name, value in row.items() if name != "citation"} for row in rows])
+
+
+@data_command.command("describe")
+@click.argument("recordings", nargs=-1, required=True)
+@as_json
+def data_describe_command(recordings: tuple[str, ...], as_json: bool) -> None:
+    """What is in RECORDINGS (names or folders): ceilings, what simple models explain, and how they agree."""
+    from experiments.describing import describe_recordings
+
+    with progress_bar() as progress:
+        rows = describe_recordings(recordings, progress)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        [
+            {
+                **{name: row[name] for name in ("recording", "region", "what")},
+                "value": f"{row['value']:.3f}" + (f" to {row['upper']:.3f}" if "upper" in row else ""),
+            }
+            for row in rows
+        ]
+    )
+
+
+@data_command.command("fetch")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask before gigabytes move.")
+@as_json
+def data_fetch_command(name: str, yes: bool, as_json: bool) -> None:
+    """Download what NAME needs, by checksum."""
+    import neurodata
+    from architectures.errors import unknown_name
+    from experiments import datasets
+
+    if name not in (*datasets.names(), *neurodata.names()):
+        raise unknown_name("image set or recording", name, [*datasets.names(), *neurodata.names()])
+    facts = datasets.describe(name) if name in datasets.names() else neurodata.describe(name)
+    if facts["size_bytes"] > _ASK_FROM_BYTES and not facts["cached"]:
+        told = f"{name}: {facts['size_bytes'] / 1e9:.1f} GB, {facts['licence']}; {facts['citation']}"
+        click.echo(told, err=True)
+        if not yes:
+            if not sys.stdin.isatty():
+                raise click.UsageError(f"{name} is {facts['size_bytes'] / 1e9:.1f} GB: give --yes to download that much")
+            click.confirm("Download it?", abort=True, err=True)
+    fetch = datasets.fetch if name in datasets.names() else neurodata.download
+    with progress_bar() as progress:
+        paths = fetch(name, lambda done, of: progress(done, of, f"bytes of {name}"))
+    record = {"name": name, "files": [str(path) for path in paths]}
+    if as_json:
+        print_json(record)
+    else:
+        click.echo("\n".join(record["files"]) or f"{name} needs no download")
+
+
+@data_command.command("path")
+@as_json
+def data_path_command(as_json: bool) -> None:
+    """The cache folder; BIOPLAUSIBLE_DATA moves it."""
+    import neurodata
+
+    if as_json:
+        print_json({"path": str(neurodata.data_path())})
+    else:
+        click.echo(neurodata.data_path())
