@@ -33,13 +33,17 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(unit))
 
 
-# Compiled programs stay in memory: after a thousand tests a worker holds many gigabytes of them.
-_MOST_GIGABYTES = 2.5
+# Compiled programs stay in memory: after a thousand tests a worker holds many gigabytes of them. To let them go costs compiling
+# what the next tests share, so workers may hold half of the machine's memory together.
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_MOST_BYTES = os.sysconf("SC_PHYS_PAGES") * _PAGE / 2 / int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
-def _peak_gigabytes():
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e9 if sys.platform == "darwin" else 1e6)
+def _resident_bytes():
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+    except OSError:  # elsewhere than on Linux the most that it ever was
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _unit(item):
@@ -49,5 +53,5 @@ def _unit(item):
 
 def pytest_runtest_teardown(item, nextitem):
     """Let programs go that the next tests do not share."""
-    if _unit(item) != _unit(nextitem) and _peak_gigabytes() > _MOST_GIGABYTES:
+    if _unit(item) != _unit(nextitem) and _resident_bytes() > _MOST_BYTES:
         jax.clear_caches()
