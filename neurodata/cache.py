@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from neurodata.transfer import Progress, resume
 
 ENVIRONMENT_VARIABLE = "BIOPLAUSIBLE_DATA"
 CONNECTIONS = 8  # at once, for recordings of many small files
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _verified: dict[tuple[str, int, int, str], str] = {}  # (path, size, modification time, algorithm) -> checksum
 
@@ -105,7 +106,7 @@ def _no_space(folder: Path, remote: RemoteFile, free: int | None = None) -> Inpu
     needed = f"{remote.size_bytes / 1e6:.1f} MB" if remote.size_bytes else "more"
     there = "" if free is None else f" ({free / 1e6:.1f} MB free)"
     return InputError(
-        f"no disk space left for {remote.path} in {folder}{there}; {needed} is needed, free some or point "
+        f"no disk space left for {remote.path} in {folder}{there}; {needed} is needed (what came is kept), free some or point "
         f"{ENVIRONMENT_VARIABLE} at another disk"
     )
 
@@ -113,7 +114,7 @@ def _no_space(folder: Path, remote: RemoteFile, free: int | None = None) -> Inpu
 def _download(url: str, partial: Path, remote: RemoteFile, progress: Progress | None) -> str | None:
     """Download into the partial file, going on where it ends; return what went wrong, or None."""
     began = partial.stat().st_size
-    failure = resume(url, partial, progress)
+    failure = resume(url, partial, remote.size_bytes, progress)
     if failure is not None:
         return failure
     found = pooch.file_hash(str(partial), alg=remote.algorithm)
@@ -131,30 +132,33 @@ def _download(url: str, partial: Path, remote: RemoteFile, progress: Progress | 
 
 
 @contextmanager
+def alone_at(path: Path) -> Iterator[None]:
+    """Let one process at a time make a file; the others wait, and look for it then. OSError where its folder cannot be written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    with lock:
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                Path(lock.lock_file).unlink()  # still held: whoever waits finds another in its place
+
+
+@contextmanager
 def _partial(path: Path, remote: RemoteFile, root: Path) -> Iterator[Path]:
     """Give the partial file of a download to one process at a time; it stays where it holds something that can be gone on with."""
     partial = path.with_name(f".{path.name}.{remote.checksums[0][:12]}.part")
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        with alone_at(path):
+            try:
+                partial.touch()
+                yield partial
+            finally:
+                with suppress(OSError):
+                    if not partial.stat().st_size:
+                        partial.unlink()
     except OSError as error:
-        raise (_no_space(root, remote) if error.errno == errno.ENOSPC else _unwritable(root, error)) from error
-    try:
-        partial.touch()
-        yield partial
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            partial.unlink(missing_ok=True)  # a full disk is no place for it
-            raise _no_space(root, remote) from error
-        raise _unwritable(root, error) from error
-    finally:
-        with suppress(OSError):
-            if not partial.stat().st_size:
-                partial.unlink()
-        with suppress(OSError):
-            Path(lock.lock_file).unlink()  # still held: whoever waits finds it gone and looks for the file itself
-        lock.release()
+        raise (_no_space(root, remote) if error.errno in FULL else _unwritable(root, error)) from error
 
 
 def fetch(remote: RemoteFile, folder: Path | None = None, progress: Progress | None = None) -> Path:
@@ -199,6 +203,10 @@ def fetch(remote: RemoteFile, folder: Path | None = None, progress: Progress | N
         )
 
 
+class _StoppedError(Exception):
+    """Another download has failed, or the user has had enough."""
+
+
 def fetch_all(remotes: Iterable[RemoteFile], folder: Path | None = None, progress: Progress | None = None) -> tuple[Path, ...]:
     """Fetch several files, some at a time.
 
@@ -218,33 +226,34 @@ def fetch_all(remotes: Iterable[RemoteFile], folder: Path | None = None, progres
     Raises
     ------
     InputError
-        for the first that fails, after the ones under way have ended.
+        for the first that fails; what came of the others is kept.
     """
     root = data_path() if folder is None else folder
     wanted = tuple(remotes)
     missing = [remote for remote in wanted if not _is_right(root / remote.path, remote)]
     if missing:
-        lock = threading.Lock()
+        lock, stop = threading.Lock(), threading.Event()
         done = dict.fromkeys((remote.path for remote in missing), 0)
         total = sum(remote.size_bytes or 0 for remote in missing)
 
-        def report(path: str) -> Progress | None:
-            if progress is None:
-                return None
-
+        def report(path: str) -> Progress:
             def add(n_bytes: int, _: int) -> None:
-                with lock:
-                    done[path] = n_bytes
-                    progress(sum(done.values()), total)
+                if stop.is_set():
+                    raise _StoppedError
+                if progress is not None:
+                    with lock:
+                        done[path] = n_bytes
+                        progress(sum(done.values()), total)
 
             return add
 
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             tasks = [pool.submit(fetch, remote, root, report(remote.path)) for remote in missing]
             try:
-                for task in tasks:
+                for task in as_completed(tasks):
                     task.result()
-            except BaseException:
+            except BaseException:  # an interruption too: gigabytes under way do not go on behind it
+                stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
     return tuple(root / remote.path for remote in wanted)
@@ -259,4 +268,15 @@ def is_cached(remote: RemoteFile, folder: Path | None = None) -> bool:
         return False
 
 
-__all__ = ["ENVIRONMENT_VARIABLE", "Progress", "RemoteFile", "data_path", "fetch", "fetch_all", "file_sha256", "is_cached"]
+__all__ = [
+    "ENVIRONMENT_VARIABLE",
+    "FULL",
+    "Progress",
+    "RemoteFile",
+    "alone_at",
+    "data_path",
+    "fetch",
+    "fetch_all",
+    "file_sha256",
+    "is_cached",
+]

@@ -14,7 +14,7 @@ DOWNLOADS = "https://ndownloader.figshare.com/files"
 
 
 def article_files(article: int, version: int, folder: str) -> Mapping[str, RemoteFile]:
-    """Ask figshare which files an article has.
+    """Ask figshare which files an article has, the first ten of them.
 
     Parameters
     ----------

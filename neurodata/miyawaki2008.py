@@ -1,10 +1,10 @@
 """Early visual cortex for ten figures of black and white patches: one subject, twelve runs, block design.
 
 Miyawaki et al. showed images of 10 x 10 patches, each a flickering checkerboard or grey: random ones in twenty runs, and five
-geometric shapes and five letters in the twelve runs that are read here, each for 12 s in a run that shows it. A figure's pattern in
-a run is the mean of its volumes, 4 s later for the haemodynamic lag, after linear drift is taken out and voxels are z-scored over
-the run (see :mod:`neurodata.fmri.blocks`). nilearn downloads the files (``nilearn.datasets.fetch_miyawaki2008``), into
-"miyawaki2008" in the data folder.
+geometric shapes and five letters in the twelve runs that are read here, in blocks of 12 s. Which figures a run shows differs, so
+patterns are estimates against the run's rest (least squares, quadratic drift): means of z-scored volumes would have each run's own
+mean of figures taken off. nilearn downloads the files (``nilearn.datasets.fetch_miyawaki2008``), into "miyawaki2008" in the data
+folder.
 
 Networks are shown the figures with checkerboards that stand still, of the published size and contrast.
 
@@ -44,7 +44,6 @@ LICENCE = "not stated by the source (NITRC), which asks for the citation"
 FOLDER = "miyawaki2008"
 ABOUT_BYTES = 153_000_000  # as nilearn states
 REPETITION_TIME = 2.0  # seconds
-DELAY = 4.0  # seconds
 N_FIGURES = 10
 N_RUNS = 12
 N_PATCHES = 10  # along a side
@@ -94,8 +93,9 @@ def read_patches(path: Path) -> Int[np.ndarray, "n_volumes 100"]:
         raise InputError(
             f"{path} cannot be read ({error}); expected {N_PATCHES**2} numbers a volume, separated by commas"
         ) from error
+    values = ", ".join(map(str, np.unique(patches)[:5]))
     if patches.shape[1] != N_PATCHES**2 or not np.isin(patches, (-1, 0, 1)).all():
-        raise InputError(f"{path} has {patches.shape[1]} numbers a line; expected {N_PATCHES**2} of -1, 0 and 1")
+        raise InputError(f"{path} has {patches.shape[1]} numbers a line ({values}, …); expected {N_PATCHES**2} of -1, 0 and 1")
     return patches
 
 
@@ -150,9 +150,10 @@ def load(
         when files cannot be downloaded or read.
     """
     # nilearn takes a while to import, and the list of recordings needs none of it
-    from neurodata.fmri.blocks import BLOCK_OPTIONS, block_events
+    from neurodata.fmri.blocks import block_events
     from neurodata.fmri.estimation import patterns_and_notes
-    from neurodata.fmri.options import FmriRun
+    from neurodata.fmri.images import open_bold
+    from neurodata.fmri.options import FmriOptions, FmriRun
 
     files = _fetch()
     label_files = _figure_files(files.label)
@@ -160,12 +161,17 @@ def load(
     names = _figures(shown)
     runs = []
     for number, (bold, patches) in enumerate(zip(_figure_files(files.func), shown, strict=True), 1):
+        n_volumes = open_bold(bold, os.fspath(bold)).n_volumes
+        if n_volumes != len(patches):
+            raise InputError(
+                f"{label_files[number - 1]} labels {len(patches)} volumes and {bold} has {n_volumes}; expected as many"
+            )
         labels = [names.get((row == 1).tobytes(), "rest") for row in patches]
-        runs.append(FmriRun(bold, block_events(labels, REPETITION_TIME), subject="1", run=str(number)))
+        runs.append(FmriRun(bold, block_events(labels, REPETITION_TIME), subject="subject_1", run=str(number)))
     masks = {Path(path).name.removesuffix(".nii.gz"): Path(path) for path in files.mask_roi}
     regions = {region: _union([masks[name] for name in parts]) for region, parts in REGIONS.items()}
     chosen = replace(
-        options or replace(BLOCK_OPTIONS, drift_order=1, block_delay=DELAY),
+        options or FmriOptions(drift="polynomial", drift_order=2),
         conditions=tuple(names.values()),
         repetition_time=REPETITION_TIME,
         allow_missing=True,
@@ -186,6 +192,7 @@ def load(
         notes=" ".join(
             [
                 f"One subject, so no noise ceiling over subjects; {len(names)} figures, so intervals are wide.",
+                *([] if len(names) == N_FIGURES else [f"The publication has {N_FIGURES} figures."]),
                 *(f"{note}." for note in notes),
             ]
         ),

@@ -52,8 +52,8 @@ def describe(name: str) -> dict[str, Any]:
 
     Returns
     -------
-    name, modality, n_conditions, citation, licence, size_bytes, and cached: whether all its files are there (by size;
-    checksums are checked on loading).
+    name, modality, n_conditions, citation, licence, size_bytes, and cached: whether all its files are there (by size
+    where that is known; what is downloaded by checksum has been checked then).
 
     Raises
     ------

@@ -18,10 +18,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
@@ -31,7 +29,7 @@ import pandas as pd
 from jaxtyping import Bool, Float64, Int
 
 from neurodata import things
-from neurodata.cache import Progress, data_path, fetch
+from neurodata.cache import ENVIRONMENT_VARIABLE, FULL, Progress, alone_at, data_path, fetch
 from neurodata.errors import InputError, unknown_name
 from neurodata.figshare import article_files
 from neurodata.named import NamedRecording
@@ -42,6 +40,7 @@ from neurodata.stimuli import natural_key
 ARTICLE, VERSION = 20492835, 2
 ARCHIVE = "betas_csv.zip"
 ARCHIVE_BYTES = 42_955_087_212
+TABLE_BYTES = 60_000_000_000  # about, unpacked
 FOLDER = "things_fmri"
 SUBJECTS = (1, 2, 3)
 TABLES = ("ResponseData.h5", "StimulusMetadata.csv", "VoxelMetadata.csv")
@@ -81,18 +80,39 @@ def _unpack(archive: Path) -> None:
                 if name not in members:
                     raise InputError(f"{archive} holds no {name}; expected the table of THINGS-data, version {VERSION}")
                 path.parent.mkdir(parents=True, exist_ok=True)
-                handle, partial = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=path.parent)
+                partial = path.with_name(f".{name}.part")
                 try:
-                    with os.fdopen(handle, "wb") as target, packed.open(members[name]) as source:
+                    with partial.open("wb") as target, packed.open(members[name]) as source:
                         shutil.copyfileobj(source, target, 1 << 22)
-                    os.chmod(partial, 0o644)
                     os.replace(partial, path)
                 finally:
-                    with suppress(FileNotFoundError):
-                        os.unlink(partial)
+                    partial.unlink(missing_ok=True)
     except (OSError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{archive} could not be unpacked ({reason}); about 60 GB are needed beside it, free some") from error
+        full = isinstance(error, OSError) and error.errno in FULL
+        remedy = f"about {TABLE_BYTES / 1e9:.0f} GB are needed beside it, free some" if full else "check its folder and try again"
+        raise InputError(f"{archive} could not be unpacked ({reason}); {remedy}") from error
+
+
+def _check_space(folder: Path) -> None:
+    """Refuse to begin what cannot end."""
+    there = next(each for each in (folder, *folder.parents) if each.is_dir())
+    free, needed = shutil.disk_usage(there).free, ARCHIVE_BYTES + TABLE_BYTES
+    begun = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file()) if folder.is_dir() else 0
+    if free < needed - begun:
+        raise InputError(
+            f"{folder} has {free / 1e9:.0f} GB free; things_fmri needs about {needed / 1e9:.0f} GB while it is unpacked and "
+            f"{TABLE_BYTES / 1e9:.0f} GB after, free some or point {ENVIRONMENT_VARIABLE} at another disk"
+        )
+
+
+def _download_and_unpack(progress: Progress | None) -> None:
+    files = article_files(ARTICLE, VERSION, FOLDER)
+    if ARCHIVE not in files:
+        raise InputError(f"figshare's article {ARTICLE} has no {ARCHIVE} (it has {', '.join(files)}); expected version {VERSION}")
+    archive = fetch(files[ARCHIVE], progress=progress)
+    _unpack(archive)
+    archive.unlink()
 
 
 def fetch_tables(progress: Progress | None = None) -> tuple[Path, ...]:
@@ -110,14 +130,14 @@ def fetch_tables(progress: Progress | None = None) -> tuple[Path, ...]:
     """
     if not _is_unpacked():
         things.image_folder()
-        files = article_files(ARTICLE, VERSION, FOLDER)
-        if ARCHIVE not in files:
-            raise InputError(
-                f"figshare's article {ARTICLE} has no {ARCHIVE} (it has {', '.join(files)}); expected version {VERSION}"
-            )
-        archive = fetch(files[ARCHIVE], progress=progress)
-        _unpack(archive)
-        archive.unlink()
+        folder = data_path() / FOLDER
+        _check_space(folder)
+        try:
+            with alone_at(folder / "betas_csv"):
+                if not _is_unpacked():  # another process has done it meanwhile
+                    _download_and_unpack(progress)
+        except OSError as error:
+            raise InputError(f"{folder} cannot be written ({error.strerror or error}); expected a writable folder") from error
     return tuple(_path(subject, table) for subject in SUBJECTS for table in TABLES)
 
 
@@ -211,9 +231,7 @@ def load(
     InputError
         when the data cannot be had, have other tables than stated, or a region holds no voxel.
     """
-    for subject in subjects:
-        if subject not in SUBJECTS:
-            raise InputError(f"things_fmri has no subject {subject}; expected some of {', '.join(map(str, SUBJECTS))}")
+    things.check_subjects("things_fmri", subjects, SUBJECTS)
     fetch_tables(progress)
     columns = sorted({column for named in regions.values() for column in named})
     measurements: dict[str, list[np.ndarray]] = {region: [] for region in regions}

@@ -86,6 +86,7 @@ def fetch_epochs(progress: Progress | None = None, subjects: Sequence[int] = SUB
     InputError
         when they cannot be had, before anything moves also when the photographs are not there.
     """
+    things.check_subjects("things_meg", subjects, SUBJECTS)
     paths = _parts(subjects)
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
@@ -110,7 +111,9 @@ def _selected(path: Path) -> mne.EpochsArray:
     names = [PurePosixPath(str(each)).stem for each in chosen.metadata["image_path"]]
     conditions = sorted(set(names), key=natural_key)
     if len(conditions) != N_CONDITIONS:
-        raise InputError(f"{path} has {len(conditions)} test photographs; expected {N_CONDITIONS}, fetch things_meg again")
+        raise InputError(
+            f"{path} has {len(conditions)} test photographs; expected {N_CONDITIONS}, remove it and fetch things_meg again"
+        )
     code_of = {name: code for code, name in enumerate(conditions, 1)}
     events = np.stack([np.arange(len(names)), np.zeros(len(names), int), [code_of[name] for name in names]], axis=1)
     data = read_whole(lambda: chosen.get_data(), path, "THINGS-MEG's epochs, all four parts")
@@ -125,6 +128,7 @@ def trial_file(subject: int) -> Path:
     InputError
         when the epochs cannot be read, or are not what the publication says.
     """
+    things.check_subjects("things_meg", [subject], SUBJECTS)
     place = default_folder() / FOLDER
     path = place / f"sub-{subject}_test-epo.fif"
     if not path.is_file():
@@ -160,11 +164,8 @@ def load(progress: Progress | None = None, subjects: Sequence[int] = SUBJECTS, o
     InputError
         when the data cannot be had, or are not what the publication says.
     """
-    for subject in subjects:
-        if subject not in SUBJECTS:
-            raise InputError(f"things_meg has no subject {subject}; expected some of {', '.join(map(str, SUBJECTS))}")
     fetch_epochs(progress, subjects)
-    runs = [MegRun(trial_file(subject), subject=f"{subject}") for subject in subjects]
+    runs = [MegRun(trial_file(subject), subject=f"subject_{subject}") for subject in subjects]
     sets, times = patterns(runs, replace(options, channel_types=("mag",)))
     region = sets[REGIONS["mag"]]
     return Recording(
@@ -176,8 +177,13 @@ def load(progress: Progress | None = None, subjects: Sequence[int] = SUBJECTS, o
         citation=things.CITATION,
         licence=things.LICENCE,
         notes=(
-            "The authors' epochs, z-scored by the baseline of each session; axial gradiometers of a CTF scanner. Runs are "
-            f"averages of a photograph's trials dealt at random over sessions ({options.noise_normalisation} normalisation)."
+            "The authors' epochs, z-scored by the baseline of each session; axial gradiometers of a CTF scanner. "
+            + (
+                "Patterns are averages of all of a photograph's trials"
+                if options.pseudo_trials is None
+                else f"Runs are {options.pseudo_trials} averages of a photograph's trials, dealt at random over sessions"
+            )
+            + f" ({options.noise_normalisation} normalisation)."
         ),
     )
 

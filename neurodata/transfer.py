@@ -27,11 +27,15 @@ def _say_why(error: Exception) -> str:
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke before the end of the file"
     if isinstance(error, requests.ConnectionError):
-        return "no connection to the server"
-    return type(error).__name__
+        return "no connection to the server, or it broke"
+    return str(error) if isinstance(error, _OtherAnswer) else type(error).__name__
 
 
-def _append(url: str, partial: Path, progress: Progress | None) -> None:
+class _OtherAnswer(OSError):
+    """The server answered something that is not the file."""
+
+
+def _append(url: str, partial: Path, size: int | None, progress: Progress | None) -> None:
     """Download behind the end of the partial file, or from the start where the server knows no ranges."""
     import requests
 
@@ -41,12 +45,15 @@ def _append(url: str, partial: Path, progress: Progress | None) -> None:
         if start and answer.status_code == requests.codes.requested_range_not_satisfiable:
             return  # nothing lies behind: whether what is there is right, its checksum says
         answer.raise_for_status()
-        goes_on = answer.status_code == requests.codes.partial_content and answer.headers.get("Content-Range", "").startswith(
-            f"bytes {start}-"
-        )
+        goes_on = answer.status_code == requests.codes.partial_content
+        if not (answer.headers.get("Content-Range", "").startswith(f"bytes {start}-") if goes_on else answer.status_code == 200):
+            raise _OtherAnswer(f"the server answered {answer.status_code} {answer.reason} instead of the file")
         done = start if goes_on else 0
         length = int(answer.headers.get("Content-Length") or 0)
         total = done + length if length else 0
+        # a page in the file's stead; of a compressed answer the length says nothing
+        if size and total and total != size and not answer.headers.get("Content-Encoding"):
+            raise _OtherAnswer(f"the server has {total} bytes, expected {size}")
         with partial.open("ab" if goes_on else "wb") as file:
             for chunk in answer.iter_content(CHUNK_BYTES):
                 file.write(chunk)
@@ -55,7 +62,7 @@ def _append(url: str, partial: Path, progress: Progress | None) -> None:
                     progress(done, total)
 
 
-def resume(url: str, partial: Path, progress: Progress | None = None) -> str | None:
+def resume(url: str, partial: Path, size: int | None = None, progress: Progress | None = None) -> str | None:
     """Download the rest of a file, again and again while each attempt brings more of it.
 
     Parameters
@@ -63,7 +70,9 @@ def resume(url: str, partial: Path, progress: Progress | None = None) -> str | N
     url
         its address.
     partial
-        an existing file with the first bytes, maybe none.
+        an existing file with the first bytes, maybe none; only what comes of the file itself is ever written to it.
+    size
+        of the whole file in bytes, or None where unknown.
     progress
         called with bytes so far and bytes in all.
 
@@ -76,11 +85,16 @@ def resume(url: str, partial: Path, progress: Progress | None = None) -> str | N
     while True:
         before = partial.stat().st_size
         try:
-            _append(url, partial, progress)
-        except requests.RequestException as error:
+            _append(url, partial, size, progress)
+        except (requests.RequestException, _OtherAnswer) as error:
             if partial.stat().st_size > before:
                 continue
             return f"{url}: {_say_why(error)}"
+        there = partial.stat().st_size
+        if size and there < size:
+            if there > before:
+                continue
+            return f"{url}: the answer ended at {there} of {size} bytes"
         return None
 
 

@@ -26,6 +26,7 @@ class Server:
         self.content: dict[str, bytes] = {}
         self.truncated: set[str] = set()
         self.knows_ranges = True
+        self.answers: dict[str, tuple[int, bytes]] = {}  # status and body in a file's stead; of 302 the new address
         self.ranges: list[str] = []
         self.requests: list[str] = []
         outer = self
@@ -33,6 +34,15 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.requests.append(self.path)
+                if self.path in outer.answers:
+                    status, other = outer.answers[self.path]
+                    self.send_response(status)
+                    if status == 302:
+                        self.send_header("Location", other.decode())
+                    self.send_header("Content-Length", str(len(other)))
+                    self.end_headers()
+                    self.wfile.write(other)
+                    return
                 body = outer.content.get(self.path)
                 if body is None:
                     self.send_error(404)

@@ -130,6 +130,48 @@ def test_what_an_earlier_attempt_left_is_checked(server, tmp_path, left):
     assert leftovers(tmp_path) == ["a.bin"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((202, b""), "the server answered 202 Accepted instead of the file"),
+        ((200, b"<html>Are you human?</html>"), "the server has 27 bytes, expected 1024000"),
+        ((503, b"later"), "the server answered 503"),
+    ],
+)
+def test_other_answers_cost_nothing(server, tmp_path, answer, message):
+    remote = server.remote("a.bin", BODY)
+    (tmp_path / "set").mkdir()
+    partial = tmp_path / "set" / f".a.bin.{remote.checksums[0][:12]}.part"
+    partial.write_bytes(BODY[:1000])
+    server.answers["/a.bin"] = answer
+    assert message in refused(remote, tmp_path)
+    assert partial.read_bytes() == BODY[:1000]
+    server.answers.clear()
+    assert cache.fetch(remote, tmp_path).read_bytes() == BODY and server.ranges[-1] == "bytes=1000-"
+
+
+def test_redirections_keep_the_range(server, tmp_path):
+    remote = server.remote("a.bin", BODY, url=f"{server.url}/elsewhere")
+    server.answers["/elsewhere"] = (302, f"{server.url}/a.bin".encode())
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / f".a.bin.{remote.checksums[0][:12]}.part").write_bytes(BODY[:1000])
+    assert cache.fetch(remote, tmp_path).read_bytes() == BODY and server.ranges == ["bytes=1000-"]
+
+
+def test_interruption_stops_all_downloads(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "CHUNK_BYTES", 1000)
+    remotes = [server.remote(f"{index}.bin", BODY) for index in range(20)]
+
+    def interrupt(done: int, _: int) -> None:
+        if done > len(BODY) // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.fetch_all(remotes, tmp_path, interrupt)
+    assert all(name.endswith(".part") for name in leftovers(tmp_path)) and len(server.requests) < 20
+    assert all(path.read_bytes() == BODY for path in cache.fetch_all(remotes, tmp_path))
+
+
 def test_another_version_starts_anew(server, tmp_path):
     old = server.remote("a.bin", BODY)
     server.truncated.add("/a.bin")
@@ -170,7 +212,7 @@ def test_no_network(tmp_path):
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         message = refused(cache.RemoteFile("a.bin", f"http://127.0.0.1:{port}/a.bin", "0" * 64, 10), tmp_path)
-    assert "no connection to the server" in message
+    assert "no connection to the server, or it broke" in message
     assert leftovers(tmp_path) == []
 
 
@@ -218,13 +260,17 @@ def test_disk_too_small(server, tmp_path, monkeypatch):
 
 
 def test_disk_full_on_the_way(server, tmp_path, monkeypatch):
-    def fill(_: str, partial: Path, __: object) -> None:
-        partial.write_bytes(b"part")
+    def fill(_: str, partial: Path, *__: object) -> None:
+        partial.write_bytes(BODY[:9])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cache, "resume", fill)
-    assert refused(server.remote("a.bin", BODY), tmp_path).startswith("no disk space left")
-    assert leftovers(tmp_path) == []
+    with monkeypatch.context() as patched:
+        patched.setattr(cache, "resume", fill)
+        message = refused(server.remote("a.bin", BODY), tmp_path)
+    assert message.startswith("no disk space left") and "what came is kept" in message
+    (partial,) = leftovers(tmp_path)
+    assert partial.endswith(".part")
+    assert cache.fetch(server.remote("a.bin", BODY), tmp_path).read_bytes() == BODY and server.ranges == ["bytes=9-"]
 
 
 def test_interruption_is_gone_on_with(server, tmp_path):

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nilearn.glm.first_level import glover_hrf
+from scipy import signal
 from sklearn.utils import Bunch
 
 from neurodata import InputError, miyawaki2008
@@ -18,19 +20,20 @@ def figures() -> np.ndarray:
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch, bold) -> Path:
-    """Twelve runs of five figures, shapes in the even ones and letters in the odd ones; responses come two volumes late."""
+    """Twelve runs of five figures, shapes in the even ones and letters in the odd ones, each kind with an answer in common."""
     folder = tmp_path / "data" / "miyawaki2008"
     for name in ("func", "label", "mask"):
         (folder / name).mkdir(parents=True)
     generator = np.random.default_rng(0)
-    patterns = np.concatenate([generator.standard_normal((10, 4, 4, 4)), np.zeros((1, 4, 4, 4))])
+    kinds = np.repeat(2 * generator.standard_normal((2, 4, 4, 4)), 5, axis=0)
+    patterns = np.concatenate([kinds + generator.standard_normal((10, 4, 4, 4)), np.zeros((1, 4, 4, 4))])
     for run in range(1, 13):
         order = 5 * (run % 2) + generator.permutation(5)
         shown = [label for index in order for label in [10] * 6 + [index] * 6] + [10] * 6
         flat = np.array([np.full(100, -1) if label == 10 else figures()[label].ravel(order="F").astype(int) for label in shown])
         np.savetxt(folder / "label" / f"data_figure_run{run:02d}_label.csv", flat, fmt="%d", delimiter=",")
-        late = [10, 10, *shown[:-2]]
-        series = 500 + 20 * np.moveaxis(patterns[late], 0, -1) + 2 * generator.standard_normal((4, 4, 4, len(shown)))
+        driven = signal.lfilter(glover_hrf(2.0, oversampling=1, time_length=20.0), 1.0, patterns[shown], axis=0)
+        series = 500 + 20 * np.moveaxis(driven, 0, -1) + 2 * generator.standard_normal((4, 4, 4, len(shown)))
         bold.volume(folder / "func" / f"data_figure_run{run:02d}.nii.gz", series.astype(np.float32))
     for number, name in enumerate(MASKS):
         mask = np.zeros((4, 4, 4), dtype=np.uint8)
@@ -70,7 +73,13 @@ def test_ten_figures_in_five_regions(tree):
         for chosen in (runs <= 6, runs > 6)
     ]
     across = np.corrcoef(*halves)[:10, 10:]
-    assert (across.argmax(axis=1) == np.arange(10)).all()  # the delay of the blocks is right
+    assert (across.argmax(axis=1) == np.arange(10)).all()  # the blocks are where they were shown
+    # figures of one kind come in the same runs, and are yet nearer to each other than to those of the other
+    distance = 1 - np.corrcoef(sum(halves))
+    letters = np.array([int(name[-2:]) <= 5 for name in recording.stimuli.ids])
+    same = letters[:, None] == letters
+    off = ~np.eye(10, dtype=bool)
+    assert distance[~same].mean() > 1.7 * distance[same & off].mean()
     assert "10 figures" in recording.notes and "915-929" in recording.citation
 
 
@@ -89,7 +98,10 @@ def test_what_goes_wrong(tree, monkeypatch):
     path = tree / "label" / "data_figure_run03_label.csv"
     whole = path.read_text()
     path.write_text("1,0,1\n")
-    with pytest.raises(InputError, match="run03_label.csv has 3 numbers a line; expected 100 of -1, 0 and 1"):
+    with pytest.raises(InputError, match="run03_label.csv has 3 numbers a line .0, 1, ….; expected 100 of -1, 0 and 1"):
+        miyawaki2008.load()
+    path.write_text("\n".join(whole.splitlines()[:-1]) + "\n")
+    with pytest.raises(InputError, match="run03_label.csv labels 65 volumes and .*run03.nii.gz has 66; expected as many"):
         miyawaki2008.load()
     path.write_text("patches\n")
     with pytest.raises(InputError, match="run03_label.csv cannot be read"):

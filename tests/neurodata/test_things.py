@@ -1,5 +1,6 @@
 """THINGS-data on trees in its published layout: few voxels, sensors and samples, everything else as it is."""
 
+import errno
 import hashlib
 import json
 import zipfile
@@ -108,6 +109,8 @@ def test_fmri_says_what_is_wrong(data):
         things_fmri.load()
     with pytest.raises(InputError, match="no subject 4; expected some of 1, 2, 3"):
         things_fmri.load(subjects=[4])
+    with pytest.raises(InputError, match="at least one subject; expected some of 1, 2, 3"):
+        things_fmri.load(subjects=())
     folder = data / "things_fmri" / "betas_csv"
     write_tables(folder)
     write_photographs(data, "14s")
@@ -151,8 +154,13 @@ def test_fmri_is_fetched_from_figshare(server, data, tmp_path, monkeypatch):
     monkeypatch.setattr(figshare, "API", server.url)
     with pytest.raises(InputError, match="photographs of THINGS are not at"):  # before anything moves
         neurodata.download("things_fmri")
-    assert server.requests == []
     write_photographs(data, "14s")
+    with monkeypatch.context() as patched, pytest.raises(InputError, match="GB free; things_fmri needs about 1000043 GB while"):
+        patched.setattr(things_fmri, "TABLE_BYTES", 10**15)
+        neurodata.download("things_fmri")
+    assert server.requests == []
+    monkeypatch.setattr(things_fmri, "ARCHIVE_BYTES", len(body))
+    monkeypatch.setattr(things_fmri, "TABLE_BYTES", 1000)
     seen = []
     paths = neurodata.download("things_fmri", lambda done, total: seen.append((done, total)))
     assert len(paths) == 9 and all(path.is_file() for path in paths) and seen[-1] == (len(body), len(body))
@@ -161,6 +169,37 @@ def test_fmri_is_fetched_from_figshare(server, data, tmp_path, monkeypatch):
     assert neurodata.describe("things_fmri")["cached"]
     server.requests.clear()
     assert neurodata.download("things_fmri") == paths and server.requests == []
+    for path in paths[:2]:  # what is there is not unpacked again, what is not is
+        path.unlink()
+    before = paths[-1].stat().st_mtime_ns
+    neurodata.download("things_fmri")
+    assert all(path.is_file() for path in paths) and paths[-1].stat().st_mtime_ns == before
+
+
+def test_fmri_archive_is_kept_when_it_cannot_be_unpacked(server, data, tmp_path, monkeypatch):
+    write_photographs(data, "14s")
+    monkeypatch.setattr(figshare, "API", server.url)
+    monkeypatch.setattr(things_fmri, "TABLE_BYTES", 1000)
+    monkeypatch.setattr(things_fmri, "ARCHIVE_BYTES", 1000)
+    body = (tmp_path / "other.zip").with_suffix(".zip")
+    with zipfile.ZipFile(body, "w") as packed:
+        packed.writestr("betas_csv/sub-01_ResponseData.h5", "1")
+    server.content["/file"] = body.read_bytes()
+    stated = {"id": 1, "name": "betas_csv.zip", "size": body.stat().st_size, "download_url": f"{server.url}/file"}
+    stated["computed_md5"] = hashlib.md5(body.read_bytes()).hexdigest()
+    server.content["/20492835/versions/2"] = json.dumps({"files": [stated]}).encode()
+    with pytest.raises(InputError, match="betas_csv.zip holds no sub-01_StimulusMetadata.csv"):
+        things_fmri.fetch_tables()
+    kept = sorted(path.name for path in (data / "things_fmri").rglob("*") if path.is_file())
+    assert kept == ["betas_csv.zip", "sub-01_ResponseData.h5"]
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    (data / "things_fmri" / "betas_csv" / "sub-01_ResponseData.h5").unlink()
+    with pytest.raises(InputError, match="could not be unpacked .No space left on device.; about 0 GB are needed beside it"):
+        things_fmri.fetch_tables()
 
 
 @pytest.mark.parametrize(
@@ -174,6 +213,8 @@ def test_fmri_is_fetched_from_figshare(server, data, tmp_path, monkeypatch):
 )
 def test_figshare_answers_something_else(server, data, monkeypatch, answer, message):
     monkeypatch.setattr(figshare, "API", server.url)
+    monkeypatch.setattr(things_fmri, "ARCHIVE_BYTES", 0)
+    monkeypatch.setattr(things_fmri, "TABLE_BYTES", 0)
     if answer is not None:
         server.content["/20492835/versions/2"] = answer
     (data / things.FOLDER).mkdir(parents=True)
@@ -217,7 +258,7 @@ def test_meg_averages_test_trials(data):
     recording = things_meg.load(subjects=(1, 3), options=options)
     assert recording.modality == "meg" and list(recording.regions) == ["MEG"] and recording.n_conditions == 200
     region = recording.regions["MEG"]
-    assert region.subjects == ("1", "3") and region.n_channels == (6, 6)
+    assert region.subjects == ("subject_1", "subject_3") and region.n_channels == (6, 6)
     assert recording.times[0] == -0.1 and recording.times[-1] == pytest.approx(0.8) and len(recording.times) == 91
     for subject, runs in zip((1, 3), region.patterns_by_run(), strict=True):
         assert runs.shape == (4, 91, 200, 6)
@@ -232,13 +273,16 @@ def test_meg_averages_test_trials(data):
 
 
 def test_meg_says_what_is_wrong(data):
+    for call in (things_meg.fetch_epochs, things_meg.load):
+        with pytest.raises(InputError, match="no subject 5; expected some of 1, 2, 3, 4"):
+            call(subjects=[5])
     with pytest.raises(InputError, match="no subject 5; expected some of 1, 2, 3, 4"):
-        things_meg.load(subjects=[5])
+        things_meg.trial_file(5)
     with pytest.raises(InputError, match="photographs of THINGS are not at"):
         things_meg.load()
     assert not things_meg.RECORDING.cached and things_meg.RECORDING.size_bytes == 33_006_800_000
     write_epochs(data / "things_meg", subjects=(1,), n_photographs=5)
-    with pytest.raises(InputError, match="preprocessed_P1-epo.fif has 5 test photographs; expected 200"):
+    with pytest.raises(InputError, match="preprocessed_P1-epo.fif has 5 test photographs; expected 200, remove it"):
         things_meg.trial_file(1)
     bare = mne.EpochsArray(np.zeros((3, 2, 5)), mne.create_info(2, 100.0, "mag"), verbose="error")
     bare.save(data / "things_meg" / "preprocessed_P2-epo.fif", verbose="error")
