@@ -33,17 +33,20 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(unit))
 
 
-# Compiled programs stay in memory: after a thousand tests a worker holds many gigabytes of them. To let them go costs compiling
-# what the next tests share, so workers may hold half of the machine's memory together.
+# Compiled programs stay in memory: after a thousand tests a worker holds many gigabytes of them, in so many pieces that Linux gives
+# it no more. To let them go costs compiling what the next tests share, so this is done when it must be.
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _MOST_BYTES = os.sysconf("SC_PHYS_PAGES") * _PAGE / 2 / int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_MOST_PIECES = 30_000  # of 65,530, Linux's default
 
 
-def _resident_bytes():
+def _is_crowded():
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
-    except OSError:  # elsewhere than on Linux the most that it ever was
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        if int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE > _MOST_BYTES:
+            return True
+        return Path("/proc/self/maps").read_bytes().count(b"\n") > _MOST_PIECES
+    except OSError:  # elsewhere than on Linux the most memory that it ever had
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) > _MOST_BYTES
 
 
 def _unit(item):
@@ -53,5 +56,5 @@ def _unit(item):
 
 def pytest_runtest_teardown(item, nextitem):
     """Let programs go that the next tests do not share."""
-    if _unit(item) != _unit(nextitem) and _resident_bytes() > _MOST_BYTES:
+    if _unit(item) != _unit(nextitem) and _is_crowded():
         jax.clear_caches()
