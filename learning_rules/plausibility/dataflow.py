@@ -371,12 +371,20 @@ def _together(inputs: Sequence[Origin]) -> Origin:
     return Origin(tokens | lost)
 
 
+def _is_blank(origin: Origin) -> bool:
+    """Whether nothing is known to have come here yet, but what a rule started with."""
+    return origin.weight is None and not origin.copy and all(token[0] in ("carry", "params") for token in origin.tokens)
+
+
 def _joined(one: Origin, other: Origin, keep: Origin | None = None) -> Origin:
-    """Either of two: all tokens, and what both agree on."""
+    """Either of two: all tokens, and what both agree on, or one has while the other is blank."""
     if keep is not None:
         return keep._replace(tokens=one.tokens | other.tokens)
     tokens = one.tokens | other.tokens
     weight = one.weight if one.weight == other.weight else None
+    if _is_blank(one) or _is_blank(other):
+        # A place that nothing was put into yet may hold the other's weights.
+        weight = one.weight or other.weight
     if weight is None:
         tokens |= {("weights", each.weight.block, "value") for each in (one, other) if each.weight is not None}
     # An empty buffer that images are written into holds images.

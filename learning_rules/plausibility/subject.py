@@ -65,10 +65,10 @@ def small_network(architecture: str) -> Network:
 
 
 class Dataflow(NamedTuple):
-    """What the traced program of two learning steps in turn says.
+    """What the traced program of a learning step after any number of others says.
 
     Attributes:
-        updates: for each block, tokens of what the rule asks of it in the second step.
+        updates: for each block, tokens of what the rule asks of it in the last step.
         signals: the same with wires cut: what a block's change needs beside activities.
         carry: origin of every array in the carry, by path.
         reads: products that read each block's weights, of one step.
@@ -182,20 +182,32 @@ class Subject:
         return self.train(*LONG)
 
     def _program(self, rule: LearningRule) -> tuple[Any, Any, Any]:
-        """Two steps in turn, traced; the order of inputs and of outputs."""
+        """A step after some others, traced; the order of inputs and of outputs.
+
+        What goes on from step to step does so in a loop, which is walked until nothing new comes: what a rule hands on from carry
+        to carry arrives, however many steps it takes.
+        """
         state, (images, labels) = self.start, self.batch(0)
         inputs = (state.params, state.params, state.carry, images, labels, images, labels, self.key(2), self.key(3))
 
-        def two_steps(*given: Any) -> Any:
+        def steps(*given: Any) -> Any:
             first, second, carry, images, labels, other_images, other_labels, key, other_key = given
-            step, after, _ = rule.assign_credit(key, RuleState(first, carry), (images, labels))
-            # What the rule owns beside the network has made a step too: it may have been told something by it.
-            moved = rule.constrain(jax.tree.map(lambda value, change: value - 0.1 * change, first, step))
-            second = {**moved, "network": second["network"]}
-            asked, last, _ = rule.assign_credit(other_key, RuleState(second, after.carry), (other_images, other_labels))
+
+            def before(carried: Any, key: Array) -> tuple[Any, None]:
+                owned, carry = carried
+                params = {**first, **owned}
+                step, after, _ = rule.assign_credit(key, RuleState(params, carry), (images, labels))
+                # What the rule owns beside the network makes steps too: it may have been told something by it.
+                moved = rule.constrain(jax.tree.map(lambda value, change: value - 0.1 * change, params, step))
+                return ({name: moved[name] for name in owned}, after.carry), None
+
+            owned = {name: part for name, part in first.items() if name != "network"}
+            (owned, carry), _ = jax.lax.scan(before, (owned, carry), jax.random.split(key, 2))
+            state = RuleState({**owned, "network": second["network"]}, carry)
+            asked, last, _ = rule.assign_credit(other_key, state, (other_images, other_labels))
             return asked["network"], last.carry
 
-        closed, outputs = jax.make_jaxpr(two_steps, return_shape=True)(*inputs)
+        closed, outputs = jax.make_jaxpr(steps, return_shape=True)(*inputs)
         return closed, inputs, outputs
 
     def _origins(self, inputs: Any) -> list[Origin]:

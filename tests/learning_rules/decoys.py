@@ -88,6 +88,21 @@ def one_step_late(network):
     return _rule(network, init, broadcast)
 
 
+def handed_on(network, n_steps=4):
+    """Feedback alignment whose feedback is the network's own weights, which come through the carry some steps late."""
+
+    def init(key):
+        params = network.init(key)
+        return RuleState({"network": params}, (jax.tree.map(jnp.zeros_like, params),) * n_steps)
+
+    def assign_credit(key, state, batch):
+        params = state.params["network"]
+        asked = _products(network, params, *_errors(network, params, state.carry[-1], *batch))
+        return {"network": asked}, state._replace(carry=(params, *state.carry[:-1])), {}
+
+    return _rule(network, init, assign_credit)
+
+
 def remote_reader(network):
     """A Hebbian rule whose units look at the scores, though it says that it is local."""
 

@@ -12,6 +12,7 @@ from decoys import (
     copied_transpose,
     disguised,
     dressed_backpropagation,
+    handed_on,
     hoarder,
     honest_but_odd,
     one_step_late,
@@ -108,7 +109,9 @@ def card_of(decoy, *criteria):
     return {criterion: probe(subject, criterion) for criterion in criteria}
 
 
-@pytest.mark.parametrize("decoy", [dressed_backpropagation, copied_transpose, one_step_late], ids=lambda decoy: decoy.__name__)
+@pytest.mark.parametrize(
+    "decoy", [dressed_backpropagation, copied_transpose, one_step_late, handed_on], ids=lambda decoy: decoy.__name__
+)
 def test_weights_that_are_read_backwards_in_secret_are_found(decoy):
     found = card_of(decoy, "weight transport", "local credit")
     assert (
