@@ -88,7 +88,11 @@ def plain(value: Any) -> Any:
 def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """A table as one plain mapping a row."""
     return [
-        {str(name): None if pd.isna(value) else (int(value) if name in _WHOLE else plain(value)) for name, value in row.items()}
+        {
+            # Where a column has gaps, pandas keeps whole numbers as others.
+            str(name): None if pd.isna(value) else int(value) if name in _WHOLE and isinstance(value, float) else plain(value)
+            for name, value in row.items()
+        }
         for row in frame.to_dict("records")
     ]
 

@@ -1,10 +1,13 @@
 """The comparison is timed beside rsatoolbox on the same draws, and the two agree."""
 
+import json
+
 import numpy as np
 import pytest
 
 from architectures import InputError
 from experiments.benchmark_rsa import benchmark_rsa, to_markdown
+from experiments.cli import main
 
 
 def test_times_both_on_the_same_work():
@@ -34,3 +37,14 @@ def test_mistakes_are_named():
         benchmark_rsa(comparators=["person"])
     with pytest.raises(InputError, match="judge_draws=20"):
         benchmark_rsa(n_draws=10, judge_draws=20)
+
+
+def test_the_command_prints_and_writes_its_table(tmp_path, capsys):
+    arguments = "benchmark rsa --tasks bootstrap,crossnobis --comparators pearson --subjects 4 --draws 4 --judge-draws 2".split()
+    main([*arguments, "--out", str(tmp_path / "speed"), "--json"])
+    printed = json.loads(capsys.readouterr().out)
+    assert [row["task"] for row in printed["rsa"]] == ["bootstrap", "crossnobis"]
+    assert printed == json.loads((tmp_path / "speed" / "rsa.json").read_text())
+    assert "92 conditions" in printed["rsa"][0]["size"] and "92 conditions" in (tmp_path / "speed" / "README.md").read_text()
+    main(arguments)
+    assert "rsatoolbox s" in capsys.readouterr().out
