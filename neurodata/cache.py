@@ -132,6 +132,19 @@ def _download(url: str, partial: Path, remote: RemoteFile, progress: Progress | 
 
 
 @contextmanager
+def fetched_elsewhere(name: str, folder: Path) -> Iterator[None]:
+    """Put what another library's fetcher trips over into one sentence, whatever it raises it as."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
+        raise InputError(
+            f"{name} could not be downloaded to {folder} ({reason}); try again later, or point {ENVIRONMENT_VARIABLE} at a folder "
+            "that has it"
+        ) from error
+
+
+@contextmanager
 def alone_at(path: Path) -> Iterator[None]:
     """Let one process at a time make a file; the others wait, and look for it then. OSError where its folder cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -277,6 +290,7 @@ __all__ = [
     "data_path",
     "fetch",
     "fetch_all",
+    "fetched_elsewhere",
     "file_sha256",
     "is_cached",
 ]

@@ -26,9 +26,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from neurodata.cache import ENVIRONMENT_VARIABLE, Progress, data_path
+from neurodata.cache import Progress, data_path, fetched_elsewhere
 from neurodata.errors import InputError
-from neurodata.named import NamedRecording
+from neurodata.named import NamedRecording, check_subjects
 from neurodata.recording import Recording
 from neurodata.stimuli import Stimuli, natural_key
 
@@ -62,17 +62,9 @@ def _fetch(subjects: Sequence[int]) -> Any:
     """Let nilearn download what is not there."""
     from nilearn.datasets import fetch_haxby
 
-    for subject in subjects:
-        if subject not in SUBJECTS:
-            raise InputError(f"haxby2001 has no subject {subject}; expected some of {', '.join(map(str, SUBJECTS))}")
-    try:
+    check_subjects("haxby2001", subjects, SUBJECTS)
+    with fetched_elsewhere("haxby2001", data_path() / FOLDER):
         return fetch_haxby(data_dir=data_path(), subjects=list(subjects), fetch_stimuli=True, verbose=0)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
-        raise InputError(
-            f"haxby2001 could not be downloaded to {data_path() / FOLDER} ({reason}); try again later, or point "
-            f"{ENVIRONMENT_VARIABLE} at a folder that has it"
-        ) from error
 
 
 def _photographs(tree: Any) -> Iterator[Path]:

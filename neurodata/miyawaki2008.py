@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from neurodata.cache import ENVIRONMENT_VARIABLE, Progress, data_path
+from neurodata.cache import Progress, data_path, fetched_elsewhere
 from neurodata.errors import InputError
 from neurodata.named import NamedRecording
 from neurodata.recording import Recording
@@ -65,14 +65,8 @@ def _fetch() -> Any:
     """Let nilearn download what is not there."""
     from nilearn.datasets import fetch_miyawaki2008
 
-    try:
+    with fetched_elsewhere("miyawaki2008", data_path() / FOLDER):
         return fetch_miyawaki2008(data_dir=data_path(), verbose=0)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
-        raise InputError(
-            f"miyawaki2008 could not be downloaded to {data_path() / FOLDER} ({reason}); try again later, or point "
-            f"{ENVIRONMENT_VARIABLE} at a folder that has it"
-        ) from error
 
 
 def _figure_files(paths: Sequence[str]) -> list[Path]:

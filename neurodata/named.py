@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from neurodata.cache import Progress, RemoteFile, is_cached
+from neurodata.errors import InputError
 from neurodata.recording import Recording
 
 
@@ -65,4 +66,18 @@ class NamedRecording:
         return all(is_cached(remote) for remote in self.files) and (self.is_fetched is None or self.is_fetched())
 
 
-__all__ = ["NamedRecording"]
+def check_subjects(recording: str, subjects: Sequence[int], there: Sequence[int]) -> None:
+    """Refuse subjects that a recording has not, and none at all.
+
+    Raises
+    ------
+    InputError
+        for these.
+    """
+    unknown = [subject for subject in subjects if subject not in there]
+    if unknown or not len(subjects):
+        what = f"no subject {unknown[0]}" if unknown else "to be asked for at least one subject"
+        raise InputError(f"{recording} has {what}; expected some of {', '.join(map(str, there))}")
+
+
+__all__ = ["NamedRecording", "check_subjects"]

@@ -49,20 +49,6 @@ def image_folder() -> Path:
     return folder
 
 
-def check_subjects(recording: str, subjects: Sequence[int], there: Sequence[int]) -> None:
-    """Refuse subjects that a recording has not, and none at all.
-
-    Raises
-    ------
-    InputError
-        for these.
-    """
-    unknown = [subject for subject in subjects if subject not in there]
-    if unknown or not len(subjects):
-        what = f"no subject {unknown[0]}" if unknown else "to be asked for at least one subject"
-        raise InputError(f"{recording} has {what}; expected some of {', '.join(map(str, there))}")
-
-
 def has_images() -> bool:
     """Say whether the folder of photographs is there."""
     return (data_path() / FOLDER).is_dir()
@@ -96,4 +82,4 @@ def load_stimuli(names: Sequence[str], source: str) -> Stimuli:
     return Stimuli(np.stack(images), np.array([Path(name).stem for name in names]), source=source)
 
 
-__all__ = ["CITATION", "LICENCE", "check_subjects", "has_images", "image_folder", "load_stimuli"]
+__all__ = ["CITATION", "LICENCE", "has_images", "image_folder", "load_stimuli"]

@@ -32,7 +32,7 @@ from neurodata import things
 from neurodata.cache import ENVIRONMENT_VARIABLE, FULL, Progress, alone_at, data_path, fetch
 from neurodata.errors import InputError, unknown_name
 from neurodata.figshare import article_files
-from neurodata.named import NamedRecording
+from neurodata.named import NamedRecording, check_subjects
 from neurodata.pattern_set import PatternSet
 from neurodata.recording import Recording
 from neurodata.stimuli import natural_key
@@ -231,7 +231,7 @@ def load(
     InputError
         when the data cannot be had, have other tables than stated, or a region holds no voxel.
     """
-    things.check_subjects("things_fmri", subjects, SUBJECTS)
+    check_subjects("things_fmri", subjects, SUBJECTS)
     fetch_tables(progress)
     columns = sorted({column for named in regions.values() for column in named})
     measurements: dict[str, list[np.ndarray]] = {region: [] for region in regions}

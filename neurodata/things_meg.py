@@ -32,7 +32,7 @@ from neurodata.errors import InputError
 from neurodata.meg.options import REGIONS, MegOptions, MegRun
 from neurodata.meg.pipeline import patterns
 from neurodata.meg.reading import read_whole
-from neurodata.named import NamedRecording
+from neurodata.named import NamedRecording, check_subjects
 from neurodata.openneuro import annexed_file
 from neurodata.recording import Recording
 from neurodata.stimuli import natural_key
@@ -86,7 +86,7 @@ def fetch_epochs(progress: Progress | None = None, subjects: Sequence[int] = SUB
     InputError
         when they cannot be had, before anything moves also when the photographs are not there.
     """
-    things.check_subjects("things_meg", subjects, SUBJECTS)
+    check_subjects("things_meg", subjects, SUBJECTS)
     paths = _parts(subjects)
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
@@ -128,7 +128,7 @@ def trial_file(subject: int) -> Path:
     InputError
         when the epochs cannot be read, or are not what the publication says.
     """
-    things.check_subjects("things_meg", [subject], SUBJECTS)
+    check_subjects("things_meg", [subject], SUBJECTS)
     place = default_folder() / FOLDER
     path = place / f"sub-{subject}_test-epo.fif"
     if not path.is_file():
