@@ -194,7 +194,45 @@ def test_every_pass_through_a_shared_block_takes_part():
         assert_same(ask(rule, state, batch), network.tie(asked_apart), 1e-10)
 
 
-@pytest.mark.parametrize("name", ["modulation", "mirror_rate", "mirror_examples"])
+@both_networks
+def test_momentum_repeats_a_share_of_the_last_step_and_places_share_a_rate(architecture):
+    network = network_of(architecture)
+    rule = learning_rules.build(
+        "pepita/fixed", network, learning_rate=0.2, momentum=0.5, clipping=1e6, weight_decay=0.01, readout_rate=0.003
+    )
+    optimizer, params = rule.optimizer(), rule.init(jax.random.key(0)).params
+    asked = jax.tree.map(jnp.ones_like, params)
+    first, state = optimizer.update(asked, optimizer.init(params), params)
+    second, _ = optimizer.update(asked, state, params)
+    for block, w, one, two in zip(network.blocks[:-1], params["network"], first["network"], second["network"], strict=False):
+        places = np.prod(block.synapse_shape[:-1])
+        expected = -0.2 * (1 / places + 0.01 * w["kernel"])
+        np.testing.assert_allclose(one["kernel"], expected, rtol=1e-5)
+        np.testing.assert_allclose(two["kernel"], 1.5 * expected, rtol=1e-5)
+    np.testing.assert_allclose(first["network"][-1]["bias"], -0.003, rtol=1e-3)
+
+
+@both_networks
+def test_no_unit_is_told_more_than_a_share_of_the_length_of_its_weights(architecture):
+    rule = learning_rules.build("pepita/fixed", network_of(architecture), learning_rate=0.2, clipping=0.03, weight_decay=0.0)
+    optimizer, params = rule.optimizer(), rule.init(jax.random.key(0)).params
+    asked = jax.tree.map(jnp.zeros_like, params)
+    kernel = asked["network"][1]["kernel"].at[..., 0].set(100.0).at[..., 1].set(1e-5)
+    asked["network"][1]["kernel"] = kernel
+    change = optimizer.update(asked, optimizer.init(params), params)[0]["network"][1]["kernel"]
+    length = lambda kernel: np.linalg.norm(np.reshape(kernel, (-1, kernel.shape[-1])), axis=0)  # noqa: E731
+    places = np.prod(rule.network.blocks[1].synapse_shape[:-1])
+    np.testing.assert_allclose(length(change)[0], 0.2 * 0.03 * length(params["network"][1]["kernel"])[0], rtol=1e-5)
+    np.testing.assert_allclose(change[..., 1], -0.2 * 1e-5 / places, rtol=1e-5)
+
+
+@pytest.mark.parametrize("momentum", [-0.1, 1.0])
+def test_a_momentum_that_never_forgets_is_refused(momentum):
+    with pytest.raises(InputError, match=f"momentum={momentum} was given, it must be at least 0 and below 1"):
+        learning_rules.build("pepita", network_of("mlp"), momentum=momentum)
+
+
+@pytest.mark.parametrize("name", ["modulation", "clipping", "mirror_rate", "mirror_examples"])
 def test_nothing_where_something_is_needed_is_refused(name):
     with pytest.raises(InputError, match="must be positive"):
         learning_rules.build("pepita", network_of("mlp"), **{name: 0})
