@@ -195,10 +195,10 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec) -> Learning
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
 
 
-# From a search on Fashion-MNIST's validation images behind the front end `zca`, dense and convolutional, three to ten epochs of 20,000
-# and of all images. What counts is rate times modulation; half of it is worse on both networks. Without a limit to what a unit is
-# told, the convolutional network falls to one class in its second epoch; a third of the limit here is slower. A readout that learns
-# with momentum as well is worse or does not learn. Behind no front end the same options end near chance.
+# From a search on Fashion-MNIST's validation images behind the front end `zca`, dense and convolutional, three to ten epochs of
+# 20,000 and of all images. What counts is rate times modulation; a third of it is worse on both networks. Without a limit to what a
+# unit is told, the convolutional network falls to one class in its second epoch; a third of the limit here is slower. A readout
+# that learns with momentum as well is worse, or never learns. Behind no front end the same options end near chance.
 FAMILY = Family(
     PepitaOptions,
     pepita,
