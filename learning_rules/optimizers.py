@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import optax
 
 from architectures import Network
 from architectures.errors import InputError
 
-__all__ = ["adam", "body_and_readout", "falling_rate", "per_part"]
+__all__ = ["adam", "body_and_readout", "falling_rate", "mean_over_places", "per_part"]
 
 
 def falling_rate(learning_rate: float, n_steps: int | None) -> optax.ScalarOrSchedule:
@@ -34,9 +36,23 @@ def per_part(transforms: Mapping[str, optax.GradientTransformation]) -> optax.Gr
     return optax.partition(dict(transforms), {part: part for part in transforms})
 
 
+def mean_over_places(network: Network) -> optax.GradientTransformation:
+    """A block's sum over the places that share its weights becomes their mean."""
+    shares = [1 / math.prod(block.synapse_shape[:-1]) for block in network.blocks]
+
+    def mean(updates: Any, params: Any = None) -> Any:
+        blocks = zip(shares, updates["network"], strict=True)
+        return {**updates, "network": tuple(optax.tree.scale(share, block) for share, block in blocks)}
+
+    return optax.stateless(mean)
+
+
 def body_and_readout(
-    network: Network, body: optax.GradientTransformation, readout: optax.GradientTransformation
+    network: Network,
+    body: optax.GradientTransformation,
+    readout: optax.GradientTransformation,
+    **others: optax.GradientTransformation,
 ) -> optax.GradientTransformation:
-    """One transformation for the network's last block, another for all others, where nothing else is trained."""
+    """One transformation for the network's last block, another for all others, and one for each other part that is trained."""
     part = tuple("readout" if index == network.order[-1] else "body" for index in range(len(network.blocks)))
-    return optax.partition({"body": body, "readout": readout}, {"network": part})
+    return optax.partition({"body": body, "readout": readout, **others}, {"network": part, **{name: name for name in others}})

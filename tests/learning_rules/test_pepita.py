@@ -9,6 +9,7 @@ from small_task import NETWORKS, batch_of, network_of, train
 import architectures
 import learning_rules
 from learning_rules import InputError, RuleState
+from learning_rules.hebbian_units import unit_norms
 from learning_rules.losses import loss_function
 from learning_rules.signals import hebbian_product, local_derivative, sweep
 
@@ -220,9 +221,9 @@ def test_no_unit_is_told_more_than_a_share_of_the_length_of_its_weights(architec
     kernel = asked["network"][1]["kernel"].at[..., 0].set(100.0).at[..., 1].set(1e-5)
     asked["network"][1]["kernel"] = kernel
     change = optimizer.update(asked, optimizer.init(params), params)[0]["network"][1]["kernel"]
-    length = lambda kernel: np.linalg.norm(np.reshape(kernel, (-1, kernel.shape[-1])), axis=0)  # noqa: E731
     places = np.prod(rule.network.blocks[1].synapse_shape[:-1])
-    np.testing.assert_allclose(length(change)[0], 0.2 * 0.03 * length(params["network"][1]["kernel"])[0], rtol=1e-5)
+    length = unit_norms(params["network"][1])[0]
+    np.testing.assert_allclose(unit_norms({"kernel": change})[0], 0.2 * 0.03 * length, rtol=1e-5)
     np.testing.assert_allclose(change[..., 1], -0.2 * 1e-5 / places, rtol=1e-5)
 
 
@@ -232,7 +233,7 @@ def test_a_momentum_that_never_forgets_is_refused(momentum):
         learning_rules.build("pepita", network_of("mlp"), momentum=momentum)
 
 
-@pytest.mark.parametrize("name", ["modulation", "clipping", "mirror_rate", "mirror_examples"])
+@pytest.mark.parametrize("name", ["modulation", "clipping", "readout_rate", "mirror_rate", "mirror_examples"])
 def test_nothing_where_something_is_needed_is_refused(name):
     with pytest.raises(InputError, match="must be positive"):
         learning_rules.build("pepita", network_of("mlp"), **{name: 0})
