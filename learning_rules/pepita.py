@@ -183,11 +183,11 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec) -> Learning
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
 
 
-# From a search on Fashion-MNIST's validation images behind the front end `zca`, dense and convolutional, two to ten epochs of 20,000
-# and of all images. What counts is rate times modulation; a third of it is worse on both networks. Without a limit to what a unit is
-# told, the convolutional network falls to one class in its second epoch; a third of the limit here is slower. With it, both networks
-# learn behind no front end as well (85.9 and 83.3 on 20,000 images); without it, neither holds. A readout that learns with momentum
-# too is worse.
+# From a search on Fashion-MNIST's validation images behind the front end `zca`, dense and convolutional, two to ten epochs of
+# 20,000 and of all images. What counts is rate times modulation; a third of it is worse on both networks. Without a limit to what
+# a unit is told, the convolutional network falls to one class in its second epoch; a third of the limit here is slower. With it,
+# both networks learn behind no front end as well (85.9 and 83.3 on 20,000 images); without it, neither holds. A readout that
+# learns with momentum too is worse.
 FAMILY = Family(
     PepitaOptions,
     pepita,
