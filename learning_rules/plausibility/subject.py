@@ -16,13 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from jax.interpreters import partial_eval
 
 import architectures
 from architectures import Network
 from learning_rules.contract import LearningRule, RuleState
 from learning_rules.plausibility.axes import Axes
-from learning_rules.plausibility.dataflow import Origin, Reads, Weight, walk
+from learning_rules.plausibility.dataflow import Reads, needed, walk
+from learning_rules.plausibility.origins import Origin, Weight
 from learning_rules.plausibility.tagging import marked
 
 __all__ = ["LONG", "N_EXAMPLES", "Dataflow", "Images", "Subject", "digits", "small_network"]
@@ -242,11 +242,8 @@ class Subject:
         n_asked = len(jax.tree.leaves(asked))
         blocks = [path[0].idx for path, _ in jax.tree_util.tree_leaves_with_path(asked)]
         origins = self._origins(inputs)
-        # What nothing needs, such as values that only give a shape, must not count.
-        n_outputs = len(closed.jaxpr.outvars)
-        jaxpr, used = partial_eval.dce_jaxpr(closed.jaxpr, [True] * n_outputs)
-        slim = jax.extend.core.ClosedJaxpr(jaxpr, closed.consts)
-        kept = [origin for origin, needed in zip(origins, used, strict=True) if needed]
+        slim, used = needed(closed)
+        kept = [origin for origin, counts in zip(origins, used, strict=True) if counts]
         whole, _ = walk(slim, kept, self.n_examples)
         cut, _ = walk(slim, kept, self.n_examples, cut=True)
         paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(carry)]
@@ -263,9 +260,9 @@ class Subject:
         closed = jax.make_jaxpr(function)(*inputs)
         leaves = self._leaves_of_state()
         rest = [Origin(frozenset({("activity", -1)}))] * (len(closed.jaxpr.invars) - len(leaves))
-        jaxpr, used = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
-        kept = [origin for origin, needed in zip([*leaves, *rest], used, strict=True) if needed]
-        return walk(jax.extend.core.ClosedJaxpr(jaxpr, closed.consts), kept, self.n_examples)[1]
+        slim, used = needed(closed)
+        kept = [origin for origin, counts in zip([*leaves, *rest], used, strict=True) if counts]
+        return walk(slim, kept, self.n_examples)[1]
 
     def _leaves_of_state(self) -> list[Origin]:
         state, (images, labels) = self.start, self.batch(0)
