@@ -60,6 +60,7 @@ def benchmark_rules_command(rules: str | None, architecture: str | None, out: Pa
             "ms a step": f"{row['milliseconds_per_step']:.2f}",
             "ratio": f"{row['ratio']:.2f}",
             "limit": "" if row["ratio_limit"] is None else f"{row['ratio_limit']:.1f}",
+            "products": f"{row['products_ratio']:.2f}",
             "MB": f"{row['peak_megabytes']:.0f}",
             "compiled in s": f"{row['compile_seconds']:.1f}",
         }

@@ -1,7 +1,7 @@
 """How long a learning step of each rule takes beside backpropagation's: same network, same batch, same run.
 
 Both programs scan a few steps and take turns, so that whatever else the machine does meets both alike; the figures are medians over
-the turns. What a rule may cost is stated beside what it costs.
+the turns. What a rule may cost is stated beside what it costs, and how many products it takes: time beyond them goes elsewhere.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import architectures
 import learning_rules
 from architectures import InputError
 from learning_rules import RuleState
+from learning_rules.plausibility.dataflow import count_products
 
 __all__ = ["BINDSNET_MILLISECONDS", "RATIO_LIMITS", "benchmark_rules", "benchmark_spikes", "to_markdown"]
 
@@ -47,76 +48,74 @@ _IMAGE_SHAPE, _N_CLASSES = (28, 28, 1), 10
 _STEPS_A_TURN = 5
 
 Progress = Callable[[int, int, str], None]
-Program = Callable[[Any], Any]
 
 
 def _limit(name: str) -> float:
     return RATIO_LIMITS.get(name, RATIO_LIMITS.get(name.partition("/")[0], np.nan))
 
 
-def _compiled(
-    name: str, architecture: str, batch_size: int, options: dict[str, Any] | None = None, **of_network: Any
-) -> tuple[Any, Any, float]:
-    """A program of a few scanned steps, where it starts, and the seconds that compiling it took."""
-    network = architectures.build(architecture, input_shape=_IMAGE_SHAPE, n_classes=_N_CLASSES, **of_network)
-    rule = learning_rules.build(name, network, **(options or {}))
-    transform = rule.optimizer(1000)
-    key_images, key_labels, key_steps, key_init = jax.random.split(jax.random.key(0), 4)
-    images = jax.random.normal(key_images, (_STEPS_A_TURN, batch_size, *_IMAGE_SHAPE))
-    labels = jax.random.randint(key_labels, (_STEPS_A_TURN, batch_size), 0, _N_CLASSES)
-
-    def step(learner: tuple[RuleState, Any], now: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[tuple[RuleState, Any], Any]:
-        state, optimizer_state = learner
-        key, *batch = now
-        asked, state, info = rule.assign_credit(key, state, (batch[0], batch[1]))
-        updates, optimizer_state = transform.update(asked, optimizer_state, state.params)
-        params = rule.constrain(optax.apply_updates(state.params, updates))
-        return (RuleState(params, state.carry), optimizer_state), {"loss": info["loss"], "spikes": info.get("spikes", jnp.nan)}
-
-    def run(learner: tuple[RuleState, Any], images: jax.Array, labels: jax.Array) -> tuple[tuple[RuleState, Any], Any]:
-        return jax.lax.scan(step, learner, (jax.random.split(key_steps, _STEPS_A_TURN), images, labels))
-
-    state = jax.jit(rule.init)(key_init)
-    learner = (state, transform.init(state.params))
-    started = time.perf_counter()
-    program = jax.jit(run, donate_argnums=0).lower(learner, images, labels).compile()
-    seconds = time.perf_counter() - started
-    return (program, images, labels), learner, seconds
-
-
-def _turn(program: Any, learner: Any) -> tuple[Any, Any, float]:
-    """One call of a program: what it leaves, what it tells, and milliseconds a step."""
-    run, images, labels = program
-    started = time.perf_counter()
-    learner, trace = jax.block_until_ready(run(learner, images, labels))
-    return learner, trace, (time.perf_counter() - started) / _STEPS_A_TURN * 1e3
-
-
 def _peak_megabytes(program: Any) -> float:
     """What the compiler says that a program needs: arguments, results and everything in between."""
-    memory = program[0].memory_analysis()
+    memory = program.memory_analysis()
     if memory is None:
         return float("nan")
     needed = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes - memory.alias_size_in_bytes
     return float(needed / 1e6)
 
 
-def _measure(
-    name: str, architecture: str, batch_size: int, n_turns: int, reference: Any, reference_learner: Any
-) -> tuple[dict[str, Any], Any]:
-    """One row, and where backpropagation, which took its turns in between, has come to."""
-    program, learner, compile_seconds = _compiled(name, architecture, batch_size)
-    times, reference_times, spikes = [], [], []
-    for turn in range(n_turns + 1):
-        reference_learner, _, reference_time = _turn(reference, reference_learner)
-        learner, trace, own_time = _turn(program, learner)
-        if turn:  # the first one warms up
-            times.append(own_time)
-            reference_times.append(reference_time)
-            spikes.append(float(np.mean(trace["spikes"])))
-    milliseconds, of_backprop = float(np.median(times)), float(np.median(reference_times))
+class _Timed:
+    """A compiled program of a few scanned steps, which goes on from where its last turn ended."""
+
+    def __init__(self, name: str, architecture: str, batch_size: int, options: dict[str, Any] | None = None, **of_network: Any):
+        network = architectures.build(architecture, input_shape=_IMAGE_SHAPE, n_classes=_N_CLASSES, **of_network)
+        rule = learning_rules.build(name, network, **(options or {}))
+        transform = rule.optimizer(1000)
+        key_images, key_labels, key_steps, key_init = jax.random.split(jax.random.key(0), 4)
+        self.images = jax.random.normal(key_images, (_STEPS_A_TURN, batch_size, *_IMAGE_SHAPE))
+        self.labels = jax.random.randint(key_labels, (_STEPS_A_TURN, batch_size), 0, _N_CLASSES)
+
+        def step(learner: tuple[RuleState, Any], now: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[tuple[RuleState, Any], Any]:
+            state, optimizer_state = learner
+            key, *batch = now
+            asked, state, info = rule.assign_credit(key, state, (batch[0], batch[1]))
+            updates, optimizer_state = transform.update(asked, optimizer_state, state.params)
+            params = rule.constrain(optax.apply_updates(state.params, updates))
+            return (RuleState(params, state.carry), optimizer_state), {"loss": info["loss"], "spikes": info.get("spikes", jnp.nan)}
+
+        def run(learner: tuple[RuleState, Any], images: jax.Array, labels: jax.Array) -> tuple[tuple[RuleState, Any], Any]:
+            return jax.lax.scan(step, learner, (jax.random.split(key_steps, _STEPS_A_TURN), images, labels))
+
+        state = jax.jit(rule.init)(key_init)
+        self.learner = (state, transform.init(state.params))
+        started = time.perf_counter()
+        self.program = jax.jit(run, donate_argnums=0).lower(self.learner, self.images, self.labels).compile()
+        self.compile_seconds = time.perf_counter() - started
+        self.peak_megabytes = _peak_megabytes(self.program)
+        self.products = count_products(run, self.learner, self.images, self.labels) / _STEPS_A_TURN
+        self.milliseconds: list[float] = []
+        self.spikes: list[float] = []
+
+    def turn(self) -> None:
+        """One call: its milliseconds a step, and spikes of a step."""
+        started = time.perf_counter()
+        self.learner, told = jax.block_until_ready(self.program(self.learner, self.images, self.labels))
+        self.milliseconds.append((time.perf_counter() - started) / _STEPS_A_TURN * 1e3)
+        self.spikes.append(float(np.mean(told["spikes"])))
+
+    def typical(self, n_turns: int) -> tuple[float, float]:
+        """Median milliseconds a step, and mean spikes of one, over the last turns."""
+        return float(np.median(self.milliseconds[-n_turns:])), float(np.mean(self.spikes[-n_turns:]))
+
+
+def _measure(name: str, architecture: str, batch_size: int, n_turns: int, reference: _Timed) -> dict[str, Any]:
+    """One row; backpropagation takes its turns in between."""
+    timed = _Timed(name, architecture, batch_size)
+    for _ in range(n_turns + 1):  # the first one warms up
+        reference.turn()
+        timed.turn()
+    (milliseconds, spikes), (of_backprop, _) = timed.typical(n_turns), reference.typical(n_turns)
     limit = _limit(name)
-    row = {
+    return {
         "rule": name,
         "architecture": architecture,
         "batch_size": batch_size,
@@ -127,11 +126,12 @@ def _measure(
         "ratio_limit": limit,
         "within_limit": None if np.isnan(limit) else bool(name == "backprop" or milliseconds / of_backprop <= limit),
         "milliseconds_per_sample": milliseconds / batch_size,
-        "spikes_per_second": float(np.mean(spikes)) / milliseconds * 1e3,
-        "peak_megabytes": _peak_megabytes(program),
-        "compile_seconds": compile_seconds,
+        "spikes_per_second": spikes / milliseconds * 1e3,
+        "products": timed.products,
+        "products_ratio": timed.products / reference.products,
+        "peak_megabytes": timed.peak_megabytes,
+        "compile_seconds": timed.compile_seconds,
     }
-    return row, reference_learner
 
 
 def to_markdown(table: pd.DataFrame, environment: Mapping[str, Any]) -> str:
@@ -140,7 +140,9 @@ def to_markdown(table: pd.DataFrame, environment: Mapping[str, Any]) -> str:
         "# What a learning step costs",
         "",
         "Milliseconds of a step, the optimiser's part included, and its ratio to backpropagation's in the same run: medians over",
-        "scanned steps on 28 by 28 images, with default options. Memory is what the compiler says that the program needs.",
+        "scanned steps on 28 by 28 images, with default options. Products are the multiply-accumulates of a step's matrix products",
+        "and convolutions, as a ratio to backpropagation's: time beyond them goes into work on single numbers, such as the",
+        "optimiser's, and random draws. Memory is what the compiler says that the program needs.",
         "",
     ]
     for architecture, rows in table.groupby("architecture", sort=False):
@@ -148,8 +150,8 @@ def to_markdown(table: pd.DataFrame, environment: Mapping[str, Any]) -> str:
         lines += [
             f"## {architecture}, batch {first['batch_size']}, {first['steps']} steps",
             "",
-            "| rule | ms | ratio | may be | within | peak MB | compiled in s | million spikes a second |",
-            "|---|---|---|---|---|---|---|---|",
+            "| rule | ms | ratio | may be | within | products | peak MB | compiled in s | million spikes a second |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         for row in rows.to_dict("records"):
             limit = "" if np.isnan(row["ratio_limit"]) else f"{row['ratio_limit']:.1f}"
@@ -157,7 +159,7 @@ def to_markdown(table: pd.DataFrame, environment: Mapping[str, Any]) -> str:
             spikes = "" if np.isnan(row["spikes_per_second"]) else f"{row['spikes_per_second'] / 1e6:.2f}"
             lines.append(
                 f"| {row['rule']} | {row['milliseconds_per_step']:.2f} | {row['ratio']:.2f} | {limit} | {within} "
-                f"| {row['peak_megabytes']:.0f} | {row['compile_seconds']:.1f} | {spikes} |"
+                f"| {row['products_ratio']:.2f} | {row['peak_megabytes']:.0f} | {row['compile_seconds']:.1f} | {spikes} |"
             )
         lines.append("")
     told = ", ".join(f"{name} {environment[name]}" for name in ("jax", "device", "platform") if name in environment)
@@ -182,7 +184,8 @@ def benchmark_rules(
 
     Returns:
         One row a rule and architecture: `milliseconds_per_step` (median), `ratio` to backpropagation's, `ratio_limit`,
-        `peak_megabytes`, `compile_seconds`, and for rules that spike `spikes_per_second`, simulated in wall time.
+        `products` (multiply-accumulates of a step in matrix products and convolutions) and `products_ratio`, `peak_megabytes`,
+        `compile_seconds`, and for rules that spike `spikes_per_second`, simulated in wall time.
 
     Raises:
         InputError: unknown names, or fewer than one turn.
@@ -193,12 +196,11 @@ def benchmark_rules(
     networks = [architecture] if isinstance(architecture, str) else list(architecture)
     rows: list[dict[str, Any]] = []
     for network in networks:
-        reference, reference_learner, _ = _compiled("backprop", network, batch_size)
+        reference = _Timed("backprop", network, batch_size)
         for name in names:
             if progress is not None:
                 progress(len(rows), len(networks) * len(names), f"{name} on {network}")
-            row, reference_learner = _measure(name, network, batch_size, n_turns, reference, reference_learner)
-            rows.append(row)
+            rows.append(_measure(name, network, batch_size, n_turns, reference))
     return pd.DataFrame(rows)
 
 
@@ -219,22 +221,19 @@ def benchmark_spikes(
     """
     if min(n_neurons, n_steps, batch_size, n_turns) < 1:
         raise InputError(f"n_neurons={n_neurons}, n_steps={n_steps}, batch_size={batch_size}, n_turns={n_turns}: each at least 1")
-    program, learner, compile_seconds = _compiled(rule, "mlp", batch_size, {"n_steps": n_steps}, hidden=(n_neurons,))
-    times, spikes = [], []
-    for turn in range(n_turns + 1):
-        learner, trace, milliseconds = _turn(program, learner)
-        if turn:  # the first one warms up
-            times.append(milliseconds)
-            spikes.append(float(np.mean(trace["spikes"])))
-    a_sample = float(np.median(times)) / batch_size
+    timed = _Timed(rule, "mlp", batch_size, {"n_steps": n_steps}, hidden=(n_neurons,))
+    for _ in range(n_turns + 1):  # the first one warms up
+        timed.turn()
+    milliseconds, spikes = timed.typical(n_turns)
+    a_sample = milliseconds / batch_size
     return {
         "rule": learning_rules.spec(rule).name,
         "neurons": n_neurons,
         "steps": n_steps,
         "batch_size": batch_size,
         "milliseconds_per_sample": a_sample,
-        "spikes_per_second": float(np.mean(spikes)) / batch_size / a_sample * 1e3,
+        "spikes_per_second": spikes / milliseconds * 1e3,
         "bindsnet_milliseconds_per_sample": BINDSNET_MILLISECONDS,
         "times_as_fast": BINDSNET_MILLISECONDS / a_sample,
-        "compile_seconds": compile_seconds,
+        "compile_seconds": timed.compile_seconds,
     }

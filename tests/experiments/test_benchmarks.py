@@ -19,6 +19,9 @@ def test_times_a_rule_beside_backpropagation():
     n_parameters = 784 * 512 + 512 + 512 * 256 + 256 + 256 * 10 + 10
     assert row["peak_megabytes"] > 3 * 4 * n_parameters / 1e6 and row["compile_seconds"] > 0
     assert np.isnan(row["spikes_per_second"])  # it has none
+    # Forward and its own weights' products in every block, errors through all but the first: as many as backpropagation takes.
+    n_weights = np.array([784 * 512, 512 * 256, 256 * 10])
+    assert row["products"] == 8 * (2 * n_weights.sum() + n_weights[1:].sum()) and row["products_ratio"] == 1
     assert told == [(0, 1, "feedback_alignment/random on mlp")]
 
 
@@ -27,7 +30,7 @@ def test_the_table_for_reading_names_what_is_over_its_limit():
     table["within_limit"], table["ratio"] = [None, False], [1.0, 1.7]
     text = to_markdown(table, {"jax": "1", "device": "cpu"})
     (line,) = [line for line in text.splitlines() if line.startswith("| feedback_alignment/random")]
-    assert "| 1.70 | 1.2 | **no** |" in line and "## mlp, batch 8, 5 steps" in text and "jax 1, device cpu" in text
+    assert "| 1.70 | 1.2 | **no** | 1.00 |" in line and "## mlp, batch 8, 5 steps" in text and "jax 1, device cpu" in text
 
 
 def test_limits_are_of_rules_that_exist():

@@ -28,8 +28,9 @@ from learning_rules import plausibility
 from learning_rules.contract import RuleState
 from learning_rules.plausibility import dales_law, energy, online_learning, robustness
 from learning_rules.plausibility.axes import reshape
-from learning_rules.plausibility.dataflow import Origin, Weight, walk
+from learning_rules.plausibility.dataflow import count_products, walk
 from learning_rules.plausibility.interventions import Movement, above_at_random, in_null_space, of_labels
+from learning_rules.plausibility.origins import Origin, Weight
 from learning_rules.plausibility.subject import Subject
 from learning_rules.plausibility.tagging import WIRE
 
@@ -273,6 +274,10 @@ def test_a_product_says_which_way_a_weight_was_read(function, signal, how):
 def test_products_are_counted_with_the_length_of_their_loops():
     _, reads, _ = tokens_of(lambda w, x: jax.lax.scan(lambda c, _: (c, c @ w), x, None, length=7)[1], [KERNEL, SIGNAL], W, X)
     assert reads.forward[3] == reads.products == 7 * 5 * 4 * 6 and not reads.backward
+
+
+def test_products_that_nothing_needs_are_not_counted():
+    assert count_products(lambda w, x: (x @ w, (x @ w @ w.T).shape[0])[0], W, X) == 5 * 4 * 6
 
 
 def test_a_number_an_example_is_known_as_such():
