@@ -1,7 +1,7 @@
 """Shapes and types in the signatures of our packages are checked while the tests run; programs are compiled in haste.
 
-The tests compile many small programs and run each for milliseconds, so optimisation costs far more than it gives: LLVM's is off, and
-loops are written out by XLA's older emitters, whose code is slower and compiled in half the time.
+The tests compile many small programs and run each for milliseconds, so optimisation costs far more than it gives: LLVM's is off,
+and loops are written out by XLA's older emitters, whose code is slower and compiled in half the time.
 """
 
 import os
