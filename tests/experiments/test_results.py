@@ -1,8 +1,8 @@
 import dataclasses
-import importlib.util
 import json
 from pathlib import Path
 
+import fake_comparison
 import matplotlib.pyplot
 import numpy as np
 import pandas as pd
@@ -13,9 +13,6 @@ import rsatoolbox.vis
 from architectures.errors import InputError
 from experiments.results import Comparison, plain
 
-_SPEC = importlib.util.spec_from_file_location("fake_comparison_for_results", Path(__file__).with_name("fake_comparison.py"))
-_MODULE = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_MODULE)
 SMALL = {"rules": ("untrained", "backprop"), "n_subjects": 4, "n_seeds": 2, "n_epochs": 2}
 VARIANTS = {
     "plain": {},
@@ -27,7 +24,7 @@ VARIANTS = {
 
 
 def fake(**options):
-    return _MODULE.fake_comparison(**{**SMALL, **options})
+    return fake_comparison.fake_comparison(**{**SMALL, **options})
 
 
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
