@@ -88,10 +88,11 @@ class _Timed:
         state = jax.jit(rule.init)(key_init)
         self.learner = (state, transform.init(state.params))
         started = time.perf_counter()
-        self.program = jax.jit(run, donate_argnums=0).lower(self.learner, self.images, self.labels).compile()
+        traced = jax.jit(run, donate_argnums=0).trace(self.learner, self.images, self.labels)
+        self.program = traced.lower().compile()
         self.compile_seconds = time.perf_counter() - started
         self.peak_megabytes = _peak_megabytes(self.program)
-        self.products = count_products(run, self.learner, self.images, self.labels) / _STEPS_A_TURN
+        self.products = count_products(traced.jaxpr) / _STEPS_A_TURN
         self.milliseconds: list[float] = []
         self.spikes: list[float] = []
 

@@ -11,12 +11,11 @@ a loop.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal
 from jax.interpreters import partial_eval
@@ -40,7 +39,7 @@ from learning_rules.plausibility.origins import (
 )
 from learning_rules.plausibility.tagging import wire_of
 
-__all__ = ["Reads", "count_products", "needed", "walk"]
+__all__ = ["Reads", "count_products", "walk"]
 
 
 @dataclass
@@ -313,17 +312,13 @@ class _Walker:
         return [Origin(tokens, weight, copied(equation, inputs))]
 
 
-def needed(program: ClosedJaxpr) -> tuple[ClosedJaxpr, list[bool]]:
-    """A program without what none of its outputs needs, such as values that only give a shape; and which inputs are left."""
-    jaxpr, used = partial_eval.dce_jaxpr(program.jaxpr, [True] * len(program.jaxpr.outvars))
-    return ClosedJaxpr(jaxpr, program.consts), list(used)
-
-
 def walk(program: ClosedJaxpr, inputs: Sequence[Origin], n_examples: int, cut: bool = False) -> tuple[list[Origin], Reads]:
     """Find out where every output of a program comes from.
 
+    What no output needs, such as values that only give a shape, is left out.
+
     Args:
-        program: as `jax.make_jaxpr` gives it; what nothing needs should have been taken out of it.
+        program: as `jax.make_jaxpr` gives it.
         inputs: origins of its inputs.
         n_examples: examples in a batch, by which numbers per example are recognised: choose it unlike any width.
         cut: whether values on wires count as activities and nothing else.
@@ -332,14 +327,14 @@ def walk(program: ClosedJaxpr, inputs: Sequence[Origin], n_examples: int, cut: b
         Origins of its outputs, and what products read.
     """
     walker = _Walker(n_examples, cut)
+    jaxpr, used = partial_eval.dce_jaxpr(program.jaxpr, [True] * len(program.jaxpr.outvars))
     if cut:
-        walker.find_states(program.jaxpr)
-    outputs = walker.run(program.jaxpr, [NOTHING] * len(program.jaxpr.constvars), inputs)
+        walker.find_states(jaxpr)
+    needed = [origin for origin, counts in zip(inputs, used, strict=True) if counts]
+    outputs = walker.run(jaxpr, [NOTHING] * len(jaxpr.constvars), needed)
     return outputs, walker.reads
 
 
-def count_products(function: Callable[..., Any], *inputs: Any) -> float:
+def count_products(program: ClosedJaxpr) -> float:
     """Multiply-accumulates in all products of a program, loops with their length; a loop of unknown length counts once."""
-    program, used = needed(jax.make_jaxpr(function)(*inputs))
-    _, reads = walk(program, [NOTHING] * sum(used), n_examples=0)
-    return reads.products
+    return walk(program, [NOTHING] * len(program.jaxpr.invars), n_examples=0)[1].products

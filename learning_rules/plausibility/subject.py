@@ -21,7 +21,7 @@ import architectures
 from architectures import Network
 from learning_rules.contract import LearningRule, RuleState
 from learning_rules.plausibility.axes import Axes
-from learning_rules.plausibility.dataflow import Reads, needed, walk
+from learning_rules.plausibility.dataflow import Reads, walk
 from learning_rules.plausibility.origins import Origin, Weight
 from learning_rules.plausibility.tagging import marked
 
@@ -242,10 +242,8 @@ class Subject:
         n_asked = len(jax.tree.leaves(asked))
         blocks = [path[0].idx for path, _ in jax.tree_util.tree_leaves_with_path(asked)]
         origins = self._origins(inputs)
-        slim, used = needed(closed)
-        kept = [origin for origin, counts in zip(origins, used, strict=True) if counts]
-        whole, _ = walk(slim, kept, self.n_examples)
-        cut, _ = walk(slim, kept, self.n_examples, cut=True)
+        whole, _ = walk(closed, origins, self.n_examples)
+        cut, _ = walk(closed, origins, self.n_examples, cut=True)
         paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(carry)]
         return Dataflow(
             updates=_by_block(whole[:n_asked], blocks),
@@ -260,9 +258,7 @@ class Subject:
         closed = jax.make_jaxpr(function)(*inputs)
         leaves = self._leaves_of_state()
         rest = [Origin(frozenset({("activity", -1)}))] * (len(closed.jaxpr.invars) - len(leaves))
-        slim, used = needed(closed)
-        kept = [origin for origin, counts in zip([*leaves, *rest], used, strict=True) if counts]
-        return walk(slim, kept, self.n_examples)[1]
+        return walk(closed, [*leaves, *rest], self.n_examples)[1]
 
     def _leaves_of_state(self) -> list[Origin]:
         state, (images, labels) = self.start, self.batch(0)
