@@ -23,12 +23,6 @@ from experiments.report.stimuli import picture_order
 from experiments.report.style import MARKERS, RULE_COLOURS, rule_styles
 from experiments.report.svg import inline_svg
 from experiments.report.views import ceiling, from_control
-from experiments.results import Comparison
-
-
-@pytest.fixture(scope="module")
-def comparisons() -> dict[str, Comparison]:
-    return {name: fake.fake_comparison(**options) for name, options in fake.VARIANTS.items()}
 
 
 def _finite(figure: Figure) -> bool:

@@ -66,11 +66,6 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def comparisons() -> dict[str, Comparison]:
-    return {name: fake.fake_comparison(**options) for name, options in fake.VARIANTS.items()}
-
-
-@pytest.fixture(scope="module")
 def reports(comparisons, tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("reports")
     return {
