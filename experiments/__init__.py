@@ -8,13 +8,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bioplausible.foundation.errors import InputError
+
 if TYPE_CHECKING:
     from experiments.comparing import compare
     from experiments.config import CompareConfig, TrainConfig
     from experiments.results import Comparison
     from experiments.training import Trained, train
 
-__all__ = ["CompareConfig", "Comparison", "TrainConfig", "Trained", "compare", "train"]
+__all__ = ["CompareConfig", "Comparison", "InputError", "TrainConfig", "Trained", "compare", "train"]
 
 _HOMES = {
     "compare": "comparing",

@@ -21,8 +21,7 @@ import numpy as np
 import pandas as pd
 
 import rsa
-from architectures import InputError
-from architectures.errors import unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 
 __all__ = ["JUDGES", "RATIO_TARGETS", "TASKS", "benchmark_rsa", "to_markdown"]
 

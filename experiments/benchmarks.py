@@ -18,7 +18,7 @@ import pandas as pd
 
 import architectures
 import learning_rules
-from architectures import InputError
+from bioplausible.foundation.errors import InputError
 from learning_rules import RuleState
 from learning_rules.plausibility.dataflow import count_products
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import orbax.checkpoint as ocp
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from learning_rules import RuleState
 
 __all__ = ["restore", "save"]

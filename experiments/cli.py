@@ -6,30 +6,18 @@ one line on stderr and exit status 2.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bioplausible.foundation.errors import InputError
 from experiments.benchmark_commands import benchmark_command
 from experiments.data_commands import data_command
 from experiments.terminal import as_json, given, named, print_json, print_table, progress_bar, settings, show, whole_numbers
 
 __all__ = ["main"]
-
-
-def _check_rsa() -> None:
-    """A distribution on PyPI installs a module of this name too; which of the two is found depends on the environment."""
-    found = importlib.util.find_spec("rsa")
-    source = Path(found.origin) if found is not None and found.origin else None
-    # Its source is read rather than run: importing it would take seconds, and a foreign one is not ours to run.
-    if source is None or "__bioplausible__" not in source.read_text(encoding="utf-8", errors="replace"):
-        raise click.ClickException(
-            f"the module 'rsa' that Python finds ({source}) is not bioplausible's but another distribution's: "
-            "uninstall that one (pip uninstall rsa), or install bioplausible into an environment of its own"
-        )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -309,12 +297,8 @@ command.add_command(data_command)
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; a user's mistake is one line on stderr and exit status 2."""
     try:
-        _check_rsa()
         command.main(args=arguments, prog_name="bioplausible", standalone_mode=False)
-    except ValueError as error:
-        # Each package has an InputError of its own, since none may import the others; by this name they are one.
-        if type(error).__name__ != "InputError":
-            raise
+    except InputError as error:
         _fail(str(error))
     except click.exceptions.Abort:
         sys.exit(130)

@@ -15,8 +15,8 @@ import architectures
 import learning_rules
 import neurodata
 import rsa
-from architectures import InputError, Network
-from architectures.errors import unknown_name
+from architectures import Network
+from bioplausible.foundation.errors import InputError, unknown_name
 from experiments import datasets, stimuli, views
 from experiments.config import CompareConfig, to_record, write_yaml
 from experiments.environment import describe_environment

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import yaml
 from cattrs.preconf.pyyaml import make_converter
 
-from architectures.errors import InputError, unknown_name
-from architectures.options import make_options
+from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.options import make_options
 
 __all__ = ["CompareConfig", "TrainConfig", "from_record", "read_yaml", "to_record", "write_yaml"]
 

@@ -71,7 +71,7 @@ def data_describe_command(recordings: tuple[str, ...], as_json: bool) -> None:
 def data_fetch_command(name: str, yes: bool, as_json: bool) -> None:
     """Download what NAME needs, by checksum."""
     import neurodata
-    from architectures.errors import unknown_name
+    from bioplausible.foundation.errors import unknown_name
     from experiments import datasets
 
     if name not in (*datasets.names(), *neurodata.names()):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 
 __all__ = ["no_empty_folder", "prepare_folder", "write_arrays", "write_bytes", "write_text"]
 

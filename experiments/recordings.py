@@ -10,7 +10,7 @@ import dataclasses
 from pathlib import Path
 
 import neurodata
-from architectures import InputError
+from bioplausible.foundation.errors import InputError
 from experiments import stimuli
 from experiments.config import TrainConfig
 from experiments.training import Progress, train

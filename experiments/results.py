@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from architectures.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from experiments.files import write_arrays, write_text
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from joblib import Parallel, delayed
 
 import architectures
 import learning_rules
-from architectures.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from learning_rules import plausibility
 from learning_rules.contract import Family, LearningRule
 

@@ -29,7 +29,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments.datasets import Normalisation
 
 _LUMA_THOUSANDTHS = np.array([299, 587, 114], np.int32)

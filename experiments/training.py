@@ -15,7 +15,8 @@ import pandas as pd
 
 import architectures
 import learning_rules
-from architectures import FrontEnd, InputError, Network
+from architectures import FrontEnd, Network
+from bioplausible.foundation.errors import InputError, unknown_name
 from experiments import datasets
 from experiments.config import TrainConfig, to_record
 from experiments.environment import describe_environment, keep_compiled_programs, spread_over_devices
@@ -224,7 +225,7 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
     known = [field.name for field in dataclasses.fields(TrainConfig)]
     for name in fields:
         if name not in known:
-            raise architectures.errors.unknown_name("field of TrainConfig", name, known)
+            raise unknown_name("field of TrainConfig", name, known)
     config = dataclasses.replace(config or TrainConfig(), **fields)
     keep_compiled_programs()
     # A misspelt rule is said before images are read.

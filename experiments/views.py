@@ -14,7 +14,8 @@ import jax
 import numpy as np
 
 import rsa
-from architectures import InputError, Network
+from architectures import Network
+from bioplausible.foundation.errors import InputError
 from experiments.config import CompareConfig
 from experiments.pattern_scores import score_patterns
 from experiments.scoring import Model, RegionScores, score_region

@@ -6,10 +6,10 @@
 ((60, 8, 8, 3), True)
 """
 
+from bioplausible.foundation.errors import InputError
 from neurodata import cichy92, kriegeskorte92
 from neurodata.cache import RemoteFile, data_path, fetch
 from neurodata.containers import PatternSet, RdmSet, Recording, Stimuli
-from neurodata.errors import InputError
 from neurodata.folder import save
 from neurodata.registry import describe, download, load, names, references
 from neurodata.simulated import default_stimuli, simulate

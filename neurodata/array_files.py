@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 from rsatoolbox.rdm.rdms import load_rdm
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.pattern_set import PatternSet
 from neurodata.rdm_set import RdmSet, condense
 from neurodata.stimuli import natural_key

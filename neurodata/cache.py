@@ -21,7 +21,7 @@ from pathlib import Path
 import pooch
 from filelock import FileLock
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.transfer import Progress, resume
 
 ENVIRONMENT_VARIABLE = "BIOPLAUSIBLE_DATA"

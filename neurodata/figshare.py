@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from bioplausible.foundation.errors import InputError
 from neurodata.cache import RemoteFile
-from neurodata.errors import InputError
 from neurodata.transfer import read_text
 
 API = "https://api.figshare.com/v2/articles"

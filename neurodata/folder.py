@@ -35,9 +35,9 @@ import yaml
 from PIL import Image
 from rsatoolbox.rdm import RDMs
 
+from bioplausible.foundation.errors import InputError
 from neurodata import raw_folder
 from neurodata.array_files import PATTERN_SUFFIXES, RDM_SUFFIXES, read_patterns, read_rdms
-from neurodata.errors import InputError
 from neurodata.pattern_set import PatternSet
 from neurodata.rdm_set import RdmSet
 from neurodata.recording import Recording, Region

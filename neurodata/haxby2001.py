@@ -26,8 +26,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from bioplausible.foundation.errors import InputError
 from neurodata.cache import Progress, data_path, fetched_elsewhere
-from neurodata.errors import InputError
 from neurodata.named import NamedRecording, check_subjects
 from neurodata.recording import Recording
 from neurodata.stimuli import Stimuli, natural_key

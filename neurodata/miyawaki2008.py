@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
+from bioplausible.foundation.errors import InputError
 from neurodata.cache import Progress, data_path, fetched_elsewhere
-from neurodata.errors import InputError
 from neurodata.named import NamedRecording
 from neurodata.recording import Recording
 from neurodata.stimuli import Stimuli

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bioplausible.foundation.errors import InputError
 from neurodata.cache import Progress, RemoteFile, is_cached
-from neurodata.errors import InputError
 from neurodata.recording import Recording
 
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
+from bioplausible.foundation.errors import InputError
 from neurodata.cache import RemoteFile
-from neurodata.errors import InputError
 from neurodata.transfer import read_text
 
 REPOSITORIES = "https://raw.githubusercontent.com/OpenNeuroDatasets"

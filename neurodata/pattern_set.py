@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 from rsatoolbox.data import Dataset, TemporalDataset
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.stimuli import MINIMUM_CONDITIONS
 
 

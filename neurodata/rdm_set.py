@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 from rsatoolbox.rdm import RDMs
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.stimuli import MINIMUM_CONDITIONS
 
 ASYMMETRY_TOLERANCE = 1e-6  # relative to the largest entry: files are often in single precision

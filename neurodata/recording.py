@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Shaped
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.pattern_set import PatternSet
 from neurodata.rdm_set import RdmSet
 from neurodata.stimuli import Stimuli

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from bioplausible.foundation.errors import unknown_name
 from neurodata import cichy92, haxby2001, kriegeskorte92, miyawaki2008, simulated, things_fmri, things_meg, visual92_meg
 from neurodata.cache import Progress, fetch_all
-from neurodata.errors import unknown_name
 from neurodata.folder import load_folder
 from neurodata.named import NamedRecording
 from neurodata.recording import Recording

@@ -31,8 +31,8 @@ from typing import Any
 
 import yaml
 
+from bioplausible.foundation.errors import InputError, guesses
 from neurodata.array_files import TimeAxis
-from neurodata.errors import InputError, guesses
 
 FILE_NAME = "recording.yaml"
 

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Shaped
 
+from bioplausible.foundation.errors import InputError, unknown_name
 from neurodata.cache import Progress
-from neurodata.errors import InputError, unknown_name
 from neurodata.named import NamedRecording
 from neurodata.pattern_set import PatternSet
 from neurodata.recording import Recording

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float64
 from PIL import Image
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.stimuli import Stimuli
 
 LUMINANCE_WEIGHTS = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709

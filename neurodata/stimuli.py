@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt8
 from PIL import Image, UnidentifiedImageError
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 
 MINIMUM_CONDITIONS = 3  # two conditions make one dissimilarity, and one number cannot be correlated with anything
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from bioplausible.foundation.errors import InputError
 from neurodata.cache import ENVIRONMENT_VARIABLE, data_path
-from neurodata.errors import InputError
 from neurodata.stimuli import Stimuli
 
 CITATION = (

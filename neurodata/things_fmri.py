@@ -28,9 +28,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float64, Int
 
+from bioplausible.foundation.errors import InputError, unknown_name
 from neurodata import things
 from neurodata.cache import ENVIRONMENT_VARIABLE, FULL, Progress, alone_at, data_path, fetch
-from neurodata.errors import InputError, unknown_name
 from neurodata.figshare import article_files
 from neurodata.named import NamedRecording, check_subjects
 from neurodata.pattern_set import PatternSet

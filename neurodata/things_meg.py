@@ -25,10 +25,10 @@ from types import MappingProxyType
 import mne
 import numpy as np
 
+from bioplausible.foundation.errors import InputError
 from neurodata import things
 from neurodata.cache import Progress, data_path, fetch_all
 from neurodata.derived import default_folder
-from neurodata.errors import InputError
 from neurodata.meg.options import REGIONS, MegOptions, MegRun
 from neurodata.meg.pipeline import patterns
 from neurodata.meg.reading import read_whole

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 
 TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 1 << 18

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bioplausible.foundation.errors import InputError
 from neurodata import cichy92, kriegeskorte92
 from neurodata.cache import ENVIRONMENT_VARIABLE, Progress, data_path, fetch_all, is_cached
-from neurodata.errors import InputError
 from neurodata.meg.options import MegOptions, MegRun
 from neurodata.meg.pipeline import patterns
 from neurodata.named import NamedRecording

@@ -5,6 +5,7 @@ global setting is, takes its randomness from explicit keys, and returns NumPy ar
 format and the oracle of the tests.
 """
 
+from bioplausible.foundation.errors import InputError
 from rsa.alignment import narrow
 from rsa.bootstrap import bootstrap_counts, pair_weights
 from rsa.ceilings import NoiseCeiling, noise_ceiling
@@ -15,7 +16,6 @@ from rsa.controls import CONTROLS, control_rdms
 from rsa.convert import dataset_to_rsatoolbox, from_rsatoolbox, from_rsatoolbox_dataset, to_rsatoolbox
 from rsa.crossvalidated import crossnobis, poisson_cv
 from rsa.distances import DISTANCES, rdm
-from rsa.errors import InputError
 from rsa.factors import FACTORS, MINIMUM, Draws, crossed_variance, draw_all, usable_factors
 from rsa.flexible import FlexibleScore, best_layer, weighted_layers
 from rsa.generalisation import (
@@ -36,9 +36,6 @@ from rsa.partitioning import partition_variance
 from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
 from rsa.searchlights import searchlight, searchlight_rdms
 from rsa.temporal import generalise_over_time, temporal_generalisation
-
-# An unrelated distribution on PyPI installs a module of this name too; by this mark the command tells ours from it.
-__bioplausible__ = True
 
 __all__ = [
     "Aggregate",

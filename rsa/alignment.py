@@ -25,7 +25,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from rsa.errors import InputError
+from bioplausible.foundation.errors import InputError
 
 # A centred matrix whose length is below this share of what it was made of is rounding.
 NOTHING_LEFT = 1e-12

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from rsa.errors import InputError
+from bioplausible.foundation.errors import InputError
 from rsa.pairs import Array, condition_count
 from rsa.precision import in_double_precision
 

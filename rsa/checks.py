@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from bioplausible.foundation.errors import InputError, unknown_name
 from rsa.comparators import COMPARATORS, Comparator
-from rsa.errors import InputError, unknown_name
 from rsa.pairs import condition_count
 
 # An RDM whose values differ by less than this share of the largest is constant up to rounding.

@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float, Int, Real
 from scipy import sparse, stats
 from scipy.sparse.csgraph import connected_components
 
-from rsa.errors import InputError
+from bioplausible.foundation.errors import InputError
 from rsa.pairs import Array
 from rsa.precision import in_double_precision
 

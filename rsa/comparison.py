@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float, Real
 
+from bioplausible.foundation.errors import InputError
 from rsa import comparators
 from rsa.checks import check_rdms, check_same_pairs, check_varies, check_weights, find_comparator
-from rsa.errors import InputError
 from rsa.pairs import Array
 from rsa.precision import in_double_precision
 from rsa.whitening import whiten

@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float, Real
 
+from bioplausible.foundation.errors import InputError, unknown_name
 from rsa.distances import DISTANCES, MINIMUM_CONDITIONS, WHITENED, rdm
-from rsa.errors import InputError, unknown_name
 from rsa.pairs import Array
 from rsa.steerable import steerable_responses
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float, Real
 
-from rsa.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from rsa.pairs import Array, condition_count
 
 if TYPE_CHECKING:

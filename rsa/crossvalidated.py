@@ -24,8 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Real
 
+from bioplausible.foundation.errors import InputError
 from rsa.distances import check_sizes, poisson_rates, refuse_negative
-from rsa.errors import InputError
 from rsa.noise import whitening_factor
 from rsa.pairs import Array
 from rsa.precision import in_double_precision

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Real
 
-from rsa.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from rsa.noise import whitening_factor
 from rsa.pairs import Array
 from rsa.precision import in_double_precision

@@ -26,8 +26,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from sklearn.linear_model import RidgeCV
 
+from bioplausible.foundation.errors import InputError
 from rsa.alignment import Patterns, Scores, centre, narrow
-from rsa.errors import InputError
 
 # From next to none to where a larger penalty changes the length of predictions alone.
 PENALTIES = np.logspace(-4, 4, 17)

@@ -22,8 +22,8 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+from bioplausible.foundation.errors import InputError, unknown_name
 from rsa.bootstrap import bootstrap_counts
-from rsa.errors import InputError, unknown_name
 from rsa.variance import corrected_variance
 
 FACTORS = ("stimuli", "subjects", "seeds")

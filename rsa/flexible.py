@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Bool, Real
 from scipy.optimize import nnls
 
+from bioplausible.foundation.errors import InputError
 from rsa.checks import CONSTANT_TOLERANCE, check_rdms, check_same_pairs, check_varies, find_comparator
 from rsa.comparison import compare
-from rsa.errors import InputError
 from rsa.pairs import Array, condition_count, to_square
 from rsa.precision import in_double_precision
 

@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Real
 from scipy import stats
 
+from bioplausible.foundation.errors import InputError
 from rsa import comparators, kendall
 from rsa.bootstrap import leave_one_out_counts
 from rsa.checks import check_rdms, check_same_pairs, check_varies, find_comparator
 from rsa.draw_ceilings import rank_ceilings
-from rsa.errors import InputError
 from rsa.factors import FACTORS, Draws, Factors, check_factors, draw_all, subsets, variance_over_factors
 from rsa.grams import METRICS, ceilings_of_draws, grams, normalise
 from rsa.inference import MINIMUM_DISTINCT_CONDITIONS, Evaluation

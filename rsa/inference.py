@@ -25,12 +25,12 @@ import jax
 import numpy as np
 from jaxtyping import Real
 
+from bioplausible.foundation.errors import InputError
 from rsa import comparators
 from rsa.bootstrap import bootstrap_counts, condition_permutations, leave_one_out_counts
 from rsa.ceilings import NoiseCeiling, noise_ceiling
 from rsa.checks import check_rdms, check_same_pairs, check_varies, find_comparator
 from rsa.comparators import Comparator
-from rsa.errors import InputError
 from rsa.pairs import Array, condition_count
 from rsa.precision import in_double_precision
 from rsa.variance import corrected_variance, one_sided_permutation_p_value, t_interval, two_sided_p_value

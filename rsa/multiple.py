@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, Real
 from scipy import stats
 
-from rsa.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from rsa.pairs import Array
 
 # A relabelling that changes nothing must count as equal, though it was summed in another order.

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy import sparse
 
-from rsa.errors import InputError
+from bioplausible.foundation.errors import InputError
 from rsa.pairs import Array
 
 

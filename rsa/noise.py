@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float, Real
 
-from rsa.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from rsa.pairs import Array
 from rsa.precision import in_double_precision
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Real
 
-from rsa.errors import InputError
+from bioplausible.foundation.errors import InputError
 
 Array = np.ndarray | jax.Array
 

@@ -25,8 +25,8 @@ Reference: Cohen et al. 2003, Applied Multiple Regression/Correlation Analysis, 
 import numpy as np
 from jaxtyping import Float, Real
 
+from bioplausible.foundation.errors import InputError, unknown_name
 from rsa.checks import check_rdms, check_same_pairs, check_varies, check_weights
-from rsa.errors import InputError, unknown_name
 from rsa.pairs import Array, condition_count
 from rsa.precision import in_double_precision
 

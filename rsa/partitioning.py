@@ -24,8 +24,8 @@ import numpy as np
 from jaxtyping import Float, Real
 from scipy.optimize import nnls
 
+from bioplausible.foundation.errors import InputError
 from rsa.checks import check_rdms, check_same_pairs, check_varies
-from rsa.errors import InputError
 from rsa.flexible import check_splits, check_varies_in_fold, splits
 from rsa.pairs import Array, condition_count
 from rsa.precision import in_double_precision

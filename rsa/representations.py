@@ -12,9 +12,9 @@ import jax
 import numpy as np
 from jaxtyping import Float, Real
 
+from bioplausible.foundation.errors import InputError, unknown_name
 from rsa.alignment import Patterns, Scores, cka, cka_biased, procrustes
 from rsa.encoding import MINIMUM_HELD_OUT, Folds, draw_folds, encoding
-from rsa.errors import InputError, unknown_name
 from rsa.pairs import Array
 from rsa.precision import in_double_precision
 

@@ -17,11 +17,11 @@ from jaxtyping import Float, Int, Real
 from scipy import stats
 from threadpoolctl import ThreadpoolController
 
+from bioplausible.foundation.errors import InputError, unknown_name
 from rsa import kendall
 from rsa.checks import CONSTANT_TOLERANCE, check_rdms, check_varies
 from rsa.comparators import VARIANCE_TOLERANCE
 from rsa.distances import MINIMUM_CONDITIONS
-from rsa.errors import InputError, unknown_name
 from rsa.neighbourhoods import NeighbourLists, check_members
 from rsa.pairs import Array, condition_count
 

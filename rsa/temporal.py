@@ -26,10 +26,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Real
 
+from bioplausible.foundation.errors import InputError
 from rsa import comparators
 from rsa.checks import check_rdms, check_varies, find_comparator
 from rsa.comparison import compare
-from rsa.errors import InputError
 from rsa.pairs import Array
 from rsa.precision import in_double_precision
 

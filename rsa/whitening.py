@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Real
 from scipy import linalg
 
-from rsa.errors import InputError
+from bioplausible.foundation.errors import InputError
 from rsa.pairs import Array, condition_count
 
 # V has a row and a column a pair: 150 conditions make a matrix of a gigabyte.

@@ -21,7 +21,7 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
-install_import_hook(["architectures", "learning_rules", "neurodata", "rsa", "experiments"], "beartype.beartype")
+install_import_hook(["bioplausible", "architectures", "learning_rules", "neurodata", "rsa", "experiments"], "beartype.beartype")
 
 
 def pytest_collection_modifyitems(items):

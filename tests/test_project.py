@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("architectures", "learning_rules", "neurodata", "rsa", "experiments")
+PACKAGES = ("bioplausible", "architectures", "learning_rules", "neurodata", "rsa", "experiments")
 
 
 def project_files():

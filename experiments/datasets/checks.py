@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 
 _ADVICE = "save them as uint8, 0 to 255"
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.cache import RemoteFile, data_path, fetch
 
 from .contract import NamedSet, SourceFile, SourceImages, Split

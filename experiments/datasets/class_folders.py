@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 
 from .contract import FileFormat, SourceFile, SourceImages, Split
 from .splits import take_fraction

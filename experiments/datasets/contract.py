@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.cache import RemoteFile, data_path
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Num, UInt8
 from sklearn.datasets import load_digits
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 
 from .contract import NamedSet, SourceFile, SourceImages, Split
 from .splits import take_fraction

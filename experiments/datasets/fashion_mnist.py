@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.cache import RemoteFile, fetch
 
 from .contract import NamedSet, SourceFile, SourceImages, Split

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.cache import file_sha256
 
 from .checks import byte_images, class_labels, count_classes

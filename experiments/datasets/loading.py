@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, SupportsIndex
 
-from architectures.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from neurodata.cache import Progress, fetch_all
 
 from .contract import ImageSet, SourceImages, Split, training_normalisation
@@ -53,7 +53,7 @@ def fetch(name: str, progress: Progress | None = None) -> tuple[Path, ...]:
 
     Raises:
         InputError: the name is unknown.
-        neurodata.errors.InputError: a file cannot be downloaded or written.
+        bioplausible.foundation.errors.InputError: a file cannot be downloaded or written.
 
     >>> fetch("digits")
     ()

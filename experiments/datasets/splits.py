@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int, Int32
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 
 
 def apportion(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import learning_rules
-from architectures.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from experiments.config import TrainConfig, from_record
 from experiments.training import front_end_of
 

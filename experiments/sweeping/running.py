@@ -15,7 +15,7 @@ from joblib import Parallel, delayed
 
 import architectures
 import learning_rules
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments import datasets
 from experiments.config import TrainConfig, from_record, to_record, write_yaml
 from experiments.files import write_text

@@ -14,7 +14,7 @@ from typing import Any
 from nilearn.interfaces.bids import get_bids_files, parse_bids_filename
 from nilearn.interfaces.fmriprep import load_confounds
 
-from neurodata.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from neurodata.fmri.options import File, FmriRun
 from neurodata.stimuli import natural_key
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.fmri.estimation import Regions, patterns
 from neurodata.fmri.images import open_bold
 from neurodata.fmri.options import File, FmriOptions, FmriRun

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float32
 from rsatoolbox.data import Dataset
 
+from bioplausible.foundation.errors import InputError
 from neurodata.derived import derived
-from neurodata.errors import InputError
 from neurodata.fmri.glm import VERSION, Design, Fit, drift_notes, fit_run, make_design, residuals_of
 from neurodata.fmri.images import BoldImage, content, open_bold, read_series
 from neurodata.fmri.options import File, FmriOptions, FmriRun

@@ -22,7 +22,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from neurodata.errors import InputError, guesses
+from bioplausible.foundation.errors import InputError, guesses
 from neurodata.fmri.bids import from_bids
 from neurodata.fmri.estimation import patterns_and_notes
 from neurodata.fmri.options import File, FmriOptions

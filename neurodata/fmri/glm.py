@@ -21,7 +21,7 @@ from nilearn.glm import OLSModel
 from nilearn.glm.first_level import compute_regressor, make_first_level_design_matrix, run_glm
 from nilearn.signal import standardize_signal
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.fmri.options import FmriOptions
 
 CHUNK_BYTES = 64_000_000  # of double-precision time courses in one model

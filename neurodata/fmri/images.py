@@ -22,8 +22,8 @@ from nibabel.filebasedimages import ImageFileError
 from nilearn.image import smooth_img
 from nilearn.surface import SurfaceImage, load_surf_data
 
+from bioplausible.foundation.errors import InputError
 from neurodata.cache import file_sha256
-from neurodata.errors import InputError
 
 BLOCK_BYTES = 64_000_000  # of volumes in memory at once
 READ_ERRORS = (OSError, ValueError, EOFError, zlib.error, gzip.BadGzipFile, ImageFileError)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from neurodata.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 
 File: TypeAlias = str | os.PathLike[str]
 

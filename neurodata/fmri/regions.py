@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Bool, Int
 from nilearn.image import resample_to_img
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.fmri.images import READ_ERRORS, BoldImage, hemispheres, is_surface, load_nifti, unreadable
 
 AFFINE_TOLERANCE = 1e-3  # mm; files of one grid differ by the rounding of single precision

@@ -30,7 +30,7 @@ from nilearn.glm.first_level import compute_regressor
 from PIL import Image
 from scipy.signal import lfilter
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.simulated import CITATION, LICENCE, Driver, driver_features, evoked_patterns
 from neurodata.stimuli import Stimuli
 

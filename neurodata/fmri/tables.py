@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.fmri.images import BoldImage
 from neurodata.fmri.options import FmriOptions, FmriRun
 

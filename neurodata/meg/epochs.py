@@ -11,7 +11,7 @@ from collections import Counter
 import mne
 import numpy as np
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.meg.options import REGIONS, SAMPLES_PER_CYCLE, MegOptions, MegRun
 from neurodata.meg.reading import conditions_of, is_epochs_file, read_epochs, read_events, read_raw
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 from rsatoolbox.data import TemporalDataset
 
-from neurodata.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from neurodata.meg.epochs import channel_names, check_decimation, types_of
 from neurodata.meg.normalisation import baseline_covariance, normaliser
 from neurodata.meg.options import NOISE_NORMALISATIONS, REGIONS, TIME_DECIMALS

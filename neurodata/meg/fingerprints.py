@@ -9,8 +9,8 @@ from pathlib import Path
 import mne
 import numpy as np
 
+from bioplausible.foundation.errors import InputError
 from neurodata.cache import file_sha256
-from neurodata.errors import InputError
 from neurodata.meg.options import MegRun
 
 SPLIT = re.compile(r"_split-\d+$")

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.meg.options import MegOptions, MegRun, options_from
 from neurodata.meg.pipeline import pattern_sets, prepare
 from neurodata.meg.reading import bids_root

@@ -27,7 +27,7 @@ from jaxtyping import Float64, Int
 from sklearn.covariance import empirical_covariance, ledoit_wolf, shrunk_covariance
 from sklearn.model_selection import GroupKFold
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 
 # below this share of the largest, an eigenvalue is what projections have left of a direction that holds no data
 RANK_TOLERANCE = 1e-10

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from neurodata.errors import InputError, guesses, unknown_name
+from bioplausible.foundation.errors import InputError, guesses, unknown_name
 
 REGIONS: Mapping[str, str] = {"mag": "magnetometers", "grad": "gradiometers", "eeg": "EEG"}
 NOISE_NORMALISATIONS = ("multivariate", "univariate", "none")
@@ -99,7 +99,7 @@ class MegOptions:
     >>> MegOptions(tmin=-0.1, tmax=0.5, noise_normalisation="multivariat")
     Traceback (most recent call last):
         ...
-    neurodata.errors.InputError: unknown noise_normalisation 'multivariat': did you mean 'multivariate'? Valid are: ...
+    bioplausible.foundation.errors.InputError: unknown noise_normalisation 'multivariat': did you mean 'multivariate'? ...
     """
 
     event_id: Mapping[str, int] | None = None

@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from matplotlib.figure import Figure
 from scipy.spatial.distance import pdist, squareform
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.pattern_set import PatternSet
 
 

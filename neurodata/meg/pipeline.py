@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float64, Int
 from rsatoolbox.data import TemporalDataset
 
+from bioplausible.foundation.errors import InputError
 from neurodata.derived import derived
-from neurodata.errors import InputError
 from neurodata.meg.epochs import channel_names, make_epochs
 from neurodata.meg.fingerprints import code_version, contents_of
 from neurodata.meg.normalisation import baseline_covariance, epoch_covariance, noise_variances, normaliser

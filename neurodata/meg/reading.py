@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from mne.utils import catch_logging
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.meg.options import MegOptions, MegRun
 
 Events = np.ndarray  # (n_events, 3) of sample, value before, code: MNE's convention

@@ -29,7 +29,7 @@ import mne
 import numpy as np
 from scipy.signal import lfilter
 
-from neurodata.errors import InputError
+from bioplausible.foundation.errors import InputError
 from neurodata.meg.helmet import dipole_fields, helmet_info
 from neurodata.meg.simulated_tree import write_rest, write_run
 from neurodata.simulated import Driver, default_windows, driver_features

@@ -21,7 +21,7 @@ from jaxtyping import Float64
 from mne.minimum_norm import InverseOperator, apply_inverse, make_inverse_operator, prepare_inverse_operator
 from rsatoolbox.data import TemporalDataset
 
-from neurodata.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from neurodata.meg.options import TIME_DECIMALS
 from neurodata.pattern_set import PatternSet
 

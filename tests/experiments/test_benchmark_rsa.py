@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from architectures import InputError
+from bioplausible.foundation.errors import InputError
 from experiments.benchmark_rsa import benchmark_rsa, to_markdown
 from experiments.cli import main
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import learning_rules
-from architectures import InputError
+from bioplausible.foundation.errors import InputError
 from experiments.benchmarks import RATIO_LIMITS, benchmark_rules, benchmark_spikes, to_markdown
 
 

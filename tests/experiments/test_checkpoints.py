@@ -9,7 +9,7 @@ import pytest
 
 import architectures
 import learning_rules
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments import checkpoints
 
 

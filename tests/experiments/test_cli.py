@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,7 +10,6 @@ import pytest
 import architectures
 import learning_rules
 import neurodata
-import rsa
 from experiments import datasets
 from experiments.cli import main
 from experiments.config import TrainConfig, read_yaml
@@ -192,22 +190,6 @@ def test_a_full_disk_is_one_line(study, run, tmp_path, monkeypatch):
     status, printed, err = run("compare", "--config", study, "--rules", "untrained", "--draws", "0", "--out", tmp_path / "run")
     assert status == 2 and printed == "" and err.count("\n") == 1 and "no disk space" in err
     assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
-
-
-@pytest.mark.parametrize("content", [b"from rsa.key import newkeys\n", b"# \xe9 in Latin 1\n"])
-def test_another_distribution_s_rsa_is_told_from_ours_and_not_run(content, run, tmp_path, monkeypatch):
-    foreign = tmp_path / "rsa" / "__init__.py"
-    foreign.parent.mkdir()
-    foreign.write_bytes(content + b"raise AssertionError('it was run')\n")
-    spec = importlib.util.spec_from_file_location("rsa", foreign)
-    monkeypatch.setattr("experiments.cli.importlib.util.find_spec", lambda name: spec)
-    status, out, err = run("list", "rules")
-    assert status == 2 and out == "" and err.count("\n") == 1
-    assert "'rsa'" in err and str(foreign) in err and "pip uninstall rsa" in err
-
-
-def test_our_rsa_carries_the_mark_that_the_command_looks_for():
-    assert rsa.__bioplausible__ is True
 
 
 def test_a_defect_of_ours_keeps_its_traceback(monkeypatch):

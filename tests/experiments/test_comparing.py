@@ -10,7 +10,7 @@ from scipy.stats import false_discovery_control, spearmanr
 
 import experiments.comparing as comparing
 import neurodata
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments import datasets, scoring, stimuli
 from experiments.comparing import compare
 from experiments.config import CompareConfig, read_yaml

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import yaml
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments.config import CompareConfig, TrainConfig, from_record, read_yaml, to_record, write_yaml
 
 TRAIN = TrainConfig(

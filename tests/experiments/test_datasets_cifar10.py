@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments.datasets import cifar10
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments import datasets
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments import datasets
 from experiments.datasets import digits
 

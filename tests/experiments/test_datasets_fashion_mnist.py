@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments.datasets import fashion_mnist
 
 needs_package = pytest.mark.skipif(

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments import datasets
 
 GENERATOR = np.random.default_rng(0)

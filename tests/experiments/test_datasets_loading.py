@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments import datasets
 from experiments.datasets.contract import training_normalisation
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments import datasets
 from experiments.datasets import registry
 

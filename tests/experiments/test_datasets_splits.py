@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments.datasets.splits import apportion, stratified_choice, take_fraction, take_subset
 
 LABELS = np.random.default_rng(0).choice(4, size=403, p=[0.5, 0.3, 0.15, 0.05]).astype(np.int32)

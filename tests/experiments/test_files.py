@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments.files import no_empty_folder, prepare_folder, write_arrays, write_bytes, write_text
 
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

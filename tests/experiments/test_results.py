@@ -10,7 +10,7 @@ import pytest
 import rsatoolbox
 import rsatoolbox.vis
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments.results import Comparison, plain
 
 SMALL = {"rules": ("untrained", "backprop"), "n_subjects": 4, "n_seeds": 2, "n_epochs": 2}

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments import datasets
 from experiments.datasets import Normalisation
 from experiments.stimuli import evaluation_shape, luminance, present, transform_record

@@ -11,7 +11,7 @@ import pytest
 import architectures
 import experiments
 import learning_rules
-from architectures import InputError
+from bioplausible.foundation.errors import InputError
 from experiments.config import read_yaml
 from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand, running, summarise, sweep
 from experiments.sweeping.summary import best_variants, networks_of, to_markdown

@@ -8,7 +8,7 @@ import pytest
 
 import architectures
 import learning_rules
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from experiments import datasets, training
 from experiments.config import TrainConfig
 from experiments.results import plain

@@ -44,7 +44,6 @@ def test_nothing_we_depend_on_brings_the_other_module():
 
 
 def test_the_module_is_ours():
-    assert rsa.__bioplausible__ is True
     assert Path(rsa.__file__ or "").resolve() == (Path(__file__).parents[2] / "rsa" / "__init__.py").resolve()
 
 

@@ -1,0 +1,84 @@
+"""Mistakes of the user: one clear sentence that says what was given, what was expected and what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["InputError", "guesses", "nearest", "unknown_name"]
+
+
+class InputError(ValueError):
+    """What was given cannot be used; the message is one sentence for the user, without a traceback's help."""
+
+
+def nearest(given: object, valid: Iterable[str]) -> str | None:
+    """Guess which name was meant.
+
+    Parameters
+    ----------
+    given
+        what the user wrote.
+    valid
+        the names that there are.
+
+    Returns
+    -------
+    the most similar of them, or None where none is similar.
+
+    >>> nearest("backprob", ["backprop", "hebbian"])
+    'backprop'
+    """
+    near = get_close_matches(str(given), list(valid), n=1, cutoff=0.5)
+    return near[0] if near else None
+
+
+def unknown_name(kind: str, given: object, valid: Iterable[str]) -> InputError:
+    """Say that a name is unknown, list the valid ones and guess the nearest.
+
+    Parameters
+    ----------
+    kind
+        what the name is one of.
+    given
+        what the user wrote.
+    valid
+        the names that there are.
+
+    Returns
+    -------
+    the error, to be raised.
+
+    >>> raise unknown_name("rule", "backprob", ["backprop", "hebbian"])
+    Traceback (most recent call last):
+        ...
+    bioplausible.foundation.errors.InputError: unknown rule 'backprob': did you mean 'backprop'? Valid are: backprop, hebbian
+    """
+    names = sorted(valid)
+    near = nearest(given, names)
+    guess = "" if near is None else f" did you mean '{near}'?"
+    return InputError(f"unknown {kind} '{given}':{guess} Valid are: {', '.join(names)}")
+
+
+def guesses(unknown: Iterable[object], valid: Iterable[str]) -> str:
+    """Name several unknown keys, each with the nearest valid one, and then the valid ones in their order.
+
+    Parameters
+    ----------
+    unknown
+        keys that the user wrote.
+    valid
+        the keys that there are.
+
+    Returns
+    -------
+    a clause for an error's sentence.
+
+    >>> guesses(["namee", "zzz"], ["name", "times"])
+    "'namee' (did you mean 'name'?), 'zzz'; valid are name, times"
+    """
+    names, told = list(valid), []
+    for key in unknown:
+        near = nearest(key, names)
+        told.append(f"'{key}'" if near is None else f"'{key}' (did you mean '{near}'?)")
+    return f"{', '.join(told)}; valid are {', '.join(names)}"

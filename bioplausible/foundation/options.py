@@ -1,0 +1,277 @@
+"""Options given by name become a frozen dataclass, their values checked against its types, and then against their ranges."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import cattrs
+
+from bioplausible.foundation.errors import InputError, guesses, unknown_name
+
+__all__ = ["at_least", "check_keys", "fraction", "make_options", "one_of", "positive"]
+
+Options = TypeVar("Options")
+
+
+def _number(value: Any, kind: type) -> Any:
+    # A whole number is a fine float, but True is no number and 2.5 no count.
+    if isinstance(value, bool) or not isinstance(value, int | float) or (kind is int and not float(value).is_integer()):
+        raise ValueError(value)
+    return kind(value)
+
+
+def _same(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise ValueError(value)
+    return value
+
+
+@functools.cache
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+    converter.register_structure_hook(int, _number)
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(str, _same)
+    converter.register_structure_hook(bool, _same)
+    return converter
+
+
+def _structure(value: Any, kind: Any) -> Any:
+    """The value as the first of the types that it fits."""
+    choices = get_args(kind) if type(kind).__name__ in ("UnionType", "Union", "_UnionGenericAlias") else (kind,)
+    # 3 is as good an int as a float: where both are allowed, a value stays what it is.
+    for choice in sorted(choices, key=lambda choice: choice is not type(value)):
+        if choice is type(None):
+            if value is None:
+                return None
+            continue
+        # One value stands for a list of one: a word is a sequence of letters to Python alone, a mapping one of keys.
+        alone = get_origin(choice) is tuple and not isinstance(value, list | tuple)
+        try:
+            return _converter().structure((value,) if alone else value, choice)
+        except Exception:  # noqa: BLE001, S112 cattrs raises whatever the type's constructor raised
+            continue
+    raise ValueError(value)
+
+
+def check_keys(given: Iterable[object], valid: Iterable[str], origin: str) -> None:
+    """Check that a mapping has no keys but known ones.
+
+    Parameters
+    ----------
+    given
+        the keys that it has.
+    valid
+        those that it may have.
+    origin
+        what the message begins with: the file, and the place in it.
+
+    Raises
+    ------
+    InputError
+        for unknown keys; all of them are named, each with the nearest valid one.
+
+    >>> check_keys(["tmni", "tmax"], ["tmin", "tmax"], "recording.yaml")
+    Traceback (most recent call last):
+        ...
+    bioplausible.foundation.errors.InputError: recording.yaml has unknown keys: 'tmni' (did you mean 'tmin'?); valid are tmin, tmax
+    """
+    names = list(valid)
+    unknown = [key for key in given if key not in names]
+    if unknown:
+        raise InputError(f"{origin} has unknown keys: {guesses(unknown, names)}")
+
+
+def make_options(
+    kind: type[Options],
+    given: Mapping[str, Any],
+    what: str,
+    hidden: tuple[str, ...] = (),
+    expected: Mapping[str, str] | None = None,
+) -> Options:
+    """Build an options dataclass from a mapping.
+
+    Parameters
+    ----------
+    kind
+        the dataclass.
+    given
+        option -> value; lists stand for tuples, and a single value for a tuple of one.
+    what
+        whose options these are, for messages.
+    hidden
+        fields that a message does not offer.
+    expected
+        option -> what its value should be, in words; by default its type.
+
+    Returns
+    -------
+    the dataclass, each value of its field's type.
+
+    Raises
+    ------
+    InputError
+        an option that does not exist (the nearest is guessed), a value of another type, or what the dataclass itself refuses.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Sizes:
+    ...     hidden: tuple[int, ...] = (256,)
+    >>> make_options(Sizes, {"hidden": 20}, "'mlp'")
+    Sizes(hidden=(20,))
+    >>> make_options(Sizes, {"hiden": 20}, "'mlp'")
+    Traceback (most recent call last):
+        ...
+    bioplausible.foundation.errors.InputError: unknown option of 'mlp' 'hiden': did you mean 'hidden'? Valid are: hidden
+    """
+    types = get_type_hints(kind)
+    valid = [field.name for field in dataclasses.fields(kind) if field.name not in hidden]  # type: ignore[arg-type]
+    for name in given:
+        if name not in types:
+            raise unknown_name(f"option of {what}", name, valid)
+    structured = {}
+    for name, value in given.items():
+        try:
+            structured[name] = _structure(value, types[name])
+        except ValueError:
+            by_type = getattr(types[name], "__name__", None) if not get_args(types[name]) else str(types[name])
+            wanted = (expected or {}).get(name, by_type)
+            raise InputError(f"option '{name}' of {what} was given {value!r}, expected {wanted}") from None
+    return kind(**structured)
+
+
+def _fit(value: Any, fits: Callable[[Any], bool]) -> bool:
+    return all(each is None or fits(each) for each in (value if isinstance(value, list | tuple) else (value,)))
+
+
+def _such_as(options: Any, name: str, fits: Callable[[Any], bool]) -> str:
+    """The option's default as what to try, where it has one that would do."""
+    for field in dataclasses.fields(options) if dataclasses.is_dataclass(options) else ():
+        if field.name == name and field.default not in (dataclasses.MISSING, None) and _fit(field.default, fits):
+            return f", such as its default {field.default}"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check(options: Any, names: tuple[str, ...], fits: Callable[[Any], bool], expected: str) -> None:
+    """Check options, each value of those that have several; None is left to the option's type."""
+    for name in names:
+        value = getattr(options, name)
+        if not _fit(value, fits):
+            each = "each " if isinstance(value, list | tuple) else ""
+            raise InputError(f"{name}={value} was given, expected {each}{expected}{_such_as(options, name, fits)}")
+
+
+def positive(options: Any, *names: str) -> None:
+    """Check that options are finite numbers above 0.
+
+    Parameters
+    ----------
+    options
+        whatever has them as attributes; of a dataclass the message offers the default.
+    *names
+        the options; one that is None is passed, of one that is a list each value is checked.
+
+    Raises
+    ------
+    InputError
+        for the first that is not.
+
+    >>> from types import SimpleNamespace
+    >>> positive(SimpleNamespace(learning_rate=-1), "learning_rate")
+    Traceback (most recent call last):
+        ...
+    bioplausible.foundation.errors.InputError: learning_rate=-1 was given, expected a number above 0
+    """
+    _check(options, names, lambda value: _is_number(value) and value > 0, "a number above 0")
+
+
+def at_least(options: Any, minimum: float | int, *names: str) -> None:
+    """Check that options are finite numbers of at least a minimum.
+
+    Parameters
+    ----------
+    options
+        whatever has them as attributes.
+    minimum
+        the smallest value that is allowed.
+    *names
+        the options; None is passed, of a list each value is checked.
+
+    Raises
+    ------
+    InputError
+        for the first that is less.
+
+    >>> from types import SimpleNamespace
+    >>> at_least(SimpleNamespace(n_steps=0), 1, "n_steps")
+    Traceback (most recent call last):
+        ...
+    bioplausible.foundation.errors.InputError: n_steps=0 was given, expected at least 1
+    """
+    _check(options, names, lambda value: _is_number(value) and value >= minimum, f"at least {minimum}")
+
+
+def fraction(options: Any, *names: str, with_zero: bool = True, with_one: bool = True) -> None:
+    """Check that options lie between 0 and 1.
+
+    Parameters
+    ----------
+    options
+        whatever has them as attributes.
+    *names
+        the options; None is passed, of a list each value is checked.
+    with_zero, with_one
+        whether the ends are allowed.
+
+    Raises
+    ------
+    InputError
+        for the first that does not.
+
+    >>> from types import SimpleNamespace
+    >>> fraction(SimpleNamespace(decay=1.0), "decay", with_one=False)
+    Traceback (most recent call last):
+        ...
+    bioplausible.foundation.errors.InputError: decay=1.0 was given, expected a number from 0 to below 1
+    """
+
+    def fits(value: Any) -> bool:
+        return _is_number(value) and (0 <= value if with_zero else 0 < value) and (value <= 1 if with_one else value < 1)
+
+    start, end = ("from 0" if with_zero else "above 0"), ("to 1" if with_one else "to below 1")
+    _check(options, names, fits, f"a number {start} {end}")
+
+
+def one_of(options: Any, name: str, choices: Iterable[str]) -> None:
+    """Check that an option is one of several names.
+
+    Parameters
+    ----------
+    options
+        whatever has it as an attribute.
+    name
+        the option; None is passed.
+    choices
+        what it may be.
+
+    Raises
+    ------
+    InputError
+        when it is none of them; the nearest is guessed.
+
+    >>> from types import SimpleNamespace
+    >>> one_of(SimpleNamespace(noise="gausian"), "noise", ("gaussian", "uniform"))
+    Traceback (most recent call last):
+        ...
+    bioplausible.foundation.errors.InputError: unknown noise 'gausian': did you mean 'gaussian'? Valid are: gaussian, uniform
+    """
+    value, names = getattr(options, name), list(choices)
+    if value is not None and value not in names:
+        raise unknown_name(name, value, names)
