@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from experiments.terminal import as_json, given, named, print_json, print_table, progress_bar, whole_numbers
+from bioplausible.foundation.progress import progress_bar
+from experiments.terminal import as_json, given, named, print_json, print_table, whole_numbers
 
 __all__ = ["benchmark_command"]
 
@@ -21,8 +22,8 @@ def benchmark_command() -> None:
 
 def _told(name: str, table: Any, to_markdown: Callable[[Any, Any], str], folder: Path | None, as_json: bool) -> bool:
     """Write a table into its folder, and print it as JSON where that was asked for; whether nothing is left to show."""
+    from bioplausible.foundation.files import write_text
     from experiments.environment import describe_environment
-    from experiments.files import write_text
     from experiments.results import rows
 
     environment = describe_environment()

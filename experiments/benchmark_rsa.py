@@ -22,10 +22,10 @@ import pandas as pd
 
 import rsa
 from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.progress import Progress
 
 __all__ = ["JUDGES", "RATIO_TARGETS", "TASKS", "benchmark_rsa", "to_markdown"]
 
-Progress = Callable[[int, int, str], None]
 
 JUDGES = {
     "pearson": "corr",

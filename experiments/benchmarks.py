@@ -7,7 +7,7 @@ the turns. What a rule may cost is stated beside what it costs, and how many pro
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,6 +19,7 @@ import pandas as pd
 import architectures
 import learning_rules
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.progress import Progress
 from learning_rules import RuleState
 from learning_rules.plausibility.dataflow import count_products
 
@@ -46,8 +47,6 @@ BINDSNET_MILLISECONDS = 90.0
 
 _IMAGE_SHAPE, _N_CLASSES = (28, 28, 1), 10
 _STEPS_A_TURN = 5
-
-Progress = Callable[[int, int, str], None]
 
 
 def _limit(name: str) -> float:

@@ -13,9 +13,10 @@ from typing import Any
 import click
 
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.progress import progress_bar
 from experiments.benchmark_commands import benchmark_command
 from experiments.data_commands import data_command
-from experiments.terminal import as_json, given, named, print_json, print_table, progress_bar, settings, show, whole_numbers
+from experiments.terminal import as_json, given, named, print_json, print_table, settings, show, whole_numbers
 
 __all__ = ["main"]
 
@@ -208,7 +209,8 @@ def scorecard_command(
     import json
 
     import learning_rules
-    from experiments.files import no_empty_folder, prepare_folder, write_text
+    from bioplausible.foundation.files import write_text
+    from experiments.files import no_empty_folder, prepare_folder
     from experiments.report.scorecard import marks, scorecard_html, scorecard_table
     from experiments.results import plain
     from experiments.scorecards import scorecards

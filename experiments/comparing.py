@@ -17,15 +17,17 @@ import neurodata
 import rsa
 from architectures import Network
 from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.files import write_text
+from bioplausible.foundation.progress import Progress
 from experiments import datasets, stimuli, views
 from experiments.config import CompareConfig, to_record, write_yaml
 from experiments.environment import describe_environment
-from experiments.files import prepare_folder, write_text
+from experiments.files import prepare_folder
 from experiments.recordings import load_recording
 from experiments.results import CLUSTER_COLUMNS, CONTROL_COLUMNS, DIFFERENCE_COLUMNS, SCORE_COLUMNS, Comparison
 from experiments.scorecards import CORE, scorecards
 from experiments.scoring import CONTROL, Model
-from experiments.training import Progress, Trained, build_network, train
+from experiments.training import Trained, build_network, train
 from neurodata import PatternSet, Recording
 
 __all__ = ["compare", "large_enough", "region_rdms"]

@@ -6,15 +6,14 @@ A configuration is all that decides a run's numbers; it is stored with the resul
 from __future__ import annotations
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from cattrs.preconf.pyyaml import make_converter
 
 from bioplausible.foundation.errors import InputError, unknown_name
-from bioplausible.foundation.options import make_options
+from bioplausible.foundation.options import at_least, fraction, make_options, one_of
+from bioplausible.foundation.yaml_files import read_mapping, to_yaml
 
 __all__ = ["CompareConfig", "TrainConfig", "from_record", "read_yaml", "to_record", "write_yaml"]
 
@@ -23,15 +22,6 @@ Config = TypeVar("Config")
 SCORECARDS = ("core", "all", "none")
 
 _converter = make_converter()
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML follows YAML 1.1, where 1e-3 without a point is a word; here it is the number that YAML 1.2 takes it for."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"), list("-+.0123456789")
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,12 +62,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name in ("epochs", "batch_size", "n_seeds"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name}={value} was given, it must be at least 1")
-        if self.seed < 0:
-            raise InputError(f"seed={self.seed} was given, it must be 0 or more")
+        at_least(self, 1, "epochs", "batch_size", "n_seeds")
+        at_least(self, 0, "seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,14 +138,10 @@ class CompareConfig:
                 raise InputError(
                     f"{', '.join(map(str, given))} was given, where each may be named once: leave out what is repeated"
                 )
-        if self.seeds < 1:
-            raise InputError(f"seeds={self.seeds} was given, it must be at least 1")
-        if self.scorecard not in SCORECARDS:
-            raise unknown_name("scorecard", self.scorecard, SCORECARDS)
-        if self.n_draws < 0:
-            raise InputError(f"n_draws={self.n_draws} was given, it must be 0 (no intervals) or more")
-        if not 0 < self.confidence < 1:
-            raise InputError(f"confidence={self.confidence} was given, it must lie between 0 and 1, such as 0.95")
+        at_least(self, 1, "seeds")
+        at_least(self, 0, "n_draws")
+        one_of(self, "scorecard", SCORECARDS)
+        fraction(self, "confidence", with_zero=False, with_one=False)
 
     def training(self, rule: str, exclude_indices: tuple[int, ...] = ()) -> TrainConfig:
         """The configuration that trains one of the rules."""
@@ -213,13 +195,7 @@ def read_yaml(path: Path, kind: type[Config]) -> Config:
     Raises:
         InputError: a file that is not there, is not YAML or does not fit.
     """
-    try:
-        record = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): give the path of a configuration in YAML") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    return from_record(record or {}, kind, str(path))
+    return from_record(read_mapping(path, "rule: backprop"), kind, str(path))
 
 
 def write_yaml(config: Any) -> str:
@@ -228,4 +204,4 @@ def write_yaml(config: Any) -> str:
     >>> print(write_yaml(TrainConfig(rule="hebbian")).splitlines()[0])
     rule: hebbian
     """
-    return yaml.safe_dump(to_record(config), sort_keys=False, allow_unicode=True)
+    return to_yaml(to_record(config))

@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from experiments.terminal import as_json, print_json, print_table, progress_bar
+from bioplausible.foundation.progress import progress_bar
+from experiments.terminal import as_json, print_json, print_table
 
 __all__ = ["data_command"]
 
@@ -86,7 +87,7 @@ def data_fetch_command(name: str, yes: bool, as_json: bool) -> None:
             click.confirm("Download it?", abort=True, err=True)
     fetch = datasets.fetch if name in datasets.names() else neurodata.download
     with progress_bar() as progress:
-        paths = fetch(name, lambda done, of: progress(done, of, f"bytes of {name}"))
+        paths = fetch(name, progress)
     record = {"name": name, "files": [str(path) for path in paths]}
     if as_json:
         print_json(record)

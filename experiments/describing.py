@@ -7,7 +7,7 @@ and held against a ceiling, are those of `compare`.
 from __future__ import annotations
 
 import warnings as python_warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 
 import neurodata
 import rsa
+from bioplausible.foundation.progress import Progress
 from experiments.comparing import large_enough, region_rdms
 from experiments.recordings import load_recording
 from neurodata import Recording
@@ -63,7 +64,7 @@ def _controls(recording: Recording) -> dict[str, np.ndarray]:
         return rsa.control_rdms(large_enough(recording.stimuli.images), distance=_DISTANCE)
 
 
-def describe_recordings(names: Sequence[str], progress: Callable[[int, int, str], None] | None = None) -> list[dict[str, Any]]:
+def describe_recordings(names: Sequence[str], progress: Progress | None = None) -> list[dict[str, Any]]:
     """Describe recordings, and how those of the same number of stimuli agree.
 
     Args:

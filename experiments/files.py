@@ -1,10 +1,8 @@
-"""Files are written beside their name and renamed: whoever looks finds a whole file or none."""
+"""Arrays on disk, and the folder that a run writes into."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import io
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,51 +11,31 @@ from pathlib import Path
 import numpy as np
 
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.files import cannot_write, whole_file
 
-__all__ = ["no_empty_folder", "prepare_folder", "write_arrays", "write_bytes", "write_text"]
-
-
-def _explain(path: Path, error: OSError) -> InputError:
-    if error.errno == errno.ENOSPC:
-        return InputError(f"no disk space left to write {path}: free some, or choose another --out")
-    return InputError(f"{path} cannot be written ({error.strerror}): choose an --out that is writable")
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole.
-
-    Raises:
-        InputError: no space, or no permission.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        # A temporary file is private to its owner; results are made as any other file is.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise _explain(path, error) from error
-    finally:
-        # Renamed it is gone; here it is still there after a failure alone, an interrupt included.
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-
-
-def write_text(path: Path, content: str) -> None:
-    """Write text as UTF-8; see `write_bytes`."""
-    write_bytes(path, content.encode("utf-8"))
+__all__ = ["no_empty_folder", "prepare_folder", "write_arrays"]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write an `.npz`; see `write_bytes`."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
+    """Write an `.npz` whole.
+
+    Parameters
+    ----------
+    path
+        the file, whose name ends in .npz.
+    arrays
+        name -> array.
+
+    Raises
+    ------
+    InputError
+        no space, or no permission.
+    """
+    try:
+        with whole_file(path) as partial:
+            np.savez_compressed(partial, **dict(arrays))  # type: ignore[arg-type]
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 @contextlib.contextmanager

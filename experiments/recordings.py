@@ -11,9 +11,10 @@ from pathlib import Path
 
 import neurodata
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.progress import Progress
 from experiments import stimuli
 from experiments.config import TrainConfig
-from experiments.training import Progress, train
+from experiments.training import train
 from neurodata import Recording
 from neurodata.simulated import DEFAULT_DRIVERS
 

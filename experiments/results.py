@@ -29,7 +29,8 @@ import numpy as np
 import pandas as pd
 
 from bioplausible.foundation.errors import InputError, unknown_name
-from experiments.files import write_arrays, write_text
+from bioplausible.foundation.files import write_text
+from experiments.files import write_arrays
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

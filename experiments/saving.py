@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from bioplausible.foundation.files import write_text
 from experiments import checkpoints
 from experiments.config import write_yaml
-from experiments.files import write_text
 from experiments.results import plain
 from experiments.training import Trained
 

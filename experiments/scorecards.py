@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
-import importlib.util
 import os
-import sys
 import warnings as python_warnings
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from joblib import Parallel, delayed
@@ -18,6 +14,8 @@ from joblib import Parallel, delayed
 import architectures
 import learning_rules
 from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.progress import Progress
+from bioplausible.foundation.resolve import is_reference, load_object
 from learning_rules import plausibility
 from learning_rules.contract import Family, LearningRule
 
@@ -31,30 +29,6 @@ Card = dict[str, dict[str, Any]]
 
 _HASTY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
-Progress = Callable[[int, int, str], None]
-
-
-def _module(place: str) -> Any:
-    """A module by its name, or by the path of its file."""
-    if not place.endswith(".py"):
-        try:
-            return importlib.import_module(place)
-        except ImportError as error:
-            raise InputError(f"the module {place} cannot be imported ({error}): give module:name, or path.py:name") from None
-    path = Path(place).expanduser()
-    if not path.is_file():
-        raise InputError(f"there is no file {path}: give module:name, or path.py:name")
-    spec = importlib.util.spec_from_file_location(f"rule_of_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up while they are made.
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise InputError(f"{path} cannot be run ({type(error).__name__}: {error}): mend it, and try again") from None
-    return module
-
 
 def find_rule(text: str) -> str | Callable[[architectures.Network], LearningRule]:
     """A rule by its name, or a function from a network to a rule by `module:name` or `path.py:name`.
@@ -62,15 +36,10 @@ def find_rule(text: str) -> str | Callable[[architectures.Network], LearningRule
     Raises:
         InputError: nothing of that name, or something that is neither a function nor a `Family`.
     """
-    place, colon, name = text.rpartition(":")
-    if not colon:
-        if text not in (*learning_rules.names(), *learning_rules.names(variants=True)):
-            learning_rules.spec(text)
+    if not is_reference(text):
+        learning_rules.spec(text)
         return text
-    module = _module(place)
-    if not hasattr(module, name):
-        raise unknown_name(f"rule in {place}", name, [each for each in vars(module) if not each.startswith("_")])
-    found = getattr(module, name)
+    found = load_object(text, "rule")
     if isinstance(found, Family):
         family, variant = found, next(iter(found.variants.values()))
         return lambda network: family.make(network, family.options(**variant.options), variant.spec)

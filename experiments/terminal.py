@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import json
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
-__all__ = ["as_json", "given", "named", "print_json", "print_table", "progress_bar", "settings", "show", "whole_numbers"]
-
-Progress = Callable[[int, int, str], None]
+__all__ = ["as_json", "given", "named", "print_json", "print_table", "settings", "show", "whole_numbers"]
 
 
 def print_json(record: Any) -> None:
@@ -33,22 +29,6 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     show(table)
-
-
-@contextlib.contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on stderr where that is a terminal; elsewhere nothing."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda done, of, line: None
-        return
-    columns = (BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, of, line: bar.update(task, completed=done, total=of, description=line)
 
 
 def _value(text: str) -> Any:

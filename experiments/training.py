@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ import architectures
 import learning_rules
 from architectures import FrontEnd, Network
 from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.progress import Progress
 from experiments import datasets
 from experiments.config import TrainConfig, to_record
 from experiments.environment import describe_environment, keep_compiled_programs, spread_over_devices
@@ -28,8 +28,6 @@ __all__ = ["Trained", "build_network", "epochs_for", "front_end_of", "train"]
 
 _TARGET_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 700, 10, 30
 _DIAGNOSTIC_IMAGES = 512
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ or a killed process leaves of a download is gone on with by the next one; of sev
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import threading
@@ -22,11 +21,12 @@ import pooch
 from filelock import FileLock
 
 from bioplausible.foundation.errors import InputError
-from neurodata.transfer import Progress, resume
+from bioplausible.foundation.files import FULL
+from bioplausible.foundation.progress import Progress
+from neurodata.transfer import resume
 
 ENVIRONMENT_VARIABLE = "BIOPLAUSIBLE_DATA"
 CONNECTIONS = 8  # at once, for recordings of many small files
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _verified: dict[tuple[str, int, int, str], str] = {}  # (path, size, modification time, algorithm) -> checksum
 
@@ -184,7 +184,7 @@ def fetch(remote: RemoteFile, folder: Path | None = None, progress: Progress | N
     folder
         the cache folder, by default :func:`data_path`.
     progress
-        called with bytes so far and bytes in all while the file is downloaded.
+        called with bytes so far, bytes in all and a line to show while the file is downloaded.
 
     Raises
     ------
@@ -230,7 +230,7 @@ def fetch_all(remotes: Iterable[RemoteFile], folder: Path | None = None, progres
     folder
         the cache folder, by default :func:`data_path`.
     progress
-        called with bytes so far and bytes in all, summed over the files that have to be downloaded.
+        called with bytes so far and bytes in all, and a line to show; summed over the files that have to be downloaded.
 
     Returns
     -------
@@ -250,13 +250,13 @@ def fetch_all(remotes: Iterable[RemoteFile], folder: Path | None = None, progres
         total = sum(remote.size_bytes or 0 for remote in missing)
 
         def report(path: str) -> Progress:
-            def add(n_bytes: int, _: int) -> None:
+            def add(n_bytes: int, _: int, line: str) -> None:
                 if stop.is_set():
                     raise _StoppedError
                 if progress is not None:
                     with lock:
                         done[path] = n_bytes
-                        progress(sum(done.values()), total)
+                        progress(sum(done.values()), total, line)
 
             return add
 
@@ -283,8 +283,6 @@ def is_cached(remote: RemoteFile, folder: Path | None = None) -> bool:
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
-    "FULL",
-    "Progress",
     "RemoteFile",
     "alone_at",
     "data_path",

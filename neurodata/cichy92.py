@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from neurodata.cache import Progress, RemoteFile, fetch_all
+from bioplausible.foundation.progress import Progress
+from neurodata.cache import RemoteFile, fetch_all
 from neurodata.kriegeskorte92 import model_rdms
 from neurodata.named import NamedRecording
 from neurodata.rdm_set import RdmSet
@@ -82,7 +83,7 @@ def load_stimuli(progress: Progress | None = None) -> Stimuli:
     Parameters
     ----------
     progress
-        called with bytes so far and in all while files are downloaded.
+        called with bytes so far, bytes in all and a line to show while files are downloaded.
     """
     paths = fetch_all(image_files(), progress=progress)
     return Stimuli(
@@ -99,7 +100,7 @@ def load(progress: Progress | None = None) -> Recording:
     Parameters
     ----------
     progress
-        called with bytes so far and in all while files are downloaded.
+        called with bytes so far, bytes in all and a line to show while files are downloaded.
     """
     paths = fetch_all((*image_files(), *RDM_FILES.values()), progress=progress)  # all at once, for one progress bar
     stimuli = load_stimuli()

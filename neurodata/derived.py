@@ -13,7 +13,6 @@ import functools
 import inspect
 import os
 import stat
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from typing import Any
 import joblib
 import pooch
 
+from bioplausible.foundation.files import whole_file
 from neurodata.cache import ENVIRONMENT_VARIABLE, data_path
 
 FOLDER_NAME = "derived"
@@ -45,17 +45,6 @@ def _source(function: Callable[..., Any]) -> str:
         return ""  # built in, or typed at a prompt
 
 
-def _write(result: Any, path: Path) -> None:
-    handle, partial = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    try:
-        joblib.dump(result, partial)
-        os.replace(partial, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(partial)
-
-
 def derived(
     function: Callable[..., Any], folder: str | os.PathLike[str] | None = None, ignore: Sequence[str] = ()
 ) -> Callable[..., Any]:
@@ -76,6 +65,7 @@ def derived(
     -------
     a function of the same arguments.
 
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as place:
     ...     derived(round, place)(2.5)
     2
@@ -96,8 +86,8 @@ def derived(
                 return joblib.load(path)
         result = function(*args, **kwargs)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write(result, path)
+            with whole_file(path) as partial:
+                joblib.dump(result, partial)
         except OSError as error:
             warnings.warn(
                 f"the folder {place} for derived results cannot be written ({error.strerror or error}), so they are computed "

@@ -24,18 +24,17 @@ single observations.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from PIL import Image
 from rsatoolbox.rdm import RDMs
 
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.files import whole_folder
+from bioplausible.foundation.yaml_files import to_yaml
 from neurodata import raw_folder
 from neurodata.array_files import PATTERN_SUFFIXES, RDM_SUFFIXES, read_patterns, read_rdms
 from neurodata.pattern_set import PatternSet
@@ -219,7 +218,7 @@ def _write(recording: Recording, folder: Path) -> None:
             _write_rdms(region, folder / f"rdms_{name}.h5")
         else:
             _write_patterns(region, ids, folder / f"patterns_{name}.npz")
-    text = yaml.safe_dump(_settings_of(recording), allow_unicode=True, sort_keys=False, width=120)
+    text = to_yaml(_settings_of(recording))
     (folder / FILE_NAME).write_text(text, encoding="utf-8")
 
 
@@ -243,8 +242,6 @@ def save(recording: Recording, folder: str | os.PathLike[str]) -> Path:
         when the folder is used already or cannot be written, or when a name cannot be a file's.
     """
     target = Path(folder).expanduser()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"{target} is there already and not an empty folder; expected a new one, choose another name")
     names: Mapping[str, Sequence[str]] = {
         "stimulus": [str(identity) for identity in recording.stimuli.ids],
         "region": list(recording.regions),
@@ -253,20 +250,8 @@ def save(recording: Recording, folder: str | os.PathLike[str]) -> Path:
         for name in given:
             if not name or "/" in name or "\\" in name or "\0" in name or name.startswith("."):
                 raise InputError(f"the {kind} '{name}' cannot be a file's name; expected no slash, rename it")
-    partial = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    with whole_folder(target) as partial:
         _write(recording, partial)
-        partial.chmod(0o755)  # a temporary folder is private to its owner
-        os.replace(partial, target)
-    except OSError as error:
-        raise InputError(
-            f"{target} cannot be written ({error.strerror or error}); expected a writable place with room, choose another"
-        ) from error
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
     return target
 
 

@@ -27,7 +27,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from bioplausible.foundation.errors import InputError
-from neurodata.cache import Progress, data_path, fetched_elsewhere
+from bioplausible.foundation.progress import Progress
+from neurodata.cache import data_path, fetched_elsewhere
 from neurodata.named import NamedRecording, check_subjects
 from neurodata.recording import Recording
 from neurodata.stimuli import Stimuli, natural_key

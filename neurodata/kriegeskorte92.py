@@ -22,7 +22,8 @@ from jaxtyping import Bool, Float64
 from rsatoolbox.rdm import RDMs
 from scipy.io import loadmat
 
-from neurodata.cache import Progress, RemoteFile, fetch, fetch_all
+from bioplausible.foundation.progress import Progress
+from neurodata.cache import RemoteFile, fetch, fetch_all
 from neurodata.named import NamedRecording
 from neurodata.rdm_set import RdmSet, condense
 from neurodata.recording import Recording
@@ -118,7 +119,7 @@ def load(progress: Progress | None = None, with_behaviour: bool = False) -> Reco
     Parameters
     ----------
     progress
-        called with bytes so far and in all while files are downloaded.
+        called with bytes so far, bytes in all and a line to show while files are downloaded.
     with_behaviour
         also load the 16 observers' judgements as a region "similarity judgements".
     """

@@ -27,7 +27,8 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from bioplausible.foundation.errors import InputError
-from neurodata.cache import Progress, data_path, fetched_elsewhere
+from bioplausible.foundation.progress import Progress
+from neurodata.cache import data_path, fetched_elsewhere
 from neurodata.named import NamedRecording
 from neurodata.recording import Recording
 from neurodata.stimuli import Stimuli

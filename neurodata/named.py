@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from bioplausible.foundation.errors import InputError
-from neurodata.cache import Progress, RemoteFile, is_cached
+from bioplausible.foundation.progress import Progress
+from neurodata.cache import RemoteFile, is_cached
 from neurodata.recording import Recording
 
 

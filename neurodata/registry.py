@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from bioplausible.foundation.errors import unknown_name
+from bioplausible.foundation.progress import Progress
 from neurodata import cichy92, haxby2001, kriegeskorte92, miyawaki2008, simulated, things_fmri, things_meg, visual92_meg
-from neurodata.cache import Progress, fetch_all
+from neurodata.cache import fetch_all
 from neurodata.folder import load_folder
 from neurodata.named import NamedRecording
 from neurodata.recording import Recording
@@ -94,7 +95,7 @@ def download(name: str, progress: Progress | None = None) -> tuple[Path, ...]:
     name
         one of :func:`names`.
     progress
-        called with bytes so far and bytes in all.
+        called with bytes so far, bytes in all and a line to show.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def load(name_or_folder: str | os.PathLike[str], progress: Progress | None = Non
         one of :func:`names`, or a folder in the layout of :mod:`neurodata.folder`. A name goes before a
         folder of the same name in the working directory, which ``./name`` or a Path reaches.
     progress
-        called with bytes so far and bytes in all while files are downloaded.
+        called with bytes so far, bytes in all and a line to show while files are downloaded.
 
     Raises
     ------

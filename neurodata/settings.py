@@ -29,9 +29,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from bioplausible.foundation.errors import InputError, guesses
+from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.options import check_keys
+from bioplausible.foundation.yaml_files import read_mapping
 from neurodata.array_files import TimeAxis
 
 FILE_NAME = "recording.yaml"
@@ -113,21 +113,8 @@ def read_settings(folder: Path) -> dict[str, Any]:
     path = folder / FILE_NAME
     if not path.is_file():
         return {}
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark is not None else ""
-        raise InputError(
-            f"{path} cannot be read as YAML{where}; expected lines such as 'modality: fmri', quote values that contain ': '"
-        ) from error
-    if settings is None:
-        return {}
-    if not isinstance(settings, dict):
-        raise InputError(f"{path} holds a {type(settings).__name__}; expected keys and values such as 'modality: fmri'")
-    unknown = [str(key) for key in settings if key not in KEYS]
-    if unknown:
-        raise InputError(f"{path} has unknown keys: {guesses(unknown, KEYS)}")
+    settings = read_mapping(path, "modality: fmri")
+    check_keys(settings, KEYS, str(path))
     for key, value in settings.items():
         is_right, expected = KEYS[key]
         if not is_right(value):

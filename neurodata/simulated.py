@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from bioplausible.foundation.errors import InputError, unknown_name
-from neurodata.cache import Progress
+from bioplausible.foundation.progress import Progress
 from neurodata.named import NamedRecording
 from neurodata.pattern_set import PatternSet
 from neurodata.recording import Recording

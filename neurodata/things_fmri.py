@@ -16,7 +16,6 @@ human brain and behavior, eLife 12:e82580. doi:10.7554/eLife.82580; table doi:10
 
 from __future__ import annotations
 
-import os
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -29,8 +28,10 @@ import pandas as pd
 from jaxtyping import Bool, Float64, Int
 
 from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.files import FULL, whole_file
+from bioplausible.foundation.progress import Progress
 from neurodata import things
-from neurodata.cache import ENVIRONMENT_VARIABLE, FULL, Progress, alone_at, data_path, fetch
+from neurodata.cache import ENVIRONMENT_VARIABLE, alone_at, data_path, fetch
 from neurodata.figshare import article_files
 from neurodata.named import NamedRecording, check_subjects
 from neurodata.pattern_set import PatternSet
@@ -79,14 +80,8 @@ def _unpack(archive: Path) -> None:
                     continue
                 if name not in members:
                     raise InputError(f"{archive} holds no {name}; expected the table of THINGS-data, version {VERSION}")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                partial = path.with_name(f".{name}.part")
-                try:
-                    with partial.open("wb") as target, packed.open(members[name]) as source:
-                        shutil.copyfileobj(source, target, 1 << 22)
-                    os.replace(partial, path)
-                finally:
-                    partial.unlink(missing_ok=True)
+                with whole_file(path) as partial, partial.open("wb") as target, packed.open(members[name]) as source:
+                    shutil.copyfileobj(source, target, 1 << 22)
     except (OSError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or str(error)
         full = isinstance(error, OSError) and error.errno in FULL
@@ -121,7 +116,7 @@ def fetch_tables(progress: Progress | None = None) -> tuple[Path, ...]:
     Parameters
     ----------
     progress
-        called with bytes so far and bytes in all.
+        called with bytes so far, bytes in all and a line to show.
 
     Raises
     ------
@@ -220,7 +215,7 @@ def load(
     Parameters
     ----------
     progress
-        called with bytes so far and in all while files are downloaded.
+        called with bytes so far, bytes in all and a line to show while files are downloaded.
     subjects
         some of 1 to 3.
     regions

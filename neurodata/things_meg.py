@@ -15,9 +15,7 @@ human brain and behavior, eLife 12:e82580. doi:10.7554/eLife.82580
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -26,8 +24,10 @@ import mne
 import numpy as np
 
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.files import whole_file
+from bioplausible.foundation.progress import Progress
 from neurodata import things
-from neurodata.cache import Progress, data_path, fetch_all
+from neurodata.cache import data_path, fetch_all
 from neurodata.derived import default_folder
 from neurodata.meg.options import REGIONS, MegOptions, MegRun
 from neurodata.meg.pipeline import patterns
@@ -77,7 +77,7 @@ def fetch_epochs(progress: Progress | None = None, subjects: Sequence[int] = SUB
     Parameters
     ----------
     progress
-        called with bytes so far and bytes in all.
+        called with bytes so far, bytes in all and a line to show.
     subjects
         some of 1 to 4.
 
@@ -133,16 +133,11 @@ def trial_file(subject: int) -> Path:
     path = place / f"sub-{subject}_test-epo.fif"
     if not path.is_file():
         selected = _selected(_parts([subject])[0])
-        partial = place / f".sub-{subject}_{os.getpid()}-epo.fif"
         try:
-            place.mkdir(parents=True, exist_ok=True)
-            selected.save(partial, fmt="single", verbose="error")
-            os.replace(partial, path)
+            with whole_file(path) as partial:
+                selected.save(partial, fmt="single", verbose="error")
         except OSError as error:
             raise InputError(f"{place} cannot be written ({error.strerror or error}); expected 1 GB there, free some") from error
-        finally:
-            with suppress(FileNotFoundError):
-                partial.unlink()
     return path
 
 
@@ -152,7 +147,7 @@ def load(progress: Progress | None = None, subjects: Sequence[int] = SUBJECTS, o
     Parameters
     ----------
     progress
-        called with bytes so far and in all while files are downloaded.
+        called with bytes so far, bytes in all and a line to show while files are downloaded.
     subjects
         some of 1 to 4.
     options

@@ -5,15 +5,14 @@ A transfer goes on where a partial file ends, where the server can do that (RFC 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.progress import Progress
 
 TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 1 << 18
-
-Progress = Callable[[int, int], object]  # bytes so far, bytes in all (0 where the server does not say)
 
 
 def _say_why(error: Exception) -> str:
@@ -59,7 +58,7 @@ def _append(url: str, partial: Path, size: int | None, progress: Progress | None
                 file.write(chunk)
                 done += len(chunk)
                 if progress is not None:
-                    progress(done, total)
+                    progress(done, total, f"bytes of {PurePosixPath(urlsplit(url).path).name}")
 
 
 def resume(url: str, partial: Path, size: int | None = None, progress: Progress | None = None) -> str | None:
@@ -74,7 +73,7 @@ def resume(url: str, partial: Path, size: int | None = None, progress: Progress 
     size
         of the whole file in bytes, or None where unknown.
     progress
-        called with bytes so far and bytes in all.
+        called with bytes so far, bytes in all (0 where the server does not say) and a line to show.
 
     Returns
     -------
@@ -116,4 +115,4 @@ def read_text(url: str) -> str:
     return answer.text
 
 
-__all__ = ["Progress", "read_text", "resume"]
+__all__ = ["read_text", "resume"]

@@ -21,8 +21,9 @@ import numpy as np
 import pandas as pd
 
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.progress import Progress
 from neurodata import cichy92, kriegeskorte92
-from neurodata.cache import ENVIRONMENT_VARIABLE, Progress, data_path, fetch_all, is_cached
+from neurodata.cache import ENVIRONMENT_VARIABLE, data_path, fetch_all, is_cached
 from neurodata.meg.options import MegOptions, MegRun
 from neurodata.meg.pipeline import patterns
 from neurodata.named import NamedRecording
@@ -146,7 +147,7 @@ def load(progress: Progress | None = None, options: MegOptions = OPTIONS) -> Rec
     Parameters
     ----------
     progress
-        called with bytes so far and in all while the images are downloaded; the raw data are MNE's to report.
+        called with bytes so far, bytes in all and a line to show while the images are downloaded; the raw data are MNE's to report.
     options
         of the pipeline, whose event_id is filled in here; by default 40 Hz low-pass, 100 samples a second.
 

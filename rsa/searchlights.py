@@ -18,6 +18,7 @@ from scipy import stats
 from threadpoolctl import ThreadpoolController
 
 from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.progress import Progress
 from rsa import kendall
 from rsa.checks import CONSTANT_TOLERANCE, check_rdms, check_varies
 from rsa.comparators import VARIANCE_TOLERANCE
@@ -39,7 +40,7 @@ def searchlight_rdms(
     patterns: Real[Array, "*batch n_conditions n_voxels"],
     neighbourhoods: NeighbourLists,
     distance: str = "correlation",
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> Float[np.ndarray, "*batch n_centres n_pairs"]:
     """Compute the RDM of every neighbourhood, and keep them all: 50,000 of 92 conditions take 1.7 GB.
 
@@ -74,7 +75,7 @@ def searchlight(
     model_rdms: Real[Array, "n_models n_pairs"],
     comparator: str = "spearman",
     distance: str = "correlation",
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> Float[np.ndarray, "*batch n_centres n_models"]:
     """Score models at every neighbourhood, holding a few RDMs at a time.
 
@@ -93,7 +94,7 @@ def searchlight(
     distance
         ``"correlation"`` or ``"euclidean"``, as in :func:`rsa.rdm`.
     progress
-        Called with how many centres are done, and of how many.
+        Called with how many centres are done, of how many, and a line to show.
 
     Returns
     -------
@@ -138,7 +139,7 @@ def _thread_pools() -> ThreadpoolController:
 
 
 def _all_tiles(
-    patterns: np.ndarray, members: list[np.ndarray], distance: str, progress: Callable[[int, int], object] | None
+    patterns: np.ndarray, members: list[np.ndarray], distance: str, progress: Progress | None
 ) -> Iterator[tuple[tuple[int, ...], np.ndarray, np.ndarray]]:
     """Tiles of every subject, with the subject's index."""
     done, total = 0, len(members) * int(np.prod(patterns.shape[:-2]))
@@ -155,7 +156,7 @@ def _all_tiles(
             yield index, positions, tile
             done += len(positions)
             if progress is not None:
-                progress(done, total)
+                progress(done, total, "neighbourhoods")
 
 
 def _tiles(patterns: np.ndarray, members: list[np.ndarray], distance: str) -> Iterator[Tile]:

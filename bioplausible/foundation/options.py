@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import cattrs
@@ -49,8 +49,12 @@ def _structure(value: Any, kind: Any) -> Any:
             if value is None:
                 return None
             continue
-        # One value stands for a list of one: a word is a sequence of letters to Python alone, a mapping one of keys.
-        alone = get_origin(choice) is tuple and not isinstance(value, list | tuple)
+        # A word is a sequence of letters to Python alone, a mapping one of keys.
+        is_list = isinstance(value, list | tuple)
+        if get_origin(choice) is Sequence and not is_list:
+            continue
+        # One value stands for a list of one.
+        alone = get_origin(choice) is tuple and not is_list
         try:
             return _converter().structure((value,) if alone else value, choice)
         except Exception:  # noqa: BLE001, S112 cattrs raises whatever the type's constructor raised

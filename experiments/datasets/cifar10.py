@@ -13,11 +13,10 @@ Reference: A. Krizhevsky (2009), Learning Multiple Layers of Features from Tiny 
 
 from __future__ import annotations
 
+import contextlib
 import io
-import os
 import pickle
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -27,6 +26,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.files import whole_file
 from neurodata.cache import RemoteFile, data_path, fetch
 
 from .contract import NamedSet, SourceFile, SourceImages, Split
@@ -164,22 +164,11 @@ def write_decoded(path: Path, arrays: dict[str, np.ndarray], archive_sha256: str
         arrays: what to keep.
         archive_sha256: checksum of the archive that they come from.
     """
-    temporary: str | None = None
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-        with os.fdopen(descriptor, "wb") as file:
-            np.savez(
-                file,
-                archive_sha256=np.asarray(archive_sha256),
-                x_train=arrays["x_train"],
-                y_train=arrays["y_train"],
-                x_test=arrays["x_test"],
-                y_test=arrays["y_test"],
-            )
-        os.replace(temporary, path)
-    except OSError:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    if not path.parent.is_dir():
+        return
+    # What cannot be kept is decoded again.
+    with contextlib.suppress(OSError), whole_file(path) as partial:
+        np.savez(partial, archive_sha256=np.asarray(archive_sha256), **arrays)  # type: ignore[arg-type]
 
 
 def read_decoded(path: Path, archive_sha256: str) -> dict[str, np.ndarray] | None:

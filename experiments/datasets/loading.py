@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, SupportsIndex
 
 from bioplausible.foundation.errors import InputError, unknown_name
-from neurodata.cache import Progress, fetch_all
+from bioplausible.foundation.progress import Progress
+from neurodata.cache import fetch_all
 
 from .contract import ImageSet, SourceImages, Split, training_normalisation
 from .registry import FILE_FORMATS, NAMED_SETS
@@ -46,14 +47,13 @@ def fetch(name: str, progress: Progress | None = None) -> tuple[Path, ...]:
 
     Args:
         name: one of ``names()``.
-        progress: called with bytes so far and bytes in all while something is downloaded.
+        progress: called with bytes so far, bytes in all and a line to show while something is downloaded.
 
     Returns:
         The files in the cache folder; none for a set that is installed with a package.
 
     Raises:
-        InputError: the name is unknown.
-        bioplausible.foundation.errors.InputError: a file cannot be downloaded or written.
+        InputError: the name is unknown, or a file cannot be downloaded or written.
 
     >>> fetch("digits")
     ()

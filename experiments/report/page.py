@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from experiments.files import write_text
+from bioplausible.foundation.files import write_text
+from bioplausible.foundation.yaml_files import to_yaml
 from experiments.report import wording
 from experiments.report.accuracy import plot_accuracy
 from experiments.report.differences import plot_differences
@@ -193,7 +193,7 @@ def render(comparison: Comparison) -> str:
         score_label=score_label(comparison),
         distance=DISTANCES.get(str(comparison.config.get("distance")), str(comparison.config.get("distance"))),
         most_stimuli=MOST_STIMULI,
-        configuration=yaml.safe_dump(plain(comparison.config), sort_keys=False, allow_unicode=True),
+        configuration=to_yaml(plain(comparison.config)),
         withheld=sorted({row["withheld"] for row in comparison.ceilings if row.get("withheld")}),
         # The style sheet is ours and holds no data.
         style_sheet=Markup(style_sheet),

@@ -12,6 +12,7 @@ import numpy as np
 
 import learning_rules
 from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.options import at_least
 from experiments.config import TrainConfig, from_record
 from experiments.training import front_end_of
 
@@ -35,8 +36,7 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         """Check the budget."""
-        if self.trials < 1:
-            raise InputError(f"trials={self.trials} was given, it must be at least 1")
+        at_least(self, 1, "trials")
 
 
 @dataclasses.dataclass(frozen=True)

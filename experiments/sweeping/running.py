@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,15 @@ from joblib import Parallel, delayed
 import architectures
 import learning_rules
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.files import write_text
+from bioplausible.foundation.progress import Progress
 from experiments import datasets
 from experiments.config import TrainConfig, from_record, to_record, write_yaml
-from experiments.files import write_text
 from experiments.results import plain
 from experiments.sweeping.config import SweepConfig, expand
 from experiments.sweeping.summary import best_trials, summarise, to_markdown
 
 __all__ = ["Sweep", "sweep"]
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, eq=False)

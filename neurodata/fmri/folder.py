@@ -17,12 +17,13 @@ path or to {image: path of an atlas, label: number}.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bioplausible.foundation.errors import InputError, guesses
+from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.options import check_keys, make_options
 from neurodata.fmri.bids import from_bids
 from neurodata.fmri.estimation import patterns_and_notes
 from neurodata.fmri.options import File, FmriOptions
@@ -33,45 +34,38 @@ MASK_ENDINGS = (".nii.gz", ".nii")
 ORIGIN = "recording.yaml"
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-_TEXT: tuple[Callable[[Any], bool], str] = (lambda value: isinstance(value, str), "text")
-_NUMBER: tuple[Callable[[Any], bool], str] = (_is_number, "a number")
-_COUNT: tuple[Callable[[Any], bool], str] = (lambda value: type(value) is int, "a whole number")
-_SWITCH: tuple[Callable[[Any], bool], str] = (lambda value: isinstance(value, bool), "true or false")
-_NAMES: tuple[Callable[[Any], bool], str] = (_is_names, "a list of names")
-_KINDS = {
-    **dict.fromkeys(("high_pass", "smoothing_mm", "repetition_time", "slice_time_reference", "block_delay"), _NUMBER),
-    **dict.fromkeys(("single_trials", "allow_missing", "resample_masks"), _SWITCH),
-    **dict.fromkeys(("confounds", "strategy"), _NAMES),
-    "drift_order": _COUNT,
-    "regions": (lambda value: isinstance(value, dict) and bool(value), "a mapping from region to a mask or an atlas's label"),
-}
 OPTIONS = tuple(field.name for field in fields(FmriOptions) if field.name != "conditions")
+
+
+@dataclass(frozen=True)
+class _Stated(FmriOptions):
+    """What may stand under "fmri"."""
+
+    task: str | None = None
+    space: str | None = None
+    derivatives: str | None = None
+    strategy: Sequence[str] | None = None
+    regions: dict[str, Any] | None = None
+
+
 KEYS = (*OPTIONS, "task", "space", "derivatives", "strategy", "regions")
+_EXPECTED = {
+    **dict.fromkeys(("high_pass", "smoothing_mm", "repetition_time", "slice_time_reference", "block_delay"), "a number"),
+    **dict.fromkeys(("single_trials", "allow_missing", "resample_masks"), "true or false"),
+    **dict.fromkeys(("confounds", "strategy"), "a list of names"),
+    **dict.fromkeys(("task", "space", "derivatives"), "text"),
+    "drift_order": "a whole number",
+    "regions": "a mapping from region to a mask or an atlas's label",
+}
 
 
-def check_stated(stated: Mapping[str, Any], origin: str = ORIGIN) -> None:
-    """Check what recording.yaml states under "fmri".
-
-    Raises
-    ------
-    InputError
-        for unknown keys (all of them, with guesses), and values of another kind.
-    """
-    unknown = [str(key) for key in stated if key not in KEYS]
-    if unknown:
-        raise InputError(f"{origin} has unknown keys under 'fmri': {guesses(unknown, KEYS)}")
-    for key, value in stated.items():
-        is_right, expected = _KINDS.get(key, _TEXT)
-        if value is not None and not is_right(value):
-            raise InputError(f"{origin}: '{key}' under 'fmri' is {value!r}; expected {expected}")
+def _check_stated(stated: Mapping[str, Any], origin: str) -> _Stated:
+    """What recording.yaml states under "fmri"; InputError for unknown keys (all of them), and values of another kind."""
+    check_keys(stated, KEYS, f"{origin}: 'fmri'")
+    try:
+        return make_options(_Stated, stated, "'fmri'", expected=_EXPECTED)
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from error
 
 
 def _stated_regions(folder: Path, stated: Mapping[str, Any], origin: str) -> dict[str, Any]:
@@ -148,12 +142,9 @@ def load_fmri_folder(
     """
     origin = str(folder / ORIGIN)
     given = {key: value for key, value in stated.items() if value is not None}
-    check_stated(given, origin)
+    checked = _check_stated(given, origin)
     conditions = tuple(str(identity) for identity in stimuli.ids)
-    try:
-        options = FmriOptions(**{key: given[key] for key in OPTIONS if key in given}, conditions=conditions)
-    except InputError as error:
-        raise InputError(f"{origin}: {error}") from error
+    options = FmriOptions(**{name: getattr(checked, name) for name in OPTIONS}, conditions=conditions)
     search = {key: given[key] for key in ("task", "space", "derivatives", "strategy") if key in given}
     runs = from_bids(folder, **search)
     regions = _stated_regions(folder, given["regions"], origin) if "regions" in given else _found_regions(folder)
@@ -163,4 +154,4 @@ def load_fmri_folder(
     return sets, (how, *(f"{note}." for note in notes))
 
 
-__all__ = ["KEYS", "check_stated", "is_fmri_folder", "load_fmri_folder"]
+__all__ = ["KEYS", "is_fmri_folder", "load_fmri_folder"]

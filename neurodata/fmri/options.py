@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.options import at_least, fraction, one_of, positive
 
 File: TypeAlias = str | os.PathLike[str]
 
@@ -156,16 +157,10 @@ class FmriOptions:
             "standardize": STANDARDISATIONS,
         }
         for option, valid in named.items():
-            if getattr(self, option) not in valid:
-                raise unknown_name(option, getattr(self, option), valid)
-        for option in ("high_pass", "smoothing_mm", "repetition_time"):
-            value = getattr(self, option)
-            if value is not None and not value > 0:
-                raise InputError(f"{option} is {value}; expected a number above 0, or none")
-        if self.drift_order < 0:
-            raise InputError(f"drift_order is {self.drift_order}; expected 0 or more")
-        if self.slice_time_reference is not None and not 0 <= self.slice_time_reference <= 1:
-            raise InputError(f"slice_time_reference is {self.slice_time_reference}; expected a share of 0 to 1")
+            one_of(self, option, valid)
+        positive(self, "high_pass", "smoothing_mm", "repetition_time")
+        at_least(self, 0, "drift_order")
+        fraction(self, "slice_time_reference")
         if self.single_trials and self.model != "lss":
             raise InputError(f"single_trials with model '{self.model}'; single trials have estimates of their own with 'lss' alone")
         for option in ("confounds", "conditions"):

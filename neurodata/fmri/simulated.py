@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,12 +23,13 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pandas as pd
-import yaml
 from nilearn.glm.first_level import compute_regressor
 from PIL import Image
 from scipy.signal import lfilter
 
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.files import whole_folder
+from bioplausible.foundation.yaml_files import to_yaml
 from neurodata.simulated import CITATION, LICENCE, Driver, driver_features, evoked_patterns
 from neurodata.stimuli import Stimuli
 
@@ -160,7 +159,7 @@ def _write_surroundings(
                 "truth": dict(truth), "stimuli": [f"{identity}.png" for identity in stimuli.ids]}  # fmt: skip
     if stimuli.categories is not None:
         settings["categories"] = [str(each) for each in stimuli.categories]
-    text = yaml.safe_dump(settings, allow_unicode=True, sort_keys=False, width=120)
+    text = to_yaml(settings)
     (folder / "recording.yaml").write_text(text, encoding="utf-8")
 
 
@@ -236,16 +235,11 @@ def simulate_bold(
                "interval": interval, "repetition_time": repetition_time}  # fmt: skip
     _check(stimuli, drivers, counts, numbers, name)
     target = Path(folder).expanduser()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"{target} is there already and not an empty folder; expected a new one, choose another name")
     protocol = _Protocol(tuple(str(each) for each in stimuli.ids), repeats, interval, repetition_time)
     masks = _region_masks(list(drivers))
     stages = {region: driver_features(region, driver, stimuli) for region, driver in drivers.items()}
     variances = (signal_to_noise, idiosyncratic_to_noise)
-    partial = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    with whole_folder(target) as partial:
         truth = {region: stage for region, (stage, _) in stages.items()}
         driven = "; ".join(f"{region} by {stage}" for region, stage in truth.items())
         notes = (
@@ -267,13 +261,6 @@ def simulate_bold(
                 series = _responses(events, protocol) @ evoked.reshape(stimuli.n_conditions, -1)
                 series += _draw_noise(protocol.n_volumes, confounds, noise)
                 _write_run(place, f"sub-{label}_task-{TASK}_run-{run + 1}", series, events, confounds, repetition_time)
-        partial.chmod(0o755)  # a temporary folder is private to its owner
-        os.replace(partial, target)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written ({error.strerror or error}); expected a writable place with room") from error
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
     return target
 
 

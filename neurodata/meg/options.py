@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from bioplausible.foundation.errors import InputError, guesses, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.options import at_least, check_keys, make_options, one_of
 
 REGIONS: Mapping[str, str] = {"mag": "magnetometers", "grad": "gradiometers", "eeg": "EEG"}
 NOISE_NORMALISATIONS = ("multivariate", "univariate", "none")
@@ -130,12 +131,10 @@ class MegOptions:
                     f"the baseline from {start:g} to {stop:g} s is not within the epoch from {self.tmin:g} to {self.tmax:g} s; "
                     "expected a start before a stop inside it, or baseline None"
                 )
-        for option, count in (("decimate", self.decimate), ("pseudo_trials", self.pseudo_trials)):
-            if count is not None and count < 1:
-                raise InputError(f"{option} is {count}; expected a whole number of at least 1")
+        at_least(self, 1, "decimate", "pseudo_trials")
+        one_of(self, "noise_normalisation", NOISE_NORMALISATIONS)
+        one_of(self, "noise_covariance", NOISE_COVARIANCES)
         for name, value, valid in (
-            ("noise_normalisation", self.noise_normalisation, NOISE_NORMALISATIONS),
-            ("noise_covariance", self.noise_covariance, NOISE_COVARIANCES),
             *(("channel type", each, tuple(REGIONS)) for each in self.channel_types or ()),
             *(("channel type in reject", each, (*REGIONS, "eog")) for each in self.reject or ()),
         ):
@@ -150,59 +149,24 @@ class MegOptions:
             raise InputError("noise_covariance is 'baseline' but baseline is None; state a baseline, or take 'epoch'")
 
 
-def _number(value: Any) -> Any:
-    """YAML reads 4e-10, which has no point, as text."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _number_or_none(value: Any) -> bool:
-    return value is None or _is_number(value)
-
-
 _EXPECTED = {
-    "event_id": (
-        lambda value: value is None or (isinstance(value, dict) and all(map(_is_whole, value.values()))),
-        "a mapping from stimulus to trigger",
-    ),
-    "event_offset": (_is_whole, "a whole number"),
-    "stim_channel": (lambda value: value is None or isinstance(value, str), "the name of a channel"),
-    "minimum_trigger_duration": (_is_number, "seconds"),
-    "tmin": (_is_number, "seconds"),
-    "tmax": (_is_number, "seconds"),
-    "baseline": (
-        lambda value: value is None or (isinstance(value, list | tuple) and len(value) == 2 and all(map(_number_or_none, value))),
-        "[start, stop] in seconds, null for the epoch's ends",
-    ),
-    "l_freq": (_number_or_none, "Hz"),
-    "h_freq": (_number_or_none, "Hz"),
-    "reject": (
-        lambda value: value is None or (isinstance(value, dict) and all(map(_is_number, map(_number, value.values())))),
-        "a mapping from channel type to peak-to-peak amplitude",
-    ),
-    "decimate": (_is_whole, "a whole number"),
-    "pseudo_trials": (lambda value: value is None or _is_whole(value), "a whole number"),
-    "seed": (_is_whole, "a whole number"),
-    "noise_normalisation": (lambda value: isinstance(value, str), ", ".join(NOISE_NORMALISATIONS)),
-    "noise_covariance": (lambda value: isinstance(value, str), ", ".join(NOISE_COVARIANCES)),
-    "channel_types": (
-        lambda value: value is None or (isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)),
-        f"a list of {', '.join(REGIONS)}",
-    ),
+    "event_id": "a mapping from stimulus to trigger",
+    "event_offset": "a whole number",
+    "stim_channel": "the name of a channel",
+    "minimum_trigger_duration": "seconds",
+    "tmin": "seconds",
+    "tmax": "seconds",
+    "baseline": "[start, stop] in seconds, null for the epoch's ends",
+    "l_freq": "Hz",
+    "h_freq": "Hz",
+    "reject": "a mapping from channel type to peak-to-peak amplitude",
+    "decimate": "a whole number",
+    "pseudo_trials": "a whole number",
+    "seed": "a whole number",
+    "noise_normalisation": ", ".join(NOISE_NORMALISATIONS),
+    "noise_covariance": ", ".join(NOISE_COVARIANCES),
+    "channel_types": f"a list of {', '.join(REGIONS)}",
 }
-_SECONDS_AND_HERTZ = {"tmin", "tmax", "l_freq", "h_freq", "minimum_trigger_duration"}
 OPTION_NAMES = tuple(field.name for field in fields(MegOptions))
 
 
@@ -221,31 +185,16 @@ def options_from(stated: Mapping[str, Any], origin: str) -> MegOptions:
     InputError
         for unknown names (all of them, with guesses) and values of another kind.
 
-    >>> options_from({"tmax": 0.5, "reject": {"grad": "4e-10"}}, "recording.yaml").reject
+    >>> options_from({"tmax": 0.5, "reject": {"grad": 4e-10}}, "recording.yaml").reject
     {'grad': 4e-10}
     """
-    unknown = [str(name) for name in stated if name not in OPTION_NAMES]
-    if unknown:
-        raise InputError(f"{origin}: 'meg' has unknown keys: {guesses(unknown, OPTION_NAMES)}")
-    given: dict[str, Any] = {}
-    for name, stated_value in stated.items():
-        value = _number(stated_value) if name in _SECONDS_AND_HERTZ else stated_value
-        is_right, expected = _EXPECTED[name]
-        if not is_right(value):
-            raise InputError(f"{origin}: '{name}' under 'meg' is {value!r}; expected {expected}")
-        if name == "reject" and value is not None:
-            value = {str(kind): float(_number(limit)) for kind, limit in value.items()}
-        elif name == "event_id" and value is not None:
-            value = {str(condition): trigger for condition, trigger in value.items()}
-        elif name == "baseline" and value is not None:
-            value = tuple(None if each is None else float(each) for each in value)
-        elif isinstance(value, list):
-            value = tuple(value)
-        elif name in _SECONDS_AND_HERTZ and value is not None:
-            value = float(value)
-        given[name] = value
+    check_keys(stated, OPTION_NAMES, f"{origin}: 'meg'")
+    given = dict(stated)
+    if isinstance(given.get("event_id"), Mapping):
+        # To YAML, conditions that are called by numbers are numbers.
+        given["event_id"] = {str(condition): trigger for condition, trigger in given["event_id"].items()}
     try:
-        return MegOptions(**given)
+        return make_options(MegOptions, given, "'meg'", expected=_EXPECTED)
     except InputError as error:
         raise InputError(f"{origin}: {error}") from error
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import mne
 import numpy as np
-import yaml
 from PIL import Image
 
+from bioplausible.foundation.yaml_files import to_yaml
 from neurodata.settings import FILE_NAME
 from neurodata.simulated import CITATION, LICENCE
 from neurodata.stimuli import Stimuli
@@ -87,7 +87,7 @@ def write_rest(
         "drive_windows": {source: [float(each) for each in window] for source, window in windows.items()},
         "meg": {"tmin": -0.1, "tmax": 0.5, "baseline": [-0.1, 0.0], "reject": REJECT},
     }
-    text = yaml.safe_dump({key: value for key, value in settings.items() if value is not None}, sort_keys=False, allow_unicode=True)
+    text = to_yaml({key: value for key, value in settings.items() if value is not None})
     (root / FILE_NAME).write_text(text, encoding="utf-8")
 
 

@@ -20,8 +20,6 @@ The stimulus channel holds trigger + 1, where trigger 0 is the first stimulus, a
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,6 +28,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.files import whole_folder
 from neurodata.meg.helmet import dipole_fields, helmet_info
 from neurodata.meg.simulated_tree import write_rest, write_run
 from neurodata.simulated import Driver, default_windows, driver_features
@@ -182,8 +181,6 @@ def simulate_raw(
         for unknown stages, features that do not fit the stimuli, options out of range, and a folder in use.
     """
     target = Path(folder).expanduser()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"{target} is there already and not an empty folder; expected a new one, choose another name")
     if "simulated" not in name:
         raise InputError(f"name is '{name}'; expected it to contain 'simulated', lest it be taken for a brain's")
     if min(n_subjects, n_runs) < 1 or n_repeats < n_runs or n_repeats % n_runs:
@@ -207,10 +204,7 @@ def simulate_raw(
     ids = [str(identity) for identity in stimuli.ids]
     info = helmet_info(sampling_rate)
     noise_variance = SENSOR_NOISE["grad"] ** 2 * sampling_rate / 2 * (1 + brain_to_sensor_noise)
-    partial = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    with whole_folder(target) as partial:
         for subject in range(n_subjects):
             response = np.zeros((len(ids), 306, len(samples)))
             for index, (source, (_, values)) in enumerate(features.items()):
@@ -237,13 +231,6 @@ def simulate_raw(
                 write_run(partial, f"simulated{subject + 1:02d}", run + 1, np.vstack([data, pulse]), info, events, ids)
         truth = {source: stage for source, (stage, _) in features.items()}
         write_rest(partial, name, stimuli, ids, truth, windows, signal_to_noise, seed)
-        partial.chmod(0o755)
-        os.replace(partial, target)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written ({error.strerror or error}); expected a writable place with room") from error
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
     return target
 
 

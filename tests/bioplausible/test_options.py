@@ -60,6 +60,7 @@ def test_values_become_what_the_field_holds(given, field, expected):
         {"window": [1, 2, 3]},
         {"triggers": {"apple": 1.5}},
         {"names": 5},
+        {"names": "a"},
     ],
 )
 def test_values_of_another_kind_are_refused_in_one_sentence(given):

@@ -186,7 +186,7 @@ def test_a_full_disk_is_one_line(study, run, tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("experiments.files.os.replace", full)
+    monkeypatch.setattr("bioplausible.foundation.files.os.replace", full)
     status, printed, err = run("compare", "--config", study, "--rules", "untrained", "--draws", "0", "--out", tmp_path / "run")
     assert status == 2 and printed == "" and err.count("\n") == 1 and "no disk space" in err
     assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file()]

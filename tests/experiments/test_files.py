@@ -1,50 +1,15 @@
 import errno
 import os
-import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bioplausible.foundation.errors import InputError
-from experiments.files import no_empty_folder, prepare_folder, write_arrays, write_bytes, write_text
+from bioplausible.foundation.files import write_text
+from experiments.files import no_empty_folder, prepare_folder, write_arrays
 
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-class _FullDisk:
-    """A file that takes the first bytes and has no room for the rest."""
-
-    def __init__(self, handle, *arguments):
-        self.handle = handle
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        os.close(self.handle)
-
-    def write(self, content):
-        os.write(self.handle, content[:3])
-        raise NO_SPACE
-
-
-def _raise(*arguments, **keywords):
-    raise NO_SPACE
-
-
-def test_a_file_is_written_with_its_folders_and_replaced_whole(tmp_path):
-    path = tmp_path / "a" / "b" / "text.txt"
-    write_text(path, "größer\n")
-    write_text(path, "klein")
-    assert path.read_bytes() == b"klein"
-    assert [each.name for each in path.parent.iterdir()] == ["text.txt"]
-
-
-def test_a_file_is_readable_as_any_other_that_this_user_makes(tmp_path):
-    write_bytes(tmp_path / "ours", b"")
-    (tmp_path / "other").write_bytes(b"")
-    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "other").stat().st_mode)
 
 
 def test_arrays_come_back(tmp_path):
@@ -55,38 +20,17 @@ def test_arrays_come_back(tmp_path):
         assert all(np.array_equal(stored[name], arrays[name]) for name in arrays)
 
 
-@pytest.mark.parametrize(("function", "replacement"), [("fdopen", _FullDisk), ("replace", _raise)])
-def test_a_full_disk_leaves_the_old_file_whole_and_nothing_beside_it(function, replacement, tmp_path, monkeypatch):
-    path = tmp_path / "results.json"
-    write_text(path, "the old results")
-    monkeypatch.setattr(os, function, replacement)
-    with pytest.raises(InputError) as caught:
-        write_text(path, "the new results, which are longer")
-    monkeypatch.undo()
-    assert "no disk space" in str(caught.value) and str(path) in str(caught.value) and "\n" not in str(caught.value)
-    assert path.read_text() == "the old results"
-    assert os.listdir(tmp_path) == ["results.json"]
+def test_arrays_that_find_no_room_leave_the_old_ones(tmp_path, monkeypatch):
+    path = tmp_path / "arrays.npz"
+    write_arrays(path, {"old": np.ones(2)})
 
+    def full(*arguments):
+        raise NO_SPACE
 
-def test_an_interrupted_write_leaves_the_old_file_whole_and_nothing_beside_it(tmp_path, monkeypatch):
-    path = tmp_path / "results.json"
-    write_text(path, "the old results")
-
-    def interrupt(*arguments):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write_text(path, "new")
-    monkeypatch.undo()
-    assert path.read_text() == "the old results"
-    assert os.listdir(tmp_path) == ["results.json"]
-
-
-def test_a_place_that_cannot_be_written_is_said(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="cannot be written"):
-        write_text(tmp_path / "file" / "inside.txt", "")
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(InputError, match=r"no disk space left to write .*arrays\.npz"):
+        write_arrays(path, {"new": np.ones(2)})
+    assert os.listdir(tmp_path) == ["arrays.npz"] and np.load(path).files == ["old"]
 
 
 def test_a_new_or_empty_folder_is_prepared_and_stays_empty(tmp_path):

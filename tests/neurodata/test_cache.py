@@ -50,7 +50,7 @@ def test_addresses_are_tried_in_turn(server, tmp_path):
 
 def test_progress_ends_at_the_size(server, tmp_path):
     seen = []
-    cache.fetch(server.remote("a.bin", BODY), tmp_path, lambda done, total: seen.append((done, total)))
+    cache.fetch(server.remote("a.bin", BODY), tmp_path, lambda done, total, line: seen.append((done, total)))
     assert len(seen) > 2
     assert seen[-1] == (len(BODY), len(BODY))
     assert all(total == len(BODY) for _, total in seen)
@@ -60,7 +60,7 @@ def test_several_files_report_their_sum(server, tmp_path):
     bodies = {f"{index}.bin": BODY[index : 1000 + 7 * index] for index in range(20)}
     remotes = [server.remote(name, body) for name, body in bodies.items()]
     seen = []
-    paths = cache.fetch_all(remotes, tmp_path, lambda done, total: seen.append((done, total)))
+    paths = cache.fetch_all(remotes, tmp_path, lambda done, total, line: seen.append((done, total)))
     assert [path.read_bytes() for path in paths] == list(bodies.values())
     total = sum(map(len, bodies.values()))
     assert max(seen) == (total, total)
@@ -98,7 +98,7 @@ def test_broken_download_is_gone_on_with(server, tmp_path, monkeypatch):
     server.truncated.clear()
     server.knows_ranges = True
     seen = []
-    assert cache.fetch(remote, tmp_path, lambda done, total: seen.append((done, total))).read_bytes() == BODY
+    assert cache.fetch(remote, tmp_path, lambda done, total, line: seen.append((done, total))).read_bytes() == BODY
     assert server.ranges == [f"bytes={len(kept)}-"]
     assert seen[0][0] > len(kept) and seen[-1] == (len(BODY), len(BODY))
     assert leftovers(tmp_path) == ["a.bin"]
@@ -164,7 +164,7 @@ def test_interruption_stops_all_downloads(server, tmp_path, monkeypatch):
     monkeypatch.setattr(transfer, "CHUNK_BYTES", 1000)
     remotes = [server.remote(f"{index}.bin", BODY) for index in range(20)]
 
-    def interrupt(done: int, _: int) -> None:
+    def interrupt(done: int, _: int, line: str) -> None:
         if done > len(BODY) // 2:
             raise KeyboardInterrupt
 
@@ -276,7 +276,7 @@ def test_disk_full_on_the_way(server, tmp_path, monkeypatch):
 
 
 def test_interruption_is_gone_on_with(server, tmp_path):
-    def interrupt(done: int, _: int) -> None:
+    def interrupt(done: int, _: int, line: str) -> None:
         if done > len(BODY) // 2:
             raise KeyboardInterrupt
 

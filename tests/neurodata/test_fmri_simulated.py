@@ -216,7 +216,7 @@ def test_what_is_stated_wrongly_in_a_folder(planted, shown):
     for stated, expected in [
         ({"modle": "lss", "spcae": "MNI"}, "'modle' .did you mean 'model'.., 'spcae' .did you mean 'space'"),
         ({"model": "lsd"}, "recording.yaml: unknown model 'lsd'"),
-        ({"high_pass": "low"}, "'high_pass' under 'fmri' is 'low'; expected a number"),
+        ({"high_pass": "low"}, "option 'high_pass' of 'fmri' was given 'low', expected a number"),
         ({"confounds": "trans_x"}, "expected a list of names"),
         ({"single_trials": 1}, "expected true or false"),
         ({"regions": {"V1": 3}}, "region 'V1' is 3; expected a mask's path"),

@@ -163,7 +163,7 @@ def test_saving_refuses_and_leaves_nothing(tmp_path, stimuli, make_rdms, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(InputError, match="No space left on device"):
+    with pytest.raises(InputError, match="no disk space left"):
         neurodata.save(recording, tmp_path / "new")
     assert [path.name for path in tmp_path.iterdir()] == ["used"]
 
@@ -364,8 +364,8 @@ SPOILED = [
     (spoil_category_names, "names no category for image_2.png"),
     (spoil_unknown_keys, r"unknown keys: 'modalty' \(did you mean 'modality'\?\), 'zzz'; valid are name, modality"),
     (spoil_value, "'times' is .*; expected an ascending list of seconds"),
-    (spoil_yaml, "cannot be read as YAML at line 2"),
-    (spoil_yaml_list, "holds a list; expected keys and values"),
+    (spoil_yaml, "is not YAML at line 2"),
+    (spoil_yaml_list, "holds a list: expected a mapping, of lines such as 'modality: fmri'"),
 ]
 
 

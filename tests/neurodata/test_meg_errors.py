@@ -182,7 +182,7 @@ def test_bad_input_is_one_sentence(tmp_path, spoil, expected):
         ({"baseline": (-0.3, 0.0)}, "baseline from -0.3 to 0 s is not within the epoch from -0.2 to 0.8 s"),
         ({"baseline": (0.0, 1.0)}, "baseline from 0 to 1 s is not within the epoch"),
         ({"tmin": 0.9}, "tmin before tmax"),
-        ({"decimate": 0}, "decimate is 0"),
+        ({"decimate": 0}, "decimate=0 was given, expected at least 1"),
         ({"noise_normalisation": "univariat"}, "unknown noise_normalisation 'univariat': did you mean 'univariate'"),
         ({"channel_types": ("megs",)}, "unknown channel type 'megs': did you mean 'mag'"),
         ({"reject": {"grads": 1e-10}}, "unknown channel type in reject 'grads': did you mean 'grad'"),
@@ -198,9 +198,9 @@ def test_options_that_fit_nothing(options, expected):
 def test_options_of_a_file():
     stated = {
         "tmin": 0,
-        "tmax": "5e-1",
+        "tmax": 5e-1,
         "baseline": [None, 0.2],
-        "reject": {"mag": "4e-12"},
+        "reject": {"mag": 4e-12},
         "channel_types": ["mag"],
         "event_id": {1: 5},
     }
@@ -210,8 +210,8 @@ def test_options_of_a_file():
     for wrong, expected in (
         ({"tmn": 0.1, "decimation": 2}, r"recording.yaml: 'meg' has unknown keys: 'tmn' \(did you mean 'tmin'\?\), "
                                         r"'decimation' \(did you mean 'decimate'\?\); valid are event_id"),
-        ({"reject": 4}, "recording.yaml: 'reject' under 'meg' is 4; expected a mapping"),
-        ({"decimate": 2.5}, "'decimate' under 'meg' is 2.5; expected a whole number"),
+        ({"reject": 4}, "recording.yaml: option 'reject' of 'meg' was given 4, expected a mapping"),
+        ({"decimate": 2.5}, "option 'decimate' of 'meg' was given 2.5, expected a whole number"),
         ({"baseline": [-1.0, 0.0]}, "recording.yaml: the baseline from -1 to 0 s is not within"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=expected):

@@ -162,7 +162,7 @@ def test_fmri_is_fetched_from_figshare(server, data, tmp_path, monkeypatch):
     monkeypatch.setattr(things_fmri, "ARCHIVE_BYTES", len(body))
     monkeypatch.setattr(things_fmri, "TABLE_BYTES", 1000)
     seen = []
-    paths = neurodata.download("things_fmri", lambda done, total: seen.append((done, total)))
+    paths = neurodata.download("things_fmri", lambda done, total, line: seen.append((done, total)))
     assert len(paths) == 9 and all(path.is_file() for path in paths) and seen[-1] == (len(body), len(body))
     assert sorted(path.name for path in (data / "things_fmri").iterdir()) == ["betas_csv"]  # the archive is gone
     assert len(list((data / "things_fmri" / "betas_csv").iterdir())) == 9

@@ -144,7 +144,9 @@ def test_tiles_stay_small_and_progress_is_told(monkeypatch, mask, volume, models
     monkeypatch.setattr(module, "TILE_CENTRES", 5)
     told = []
     np.testing.assert_allclose(
-        searchlight(volume[:, mask], spheres, models, progress=lambda done, total: told.append((done, total))), whole, atol=1e-13
+        searchlight(volume[:, mask], spheres, models, progress=lambda done, total, line: told.append((done, total))),
+        whole,
+        atol=1e-13,
     )
     n_centres = len(spheres.centres)
     assert told[-1] == (n_centres, n_centres) and max(np.diff([done for done, _ in told])) <= 5
