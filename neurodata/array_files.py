@@ -138,6 +138,10 @@ def read_rdms(path: Path, ids: Sequence[str], subjects: Sequence[str] | None, ti
     measure
         the name of the dissimilarity, where the file does not say.
 
+    Returns
+    -------
+    the RDMs.
+
     Raises
     ------
     InputError
@@ -184,6 +188,10 @@ def read_patterns(path: Path, ids: Sequence[str], subjects: Sequence[str] | None
         names of the subjects, or None.
     times
         what is stated of the time axis.
+
+    Returns
+    -------
+    the patterns.
 
     Raises
     ------

@@ -67,7 +67,12 @@ class RemoteFile:
 
 
 def data_path() -> Path:
-    """Name the cache folder: the environment variable BIOPLAUSIBLE_DATA, else the system's place for caches."""
+    """Name the cache folder: the environment variable BIOPLAUSIBLE_DATA, else the system's place for caches.
+
+    Returns
+    -------
+    the folder, which need not be there yet.
+    """
     named = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
     return Path(named).expanduser() if named else Path(pooch.os_cache("bioplausible"))
 
@@ -81,7 +86,17 @@ def _checksum(path: Path, algorithm: str) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Compute a file's sha256; a file that has not changed since is not read twice by one process."""
+    """Compute a file's sha256; a file that has not changed since is not read twice by one process.
+
+    Parameters
+    ----------
+    path
+        the file.
+
+    Returns
+    -------
+    the checksum in hexadecimal.
+    """
     return _checksum(path, "sha256")
 
 
@@ -133,7 +148,20 @@ def _download(url: str, partial: Path, remote: RemoteFile, progress: Progress | 
 
 @contextmanager
 def fetched_elsewhere(name: str, folder: Path) -> Iterator[None]:
-    """Put what another library's fetcher trips over into one sentence, whatever it raises it as."""
+    """Put what another library's fetcher trips over into one sentence, whatever it raises it as.
+
+    Parameters
+    ----------
+    name
+        of the recording.
+    folder
+        where the fetcher writes to.
+
+    Raises
+    ------
+    InputError
+        for OSError, ValueError and RuntimeError of the block.
+    """
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
@@ -146,7 +174,18 @@ def fetched_elsewhere(name: str, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def alone_at(path: Path) -> Iterator[None]:
-    """Let one process at a time make a file; the others wait, and look for it then. OSError where its folder cannot be written."""
+    """Let one process at a time make a file; the others wait, and look for it then.
+
+    Parameters
+    ----------
+    path
+        the file; its folder is made where it is not there.
+
+    Raises
+    ------
+    OSError
+        where the folder cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     with lock:
@@ -185,6 +224,10 @@ def fetch(remote: RemoteFile, folder: Path | None = None, progress: Progress | N
         the cache folder, by default :func:`data_path`.
     progress
         called with bytes so far, bytes in all and a line to show while the file is downloaded.
+
+    Returns
+    -------
+    the path, of a file with a right checksum.
 
     Raises
     ------
@@ -273,7 +316,19 @@ def fetch_all(remotes: Iterable[RemoteFile], folder: Path | None = None, progres
 
 
 def is_cached(remote: RemoteFile, folder: Path | None = None) -> bool:
-    """Say whether a file is there with the right size, without reading it; :func:`fetch` checks its checksum."""
+    """Say whether a file is there with the right size, without reading it; :func:`fetch` checks its checksum.
+
+    Parameters
+    ----------
+    remote
+        the file.
+    folder
+        the cache folder, by default :func:`data_path`.
+
+    Returns
+    -------
+    True where it is there; of a file whose size is not known, whatever its size.
+    """
     path = (data_path() if folder is None else folder) / remote.path
     try:
         return path.is_file() and (remote.size_bytes is None or path.stat().st_size == remote.size_bytes)

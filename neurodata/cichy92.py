@@ -59,7 +59,12 @@ RDM_FILES = {
 
 @cache
 def image_files() -> tuple[RemoteFile, ...]:
-    """Name the images, with their checksums and sizes."""
+    """Name the images, with their checksums and sizes.
+
+    Returns
+    -------
+    92 files in the order of the stimuli.
+    """
     table = package_files("neurodata").joinpath("cichy92_images.tsv").read_text(encoding="ascii")
     rows = [line.split("\t") for line in table.splitlines()]
     folder = SOURCE + "stimuli_data/92images/"
@@ -84,6 +89,15 @@ def load_stimuli(progress: Progress | None = None) -> Stimuli:
     ----------
     progress
         called with bytes so far, bytes in all and a line to show while files are downloaded.
+
+    Returns
+    -------
+    92 images with ids and categories.
+
+    Raises
+    ------
+    InputError
+        when a file cannot be downloaded or written.
     """
     paths = fetch_all(image_files(), progress=progress)
     return Stimuli(
@@ -101,6 +115,15 @@ def load(progress: Progress | None = None) -> Recording:
     ----------
     progress
         called with bytes so far, bytes in all and a line to show while files are downloaded.
+
+    Returns
+    -------
+    the recording, RDMs of both regions.
+
+    Raises
+    ------
+    InputError
+        when a file cannot be downloaded or written.
     """
     paths = fetch_all((*image_files(), *RDM_FILES.values()), progress=progress)  # all at once, for one progress bar
     stimuli = load_stimuli()

@@ -32,6 +32,10 @@ def default_folder() -> Path:
     """Name the folder of derived results: in the data folder, or where that is kept read-only in the system's place for caches.
 
     The mode decides and not whether writing would work, since an administrator may write anywhere.
+
+    Returns
+    -------
+    the folder, which need not be there yet.
     """
     data = data_path()
     read_only = data.is_dir() and not data.stat().st_mode & stat.S_IWUSR

@@ -99,6 +99,15 @@ def _region_files(folder: Path) -> dict[str, Path]:
 def load_folder(folder: Path) -> Recording:
     """Load a recording from a folder in the layout above.
 
+    Parameters
+    ----------
+    folder
+        in the layout above.
+
+    Returns
+    -------
+    the recording.
+
     Raises
     ------
     InputError

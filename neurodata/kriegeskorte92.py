@@ -87,7 +87,22 @@ def _read_rdms(path: Path, variable: str, name_pattern: str, stimuli: Stimuli, m
 
 
 def behaviour(progress: Progress | None = None) -> RdmSet:
-    """Load 16 observers' similarity judgements by multi-arrangement (Mur et al. 2013), as RDMs of the same 92 objects."""
+    """Load 16 observers' similarity judgements by multi-arrangement (Mur et al. 2013), as RDMs of the same 92 objects.
+
+    Parameters
+    ----------
+    progress
+        called with bytes so far, bytes in all and a line to show while files are downloaded.
+
+    Returns
+    -------
+    RDMs of 16 subjects, 92 conditions.
+
+    Raises
+    ------
+    InputError
+        when a file cannot be downloaded or written.
+    """
     stimuli = _read_stimuli(fetch(STIMULUS_FILE, progress=progress))
     path = fetch(BEHAVIOUR_FILE, progress=progress)
     name_pattern = r"simJudge \| (?P<subject>subject\d+)"
@@ -97,9 +112,19 @@ def behaviour(progress: Progress | None = None) -> RdmSet:
 def model_rdms(progress: Progress | None = None) -> dict[str, Float64[np.ndarray, " n_pairs"]]:
     """Load the eight published model RDMs.
 
+    Parameters
+    ----------
+    progress
+        called with bytes so far, bytes in all and a line to show while files are downloaded.
+
     Returns
     -------
     condensed RDMs, (4186,), by name: animacy, FaceBodyManmadeNatobj, monkeyIT, EVA, HMAX, V1, Silhouette, RADON.
+
+    Raises
+    ------
+    InputError
+        when a file cannot be downloaded or written.
     """
     path = fetch(MODEL_FILE, progress=progress)
     entries = _read_struct(path, "Models")
@@ -107,7 +132,22 @@ def model_rdms(progress: Progress | None = None) -> dict[str, Float64[np.ndarray
 
 
 def category_vectors(progress: Progress | None = None) -> dict[str, Bool[np.ndarray, " n_conditions"]]:
-    """Load the twelve published category vectors, (92,) each: animate, inanim, human, nonhumani, body, face, ..."""
+    """Load the twelve published category vectors: animate, inanim, human, nonhumani, body, face, ...
+
+    Parameters
+    ----------
+    progress
+        called with bytes so far, bytes in all and a line to show while files are downloaded.
+
+    Returns
+    -------
+    by the category's name, whether each stimulus belongs to it, (92,).
+
+    Raises
+    ------
+    InputError
+        when a file cannot be downloaded or written.
+    """
     content = loadmat(fetch(STIMULUS_FILE, progress=progress))
     names = [str(np.squeeze(name)) for name in content["categoryLabels"].ravel()]
     return dict(zip(names, content["categoryVectors"].T.astype(bool), strict=True))
@@ -122,6 +162,15 @@ def load(progress: Progress | None = None, with_behaviour: bool = False) -> Reco
         called with bytes so far, bytes in all and a line to show while files are downloaded.
     with_behaviour
         also load the 16 observers' judgements as a region "similarity judgements".
+
+    Returns
+    -------
+    the recording, RDMs of each session.
+
+    Raises
+    ------
+    InputError
+        when a file cannot be downloaded or written.
     """
     stimulus_path, brain_path = fetch_all((STIMULUS_FILE, BRAIN_FILE), progress=progress)
     stimuli = _read_stimuli(stimulus_path)

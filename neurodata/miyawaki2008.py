@@ -139,6 +139,10 @@ def load(
     cache
         folder of finished models, by default "derived" in the data folder.
 
+    Returns
+    -------
+    the recording.
+
     Raises
     ------
     InputError

@@ -143,6 +143,10 @@ class PatternSet:
         origin
             the file or variable that errors name.
 
+        Returns
+        -------
+        the patterns, one dataset a subject.
+
         Raises
         ------
         InputError
@@ -185,11 +189,35 @@ class PatternSet:
 
     @classmethod
     def from_rsatoolbox(cls, datasets: Sequence[Dataset], condition: str = "condition", origin: str = "patterns") -> PatternSet:
-        """Wrap rsatoolbox datasets, one a subject; condition names the observation descriptor of the conditions."""
+        """Wrap rsatoolbox datasets, one a subject.
+
+        Parameters
+        ----------
+        datasets
+            one a subject, ``Dataset`` or ``TemporalDataset``.
+        condition
+            the observation descriptor that names the conditions.
+        origin
+            the file or variable that errors name.
+
+        Returns
+        -------
+        the patterns.
+
+        Raises
+        ------
+        InputError
+            as the class.
+        """
         return cls(tuple(datasets), origin, condition)
 
     def to_rsatoolbox(self) -> list[Dataset]:
-        """Copy into rsatoolbox datasets, one a subject."""
+        """Copy into rsatoolbox datasets, one a subject.
+
+        Returns
+        -------
+        copies, which may be changed.
+        """
         return [dataset.copy() for dataset in self.datasets]
 
     @property

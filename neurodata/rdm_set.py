@@ -239,6 +239,10 @@ class RdmSet:
         origin
             the file or variable that errors name.
 
+        Returns
+        -------
+        the RDMs.
+
         Raises
         ------
         InputError
@@ -275,11 +279,33 @@ class RdmSet:
 
     @classmethod
     def from_rsatoolbox(cls, rdms: RDMs, origin: str = "RDMs") -> RdmSet:
-        """Wrap ``rsatoolbox.rdm.RDMs``, filling in the descriptors that it lacks."""
+        """Wrap ``rsatoolbox.rdm.RDMs``, filling in the descriptors that it lacks.
+
+        Parameters
+        ----------
+        rdms
+            with any descriptors.
+        origin
+            the file or variable that errors name.
+
+        Returns
+        -------
+        the RDMs.
+
+        Raises
+        ------
+        InputError
+            as the class.
+        """
         return cls(rdms, origin)
 
     def to_rsatoolbox(self) -> RDMs:
-        """Copy into ``rsatoolbox.rdm.RDMs`` with RDM descriptors subject, session and, where there are times, time."""
+        """Copy into ``rsatoolbox.rdm.RDMs`` with RDM descriptors subject, session and, where there are times, time.
+
+        Returns
+        -------
+        a copy, which may be changed.
+        """
         return self.toolbox.copy()
 
     @property

@@ -42,6 +42,10 @@ def _named(name: str) -> NamedRecording:
 def names() -> tuple[str, ...]:
     """Name the recordings that :func:`load` knows.
 
+    Returns
+    -------
+    their names, as :func:`load` takes them.
+
     >>> names()
     ('kriegeskorte92', 'cichy92', 'haxby2001', 'miyawaki2008', 'visual92_meg', 'things_fmri', 'things_meg', 'simulated')
     """
@@ -50,6 +54,11 @@ def names() -> tuple[str, ...]:
 
 def describe(name: str) -> dict[str, Any]:
     """State what a named recording is, without downloading anything.
+
+    Parameters
+    ----------
+    name
+        one of :func:`names`.
 
     Returns
     -------
@@ -79,6 +88,13 @@ def describe(name: str) -> dict[str, Any]:
 def references(name: str, progress: Progress | None = None) -> Mapping[str, np.ndarray]:
     """Load RDMs that were published for a named recording's stimuli, in their order.
 
+    Parameters
+    ----------
+    name
+        one of :func:`names`, or a folder.
+    progress
+        called with bytes so far, bytes in all and a line to show while files are downloaded.
+
     Returns
     -------
     condensed RDMs, (n_pairs,), by name; empty where there are none, or the recording is a folder.
@@ -96,6 +112,10 @@ def download(name: str, progress: Progress | None = None) -> tuple[Path, ...]:
         one of :func:`names`.
     progress
         called with bytes so far, bytes in all and a line to show.
+
+    Returns
+    -------
+    paths of all its files; none of a recording that needs no download.
 
     Raises
     ------
@@ -117,6 +137,10 @@ def load(name_or_folder: str | os.PathLike[str], progress: Progress | None = Non
         folder of the same name in the working directory, which ``./name`` or a Path reaches.
     progress
         called with bytes so far, bytes in all and a line to show while files are downloaded.
+
+    Returns
+    -------
+    the recording.
 
     Raises
     ------

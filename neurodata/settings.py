@@ -105,6 +105,15 @@ KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
 def read_settings(folder: Path) -> dict[str, Any]:
     """Read and check a folder's recording.yaml; without the file, nothing is stated.
 
+    Parameters
+    ----------
+    folder
+        a user's folder.
+
+    Returns
+    -------
+    what is stated, by key.
+
     Raises
     ------
     InputError
@@ -123,7 +132,19 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def time_axis(settings: Mapping[str, Any], folder: Path) -> TimeAxis:
-    """Read what is stated of the times."""
+    """Read what is stated of the times.
+
+    Parameters
+    ----------
+    settings
+        from :func:`read_settings`.
+    folder
+        whose they are.
+
+    Returns
+    -------
+    the axis, which may state nothing.
+    """
     origin, stated = str(folder / FILE_NAME), settings.get("times")
     if stated is None:
         return TimeAxis(origin)

@@ -270,7 +270,17 @@ def simulate(
 
 
 def load(progress: Progress | None = None) -> Recording:
-    """Simulate the embedded default: twelve observers of 60 digits, nothing to download."""
+    """Simulate the embedded default: twelve observers of 60 digits, nothing to download.
+
+    Parameters
+    ----------
+    progress
+        not called: nothing is downloaded.
+
+    Returns
+    -------
+    the recording.
+    """
     return simulate(default_stimuli(), DEFAULT_DRIVERS)
 
 

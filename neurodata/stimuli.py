@@ -157,6 +157,10 @@ class Stimuli:
     def same_category(self) -> Bool[np.ndarray, "n_conditions n_conditions"]:
         """Say for each pair of images whether they share a category.
 
+        Returns
+        -------
+        (n_conditions, n_conditions), True on the diagonal.
+
         Raises
         ------
         InputError

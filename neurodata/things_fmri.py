@@ -221,6 +221,10 @@ def load(
     regions
         columns of the table of voxels by region; a voxel belongs where any of them is 1.
 
+    Returns
+    -------
+    the recording.
+
     Raises
     ------
     InputError

@@ -123,6 +123,15 @@ def _selected(path: Path) -> mne.EpochsArray:
 def trial_file(subject: int) -> Path:
     """Give the file of a subject's test trials, written from all of its epochs where it is not there; 0.7 GB.
 
+    Parameters
+    ----------
+    subject
+        1 to 4.
+
+    Returns
+    -------
+    the path of the file.
+
     Raises
     ------
     InputError
@@ -153,6 +162,10 @@ def load(progress: Progress | None = None, subjects: Sequence[int] = SUBJECTS, o
     options
         of the pipeline from epochs on; by default 0.1 s before to 0.8 s after, and the twelve trials of a photograph in four
         averages of three.
+
+    Returns
+    -------
+    the recording.
 
     Raises
     ------

@@ -100,6 +100,15 @@ def resume(url: str, partial: Path, size: int | None = None, progress: Progress 
 def read_text(url: str) -> str:
     """Read a short text.
 
+    Parameters
+    ----------
+    url
+        its address.
+
+    Returns
+    -------
+    the text.
+
     Raises
     ------
     InputError

@@ -151,6 +151,10 @@ def load(progress: Progress | None = None, options: MegOptions = OPTIONS) -> Rec
     options
         of the pipeline, whose event_id is filled in here; by default 40 Hz low-pass, 100 samples a second.
 
+    Returns
+    -------
+    the recording.
+
     Raises
     ------
     InputError

@@ -36,7 +36,17 @@ Scores = Float[np.ndarray, "n_models n_subjects"]
 
 
 def centre(patterns: Patterns) -> Patterns:
-    """Take each column's mean out."""
+    """Take each column's mean out.
+
+    Parameters
+    ----------
+    patterns
+        Shape (n_conditions, n_units).
+
+    Returns
+    -------
+    Patterns of the same shape whose columns sum to zero.
+    """
     return patterns - patterns.mean(axis=0)
 
 
@@ -69,13 +79,33 @@ def narrow(patterns: Patterns) -> Patterns:
 
 
 def double_centred(patterns: Patterns) -> Gram:
-    """Gram matrix of centred patterns, whose rows and columns sum to zero, but for a factor."""
+    """Gram matrix of centred patterns, whose rows and columns sum to zero, but for a factor.
+
+    Parameters
+    ----------
+    patterns
+        Shape (n_conditions, n_units), not all equal.
+
+    Returns
+    -------
+    Shape (n_conditions, n_conditions).
+    """
     centred = _of_unit_size(patterns)
     return centred @ centred.T
 
 
 def u_centred(gram: Gram) -> Gram:
-    """Leave the diagonal out, and centre what is left so that rows and columns still sum to zero."""
+    """Leave the diagonal out, and centre what is left so that rows and columns still sum to zero.
+
+    Parameters
+    ----------
+    gram
+        Shape (n_conditions, n_conditions), at least three conditions.
+
+    Returns
+    -------
+    A matrix of the same shape, zero on its diagonal.
+    """
     n = len(gram)
     off_diagonal = gram - np.diag(np.diagonal(gram))
     rows = off_diagonal.sum(axis=1)
@@ -102,17 +132,57 @@ def _directions(sets: Sequence[Patterns], kind: str, debiased: bool) -> Float[np
 
 
 def cka(models: Sequence[Patterns], data: Sequence[Patterns]) -> Scores:
-    """Debiased linear CKA: zero on average for patterns that share nothing, and then negative as often as positive."""
+    """Debiased linear CKA: zero on average for patterns that share nothing, and then negative as often as positive.
+
+    Parameters
+    ----------
+    models, data
+        For each model and each subject, patterns (n_conditions, n_units); widths may differ.
+
+    Returns
+    -------
+    Scores, shape (n_models, n_subjects).
+
+    Raises
+    ------
+    InputError
+        For patterns whose conditions are all equally far apart.
+    """
     return _directions(models, "model", True) @ _directions(data, "data", True).T
 
 
 def cka_biased(models: Sequence[Patterns], data: Sequence[Patterns]) -> Scores:
-    """Linear CKA as first published, between 0 and 1."""
+    """Linear CKA as first published, between 0 and 1.
+
+    Parameters
+    ----------
+    models, data
+        For each model and each subject, patterns (n_conditions, n_units); widths may differ.
+
+    Returns
+    -------
+    Scores, shape (n_models, n_subjects).
+
+    Raises
+    ------
+    InputError
+        For patterns whose conditions are all equally far apart.
+    """
     return _directions(models, "model", False) @ _directions(data, "data", False).T
 
 
 def procrustes(models: Sequence[Patterns], data: Sequence[Patterns]) -> Scores:
-    """Correlation of patterns after the best rotation of one onto the other, between 0 and 1; widths may differ."""
+    """Correlation of patterns after the best rotation of one onto the other, between 0 and 1; widths may differ.
+
+    Parameters
+    ----------
+    models, data
+        For each model and each subject, patterns (n_conditions, n_units); widths may differ.
+
+    Returns
+    -------
+    Scores, shape (n_models, n_subjects).
+    """
 
     def shape(patterns: Patterns) -> Patterns:
         narrowed = narrow(_of_unit_size(patterns))

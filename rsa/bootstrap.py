@@ -44,7 +44,26 @@ def bootstrap_counts(key: jax.Array, n_draws: int, n_conditions: int) -> Int[np.
 
 @in_double_precision
 def condition_permutations(key: jax.Array, n_draws: int, n_conditions: int) -> Int[np.ndarray, "n_draws n_conditions"]:
-    """Draw random relabellings of the conditions, one a row."""
+    """Draw random relabellings of the conditions, one a row.
+
+    Parameters
+    ----------
+    key
+        JAX random key; the same key gives the same relabellings.
+    n_draws
+        Number of relabellings.
+    n_conditions
+        Number of conditions.
+
+    Returns
+    -------
+    Permutations of 0 to n_conditions - 1, shape (n_draws, n_conditions).
+
+    Raises
+    ------
+    InputError
+        For a negative number of draws, or fewer than two conditions.
+    """
     _check_sizes(n_draws, n_conditions)
     # Sorting random numbers of one dtype keeps the permutations independent of the caller's precision.
     shuffled = jax.random.uniform(key, (n_draws, n_conditions), dtype=jnp.float32)
@@ -72,7 +91,17 @@ def pair_weights(counts: Int[Array, "*batch n_conditions"]) -> Float[np.ndarray,
 
 
 def leave_one_out_counts(n_conditions: int) -> Int[np.ndarray, "n_conditions n_conditions"]:
-    """Every condition once but one: the jackknife's samples."""
+    """Every condition once but one: the jackknife's samples.
+
+    Parameters
+    ----------
+    n_conditions
+        Number of conditions, and of samples.
+
+    Returns
+    -------
+    Counts, shape (n_conditions, n_conditions), zero on the diagonal.
+    """
     return 1 - np.eye(n_conditions, dtype=np.int64)
 
 

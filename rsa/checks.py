@@ -11,7 +11,22 @@ CONSTANT_TOLERANCE = 1e-12
 
 
 def find_comparator(name: str) -> Comparator:
-    """Look a comparator up, or say which there are."""
+    """Look a comparator up, or say which there are.
+
+    Parameters
+    ----------
+    name
+        One of :data:`rsa.COMPARATORS`.
+
+    Returns
+    -------
+    The comparator.
+
+    Raises
+    ------
+    InputError
+        For an unknown name; the nearest is guessed.
+    """
     if name not in COMPARATORS:
         raise unknown_name("comparator", name, COMPARATORS)
     return COMPARATORS[name]
@@ -25,7 +40,21 @@ def _name(kind: str, index: np.ndarray) -> str:
 def check_rdms(rdms: object, kind: str) -> np.ndarray:
     """Take condensed RDMs (..., n_rdms, n_pairs) as float64, refusing what no comparator can use.
 
-    ``kind`` ("model", "data") names them in the error.
+    Parameters
+    ----------
+    rdms
+        Condensed RDMs, shape (..., n_rdms, n_pairs).
+    kind
+        What they are in an error, "model" or "data".
+
+    Returns
+    -------
+    The same numbers in double precision.
+
+    Raises
+    ------
+    InputError
+        For another shape, no RDM, fewer than three conditions, and NaN or infinite dissimilarities.
     """
     values = np.asarray(rdms, dtype=np.float64)
     if values.ndim < 2:
@@ -46,7 +75,24 @@ def check_rdms(rdms: object, kind: str) -> np.ndarray:
 
 
 def check_varies(values: np.ndarray, kind: str, comparator: str, weights: np.ndarray | None = None) -> None:
-    """Refuse RDMs that have no score: constant ones, or for cosine those of zeros."""
+    """Refuse RDMs that have no score: constant ones, or for cosine those of zeros.
+
+    Parameters
+    ----------
+    values
+        Condensed RDMs, shape (..., n_rdms, n_pairs).
+    kind
+        What they are in an error, "model" or "data".
+    comparator
+        One of :data:`rsa.COMPARATORS`.
+    weights
+        Weight of each pair, shape (n_pairs,); those of weight zero do not count.
+
+    Raises
+    ------
+    InputError
+        For the first that has no score.
+    """
     counted = values if weights is None else values[..., weights > 0]
     largest = np.abs(counted).max(axis=-1)
     if COMPARATORS[comparator].centred:
@@ -63,7 +109,18 @@ def check_varies(values: np.ndarray, kind: str, comparator: str, weights: np.nda
 
 
 def check_same_pairs(models: np.ndarray, data: np.ndarray) -> None:
-    """Refuse models and data over different numbers of conditions."""
+    """Refuse models and data over different numbers of conditions.
+
+    Parameters
+    ----------
+    models, data
+        Condensed RDMs, shape (..., n_pairs).
+
+    Raises
+    ------
+    InputError
+        When the numbers of pairs differ.
+    """
     ours, theirs = models.shape[-1], data.shape[-1]
     if ours != theirs:
         raise InputError(
@@ -73,7 +130,26 @@ def check_same_pairs(models: np.ndarray, data: np.ndarray) -> None:
 
 
 def check_weights(weights: object, n_pairs: int, comparator: str) -> np.ndarray:
-    """Take pair weights (..., n_pairs) as float64, refusing negative ones and those that leave nothing to compare."""
+    """Take pair weights (..., n_pairs) as float64, refusing negative ones and those that leave nothing to compare.
+
+    Parameters
+    ----------
+    weights
+        Shape (..., n_pairs).
+    n_pairs
+        How many there should be.
+    comparator
+        One of :data:`rsa.COMPARATORS`; some do not weigh pairs.
+
+    Returns
+    -------
+    The same numbers in double precision.
+
+    Raises
+    ------
+    InputError
+        For a comparator without weights, another shape, negative or infinite weights, and those that leave fewer than two pairs.
+    """
     if not COMPARATORS[comparator].weighs_pairs:
         raise InputError(
             f"weights of pairs were given for {comparator}, whose metric depends on how many patterns there are: leave them "

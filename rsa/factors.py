@@ -43,6 +43,15 @@ class Draws(NamedTuple):
 def usable_factors(n_stimuli: int, n_subjects: int, n_seeds: int) -> Factors:
     """The factors that there are enough of to draw from.
 
+    Parameters
+    ----------
+    n_stimuli, n_subjects, n_seeds
+        How many there are of each.
+
+    Returns
+    -------
+    Names out of :data:`FACTORS`, in its order, of those with at least :data:`MINIMUM` members.
+
     >>> usable_factors(92, 3, 5)
     ('stimuli', 'seeds')
     """
@@ -51,7 +60,24 @@ def usable_factors(n_stimuli: int, n_subjects: int, n_seeds: int) -> Factors:
 
 
 def check_factors(factors: Sequence[str], sizes: Mapping[str, int]) -> Factors:
-    """Put factors into their order; InputError for unknown ones and for those with too few members to draw from."""
+    """Put factors into their order, and refuse those that cannot be drawn from.
+
+    Parameters
+    ----------
+    factors
+        Names out of :data:`FACTORS`.
+    sizes
+        How many members each factor has.
+
+    Returns
+    -------
+    The names in the order of :data:`FACTORS`.
+
+    Raises
+    ------
+    InputError
+        For unknown names, and factors with too few members to draw from.
+    """
     if isinstance(factors, str) or not factors:
         raise InputError(f"factors={factors!r} was given: give a list of {', '.join(FACTORS)}")
     for factor in factors:
@@ -66,7 +92,17 @@ def check_factors(factors: Sequence[str], sizes: Mapping[str, int]) -> Factors:
 
 
 def subsets(factors: Sequence[str]) -> list[Factors]:
-    """All sets of factors that can be drawn together, in the factors' order."""
+    """All sets of factors that can be drawn together, in the factors' order.
+
+    Parameters
+    ----------
+    factors
+        Their names.
+
+    Returns
+    -------
+    Every set but the empty one, the smaller first.
+    """
     return [chosen for size in range(1, len(factors) + 1) for chosen in combinations(factors, size)]
 
 
@@ -96,7 +132,26 @@ def crossed_variance(variances: Mapping[Factors, np.ndarray], sizes: Mapping[str
 
 
 def draw_all(key: jax.Array, n_draws: int, n_conditions: int, n_subjects: int, n_seeds: int) -> Draws:
-    """Draw every factor with replacement; sets of factors share their draws, so that differences between them are exact."""
+    """Draw every factor with replacement; sets of factors share their draws, so that differences between them are exact.
+
+    Parameters
+    ----------
+    key
+        JAX random key; the same key gives the same draws.
+    n_draws
+        Number of bootstrap samples.
+    n_conditions, n_subjects, n_seeds
+        How many there are of each; what there is one of is counted once in every sample.
+
+    Returns
+    -------
+    Counts, (n_draws, n_conditions), (n_draws, n_subjects) and (n_draws, n_seeds).
+
+    Raises
+    ------
+    InputError
+        For a negative number of draws.
+    """
     keys = jax.random.split(key, 3)
     sizes = (n_conditions, n_subjects, n_seeds)
     return Draws(*(_counts(each, n_draws, size) for each, size in zip(keys, sizes, strict=True)))
@@ -109,7 +164,21 @@ def _counts(key: jax.Array, n_draws: int, size: int) -> np.ndarray:
 def variance_over_factors(
     draws: Mapping[Factors, np.ndarray], jackknife: np.ndarray, sizes: Mapping[str, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Corrected variance over draws of all factors, and the degrees of freedom that it has."""
+    """Corrected variance over draws of all factors, and the degrees of freedom that it has.
+
+    Parameters
+    ----------
+    draws
+        For every set of factors, scores of each draw of these alone, shape (n_draws, ...).
+    jackknife
+        Scores with each stimulus left out, shape (n_conditions, ...).
+    sizes
+        How many members each factor has.
+
+    Returns
+    -------
+    The variance and its degrees of freedom (Satterthwaite's), shape (...) each.
+    """
     with np.errstate(invalid="ignore"):
         variances = {names: np.nanvar(values, axis=0, ddof=1) for names, values in draws.items()}
     single = {factor: variances[(factor,)] / (1 - 1 / size) for factor, size in sizes.items()}

@@ -350,6 +350,17 @@ def _bounds(
 def generalised_contrast(result: Generalisation, a: int | Sequence[int], b: int | Sequence[int]) -> GeneralisedContrast:
     """Test whether model a (or the mean of the models a) scores differently from b, paired over stimuli, subjects and seeds.
 
+    Parameters
+    ----------
+    result
+        From :func:`generalise` or one of its kin.
+    a, b
+        Index of a model, or of several.
+
+    Returns
+    -------
+    The difference of their scores, its interval and standard error, and the two-sided p-value of no difference.
+
     Raises
     ------
     InputError

@@ -164,6 +164,15 @@ def compare_patterns(
 def angular_distance(similarity: Real[Array, "*batch"]) -> Float[np.ndarray, "*batch"]:
     """Angle in radians whose cosine a Procrustes (or biased CKA) similarity is: a metric (Williams et al. 2021).
 
+    Parameters
+    ----------
+    similarity
+        Between 0 and 1, any shape.
+
+    Returns
+    -------
+    Radians between 0 and pi / 2, of the same shape.
+
     >>> angular_distance(np.array([1.0, 0.5])).round(4)
     array([0.    , 1.0472])
     """

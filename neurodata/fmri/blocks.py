@@ -100,6 +100,23 @@ def block_runs(
 
     Runs without any labelled volume are left out.
 
+    Parameters
+    ----------
+    bold
+        a 4D NIfTI file with all runs one after the other.
+    attributes
+        a text with a label and a run for each volume.
+    subject
+        whose.
+    repetition_time
+        seconds from volume to volume, by default the header's.
+    rest
+        labels that are no condition.
+
+    Returns
+    -------
+    the runs, with their events and the volumes that they take up.
+
     Raises
     ------
     InputError
@@ -147,6 +164,10 @@ def block_patterns(
         whose.
     rest
         labels that are no condition.
+
+    Returns
+    -------
+    patterns by region, as of :func:`neurodata.fmri.patterns`.
 
     Raises
     ------

@@ -195,7 +195,22 @@ def _by_subject(runs: Sequence[FmriRun], regions: Regions) -> dict[str, list[Fmr
 def patterns_and_notes(
     runs: Sequence[FmriRun], regions: Regions, options: FmriOptions | None = None, cache: File | None = None
 ) -> tuple[dict[str, PatternSet], tuple[str, ...]]:
-    """Do what :func:`patterns` does, and return what it warns of."""
+    """Do what :func:`patterns` does, and return what it warns of.
+
+    Parameters
+    ----------
+    runs, regions, options, cache
+        as for :func:`patterns`.
+
+    Returns
+    -------
+    patterns by region, and the notes, each once.
+
+    Raises
+    ------
+    InputError
+        as :func:`patterns`.
+    """
     chosen = options or FmriOptions()
     subjects = _by_subject(runs, regions)
     fit = derived(fit_run, cache, ignore=["read"])
@@ -253,6 +268,11 @@ def noise_residuals(
     Voxels are those of :func:`patterns` with the same arguments, in the same order. Of single trials' models, the
     residuals are those of least squares all. Time courses of one subject's regions are in memory at once, as 4-byte
     floats; nothing is kept on disk.
+
+    Parameters
+    ----------
+    runs, regions, options
+        as for :func:`patterns`.
 
     Returns
     -------

@@ -109,7 +109,17 @@ def _found_regions(folder: Path) -> dict[str, Any]:
 
 
 def is_fmri_folder(folder: Path) -> bool:
-    """Say whether a folder holds BOLD images in BIDS's layout."""
+    """Say whether a folder holds BOLD images in BIDS's layout.
+
+    Parameters
+    ----------
+    folder
+        a user's folder.
+
+    Returns
+    -------
+    True where there is one in the tree itself or among its derivatives.
+    """
     patterns = ("sub-*/func/*_bold.nii*", "sub-*/ses-*/func/*_bold.nii*")
     places = (folder, *(folder / "derivatives").glob("*"), folder / "derivatives")
     return any(next(place.glob(pattern), None) is not None for place in places for pattern in patterns)

@@ -140,6 +140,11 @@ def regions_from_atlas(image: Any, labels: Any) -> dict[str, tuple[Any, int]]:
     -------
     what :func:`neurodata.fmri.patterns` takes for regions.
 
+    Raises
+    ------
+    InputError
+        for a table without those columns, and a list whose first label is no background.
+
     >>> regions_from_atlas("atlas.nii.gz", ["Background", "V1", "V2"])
     {'V1': ('atlas.nii.gz', 1), 'V2': ('atlas.nii.gz', 2)}
     """
@@ -170,6 +175,10 @@ def voxel_mask(dataset: Any) -> Bool[np.ndarray, "x y z"]:
     ----------
     dataset
         one of a PatternSet's datasets from :func:`neurodata.fmri.patterns`.
+
+    Returns
+    -------
+    the mask, of the shape of the images.
     """
     places = [np.asarray(dataset.channel_descriptors[axis]) for axis in ("i", "j", "k")]
     mask = np.zeros(dataset.descriptors["volume_shape"], dtype=bool)

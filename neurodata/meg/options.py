@@ -180,6 +180,10 @@ def options_from(stated: Mapping[str, Any], origin: str) -> MegOptions:
     origin
         the file that errors name.
 
+    Returns
+    -------
+    the options.
+
     Raises
     ------
     InputError

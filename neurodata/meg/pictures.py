@@ -19,6 +19,11 @@ def dissimilarity_over_time(patterns: PatternSet) -> Float64[np.ndarray, "n_subj
     Of noise-normalised patterns they are in units of one trial's noise variance. Noise adds to them at every time: what
     counts is their rise above the baseline.
 
+    Parameters
+    ----------
+    patterns
+        of a recording in time.
+
     Returns
     -------
     condensed RDMs, (n_subjects, n_times, n_pairs), conditions in the order of the patterns.
