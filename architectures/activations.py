@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from architectures.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 
 __all__ = ["ACTIVATIONS", "POOLINGS", "GAIN_SQUARED", "activation_function", "normalise_length", "pool"]
 

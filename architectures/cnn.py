@@ -6,28 +6,42 @@ It strides rather than pools by default, so that the energies and inverses that 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from architectures.block import Block, convolutional_block, dense_block
-from architectures.errors import InputError
-from architectures.mlp import per_block
+from architectures.convolutional import convolutional
+from architectures.dense import dense
+from architectures.front_end import FrontEnd
+from architectures.mlp import per_node
+from architectures.network import Network, chain
+from architectures.node import Node
+from bioplausible.foundation.errors import InputError
 
-__all__ = ["CnnOptions", "cnn_blocks"]
+__all__ = ["CnnOptions", "cnn"]
 
 
 @dataclass(frozen=True)
 class CnnOptions:
     """Options of the convolutional network.
 
-    Attributes:
-        channels: filters of each convolution.
-        strides: stride of each convolution, one number or one per convolution.
-        kernel_size: side of the square kernels.
-        pooling: "none", "max" or "mean" (2x2 after every convolution); "global_mean" after the last one alone, with which
-            the network takes images of any size.
-        hidden: units of the dense hidden layers.
-        activation: of all hidden layers; the scores are linear.
-        gain: factor on the initial weights, one number or one per block.
-        normalisation: "none" or "length", of the hidden layers.
+    Attributes
+    ----------
+    channels
+        Filters of each convolution.
+    strides
+        Stride of each convolution, one number or one per convolution.
+    kernel_size
+        Side of the square kernels.
+    pooling
+        "none", "max" or "mean" (2x2 after every convolution); "global_mean" after the last one alone, with which the network takes
+        images of any size.
+    hidden
+        Units of the dense hidden layers.
+    activation
+        Of all hidden layers; the scores are linear.
+    gain
+        Factor on the initial weights, one number or one per node.
+    normalisation
+        "none" or "length", of the hidden layers.
     """
 
     channels: tuple[int, ...] = (32, 64)
@@ -40,8 +54,14 @@ class CnnOptions:
     normalisation: str = "none"
 
 
-def cnn_blocks(input_shape: tuple[int, ...], n_classes: int, options: CnnOptions) -> tuple[Block, ...]:
-    """The blocks `conv_0`, `conv_1`, …, `hidden_0`, …, `output`."""
+def cnn(input_shape: tuple[int, ...], n_classes: int, options: CnnOptions, front_end: FrontEnd, **others: Any) -> Network:
+    """The nodes `conv_0`, `conv_1`, …, `hidden_0`, …, `output`.
+
+    Raises
+    ------
+    InputError
+        An input that is no image, or strides, gains or sizes that do not fit.
+    """
     if len(input_shape) != 3:
         raise InputError(f"input_shape={input_shape} was given, a convolutional network takes (height, width, channels)")
     n_convolutions, n_hidden = len(options.channels), len(options.hidden)
@@ -50,18 +70,17 @@ def cnn_blocks(input_shape: tuple[int, ...], n_classes: int, options: CnnOptions
         raise InputError(f"{len(strides)} strides were given for {n_convolutions} convolutions: give one number, or one each")
     if min((*options.channels, *options.hidden, *strides, options.kernel_size), default=1) < 1:
         raise InputError(f"channels, hidden, strides and kernel_size must be at least 1, given: {options}")
-    gains = per_block(options.gain, n_convolutions + n_hidden + 1)
+    gains = per_node(options.gain, n_convolutions + n_hidden + 1)
 
-    blocks: list[Block] = []
-    height, width, channels_in = input_shape
-    shape: tuple[int, ...] = (height, width, channels_in)
+    nodes: list[Node] = []
+    shape = front_end.output_shape(input_shape)
     for index, (channels, stride) in enumerate(zip(options.channels, strides, strict=True)):
         pooling = options.pooling
         if pooling == "global_mean" and index < n_convolutions - 1:
             pooling = "none"
         height, width, channels_in = shape
-        blocks.append(
-            convolutional_block(
+        nodes.append(
+            convolutional(
                 f"conv_{index}",
                 (height, width, channels_in),
                 channels,
@@ -73,9 +92,10 @@ def cnn_blocks(input_shape: tuple[int, ...], n_classes: int, options: CnnOptions
                 pooling,
             )
         )
-        shape = blocks[-1].output_shape
+        shape = nodes[-1].output_shape
     for index, units in enumerate(options.hidden):
         gain = gains[n_convolutions + index]
-        blocks.append(dense_block(f"hidden_{index}", shape, units, options.activation, gain, options.normalisation))
-        shape = blocks[-1].output_shape
-    return (*blocks, dense_block("output", shape, n_classes, "identity", gains[-1]))
+        nodes.append(dense(f"hidden_{index}", shape, units, options.activation, gain, options.normalisation))
+        shape = nodes[-1].output_shape
+    nodes.append(dense("output", shape, n_classes, "identity", gains[-1]))
+    return chain(nodes, name="cnn", input_shape=input_shape, n_classes=n_classes, front_end=front_end, **others)

@@ -23,7 +23,7 @@ from jax import Array
 from jaxtyping import Float
 
 from architectures.convolution import convolve
-from architectures.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 
 __all__ = ["FRONT_ENDS", "FrontEnd", "fit_front_end", "no_front_end"]
 

@@ -1,53 +1,76 @@
-"""Dense network: flattened images, hidden layers, one score a class."""
+"""Dense network on flattened images."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from architectures.block import Block, dense_block
-from architectures.errors import InputError
+from architectures.dense import dense
+from architectures.front_end import FrontEnd
+from architectures.network import Network, chain
+from bioplausible.foundation.errors import InputError
 
-__all__ = ["MlpOptions", "mlp_blocks"]
+__all__ = ["MlpOptions", "mlp", "per_node"]
 
 
 @dataclass(frozen=True)
 class MlpOptions:
     """Options of the dense network.
 
-    Attributes:
-        hidden: units of each hidden layer.
-        activation: of the hidden layers; the scores are linear.
-        gain: factor on the initial weights, one number or one per block.
-        normalisation: "none" or "length", of the hidden layers.
+    Attributes
+    ----------
+    hidden
+        Units of each hidden layer.
+    activation
+        Of all hidden layers; the scores are linear.
+    gain
+        Factor on the initial weights, one number or one per node.
+    normalisation
+        "none" or "length", of the hidden layers.
+    residual
+        Whether hidden layers after the first also pass on what they see, where widths allow it.
     """
 
     hidden: tuple[int, ...] = (512, 256)
     activation: str = "relu"
     gain: float | tuple[float, ...] = 1.0
     normalisation: str = "none"
+    residual: bool = False
 
 
-def per_block(gain: float | tuple[float, ...], n_blocks: int) -> tuple[float, ...]:
-    """One gain per block.
+def per_node(gain: float | tuple[float, ...], n_nodes: int) -> tuple[float, ...]:
+    """One gain per node.
 
-    Raises:
-        InputError: if several were given, but not one per block.
+    Raises
+    ------
+    InputError
+        If several were given, but not one per node.
     """
     if isinstance(gain, int | float):
-        return (float(gain),) * n_blocks
-    if len(gain) != n_blocks:
-        raise InputError(f"{len(gain)} gains were given for {n_blocks} blocks: give one number, or one per block")
+        return (float(gain),) * n_nodes
+    if len(gain) != n_nodes:
+        raise InputError(f"{len(gain)} gains were given for {n_nodes} nodes: give one number, or one per node")
     return tuple(gain)
 
 
-def mlp_blocks(input_shape: tuple[int, ...], n_classes: int, options: MlpOptions) -> tuple[Block, ...]:
-    """The blocks `hidden_0`, `hidden_1`, …, `output`."""
+def mlp(input_shape: tuple[int, ...], n_classes: int, options: MlpOptions, front_end: FrontEnd, **others: Any) -> Network:
+    """The nodes `hidden_0`, `hidden_1`, …, `output`.
+
+    Raises
+    ------
+    InputError
+        A layer without units, gains that are not one per node, or residual layers of different widths.
+    """
     if any(width < 1 for width in options.hidden):
         raise InputError(f"hidden={options.hidden} was given: every hidden layer needs at least one unit")
-    gains = per_block(options.gain, len(options.hidden) + 1)
-    blocks = []
-    shape = input_shape
+    if options.residual and len(set(options.hidden)) > 1:
+        raise InputError(f"residual=True was given with hidden={options.hidden}: layers that are added need one width")
+    gains = per_node(options.gain, len(options.hidden) + 1)
+    nodes = []
+    shape = front_end.output_shape(input_shape)
     for index, width in enumerate(options.hidden):
-        blocks.append(dense_block(f"hidden_{index}", shape, width, options.activation, gains[index], options.normalisation))
-        shape = blocks[-1].output_shape
-    return (*blocks, dense_block("output", shape, n_classes, "identity", gains[-1]))
+        nodes.append(dense(f"hidden_{index}", shape, width, options.activation, gains[index], options.normalisation))
+        shape = nodes[-1].output_shape
+    nodes.append(dense("output", shape, n_classes, "identity", gains[-1]))
+    skips = {f"hidden_{k}": [f"hidden_{k - 1}"] for k in range(1, len(options.hidden))} if options.residual else {}
+    return chain(nodes, name="mlp", input_shape=input_shape, n_classes=n_classes, skips=skips, front_end=front_end, **others)

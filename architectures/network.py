@@ -1,160 +1,399 @@
-"""A network: a label-free front end and a chain of blocks, the same for every learning rule.
+"""A network: a label-free front end and a graph of nodes, the same for every learning rule.
 
-The chain may pass through one block several times (a recurrent network unrolled over time). `params` then holds one tree per
-distinct block; `unroll` gives one per position in the chain, and `tie`, its transpose, sums what the positions ask for back
-into the shared trees. Rules work on positions and never see the difference.
+A static network is run once; a temporal one, with delayed edges or nodes that remember, by one `lax.scan` over the steps, whatever
+their number. `trace` runs it with every signal kept, and with anything else in the place of its synapses: learning rules are
+written in what they put there (`learning_rules/signals.py`).
+
+Edges, nodes and their names follow NIR (Pedersen et al. 2024, doi:10.1038/s41467-024-52259-9), the exchange format of neuromorphic
+tools.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
-from architectures.block import Block, Params
-from architectures.errors import InputError
+from architectures.edge import INPUT, Edge
 from architectures.front_end import FrontEnd, no_front_end
+from architectures.graph import check, in_order, same_shape
+from architectures.legacy import Legacy
+from architectures.node import Node, Params
+from architectures.readings import Reading
+from bioplausible.foundation.errors import InputError
 
-__all__ = ["Network"]
+__all__ = ["Crossing", "Network", "Trace", "chain"]
+
+
+def _as_it_is(signal: Any) -> Any:
+    return signal
+
+
+class Crossing(NamedTuple):
+    """What stands around one node while a network is traced.
+
+    Attributes
+    ----------
+    synapse
+        inputs -> pre-activations, in place of the plain synapse at the parameters.
+    skips
+        What comes over skip edges -> what `activate` sees.
+    output
+        What the node's unit does -> what is passed on.
+    """
+
+    synapse: Callable[[tuple[Array, ...]], Any]
+    skips: Callable[[tuple[Array, ...]], tuple[Array, ...]] = _as_it_is
+    output: Callable[[Array], Array] = _as_it_is
+
+
+class Trace(NamedTuple):
+    """Every signal of every node in one run; of a temporal network with time as the leading axis.
+
+    Attributes
+    ----------
+    inputs
+        For each node, what arrived over each weighted edge, (n, ...).
+    skips
+        For each node, what arrived over each skip edge.
+    z
+        Pre-activations, an array or a tree.
+    outputs
+        What each node's unit did; the last are the scores.
+    states
+        What each node remembered before the step.
+    """
+
+    inputs: tuple[tuple[Array, ...], ...]
+    skips: tuple[tuple[Array, ...], ...]
+    z: tuple[Any, ...]
+    outputs: tuple[Array, ...]
+    states: tuple[Any, ...]
+
+
+Crossings = Sequence[Crossing | Callable[[tuple[Array, ...]], Any]]
 
 
 @dataclass(frozen=True)
-class Network:
-    """A chain of blocks.
+class Network(Legacy):
+    """A graph of nodes. Of nodes whose order is not given by their edges, the one that was given first comes first.
 
-    Attributes:
-        name: name of the architecture.
-        input_shape: (height, width, channels) of one image, before the front end.
-        n_classes: number of scores.
-        blocks: the distinct blocks.
-        order: for each position of the chain, the index of its block.
-        front_end: fixed, label-free transform before the first block.
-        options: what the architecture was built with, for tables and files.
+    Attributes
+    ----------
+    name
+        Name of the architecture.
+    input_shape
+        Shape of one example before the front end: (height, width, channels) of an image; of a network that is given sequences, the
+        shape of one step.
+    n_classes
+        Number of scores.
+    nodes
+        The nodes; the last is the readout.
+    edges
+        For each node, the edges that lead to it: weighted ones in the order of the node's `input_shapes`, then skips.
+    front_end
+        Fixed, label-free transform of the input.
+    reading
+        How a temporal network takes a static input in time; None where inputs are sequences, or the network is static.
+    decision
+        Of a temporal network: whether the scores of an example are the readout's at the "last" step, or their "mean" over steps.
+    options
+        What the architecture was built with, for tables and files.
     """
 
     name: str
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     n_classes: int
-    blocks: tuple[Block, ...]
-    order: tuple[int, ...] = ()
+    nodes: tuple[Node, ...]
+    edges: tuple[tuple[Edge, ...], ...]
     front_end: FrontEnd = field(default_factory=no_front_end)
+    reading: Reading | None = None
+    decision: str = "last"
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check that each block takes what the one below it gives."""
-        if not self.order:
-            object.__setattr__(self, "order", tuple(range(len(self.blocks))))
+        """Check the graph, and put nodes in an order in which each has what it hears."""
+        nodes, edges = in_order(self.nodes, self.edges)
+        object.__setattr__(self, "nodes", nodes)
+        object.__setattr__(self, "edges", edges)
+        check(nodes, edges, self.step_shape, self.n_classes)
+        if self.reading is not None and not self.temporal:
+            raise InputError(f"reading '{self.reading.name}' was given to '{self.name}', which is static: leave it out")
+        if self.decision not in ("last", "mean"):
+            raise InputError(f"decision='{self.decision}' was given, expected 'last' or 'mean'")
+
+    # What it is.
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """The name of each node, in order."""
+        return tuple(node.name for node in self.nodes)
+
+    @property
+    def temporal(self) -> bool:
+        """Whether it runs in time: it has delayed edges, or nodes that remember."""
+        return any(edge.delay for edges in self.edges for edge in edges) or any(node.has_state for node in self.nodes)
+
+    @property
+    def has_skips(self) -> bool:
+        """Whether any edge carries no weights."""
+        return any(edge.skip for edges in self.edges for edge in edges)
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether each node hears the one before it through weights, and nothing else."""
+        sources = (INPUT, *self.node_names)
+        return all(edges == (Edge(source),) for edges, source in zip(self.edges, sources, strict=False))
+
+    @property
+    def step_shape(self) -> tuple[int, ...]:
+        """Shape of what one example sends into the first node, at one step."""
         shape = self.front_end.output_shape(self.input_shape)
-        for block in self.chain:
-            if not block.accepts(shape):
-                raise InputError(
-                    f"block '{block.name}' takes inputs of shape {block.input_shape}, but was given {shape}: "
-                    "build the chain so that each block's output shape is the next one's input shape"
-                )
-            shape = block.output_shape
-
-    @property
-    def chain(self) -> tuple[Block, ...]:
-        """The block at each position."""
-        return tuple(self.blocks[index] for index in self.order)
-
-    @property
-    def block_names(self) -> tuple[str, ...]:
-        """The name of each position; a block's second pass is called `name@1`, its third `name@2`."""
-        seen: dict[int, int] = {}
-        names = []
-        for index in self.order:
-            passes = seen.get(index, 0)
-            names.append(self.blocks[index].name + (f"@{passes}" if passes else ""))
-            seen[index] = passes + 1
-        return tuple(names)
+        return shape if self.reading is None else self.reading.step_shape(shape)
 
     @property
     def core(self) -> Network:
-        """The same chain without its front end, for inputs that were encoded once, before training."""
-        height, width, channels = self.front_end.output_shape(self.input_shape)
-        return dataclasses.replace(self, input_shape=(height, width, channels), front_end=no_front_end())
+        """The same graph without its front end, for inputs that went through it once, before training."""
+        return dataclasses.replace(self, input_shape=self.front_end.output_shape(self.input_shape), front_end=no_front_end())
+
+    def weighted_edges(self, index: int) -> tuple[Edge, ...]:
+        """The edges that lead to a node through weights."""
+        return tuple(edge for edge in self.edges[index] if not edge.skip)
+
+    def hears_nodes(self, index: int) -> bool:
+        """Whether a node hears any other node, or itself, through weights: then an error can be carried back from it."""
+        return any(edge.source != INPUT for edge in self.weighted_edges(index))
+
+    def describe(self) -> list[dict[str, Any]]:
+        """One row a node: name, where it listens, shapes, number of parameters."""
+        rows = []
+        for node, edges in zip(self.nodes, self.edges, strict=True):
+            n_parameters = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(node.init, jax.random.key(0))))
+            hears = ", ".join(e.source + (" (delayed)" if e.delay else "") + (" (skip)" if e.skip else "") for e in edges)
+            inputs = node.input_shapes[0] if len(node.input_shapes) == 1 else node.input_shapes
+            row = {"layer": node.name, "hears": hears, "input": inputs, "output": node.output_shape, "parameters": n_parameters}
+            rows.append(row)
+        return rows
+
+    # How it runs.
 
     def init(self, key: PRNGKeyArray) -> tuple[Params, ...]:
-        """Initial parameters, one tree per distinct block."""
-        keys = jax.random.split(key, len(self.blocks))
-        params = tuple(block.init(k) for block, k in zip(self.blocks, keys, strict=True))
+        """Initial parameters, one tree per node."""
+        keys = jax.random.split(key, len(self.nodes))
+        params = tuple(node.init(k) for node, k in zip(self.nodes, keys, strict=True))
         # Whatever else is compiled with it must not change a bit of what is drawn: all rules start at the same network.
         return jax.lax.optimization_barrier(params)
 
-    def unroll(self, params: Sequence[Params]) -> tuple[Params, ...]:
-        """One tree per distinct block -> one per position of the chain."""
-        return tuple(params[index] for index in self.order)
+    def encode(self, inputs: Array) -> Array:
+        """Inputs as the first nodes hear them: (n, ...), or (time, n, ...) in a temporal network."""
+        encoded = self.front_end(inputs)
+        return encoded if self.reading is None else self.reading.transform(encoded)
 
-    def tie(self, gradients: Sequence[Params]) -> tuple[Params, ...]:
-        """The transpose of `unroll`: what the positions ask for, summed per distinct block."""
-        tied = []
-        for block in range(len(self.blocks)):
-            asked = [gradient for gradient, index in zip(gradients, self.order, strict=True) if index == block]
-            tied.append(reduce(lambda a, b: jax.tree.map(jnp.add, a, b), asked))
-        return tuple(tied)
+    def plain(self, params: Sequence[Params]) -> tuple[Crossing, ...]:
+        """The network's own synapses at these parameters."""
 
-    def encode(self, images: Float[Array, "n height width channels"]) -> Array:
-        """Images as the first block sees them."""
-        return self.front_end(images)
+        def at(node: Node, own: Params) -> Crossing:
+            return Crossing(lambda inputs: node.synapse(own, inputs))
 
-    def propagate(self, params: Sequence[Params], x: Array) -> tuple[Array, ...]:
-        """Activations of every position, from an encoded input of shape (n, ...)."""
-        activations = []
-        for block, block_params in zip(self.chain, self.unroll(params), strict=True):
-            x = block.apply(block_params, x)
-            activations.append(x)
-        return tuple(activations)
+        return tuple(at(node, own) for node, own in zip(self.nodes, params, strict=True))
 
-    def forward(self, params: Sequence[Params], images: Float[Array, "n height width channels"]) -> tuple[Array, ...]:
-        """Activations of every position, from normalised images; the last are the scores, (n, n_classes)."""
-        return self.propagate(params, self.encode(images))
+    def trace(
+        self,
+        params: Sequence[Params],
+        inputs: Array,
+        synapses: Crossings | Callable[[Any], Crossings] | None = None,
+        *,
+        per_step: Any = None,
+        encoded: bool = False,
+    ) -> Trace:
+        """Run the graph and keep every signal.
 
-    def at_size(self, input_shape: tuple[int, int, int]) -> tuple[Network, str]:
-        """The part of the chain that takes images of another size, and a sentence on what was left out ("" if nothing).
+        Parameters
+        ----------
+        params
+            One tree per node.
+        inputs
+            (n, *input_shape); sequences are (time, n, *input_shape).
+        synapses
+            What stands in the place of each node's plain synapse, a `Crossing` or a function from inputs to pre-activations; or a
+            function that makes them of what `per_step` holds for the step.
+        per_step
+            Any tree whose leaves have time as the leading axis (in a static network none); `synapses` is then a function.
+        encoded
+            Whether the inputs are as `encode` gives them.
 
-        Raises:
-            InputError: if not even the first block takes them.
+        Returns
+        -------
+        Trace
+            In a temporal network every signal has time as its leading axis.
+        """
+        x = inputs if encoded else self.encode(inputs)
+
+        def crossings(now: Any) -> tuple[Crossing, ...]:
+            chosen = self.plain(params) if synapses is None else synapses(now) if callable(synapses) else synapses
+            return tuple(each if isinstance(each, Crossing) else Crossing(each) for each in chosen)
+
+        if not self.temporal:
+            states = tuple(node.init_state(len(x), x.dtype) for node in self.nodes)
+            return self._step(crossings(per_step), states, (None,) * len(self.nodes), x)[0]
+
+        n = x.shape[1]
+        states = tuple(node.init_state(n, x.dtype) for node in self.nodes)
+        silent = tuple(jnp.zeros((n, *node.output_shape), x.dtype) for node in self.nodes)
+
+        def step(carry: Any, now: Any) -> tuple[Any, Trace]:
+            signal, extra = now
+            kept, states, passed_on = self._step(crossings(extra), *carry, signal)
+            return (states, passed_on), kept
+
+        return jax.lax.scan(step, (states, silent), (x, per_step))[1]
+
+    def _step(
+        self, crossings: Sequence[Crossing], states: tuple[Any, ...], previous: tuple[Any, ...], x: Array
+    ) -> tuple[Trace, tuple[Any, ...], tuple[Array, ...]]:
+        place = {name: index for index, name in enumerate(self.node_names)}
+        passed_on: list[Array] = []
+        kept: list[tuple[Any, ...]] = []
+        after = []
+
+        def signal(edge: Edge) -> Array:
+            if edge.source == INPUT:
+                return x
+            return previous[place[edge.source]] if edge.delay else passed_on[place[edge.source]]
+
+        for node, edges, crossing, state in zip(self.nodes, self.edges, crossings, states, strict=True):
+            inputs = tuple(signal(edge) for edge in edges if not edge.skip)
+            skips = crossing.skips(tuple(signal(edge) for edge in edges if edge.skip))
+            z = crossing.synapse(inputs)
+            new, h = node.activate(state, z, skips)
+            kept.append((inputs, skips, z, h, state))
+            after.append(new)
+            passed_on.append(crossing.output(h))
+        return Trace(*zip(*kept, strict=True)), tuple(after), tuple(passed_on)
+
+    def walk(self, x: Array, visit: Callable[[int, tuple[Array, ...], tuple[Array, ...]], Array]) -> tuple[Array, ...]:
+        """Visit the nodes of a static graph in order, each with what it hears.
+
+        Parameters
+        ----------
+        x
+            What comes from outside, encoded.
+        visit
+            (number of the node, what arrives over its weighted edges, over its skip edges) -> what it passes on.
+
+        Returns
+        -------
+        tuple of Array
+            What each node passed on.
+        """
+        place = {name: index for index, name in enumerate(self.node_names)}
+        passed_on: list[Array] = []
+        for index, edges in enumerate(self.edges):
+            signals = [(x if edge.source == INPUT else passed_on[place[edge.source]], edge.skip) for edge in edges]
+            inputs = tuple(signal for signal, skip in signals if not skip)
+            passed_on.append(visit(index, inputs, tuple(signal for signal, skip in signals if skip)))
+        return tuple(passed_on)
+
+    def forward(self, params: Sequence[Params], inputs: Array) -> tuple[Array, ...]:
+        """Outputs of every node, from normalised inputs; the last are the scores, (n, n_classes) or (time, n, n_classes)."""
+        return self.trace(params, inputs).outputs
+
+    def scores(self, readout: Array) -> Array:
+        """The scores of each example, (n, n_classes), from the readout's outputs, which in a temporal network have time first."""
+        if not self.temporal:
+            return readout
+        return readout[-1] if self.decision == "last" else jnp.mean(readout, axis=0)
+
+    def by_example(self, outputs: Sequence[Array]) -> tuple[Array, ...]:
+        """Outputs with examples as the leading axis: (n, ...) as they are, (time, n, ...) as (n, time, ...)."""
+        return tuple(jnp.moveaxis(h, 0, 1) for h in outputs) if self.temporal else tuple(outputs)
+
+    # Another size.
+
+    def at_size(self, input_shape: tuple[int, ...]) -> tuple[Network, str]:
+        """The first nodes, as far as they take images of another size, and a sentence on what was left out ("" if nothing).
+
+        Raises
+        ------
+        InputError
+            If not even the first node takes them.
         """
         try:
             shape = self.front_end.output_shape(input_shape)
+            shape = shape if self.reading is None else self.reading.step_shape(shape)
         except InputError as error:
             raise InputError(f"images of {input_shape} do not fit the network: {error}") from None
-        kept: list[Block] = []
+        kept: list[Node] = []
         reason = ""
-        for block in self.chain:
-            if not block.accepts(shape):
-                left_out = ", ".join(self.block_names[len(kept) :])
-                reason = f"{left_out} left out: '{block.name}' takes inputs of {block.input_shape} and at this size gets {shape}"
+        shapes = {INPUT: shape}
+        for node, edges in zip(self.nodes, self.edges, strict=True):
+            given = [shapes.get(edge.source, node.output_shape) for edge in edges if not edge.skip]
+            misfit = [(i, each) for i, each in enumerate(given) if not node.accepts(i, each)]
+            if misfit:
+                (edge, found), left_out = misfit[0], ", ".join(self.node_names[len(kept) :])
+                takes = node.input_shapes[edge]
+                reason = f"{left_out} left out: '{node.name}' takes inputs of {takes} and at this size gets {found}"
                 break
-            example = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-            resized = jax.eval_shape(lambda x, b=block: b.synapse(b.init(jax.random.key(0)), x), example)
-            output = jax.eval_shape(block.activate, resized)
-            kept.append(
-                dataclasses.replace(block, input_shape=shape, synapse_shape=resized.shape[1:], output_shape=output.shape[1:])
-            )
-            shape = output.shape[1:]
+            skips = tuple(shapes.get(edge.source, node.output_shape) for edge in edges if edge.skip)
+            kept.append(same_shape(node, tuple(given), skips))
+            shapes[node.name] = kept[-1].output_shape
         if not kept:
             raise InputError(
-                f"no block of '{self.name}' takes images of {input_shape}, trained at {self.input_shape}: "
+                f"no node of '{self.name}' takes images of {input_shape}, trained at {self.input_shape}: "
                 "use a convolutional architecture, or the size that it was trained at"
             )
-        if len(set(self.order)) != len(self.order):
-            raise InputError(f"'{self.name}' passes through a block more than once and takes no other size than {self.input_shape}")
-        return dataclasses.replace(self, input_shape=input_shape, blocks=tuple(kept), order=tuple(range(len(kept)))), reason
+        network = dataclasses.replace(
+            self, input_shape=input_shape, nodes=tuple(kept), edges=self.edges[: len(kept)], n_classes=_n_scores(kept, self)
+        )
+        return network, reason
 
-    def describe(self) -> list[dict[str, Any]]:
-        """One row a position: name, shapes, number of parameters."""
-        rows = []
-        for name, block in zip(self.block_names, self.chain, strict=True):
-            shapes = jax.eval_shape(block.init, jax.random.key(0))
-            n_parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes))
-            rows.append({"layer": name, "input": block.input_shape, "output": block.output_shape, "parameters": n_parameters})
-        return rows
+
+def _n_scores(kept: Sequence[Node], network: Network) -> int:
+    # Where the readout is left out, whatever is last stands in its place.
+    return network.n_classes if len(kept) == len(network.nodes) else 0
+
+
+def chain(
+    nodes: Sequence[Node],
+    *,
+    name: str,
+    input_shape: tuple[int, ...],
+    n_classes: int,
+    skips: Mapping[str, Sequence[str]] | None = None,
+    **others: Any,
+) -> Network:
+    """A network in which each node hears the one before it through weights.
+
+    Parameters
+    ----------
+    nodes
+        The nodes in order; a node that was built with edges from itself keeps them.
+    name, input_shape, n_classes
+        As `Network` has them.
+    skips
+        Node -> names of other nodes that it also hears, without weights.
+    **others
+        Other attributes of `Network`.
+
+    Raises
+    ------
+    InputError
+        If shapes do not meet, or a name is unknown.
+    """
+    sources = (INPUT, *(node.name for node in nodes))
+    also = skips or {}
+    edges = tuple(
+        (
+            *((Edge(source),) if node.input_shapes else (Edge(source, skip=True),)),
+            *node.recurrence,
+            *(Edge(other, skip=True) for other in also.get(node.name, ())),
+        )
+        for node, source in zip(nodes, sources, strict=False)
+    )
+    return Network(name, tuple(input_shape), n_classes, tuple(nodes), edges, **others)

@@ -3,72 +3,128 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from architectures.block import Block
-from architectures.cnn import CnnOptions, cnn_blocks
-from architectures.errors import InputError, unknown_name
+from flax import nnx
+
+from architectures.cnn import CnnOptions, cnn
+from architectures.flax_modules import from_nnx
 from architectures.front_end import FrontEnd, no_front_end
-from architectures.mlp import MlpOptions, mlp_blocks
+from architectures.mlp import MlpOptions, mlp
 from architectures.network import Network
-from architectures.options import make_options
+from architectures.recurrent import RecurrentOptions, SpikingOptions, recurrent, spiking
+from architectures.transformer import TransformerOptions, transformer
+from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.options import make_options
+from bioplausible.foundation.resolve import is_reference, load_object, resolve
 
 __all__ = ["ARCHITECTURES", "Architecture", "build", "names"]
 
 
 class Architecture(NamedTuple):
-    """How a network is made: its options and the function from shapes to blocks."""
+    """How a network is made: its options and the function from shapes to a network.
+
+    Attributes
+    ----------
+    options
+        The frozen dataclass of its options.
+    make
+        (input_shape, n_classes, options, front_end) -> network.
+    summary
+        One sentence.
+    """
 
     options: type
-    blocks: Callable[[tuple[int, ...], int, Any], tuple[Block, ...]]
+    make: Callable[..., Network]
     summary: str
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "mlp": Architecture(MlpOptions, mlp_blocks, "dense layers on flattened images"),
-    "cnn": Architecture(CnnOptions, cnn_blocks, "strided 3x3 convolutions, then dense layers"),
+    "mlp": Architecture(MlpOptions, mlp, "dense layers on flattened images"),
+    "cnn": Architecture(CnnOptions, cnn, "strided 3x3 convolutions, then dense layers"),
+    "recurrent": Architecture(RecurrentOptions, recurrent, "Elman, leaky or gated units that read an image row by row"),
+    "spiking": Architecture(SpikingOptions, spiking, "leaky integrate-and-fire units that are shown an image as a current"),
+    "transformer": Architecture(TransformerOptions, transformer, "attention among the rows of an image, with skips"),
 }
 
 
 def names() -> tuple[str, ...]:
-    """Names that `build` takes."""
+    """Names that `build` takes; it also takes `module:name` and `path.py:name`."""
     return tuple(ARCHITECTURES)
 
 
 def build(
     name: str,
     *,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     n_classes: int,
     front_end: FrontEnd | None = None,
     **options: Any,
 ) -> Network:
     """Build a network.
 
-    Args:
-        name: one of `names()`.
-        input_shape: (height, width, channels) of one image.
-        n_classes: number of scores.
-        front_end: from `fit_front_end`; none by default.
-        **options: fields of the architecture's options, `MlpOptions` or `CnnOptions`.
+    Parameters
+    ----------
+    name
+        One of `names()`; or `module:name` or `path.py:name` of a function `(input_shape, n_classes, **options)` that returns a
+        `Network`, or flax modules as `from_nnx` takes them.
+    input_shape
+        Shape of one example, (height, width, channels) of an image.
+    n_classes
+        Number of scores.
+    front_end
+        From `fit_front_end`; none by default.
+    **options
+        Fields of the architecture's options, `MlpOptions` or `CnnOptions`, say; or whatever the user's function takes.
 
-    Raises:
-        InputError: unknown architecture or option (the valid ones are listed), or shapes that do not fit.
+    Raises
+    ------
+    InputError
+        Unknown architecture or option (the valid ones are listed), or shapes that do not fit.
 
-    >>> build("mlp", input_shape=(28, 28, 1), n_classes=10, hidden=(256, 256)).block_names
+    >>> build("mlp", input_shape=(28, 28, 1), n_classes=10, hidden=(256, 256)).node_names
     ('hidden_0', 'hidden_1', 'output')
     """
-    if name not in ARCHITECTURES:
-        raise unknown_name("architecture", name, ARCHITECTURES)
-    if len(input_shape) != 3 or min(input_shape) < 1:
-        raise InputError(f"input_shape={tuple(input_shape)} was given, expected (height, width, channels), each at least 1")
+    shape = tuple(input_shape)
+    if not shape or min(shape) < 1:
+        raise InputError(f"input_shape={shape} was given, expected (height, width, channels), each at least 1")
     if n_classes < 2:
         raise InputError(f"n_classes={n_classes} was given, a network tells at least 2 classes apart")
-    architecture = ARCHITECTURES[name]
     front_end = front_end or no_front_end()
+    if is_reference(name):
+        return _of_user(name, load_object(name, "architecture"), shape, n_classes, front_end, options)
+    architecture: Architecture = resolve(name, ARCHITECTURES, "architecture")
     chosen: Any = make_options(architecture.options, options, f"architecture '{name}'")
-    height, width, channels = input_shape
-    blocks = architecture.blocks(front_end.output_shape((height, width, channels)), n_classes, chosen)
     record = {**dataclasses.asdict(chosen), "front_end": front_end.name}
-    return Network(name, (height, width, channels), n_classes, blocks, front_end=front_end, options=record)
+    return dataclasses.replace(architecture.make(shape, n_classes, chosen, front_end), options=record)
+
+
+def _of_user(
+    name: str, make: Any, input_shape: tuple[int, ...], n_classes: int, front_end: FrontEnd, options: Mapping[str, Any]
+) -> Network:
+    """The network that a user's function makes, behind the front end."""
+    if not callable(make):
+        raise InputError(f"'{name}' is {type(make).__name__}, expected a function (input_shape, n_classes, **options) -> Network")
+    seen = front_end.output_shape(input_shape)
+    try:
+        made = make(seen, n_classes, **options)
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 a user's function may raise anything
+        raise InputError(
+            f"'{name}' was called with input_shape={seen}, n_classes={n_classes}"
+            f"{''.join(f', {key}={value!r}' for key, value in options.items())} and failed: {type(error).__name__}: "
+            f"{str(error).splitlines()[0] if str(error) else ''}"
+        ) from error
+    if isinstance(made, nnx.Module | list | tuple):
+        made = from_nnx(made, input_shape=seen, n_classes=n_classes)
+    if not isinstance(made, Network):
+        raise InputError(f"'{name}' returned {type(made).__name__}, expected a Network or flax modules (architectures.from_nnx)")
+    if made.n_classes != n_classes or made.input_shape != seen:
+        raise InputError(
+            f"'{name}' returned a network for inputs of {made.input_shape} and {made.n_classes} classes, asked were {seen} and "
+            f"{n_classes}: build it from the arguments that it is given"
+        )
+    record = {**made.options, **options, "front_end": front_end.name}
+    return dataclasses.replace(made, name=name, input_shape=input_shape, front_end=front_end, options=record)

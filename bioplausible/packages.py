@@ -15,7 +15,7 @@ __all__ = ["PACKAGES", "check_package", "check_packages"]
 PACKAGES = ("architectures", "learning_rules", "neurodata", "rsa", "experiments")
 
 # What the __init__ of each of ours imports from, and that of no other distribution.
-_SIGNS = ("bioplausible", "architectures.errors")
+_SIGNS = ("bioplausible", "architectures.network")
 _REPAIR = "pip install --force-reinstall --no-deps bioplausible"
 
 

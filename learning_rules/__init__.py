@@ -10,30 +10,41 @@
 True
 """
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Support, Variant
 from learning_rules.diagnostics import Diagnosis, activity, alignment_with_backprop, diagnose, relative_weight_change, saturation
+from learning_rules.needs import Needs
+from learning_rules.objectives import OBJECTIVES, Objective, as_batch, make_objective
 from learning_rules.registry import FAMILIES, build, names, options_of, spec, support
+from learning_rules.step import Learner, make_step, start
 
 __all__ = [
     "FAMILIES",
+    "OBJECTIVES",
     "Batch",
     "Diagnosis",
     "Family",
     "InputError",
+    "Learner",
     "LearningRule",
+    "Needs",
+    "Objective",
     "RuleSpec",
     "RuleState",
     "Support",
     "Variant",
     "activity",
     "alignment_with_backprop",
+    "as_batch",
     "build",
     "diagnose",
+    "make_objective",
+    "make_step",
     "names",
     "options_of",
     "relative_weight_change",
     "saturation",
     "spec",
+    "start",
     "support",
 ]

@@ -2,7 +2,8 @@ r"""Backpropagation: the reference that every other rule is measured against.
 
 .. math:: \Delta\theta \propto -\nabla_\theta \, \tfrac1n \sum_i \ell(s_i, y_i)
 
-Rumelhart, Hinton and Williams 1986, doi:10.1038/323533a0.
+Rumelhart, Hinton and Williams 1986, doi:10.1038/323533a0; through time (Werbos 1990, doi:10.1109/5.58337) where the network runs in
+time.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from architectures import Network
-from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
-from learning_rules.losses import accuracy, loss_function
+from learning_rules.needs import Needs
+from learning_rules.objectives import Objective, as_batch
 from learning_rules.optimizers import adam
 
 __all__ = ["FAMILY", "BackpropOptions", "backprop"]
@@ -27,10 +29,14 @@ __all__ = ["FAMILY", "BackpropOptions", "backprop"]
 class BackpropOptions:
     """Options of backpropagation.
 
-    Attributes:
-        loss: "cross_entropy" or "squared_error".
-        learning_rate: Adam's, at the first step.
-        weight_decay: decoupled, per unit of learning rate.
+    Attributes
+    ----------
+    loss
+        One of `OBJECTIVES`: "cross_entropy", "squared_error", ….
+    learning_rate
+        Adam's, at the first step.
+    weight_decay
+        Decoupled, per unit of learning rate.
     """
 
     loss: str = "cross_entropy"
@@ -38,26 +44,32 @@ class BackpropOptions:
     weight_decay: float = 0.1  # as the feedback alignment family's, from the same search
 
 
-def backprop(network: Network, options: BackpropOptions, spec: RuleSpec) -> LearningRule:
-    """Build the rule for a network."""
-    mean_loss = loss_function(options.loss)
+def backprop(network: Network, options: BackpropOptions, spec: RuleSpec, objective: Objective) -> LearningRule:
+    """Build the rule for a network.
+
+    Parameters
+    ----------
+    network, options, spec, objective
+        As `Family.make` takes them.
+    """
 
     def init(key: PRNGKeyArray) -> RuleState:
         return RuleState({"network": network.init(key)}, ())
 
-    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
-        images, labels = batch
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+        batch = as_batch(batch)
 
-        def objective(params: dict[str, Any]) -> tuple[jax.Array, jax.Array]:
-            scores = network.forward(params["network"], images)[-1]
-            return mean_loss(scores, labels), scores
+        def loss(params: dict[str, Any]) -> tuple[jax.Array, jax.Array]:
+            readout = network.forward(params["network"], batch.inputs)[-1]
+            return objective.loss(readout, batch), readout
 
-        (loss, scores), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
-        return gradients, state, {"loss": loss, "accuracy": accuracy(scores, labels)}
+        (_, readout), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        return gradient, state, objective.metrics(readout, batch)
 
-    return feedforward_rule(
-        spec, network, options, init, assign_credit, lambda n_steps=None: adam(options.learning_rate, n_steps, options.weight_decay)
-    )
+    def optimizer(n_steps: int | None = None) -> Any:
+        return adam(options.learning_rate, n_steps, options.weight_decay)
+
+    return feedforward_rule(spec, network, options, init, assign_credit, optimizer, objective)
 
 
 _SPEC = RuleSpec(
@@ -67,4 +79,4 @@ _SPEC = RuleSpec(
     "Rumelhart, Hinton and Williams 1986, doi:10.1038/323533a0",
 )
 
-FAMILY = Family(BackpropOptions, backprop, {"": Variant(_SPEC)})
+FAMILY = Family(BackpropOptions, backprop, {"": Variant(_SPEC)}, needs=Needs(affine=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,10 +10,10 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
-from architectures import Network
-from learning_rules.contract import Batch, LearningRule, RuleState
-from learning_rules.losses import loss_function
-from learning_rules.signals import local_derivative, sweep
+from architectures import WEIGHT, Network, Node
+from architectures.roles import role_leaves
+from learning_rules.contract import LearningRule, RuleState
+from learning_rules.objectives import Objective, as_batch, make_objective
 
 __all__ = [
     "Activity",
@@ -27,51 +28,63 @@ __all__ = [
 
 
 class Alignment(NamedTuple):
-    """How a rule's pseudo-gradient lies to the loss's gradient, per distinct block.
+    """How a rule's pseudo-gradient lies to the gradient of its objective, per node.
 
-    Attributes:
-        cosine: between the two; against a gradient of next to nothing it means nothing, hence the norm beside it.
-        reference_norm: length of the loss's gradient.
-        norm: length of the rule's pseudo-gradient.
+    Attributes
+    ----------
+    cosine
+        Between the two; against a gradient of next to nothing it means nothing, hence the norm beside it.
+    reference_norm
+        Length of the gradient.
+    norm
+        Length of the rule's pseudo-gradient.
     """
 
-    cosine: Float[Array, " n_blocks"]
-    reference_norm: Float[Array, " n_blocks"]
-    norm: Float[Array, " n_blocks"]
+    cosine: Float[Array, " n_nodes"]
+    reference_norm: Float[Array, " n_nodes"]
+    norm: Float[Array, " n_nodes"]
 
 
 class Activity(NamedTuple):
-    """How active the units of each position are.
+    """How active the units of each node are.
 
-    Attributes:
-        silent: share of units that no example drives away from zero.
-        mean: mean activation.
-        rms: root mean square of the activation.
+    Attributes
+    ----------
+    silent
+        Fraction of units that no example drives away from zero.
+    mean
+        Mean activation.
+    rms
+        Root mean square of the activation.
     """
 
-    silent: Float[Array, " n_positions"]
-    mean: Float[Array, " n_positions"]
-    rms: Float[Array, " n_positions"]
+    silent: Float[Array, " n_nodes"]
+    mean: Float[Array, " n_nodes"]
+    rms: Float[Array, " n_nodes"]
 
 
 class Diagnosis(NamedTuple):
     """All of it, and what the rule tells of itself.
 
-    Attributes:
-        blocks: name -> (n_blocks,): `cosine`, `reference_norm`, `relative_weight_change`, `silent`, `mean`, `rms`, `saturated`.
-        info: the third of what `assign_credit` returns: loss, accuracy and the rule's own quantities.
+    Attributes
+    ----------
+    nodes
+        Name -> (n_nodes,): `cosine`, `reference_norm`, `relative_weight_change`, `silent`, `mean`, `rms`, `saturated`.
+    info
+        The third of what `assign_credit` returns: loss, accuracy and the rule's own quantities.
     """
 
-    blocks: dict[str, Array]
+    nodes: dict[str, Array]
     info: dict[str, Any]
 
 
-# Where the slope is less than this, a change of what the synapses deliver is lost on the way.
+# Where the slope is less than this, a change of the pre-activation is lost on the way.
 _FLAT_SLOPE = 0.01
 
 
 def _flat(tree: Any) -> Array:
-    return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
+    leaves = jax.tree.leaves(tree)
+    return jnp.concatenate([leaf.ravel() for leaf in leaves]) if leaves else jnp.zeros(1)
 
 
 def _direction(vector: Array) -> tuple[Array, Array]:
@@ -82,40 +95,61 @@ def _direction(vector: Array) -> tuple[Array, Array]:
     return scaled / jnp.maximum(length, 1), largest * length
 
 
-def alignment_with_backprop(
-    rule: LearningRule, state: RuleState, key: PRNGKeyArray, batch: Batch, loss: str = "cross_entropy"
-) -> Alignment:
-    """Compare what the rule asks of each block with the gradient of the loss, on one batch."""
-    images, labels = batch
-    asked = rule.assign_credit(key, state, batch)[0]["network"]
-    objective = loss_function(loss)
-    reference = jax.grad(lambda p: objective(rule.network.forward(p, images)[-1], labels))(state.params["network"])
+def _own_objective(rule: LearningRule) -> Objective:
+    return make_objective("cross_entropy", rule.network) if rule.objective is None else rule.objective
+
+
+def alignment_with_backprop(rule: LearningRule, state: RuleState, key: PRNGKeyArray, batch: Any) -> Alignment:
+    """Compare what the rule asks of each node with the gradient of its own objective, on one batch.
+
+    Parameters
+    ----------
+    rule
+        Any rule.
+    state
+        Where it stands.
+    key
+        Of the rule's own draws.
+    batch
+        A `Batch`, or a pair (inputs, targets).
+    """
+    batch, objective = as_batch(batch), _own_objective(rule)
+    updates = rule.assign_credit(key, state, batch)[0]["network"]
+    reference = jax.grad(lambda p: objective.loss(rule.network.forward(p, batch.inputs)[-1], batch))(state.params["network"])
     cosines, reference_norms, norms = [], [], []
-    for a, b in zip(asked, reference, strict=True):
+    for a, b in zip(updates, reference, strict=True):
         (u, norm), (v, reference_norm) = _direction(_flat(a)), _direction(_flat(b))
-        # A block that is asked for nothing points nowhere: zero, not NaN.
+        # A node that is asked for nothing points nowhere: zero, not NaN.
         cosines.append(jnp.vdot(u, v))
         norms.append(norm)
         reference_norms.append(reference_norm)
     return Alignment(jnp.stack(cosines), jnp.stack(reference_norms), jnp.stack(norms))
 
 
-def relative_weight_change(before: Any, after: Any) -> Float[Array, " n_blocks"]:
-    """Length of the change over length of the initial weights, per distinct block, biases left out (they start at zero)."""
+def relative_weight_change(network: Network, before: Any, after: Any) -> Float[Array, " n_nodes"]:
+    """Length of the change over length of the initial weights, per node, biases left out (they start at zero).
 
-    def weights(tree: Any) -> Array:
-        return _flat([leaf for leaf in jax.tree.leaves(tree) if leaf.ndim > 1])
+    Parameters
+    ----------
+    network
+        The network, which knows what is a weight.
+    before, after
+        Its parameters, one tree per node. A node without weights has not moved.
+    """
 
-    return jnp.stack(
-        [
-            jnp.linalg.norm(weights(b) - weights(a)) / jnp.maximum(jnp.linalg.norm(weights(a)), 1e-30)
-            for a, b in zip(before, after, strict=True)
-        ]
-    )
+    def length(roles: Any, tree: Any) -> Array:
+        weights = [leaf for role, leaf in zip(role_leaves(roles), jax.tree.leaves(tree), strict=True) if role.kind == WEIGHT]
+        return jnp.linalg.norm(_flat(weights)) if weights else jnp.zeros(())
+
+    changes = []
+    for node, b, a in zip(network.nodes, before, after, strict=True):
+        moved = length(node.roles, jax.tree.map(jnp.subtract, a, b))
+        changes.append(moved / jnp.maximum(length(node.roles, b), 1e-30))
+    return jnp.stack(changes)
 
 
 def activity(activations: tuple[Array, ...]) -> Activity:
-    """Statistics of activations (n, ...) per position."""
+    """Statistics of activations, (n, ...) or (n, time, ...), per node."""
     silent, mean, rms = [], [], []
     for h in activations:
         units = h.reshape(h.shape[0], -1)
@@ -125,42 +159,59 @@ def activity(activations: tuple[Array, ...]) -> Activity:
     return Activity(jnp.stack(silent), jnp.stack(mean), jnp.stack(rms))
 
 
-def saturation(network: Network, params: Any, images: Float[Array, "n height width channels"]) -> Float[Array, " n_positions"]:
-    """Share of units and examples at which the activation is flat (slope under 0.01), per position, in a forward pass.
+def saturation(network: Network, params: Any, inputs: Array) -> Float[Array, " n_nodes"]:
+    """Fraction of units and examples at which the activation is flat (slope under 0.01), per node, in a forward pass.
 
-    A rectified unit is flat where it is off; tanh where its synapses deliver more than 3.
+    A rectified unit is flat where it is off; tanh where its pre-activation is more than 3. A node without weights counts as 0.
+
+    Parameters
+    ----------
+    network
+        The network.
+    params
+        One tree per node.
+    inputs
+        As `network.forward` takes them.
     """
-    signals = sweep(network, params, network.encode(images))
-    shares = []
-    for block, z in zip(network.chain, signals.synaptic, strict=True):
-        slope = local_derivative(block, z, jnp.ones((z.shape[0], *block.output_shape), z.dtype))
-        shares.append(jnp.mean(jnp.abs(slope) < _FLAT_SLOPE, dtype=z.dtype))
-    return jnp.stack(shares)
+    trace = network.trace(params, inputs)
+
+    def slope(node: Node, state: Any, z: Any, skips: tuple[Array, ...]) -> Any:
+        h, pull = jax.vjp(lambda value: node.activate(state, value, skips)[1], z)
+        return pull(jnp.ones_like(h))[0]
+
+    fractions = []
+    for node, *signals in zip(network.nodes, trace.states, trace.z, trace.skips, strict=True):
+        # In time, step by step: what a unit remembers enters as it stood.
+        at = jax.vmap(partial(slope, node)) if network.temporal else partial(slope, node)
+        leaves = jax.tree.leaves(at(*signals))
+        flat = [jnp.mean(jnp.abs(leaf) < _FLAT_SLOPE, dtype=leaf.dtype) for leaf in leaves]
+        fractions.append(jnp.mean(jnp.stack(flat)) if flat else jnp.zeros(()))
+    return jnp.stack(fractions)
 
 
-def diagnose(rule: LearningRule, before: Any, state: RuleState, key: PRNGKeyArray, batch: Batch) -> Diagnosis:
+def diagnose(rule: LearningRule, before: Any, state: RuleState, key: PRNGKeyArray, batch: Any) -> Diagnosis:
     """What a person wants to see of a rule, on one batch.
 
-    Args:
-        rule: any.
-        before: the network's initial parameters.
-        state: where the rule has come to.
-        key: of the rule's own draws.
-        batch: (images, labels).
+    Parameters
+    ----------
+    rule
+        Any.
+    before
+        The network's initial parameters.
+    state
+        Where the rule has come to.
+    key
+        Of the rule's own draws.
+    batch
+        A `Batch`, or a pair (inputs, targets).
     """
+    batch = as_batch(batch)
     alignment = alignment_with_backprop(rule, state, key, batch)
-    active = activity(rule.represent(state, batch[0]))
-    blocks = {
+    nodes = {
         "cosine": alignment.cosine,
         "reference_norm": alignment.reference_norm,
-        "relative_weight_change": relative_weight_change(before, state.params["network"]),
-        # A block that is passed several times is described by its last pass.
-        **{name: _last_pass(rule.network, values) for name, values in active._asdict().items()},
-        "saturated": _last_pass(rule.network, saturation(rule.network, state.params["network"], batch[0])),
+        "relative_weight_change": relative_weight_change(rule.network, before, state.params["network"]),
+        **activity(rule.represent(state, batch.inputs))._asdict(),
+        "saturated": saturation(rule.network, state.params["network"], batch.inputs),
     }
-    return Diagnosis(blocks, dict(rule.assign_credit(key, state, batch)[2]))
-
-
-def _last_pass(network: Network, by_position: Array) -> Array:
-    last = {index: position for position, index in enumerate(network.order)}
-    return by_position[jnp.array([last[index] for index in range(len(network.blocks))])]
+    return Diagnosis(nodes, dict(rule.assign_credit(key, state, batch)[2]))

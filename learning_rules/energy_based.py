@@ -44,7 +44,7 @@ from jax import Array, lax
 from jaxtyping import PRNGKeyArray
 
 from architectures import InputError, Network, Params
-from architectures.errors import unknown_name
+from bioplausible.foundation.errors import unknown_name
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.energy_based_settling import OutputEnergy, Relaxed, bounded, contrast, output_state, relax
 from learning_rules.losses import LOSSES, accuracy, loss_function

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import optax
+from jax import Array
 
 from architectures import Network
-from learning_rules.contract import LearningRule, RuleSpec
+from learning_rules.contract import LearningRule, RuleSpec, RuleState
+from learning_rules.objectives import Objective
 
 __all__ = ["feedforward_rule"]
 
@@ -20,8 +22,20 @@ def feedforward_rule(
     init: Callable[..., Any],
     assign_credit: Callable[..., Any],
     optimizer: Callable[..., optax.GradientTransformation],
+    objective: Objective | None = None,
 ) -> LearningRule:
-    """A rule that predicts and represents by `network.forward` and constrains nothing."""
+    """A rule that predicts and represents by `network.forward` and constrains nothing.
+
+    Parameters
+    ----------
+    spec, network, options, init, assign_credit, optimizer, objective
+        As `LearningRule` has them.
+    """
+
+    def predict(state: RuleState, inputs: Array) -> Array:
+        readout = network.forward(state.params["network"], inputs)[-1]
+        return network.scores(readout) if objective is None else objective.scores(readout)
+
     return LearningRule(
         spec=spec,
         network=network,
@@ -29,7 +43,8 @@ def feedforward_rule(
         init=init,
         assign_credit=assign_credit,
         constrain=lambda params: params,
-        predict=lambda state, images: network.forward(state.params["network"], images)[-1],
-        represent=lambda state, images: network.forward(state.params["network"], images),
+        predict=predict,
+        represent=lambda state, inputs: network.by_example(network.forward(state.params["network"], inputs)),
         optimizer=optimizer,
+        objective=objective,
     )

@@ -45,7 +45,7 @@ from jaxtyping import Int, PRNGKeyArray
 
 from architectures import InputError, Network, Params
 from architectures.activations import normalise_length
-from architectures.errors import unknown_name
+from bioplausible.foundation.errors import unknown_name
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.forward_forward_goodness import class_loss, enough_groups, goodness, log_goodness_by_class, pair_loss
 from learning_rules.forward_forward_labels import LABELS, LabelPatterns, patterns_for

@@ -14,7 +14,7 @@ import optax
 from jax import Array
 from jaxtyping import Float, Int
 
-from architectures.errors import unknown_name
+from bioplausible.foundation.errors import unknown_name
 
 __all__ = ["LOSSES", "accuracy", "loss_and_error", "loss_function"]
 

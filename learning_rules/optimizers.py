@@ -9,7 +9,7 @@ from typing import Any
 import optax
 
 from architectures import Network
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 
 __all__ = ["adam", "body_and_readout", "falling_rate", "mean_over_places", "per_part"]
 

@@ -47,7 +47,7 @@ from jax import Array
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
-from architectures.block import readout_block
+from architectures.legacy import readout_block
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import LOSSES, accuracy, loss_function

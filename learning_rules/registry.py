@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from architectures import Network
-from architectures.errors import InputError, unknown_name
-from architectures.options import make_options
+from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.options import make_options
+from bioplausible.foundation.resolve import is_reference, load_object
 from learning_rules import (
     backprop,
     dendritic,
@@ -23,6 +26,8 @@ from learning_rules import (
     untrained,
 )
 from learning_rules.contract import Family, LearningRule, RuleSpec, Support, Variant
+from learning_rules.needs import missing
+from learning_rules.objectives import Objective, make_objective
 
 __all__ = ["FAMILIES", "build", "names", "options_of", "spec", "support"]
 
@@ -76,32 +81,77 @@ def options_of(name: str) -> Any:
     return family.options(**variant.options)
 
 
-def support(name: str, network: Network) -> Support:
-    """Whether a rule and a network go together, and why not."""
-    reason = _find(name)[0].supports(network)
+def support(name: str, network: Network, objective: str | Objective | None = None) -> Support:
+    """Whether a rule and a network go together, and why not.
+
+    Parameters
+    ----------
+    name
+        `family` or `family/variant`.
+    network
+        The network.
+    objective
+        What it is asked to do; the rule's own, by default.
+    """
+    family, variant = _find(name)
+    wanted = options_of(name).loss if objective is None else objective
+    try:
+        chosen = make_objective(wanted, network)
+    except InputError as error:
+        return Support(False, str(error))
+    reason = missing(variant.needs or family.needs, network, chosen) or family.supports(network)
     return Support(not reason, reason)
 
 
-def build(name: str, network: Network, **options: Any) -> LearningRule:
+def build(name: str, network: Network, *, objective: str | Objective | None = None, **options: Any) -> LearningRule:
     """Build a rule for a network.
 
-    Args:
-        name: `family` (its first variant) or `family/variant`.
-        network: from `architectures.build`.
-        **options: fields of the family's options; `variant` chooses the variant.
+    Parameters
+    ----------
+    name
+        `family` (its first variant) or `family/variant`; or `module:name` or `path.py:name` of a function from a network to a
+        `LearningRule`, which then takes the options.
+    network
+        From `architectures.build`.
+    objective
+        What the network is asked to do, one of `OBJECTIVES` or an `Objective`; by default what the option `loss` says.
+    **options
+        Fields of the family's options; `variant` chooses the variant.
 
-    Raises:
-        InputError: unknown rule, variant or option (the valid ones are listed), or a network that the rule cannot train.
+    Raises
+    ------
+    InputError
+        Unknown rule, variant or option (the valid ones are listed), or a network or objective that the rule cannot train.
 
     >>> import architectures
     >>> network = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10)
     >>> build("feedback_alignment", network, variant="direct").spec.name
     'feedback_alignment/direct'
     """
+    if not isinstance(network, Network):
+        raise InputError(
+            f"a rule was to be built for {type(network).__module__.split('.')[0]}'s {type(network).__name__}, expected an "
+            "architectures.Network: make one of flax modules with architectures.from_nnx([…], input_shape=…, n_classes=…)"
+        )
+    if is_reference(name):
+        return _of_user(name, network, options)
     family, variant = _find(name, options.pop("variant", None))
-    reason = family.supports(network)
-    if reason:
-        raise InputError(f"rule '{name}' cannot train this '{network.name}': {reason}")
     given = {**variant.options, **options}
     chosen: Any = make_options(family.options, given, f"rule '{variant.spec.name}'", hidden=("variant",))
-    return family.make(network, chosen, variant.spec)
+    asked = make_objective(chosen.loss if objective is None else objective, network)
+    reason = missing(variant.needs or family.needs, network, asked) or family.supports(network)
+    if reason:
+        raise InputError(f"rule '{name}' cannot train this '{network.name}': {reason}")
+    if len(inspect.signature(family.make).parameters) == 3:  # of rules not yet moved
+        return family.make(network, chosen, variant.spec)._replace(objective=asked)
+    return family.make(network, chosen, variant.spec, asked)
+
+
+def _of_user(name: str, network: Network, options: Mapping[str, Any]) -> LearningRule:
+    make = load_object(name, "learning rule")
+    if not callable(make):
+        raise InputError(f"'{name}' is {type(make).__name__}, expected a function from a network to a LearningRule")
+    rule = make(network, **options)
+    if not isinstance(rule, LearningRule):
+        raise InputError(f"'{name}' returned {type(rule).__name__}, expected a learning_rules.LearningRule")
+    return rule

@@ -1,26 +1,476 @@
-"""The signals that rules are written in, each a vector-Jacobian product of a block: no rule asks what kind of layer it has."""
+r"""The words that rules are written in: what stands in the place of a network's synapses while it is run and differentiated.
+
+A rule runs `network.trace(params, inputs, synapses=…)` and takes `jax.grad`. What it puts in the synapses' place decides what
+comes back:
+
+=================== ============ ===================================== ==========================================================
+word                forward      backward                              gives
+=================== ============ ===================================== ==========================================================
+`exact`             weights      weights                               backpropagation (through time)
+`through(feedback)` weights      other weights                         feedback alignment, sign symmetry, Kolen-Pollack, mirrors
+`cut`               weights      nothing between nodes                 local losses, forward-forward, direct feedback
+`cut_time`          weights      nothing along delayed edges           learning online, one step deep
+`broadcast(errors)` weights      an error of its own to every node     direct feedback alignment, three-factor rules
+`perturbed(noise)`  weights and  none                                  node perturbation, all nodes in one pass
+                    noise at z
+`eligibility`       weights      traces carried forward in time        e-prop
+=================== ============ ===================================== ==========================================================
+
+Beside them stand the vector-Jacobian products of single nodes: `hebbian_product`, `project_back`, `local_derivative`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
-from architectures import Block, Network, Params
+from architectures import INPUT, Block, Crossing, Network, Node, Params, Trace
 
-__all__ = ["Sweep", "hebbian_product", "local_derivative", "project_back", "sweep"]
+__all__ = [
+    "broadcast",
+    "clamped",
+    "cut",
+    "cut_time",
+    "eligibility",
+    "exact",
+    "hebbian_product",
+    "hebbian_products",
+    "local_derivative",
+    "perturbed",
+    "project_back",
+    "replay",
+    "silence",
+    "through",
+]
+
+Crossings = tuple[Crossing, ...]
 
 
-class Sweep(NamedTuple):
-    """One pass from the encoded images to the scores, position by position.
+def exact(network: Network, params: Sequence[Params]) -> Crossings:
+    """The network's own synapses: errors come back through the weights that signals went through.
 
-    Attributes:
-        inputs: presynaptic signals, what each position's synapses saw.
-        synaptic: what its synapses delivered.
-        activations: what it passed on; the last are the scores.
+    Parameters
+    ----------
+    network
+        The network.
+    params
+        One tree per node.
+
+    >>> import architectures
+    >>> network = architectures.build("mlp", input_shape=(3,), n_classes=2, hidden=(4,))
+    >>> params, x = network.init(jax.random.key(0)), jnp.ones((5, 3))
+    >>> network.trace(params, x, exact(network, params)).outputs[-1].shape
+    (5, 2)
     """
+    return network.plain(params)
+
+
+def _foreign(node: Node) -> Callable[[Params, Params, tuple[Array, ...]], Any]:
+    """A synapse whose inputs' cotangents go through other weights, and whose parameters' cotangents are its own."""
+
+    @jax.custom_vjp
+    def synapse(params: Params, feedback: Params, inputs: tuple[Array, ...]) -> Any:
+        return node.synapse(params, inputs)
+
+    def forward(params: Params, feedback: Params, inputs: tuple[Array, ...]) -> tuple[Any, Any]:
+        return node.synapse(params, inputs), (params, feedback, inputs)
+
+    def backward(kept: Any, cotangent: Any) -> tuple[Any, Any, Any]:
+        params, feedback, inputs = kept
+        own = jax.vjp(lambda p: node.synapse(p, inputs), params)[1](cotangent)[0]
+        back = jax.vjp(lambda x: node.synapse(feedback, x), inputs)[1](cotangent)[0]
+        return own, jax.tree.map(jnp.zeros_like, feedback), back
+
+    synapse.defvjp(forward, backward)
+    return synapse
+
+
+def through(network: Network, params: Sequence[Params], feedback: Sequence[Params | None]) -> Crossings:
+    """Signals go forward through `params`, and errors come back through `feedback`.
+
+    Parameters
+    ----------
+    network
+        The network, whose synapses are affine.
+    params
+        One tree per node.
+    feedback
+        One tree per node, of the shapes of its parameters; None for a node that hears nothing but what comes from outside, and so
+        carries no error back.
+
+    >>> import architectures
+    >>> network = architectures.build("mlp", input_shape=(3,), n_classes=2, hidden=(4,))
+    >>> params, other, x = network.init(jax.random.key(0)), network.init(jax.random.key(1)), jnp.ones((5, 3))
+    >>> def loss(params, feedback):
+    ...     return jnp.sum(network.trace(params, x, through(network, params, feedback)).outputs[-1] ** 2)
+    >>> gradient = jax.grad(lambda p: jnp.sum(network.forward(p, x)[-1] ** 2))(params)
+    >>> same = jax.tree.map(jnp.array_equal, jax.grad(loss)(params, params), gradient)
+    >>> all(jax.tree.leaves(same)), bool(jnp.array_equal(jax.grad(loss)(params, other)[0]["kernel"], gradient[0]["kernel"]))
+    (True, False)
+    """
+
+    def at(node: Node, own: Params, other: Params | None) -> Crossing:
+        if other is None:
+            return Crossing(lambda inputs: node.synapse(own, inputs))
+        foreign = _foreign(node)
+        # What is read of the forward weights to make feedback (their signs) is no path for a gradient.
+        fixed = jax.lax.stop_gradient(other)
+        return Crossing(lambda inputs: foreign(own, fixed, inputs))
+
+    return tuple(at(*each) for each in zip(network.nodes, params, feedback, strict=True))
+
+
+def _stopped(network: Network, crossings: Sequence[Crossing], delayed_alone: bool) -> Crossings:
+    def at(index: int, crossing: Crossing) -> Crossing:
+        def stops(skip: bool) -> list[bool]:
+            edges = [edge for edge in network.edges[index] if edge.skip == skip]
+            return [edge.source != INPUT and (bool(edge.delay) or not delayed_alone) for edge in edges]
+
+        def stop(signals: tuple[Array, ...], which: list[bool]) -> tuple[Array, ...]:
+            return tuple(jax.lax.stop_gradient(x) if no else x for x, no in zip(signals, which, strict=True))
+
+        return crossing._replace(
+            synapse=lambda inputs: crossing.synapse(stop(inputs, stops(False))),
+            skips=lambda signals: crossing.skips(stop(signals, stops(True))),
+        )
+
+    return tuple(at(index, crossing) for index, crossing in enumerate(crossings))
+
+
+def cut(network: Network, crossings: Sequence[Crossing]) -> Crossings:
+    """No error crosses an edge between nodes, skips and delayed ones among them: a gradient stays at the node where it arises.
+
+    What a node remembers is its own, and an error still goes back through it in time.
+
+    Parameters
+    ----------
+    network
+        The network.
+    crossings
+        What is cut, `exact(network, params)` say.
+
+    >>> import architectures
+    >>> network = architectures.build("mlp", input_shape=(3,), n_classes=2, hidden=(4,))
+    >>> params, x = network.init(jax.random.key(0)), jnp.ones((5, 3))
+    >>> loss = lambda p: jnp.sum(network.trace(p, x, cut(network, exact(network, p))).outputs[-1] ** 2)
+    >>> [bool(jnp.any(leaf["kernel"] != 0)) for leaf in jax.grad(loss)(params)]
+    [False, True]
+    """
+    return _stopped(network, crossings, delayed_alone=False)
+
+
+def cut_time(network: Network, crossings: Sequence[Crossing]) -> Crossings:
+    """No error crosses a delayed edge: within a step it goes down as ever, back in time it goes no further than a node's own state.
+
+    Parameters
+    ----------
+    network
+        The network.
+    crossings
+        What is cut.
+
+    >>> import architectures
+    >>> network = architectures.build("recurrent", input_shape=(6, 3), n_classes=2, hidden=(4,))
+    >>> params, x = network.init(jax.random.key(0)), jnp.ones((5, 6, 3))
+    >>> online = lambda p: jnp.sum(network.trace(p, x, cut_time(network, exact(network, p))).outputs[-1][-1])
+    >>> through_time = lambda p: jnp.sum(network.forward(p, x)[-1][-1])
+    >>> bool(jnp.allclose(jax.grad(online)(params)[0]["kernel"], jax.grad(through_time)(params)[0]["kernel"]))
+    False
+    """
+    return _stopped(network, crossings, delayed_alone=True)
+
+
+def broadcast(outputs: Sequence[Array], errors: Sequence[Array]) -> Array:
+    """A number whose gradient, in a run that is `cut`, gives every node an error of its own at its output.
+
+    Parameters
+    ----------
+    outputs
+        Of each node, (n, ...), or (time, n, ...).
+    errors
+        What arrives at each, of the same shape, or without time where it is the same at every step.
+
+    >>> h, e = jnp.ones((2, 3)), jnp.arange(6.0).reshape(2, 3)
+    >>> jax.grad(lambda h: broadcast([h], [e]))(h).tolist()
+    [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    """
+    return sum((jnp.sum(h * jax.lax.stop_gradient(e)) for h, e in zip(outputs, errors, strict=True)), start=jnp.zeros(()))
+
+
+def perturbed(crossings: Sequence[Crossing], noise: Sequence[Any]) -> Crossings:
+    """Noise is added to every node's pre-activations; the gradient with respect to noise of nought is each node's error there.
+
+    Parameters
+    ----------
+    crossings
+        What is perturbed.
+    noise
+        For each node a tree like its pre-activations, (n, ...), or None where nothing is added. In a temporal network this is the
+        noise of one step: give `trace` all of it as `per_step`, and a function of it as `synapses`.
+
+    >>> import architectures
+    >>> network = architectures.build("mlp", input_shape=(3,), n_classes=2, hidden=(4,))
+    >>> params, x = network.init(jax.random.key(0)), jnp.ones((5, 3))
+    >>> def loss(noise):
+    ...     return jnp.sum(network.trace(params, x, perturbed(exact(network, params), noise)).outputs[-1])
+    >>> [error.shape for error in jax.grad(loss)(silence(network, params, x))]
+    [(5, 4), (5, 2)]
+    """
+
+    def at(crossing: Crossing, added: Any) -> Crossing:
+        if added is None:
+            return crossing
+        return crossing._replace(synapse=lambda inputs: jax.tree.map(jnp.add, crossing.synapse(inputs), added))
+
+    return tuple(at(crossing, added) for crossing, added in zip(crossings, noise, strict=True))
+
+
+def silence(network: Network, params: Sequence[Params], inputs: Array, *, encoded: bool = False) -> tuple[Any, ...]:
+    """Noise of nought for every node's pre-activations, with time as the leading axis in a temporal network.
+
+    Parameters
+    ----------
+    network
+        The network.
+    params
+        One tree per node.
+    inputs
+        As `trace` takes them.
+    encoded
+        Whether they are as `network.encode` gives them.
+    """
+    like = jax.eval_shape(lambda p, x: network.trace(p, x, encoded=encoded).z, params, inputs)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
+
+
+def clamped(crossings: Sequence[Crossing], states: Sequence[Array | None]) -> Crossings:
+    """Nodes pass on given states in place of what their units do; a run then tells what every unit would have done.
+
+    Parameters
+    ----------
+    crossings
+        What is clamped.
+    states
+        What each node passes on, (n, *output_shape), None where it is its own output.
+
+    >>> import architectures
+    >>> network = architectures.build("mlp", input_shape=(3,), n_classes=2, hidden=(4,))
+    >>> params, x = network.init(jax.random.key(0)), jnp.ones((5, 3))
+    >>> held = clamped(exact(network, params), [jnp.zeros((5, 4)), None])
+    >>> network.trace(params, x, held).outputs[-1][0].tolist()
+    [0.0, 0.0]
+    """
+
+    def at(crossing: Crossing, state: Array | None) -> Crossing:
+        return crossing if state is None else crossing._replace(output=lambda h: state)
+
+    return tuple(at(crossing, state) for crossing, state in zip(crossings, states, strict=True))
+
+
+def eligibility(network: Network, params: Sequence[Params], trace: Trace, errors: Sequence[Array | None]) -> tuple[Params, ...]:
+    r"""What weights are asked for by traces that are carried forward in time, with nothing stored of the steps before.
+
+    With a unit's state :math:`s_t = f(s_{t-1}, z_t)` and output :math:`h_t`, every synapse carries
+    :math:`\epsilon_t = \frac{\partial s_t}{\partial s_{t-1}} \epsilon_{t-1} + \frac{\partial s_t}{\partial z_t}
+    \frac{\partial z_t}{\partial w}`, and an error at the unit's output meets :math:`\frac{\partial h_t}{\partial w}` on the spot
+    (Bellec et al. 2020, doi:10.1038/s41467-020-17236-y, equations 13 and 14). It is the gradient of `broadcast` in a run that is
+    `cut`, found the other way round.
+
+    Parameters
+    ----------
+    network
+        A temporal network, each of whose nodes named in `errors` is unit by unit and sees dense weights.
+    params
+        One tree per node.
+    trace
+        Of a run.
+    errors
+        At each node's output, (time, n, units); None for a node that is asked for nothing.
+
+    Returns
+    -------
+    tuple of trees
+        One per node, with the tree of its parameters, summed over steps and examples.
+
+    >>> import architectures
+    >>> network = architectures.build("spiking", input_shape=(3,), n_classes=2, hidden=(4,), n_steps=6)
+    >>> params, x = network.init(jax.random.key(0)), jnp.ones((5, 3))
+    >>> trace = network.trace(params, x)
+    >>> eligibility(network, params, trace, [jnp.ones_like(h) for h in trace.outputs])[0]["kernel"].shape
+    (3, 4)
+    """
+
+    def of_node(node: Node, own: Params, index: int, error: Array | None) -> Params:
+        if error is None:
+            return jax.tree.map(jnp.zeros_like, own)
+
+        def step(carried: Any, now: Any) -> tuple[Any, None]:
+            traces, total = carried
+            state, z, inputs, skips, arriving = now
+            ones = jnp.ones_like(z)
+
+            def from_weights(*x: Array) -> Params:
+                alone = tuple(each[None] for each in x)
+                return jax.vjp(lambda p: node.synapse(p, alone), own)[1](jnp.ones((1, *z.shape[1:]), z.dtype))[0]
+
+            # A unit's weights move its own pre-activation alone, so that one cotangent of ones gives every derivative at once.
+            presynaptic = jax.vmap(from_weights)(*inputs)
+            leaves, structure = jax.tree.flatten(state)
+
+            def run(leaves: list[Array], z: Array) -> Any:
+                after, h = node.activate(jax.tree.unflatten(structure, leaves), z, skips)
+                return jax.tree.leaves(after), h
+
+            def tangent(which: int | None) -> Any:
+                along = [ones if k == which else jnp.zeros_like(leaf) for k, leaf in enumerate(leaves)]
+                return jax.jvp(run, (leaves, z), (along, ones if which is None else jnp.zeros_like(z)))[1]
+
+            def spread(per_unit: Array, trace: Array) -> Array:
+                return per_unit.reshape(len(per_unit), *[1] * (trace.ndim - 2), -1) * trace
+
+            reached, output = tangent(None)
+            after = [jax.tree.map(lambda p, d=d: spread(d, p), presynaptic) for d in reached]
+            felt = jax.tree.map(lambda p: spread(output, p), presynaptic)
+            for which, own_trace in enumerate(traces):
+                moved, shown = tangent(which)
+                after = [jax.tree.map(lambda a, t, d=d: a + spread(d, t), a, own_trace) for a, d in zip(after, moved, strict=True)]
+                felt = jax.tree.map(lambda f, t, d=shown: f + spread(d, t), felt, own_trace)
+            now_learned = jax.tree.map(lambda f: jnp.sum(spread(arriving, f), axis=0), felt)
+            return (after, jax.tree.map(jnp.add, total, now_learned)), None
+
+        n = error.shape[1]
+        n_leaves = len(jax.tree.leaves(trace.states[index]))
+        nothing = [jax.tree.map(lambda leaf: jnp.zeros((n, *leaf.shape), leaf.dtype), own) for _ in range(n_leaves)]
+        seen = (trace.states[index], trace.z[index], trace.inputs[index], trace.skips[index], error)
+        return jax.lax.scan(step, (nothing, jax.tree.map(jnp.zeros_like, own)), seen)[0][1]
+
+    return tuple(of_node(node, own, k, e) for k, (node, own, e) in enumerate(zip(network.nodes, params, errors, strict=True)))
+
+
+def replay(network: Network, index: int, params: Params, trace: Trace) -> Array:
+    """What one node gives when it hears again what it heard in a run: a node by itself, which a gradient cannot leave.
+
+    Parameters
+    ----------
+    network
+        The network.
+    index
+        Number of the node.
+    params
+        The node's parameters.
+    trace
+        Of the run.
+
+    Returns
+    -------
+    Array
+        Outputs, (n, ...), or (time, n, ...) in a temporal network.
+    """
+    node = network.nodes[index]
+    heard = jax.lax.stop_gradient((trace.inputs[index], trace.skips[index]))
+    if not network.temporal:
+        return node.run(params, trace.states[index], *heard)[1]
+    first = jax.tree.map(lambda leaf: leaf[0], trace.states[index])
+    return jax.lax.scan(lambda state, now: node.run(params, state, *now), first, heard)[1]
+
+
+def hebbian_product(node: Node | Block, params: Params, inputs: Any, post: Any) -> Params:
+    """Presynaptic times postsynaptic signal, summed over the batch and over shared positions.
+
+    Since a synapse is linear in its parameters, their values do not enter: `params` gives the shapes.
+
+    Parameters
+    ----------
+    node
+        The node.
+    params
+        Its parameters.
+    inputs
+        What arrives over each weighted edge, each (n, ...).
+    post
+        At its pre-activations, a tree like z.
+    """
+    _, pull = jax.vjp(lambda p: node.synapse(p, inputs), params)
+    return pull(post)[0]
+
+
+def hebbian_products(network: Network, params: Sequence[Params], inputs: Sequence[Any], post: Sequence[Any]) -> tuple[Params, ...]:
+    """`hebbian_product` of every node; in a temporal network summed over steps.
+
+    Parameters
+    ----------
+    network
+        The network.
+    params
+        One tree per node.
+    inputs
+        For each node, what arrives over each weighted edge, (n, ...) or (time, n, ...).
+    post
+        For each node, a tree like its pre-activations.
+    """
+
+    def merged(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree) if network.temporal else tree
+
+    each = zip(network.nodes, params, inputs, post, strict=True)
+    return tuple(hebbian_product(node, own, merged(x), merged(at_z)) for node, own, x, at_z in each)
+
+
+def project_back(node: Node | Block, params: Params, inputs: Any, error: Any) -> Any:
+    """An error at a node's pre-activations, carried to its inputs through `params`, whichever weights these are.
+
+    Since a synapse is affine in its inputs, their values do not enter: they give the shapes.
+
+    Parameters
+    ----------
+    node
+        The node.
+    params
+        A tree of the shapes of its parameters.
+    inputs
+        What arrives over each weighted edge, each (n, ...).
+    error
+        At its pre-activations, a tree like z.
+    """
+    _, pull = jax.vjp(lambda value: node.synapse(params, value), inputs)
+    return pull(error)[0]
+
+
+def local_derivative(node: Node | Block, z: Any, error: Array, state: Any = (), skips: tuple[Array, ...] = ()) -> Any:
+    """An error at a node's output, times the derivative of its activation at `z`.
+
+    Parameters
+    ----------
+    node
+        The node.
+    z
+        Its pre-activations.
+    error
+        At its output, (n, *output_shape).
+    state
+        What it remembered before the step.
+    skips
+        What arrived over its skip edges.
+    """
+    if isinstance(node, Node):
+        _, pull = jax.vjp(lambda value: node.activate(state, value, skips)[1], z)
+    else:
+        _, pull = jax.vjp(node.activate, z)
+    return pull(error)[0]
+
+
+# Of rules that still walk a chain; to be deleted with the last of them.
+
+
+from typing import NamedTuple  # noqa: E402
+
+
+class Sweep(NamedTuple):  # type: ignore[no-redef] # noqa: F811
+    """One pass of a chain."""
 
     inputs: tuple[Array, ...]
     synaptic: tuple[Array, ...]
@@ -29,34 +479,5 @@ class Sweep(NamedTuple):
 
 def sweep(network: Network, params: Sequence[Params], x: Array) -> Sweep:
     """Run the chain on an encoded input (n, ...) and keep every signal."""
-    inputs, synaptic, activations = [], [], []
-    for block, block_params in zip(network.chain, network.unroll(params), strict=True):
-        inputs.append(x)
-        synaptic.append(block.synapse(block_params, x))
-        x = block.activate(synaptic[-1])
-        activations.append(x)
-    return Sweep(tuple(inputs), tuple(synaptic), tuple(activations))
-
-
-def hebbian_product(block: Block, params: Params, x: Array, post: Array) -> Params:
-    """Presynaptic times postsynaptic signal, summed over the batch and over shared positions.
-
-    Since a synapse is linear in its parameters, their values do not enter: `params` gives the shapes.
-    """
-    _, pull = jax.vjp(lambda p: block.synapse(p, x), params)
-    return pull(post)[0]
-
-
-def project_back(block: Block, params: Params, x: Array, error: Array) -> Array:
-    """An error at the block's synapses, carried to its input through `params`, whichever weights these are.
-
-    Since a synapse is affine in its input, the value of `x` does not enter: it gives the shape.
-    """
-    _, pull = jax.vjp(lambda value: block.synapse(params, value), x)
-    return pull(error)[0]
-
-
-def local_derivative(block: Block, z: Array, error: Array) -> Array:
-    """An error at the block's output, times the derivative of its activation at `z`."""
-    _, pull = jax.vjp(block.activate, z)
-    return pull(error)[0]
+    trace = network.trace(params, x, encoded=True)
+    return Sweep(tuple(inputs[0] for inputs in trace.inputs), trace.z, trace.outputs)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float, PRNGKeyArray
 
-from architectures.errors import InputError
+from bioplausible.foundation.errors import InputError
 
 __all__ = ["encode_spikes", "integrate_and_fire", "spike_trace"]
 

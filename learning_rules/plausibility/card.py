@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from architectures import Network
-from architectures.errors import unknown_name
+from bioplausible.foundation.errors import unknown_name
 from learning_rules.contract import LearningRule
 from learning_rules.plausibility import (
     dales_law,

@@ -1,0 +1,120 @@
+"""Whether nodes and edges make a graph that can be run, and in which order: what is wrong is said at construction."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import jax
+import jax.numpy as jnp
+
+from architectures.edge import INPUT, Edge
+from architectures.node import Node
+from bioplausible.foundation.errors import InputError
+
+__all__ = ["check", "in_order", "same_shape"]
+
+
+def in_order(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]]) -> tuple[tuple[Node, ...], tuple[tuple[Edge, ...], ...]]:
+    """Nodes and their edges in an order in which each comes after all that it hears without delay.
+
+    Raises
+    ------
+    InputError
+        No node, two nodes of one name, an edge to nowhere, a delay other than 0 and 1, or a cycle without delay.
+    """
+    if not nodes:
+        raise InputError("a network without nodes was given: give at least a readout")
+    if len(edges) != len(nodes):
+        raise InputError(f"edges were given for {len(edges)} nodes, there are {len(nodes)}: give one list of edges per node")
+    names = [node.name for node in nodes]
+    for name in names:
+        if names.count(name) > 1 or name == INPUT:
+            raise InputError(f"the name '{name}' was given to more than one node (or is the input's): name each by itself")
+    for node, own in zip(nodes, edges, strict=True):
+        for edge in own:
+            if edge.source != INPUT and edge.source not in names:
+                near = get_close_matches(edge.source, [INPUT, *names], 1)
+                guess = f"did you mean '{near[0]}'?" if near else f"there are {', '.join([INPUT, *names])}"
+                raise InputError(f"node '{node.name}' has an edge from '{edge.source}', which is no node: {guess}")
+            if edge.delay not in (0, 1):
+                raise InputError(f"the edge from '{edge.source}' to '{node.name}' has a delay of {edge.delay}, expected 0 or 1")
+    ordered: list[int] = []
+    known = {INPUT}
+    while len(ordered) < len(nodes):
+        ready = [
+            index
+            for index in range(len(nodes))
+            if index not in ordered and all(edge.delay or edge.source in known for edge in edges[index])
+        ]
+        if not ready:
+            stuck = ", ".join(name for name in names if name not in known)
+            raise InputError(
+                f"{stuck} hear each other in a circle without delay: give one of the edges delay=1, so that it carries what was "
+                "passed on one step ago"
+            )
+        ordered.append(ready[0])
+        known.add(names[ready[0]])
+    if ordered[-1] != len(nodes) - 1:
+        raise InputError(
+            f"'{names[-1]}' was given last, which makes it the readout, but '{names[ordered[-1]]}' comes after it: "
+            "put the readout last, and let nothing hear it without delay"
+        )
+    return tuple(nodes[index] for index in ordered), tuple(tuple(edges[index]) for index in ordered)
+
+
+def check(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]], step_shape: tuple[int, ...], n_classes: int) -> None:
+    """Check that each node takes what its edges bring.
+
+    Raises
+    ------
+    InputError
+        If shapes do not meet. `n_classes` is 0 where the readout was left out.
+    """
+    shapes = {INPUT: tuple(step_shape), **{node.name: node.output_shape for node in nodes}}
+    for node, own in zip(nodes, edges, strict=True):
+        weighted = [edge for edge in own if not edge.skip]
+        if len(weighted) != len(node.input_shapes):
+            raise InputError(
+                f"node '{node.name}' takes {len(node.input_shapes)} weighted edges and was given {len(weighted)}: "
+                "give it one for each of its input_shapes"
+            )
+        for index, edge in enumerate(weighted):
+            if not node.accepts(index, shapes[edge.source]):
+                raise InputError(
+                    f"node '{node.name}' takes inputs of shape {node.input_shapes[index]}, but was given {shapes[edge.source]} by "
+                    f"'{edge.source}': build the graph so that what a node gives is what the next one takes"
+                )
+        skips = tuple(shapes[edge.source] for edge in own if edge.skip)
+        try:
+            found = same_shape(node, tuple(shapes[edge.source] for edge in weighted), skips).output_shape
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"node '{node.name}' cannot take what its skip edges bring, {skips}, beside its own {node.output_shape}: "
+                f"give skip edges from nodes of the same shape ({str(error).splitlines()[0]})"
+            ) from None
+        if skips and found != node.output_shape:
+            raise InputError(
+                f"node '{node.name}' gives {node.output_shape}, and with its skip edges {found}: give skip edges from nodes of the "
+                "same shape"
+            )
+    if n_classes and nodes[-1].output_shape[-1:] != (n_classes,):
+        raise InputError(
+            f"the readout '{nodes[-1].name}' gives {nodes[-1].output_shape}, expected {n_classes} scores: give it as many units"
+        )
+
+
+def same_shape(node: Node, input_shapes: tuple[tuple[int, ...], ...], skip_shapes: tuple[tuple[int, ...], ...]) -> Node:
+    """The node with the shapes that it has when it is given these."""
+
+    def run(inputs: tuple[jax.Array, ...], skips: tuple[jax.Array, ...]) -> tuple[object, jax.Array]:
+        z = node.synapse(node.init(jax.random.key(0)), inputs)
+        return z, node.activate(node.init_state(1, jnp.float32), z, skips)[1]
+
+    inputs, skips = (
+        tuple(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in shapes) for shapes in (input_shapes, skip_shapes)
+    )
+    z, h = jax.eval_shape(run, inputs, skips)
+    z_shape = jax.tree.map(lambda leaf: leaf.shape[1:], z)
+    return dataclasses.replace(node, input_shapes=input_shapes, z_shape=z_shape, output_shape=h.shape[1:])

@@ -1,0 +1,172 @@
+r"""A node of a network: what reaches it through weights, what its unit does, and what it remembers, apart from each other.
+
+.. math:: z = S_\theta(x_1, x_2, \ldots), \qquad (s, h) \leftarrow a(s, z, \text{skips})
+
+`synapse` is the only place where weights enter. It is linear in its parameters and affine in each input, so that all that a
+learning rule needs are its vector-Jacobian products: the Hebbian product of pre- and postsynaptic signals (with respect to the
+parameters), or an error carried back through any weights of the same shape (with respect to an input). `activate` is free of
+parameters: activation function, pooling, normalisation, leaky integration, a spike with its surrogate derivative, gates, softmax
+attention. No rule ever asks what kind of layer a node is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import PRNGKeyArray, PyTree
+
+from architectures.edge import Edge
+from architectures.roles import WEIGHT, role_leaves
+from bioplausible.foundation.errors import InputError
+
+__all__ = ["Node", "Params", "make_node", "no_state"]
+
+Params = PyTree
+Shape = tuple[int, ...]
+
+
+def no_state(n: int, dtype: DTypeLike = jnp.float32) -> Any:
+    """The state of a node that remembers nothing."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node, as pure functions. Shapes are those of one example at one step.
+
+    Attributes
+    ----------
+    name
+        The node's name in every table.
+    input_shapes
+        Shape of what arrives over each weighted edge, in the order of the edges.
+    z_shape
+        Shape of the pre-activations; a tree of shapes where `synapse` gives a tree (gates; queries, keys and values).
+    output_shape
+        Shape of what the node passes on.
+    init
+        key -> parameters, any tree.
+    synapse
+        (parameters, inputs: one array (n, ...) per weighted edge) -> pre-activations z, an array or a tree of arrays.
+    activate
+        (state, z, skips: one array per skip edge) -> (state, output (n, *output_shape)).
+    roles
+        The parameters' tree with a `Role` in each leaf's place.
+    init_state
+        (n, dtype) -> the state before the first step, `()` where the node remembers nothing.
+    recurrence
+        Edges from the node itself that it was built for, which `chain` adds.
+    affine
+        Whether `synapse` is linear in its parameters and affine in each input.
+    unitwise
+        Whether every unit's state and output follow from its own z alone, and what comes over skip edges is added.
+    takes_any_size
+        Whether height and width of the input may differ from `input_shapes`.
+    """
+
+    name: str
+    input_shapes: tuple[Shape, ...]
+    z_shape: Any
+    output_shape: Shape
+    init: Callable[[PRNGKeyArray], Params]
+    synapse: Callable[[Params, tuple[Array, ...]], Any]
+    activate: Callable[[Any, Any, tuple[Array, ...]], tuple[Any, Array]]
+    roles: Any
+    init_state: Callable[..., Any] = no_state
+    recurrence: tuple[Edge, ...] = ()
+    affine: bool = True
+    unitwise: bool = False
+    takes_any_size: bool = False
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the node has parameters at all; pooling and normalisation have none."""
+        return bool(role_leaves(self.roles))
+
+    @property
+    def has_state(self) -> bool:
+        """Whether it remembers something from step to step."""
+        return bool(jax.tree.leaves(jax.eval_shape(lambda: self.init_state(1, jnp.float32))))
+
+    @property
+    def one_z(self) -> bool:
+        """Whether the pre-activations are one array rather than a tree of several."""
+        return is_shape(self.z_shape)
+
+    @property
+    def fan_in(self) -> int:
+        """Number of inputs that one unit sums, over all weighted edges."""
+        shapes = jax.tree.leaves(jax.eval_shape(self.init, jax.random.key(0)))
+        total = 0
+        for role, leaf in zip(role_leaves(self.roles), shapes, strict=True):
+            if role.kind == WEIGHT:
+                total += math.prod(leaf.shape[axis] for axis in role.fan_in)
+        return total
+
+    def accepts(self, edge: int, shape: Shape) -> bool:
+        """Whether an input of this shape (of one example) goes in over the weighted edge of that number."""
+        if self.takes_any_size:
+            return len(shape) == 3 and shape[-1] == self.input_shapes[edge][-1]
+        return shape == self.input_shapes[edge]
+
+    def run(self, params: Params, state: Any, inputs: tuple[Array, ...], skips: tuple[Array, ...] = ()) -> tuple[Any, Array]:
+        """Synapse and activation in turn: the next state and the output."""
+        return self.activate(state, self.synapse(params, inputs), skips)
+
+
+def is_shape(value: Any) -> bool:
+    """Whether a value is one shape, and no tree of several."""
+    return isinstance(value, tuple) and all(isinstance(length, int) for length in value)
+
+
+def make_node(
+    name: str,
+    *,
+    input_shapes: tuple[Shape, ...],
+    init: Callable[[PRNGKeyArray], Params],
+    synapse: Callable[[Params, tuple[Array, ...]], Any],
+    activate: Callable[[Any, Any, tuple[Array, ...]], tuple[Any, Array]],
+    roles: Any,
+    skip_shapes: tuple[Shape, ...] = (),
+    **others: Any,
+) -> Node:
+    """Make a node, finding the shapes of its pre-activations and of its output by tracing it.
+
+    Parameters
+    ----------
+    name, input_shapes, init, synapse, activate, roles
+        As `Node` has them.
+    skip_shapes
+        Of what comes over skip edges, where `activate` cannot do without.
+    **others
+        Other attributes of `Node`.
+
+    Raises
+    ------
+    InputError
+        If the functions do not fit each other, or the roles not the parameters.
+    """
+    init_state = others.get("init_state", no_state)
+    params = jax.eval_shape(init, jax.random.key(0))
+    if jax.tree.structure(params) != jax.tree.structure(roles):
+        raise InputError(
+            f"node '{name}' was given roles {jax.tree.structure(roles)} for parameters {jax.tree.structure(params)}: "
+            "give one Role for each array"
+        )
+
+    def one_step(params: Params, inputs: Any, skips: Any) -> tuple[Any, Any]:
+        z = synapse(params, inputs)
+        return z, activate(init_state(1, jnp.float32), z, skips)[1]
+
+    given = tuple(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in input_shapes)
+    skips = tuple(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in skip_shapes)
+    z, h = jax.eval_shape(one_step, params, given, skips)
+    z_shape = jax.tree.map(lambda leaf: leaf.shape[1:], z)
+    return Node(name, input_shapes, z_shape, h.shape[1:], init, synapse, activate, roles, **others)

@@ -1,0 +1,101 @@
+"""What a rule needs of a network and of an objective, and the sentence that says what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from architectures import Network
+from learning_rules.objectives import CLASSES, DISTRIBUTION, VALUES, Objective
+
+__all__ = ["Needs", "missing"]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a rule needs.
+
+    Attributes
+    ----------
+    static
+        A network that is run once: no delayed edge, and no node that remembers.
+    chain
+        Each node hears the one before, and nothing else.
+    no_skips
+        No edge without weights.
+    affine
+        Synapses that are linear in their parameters and affine in each input.
+    one_z
+        Pre-activations of hidden nodes that are one array, and no tree of several.
+    unitwise
+        Hidden units each of which goes by its own pre-activation alone: no pooling, normalisation, gates or attention.
+    weighted
+        Hidden nodes that all have weights.
+    hidden
+        At least one hidden node.
+    targets
+        Kinds of targets that it learns from.
+    per_step
+        Whether it can learn from a target at every step.
+    """
+
+    static: bool = False
+    chain: bool = False
+    no_skips: bool = False
+    affine: bool = True
+    one_z: bool = False
+    unitwise: bool = False
+    weighted: bool = False
+    hidden: bool = False
+    targets: tuple[str, ...] = (CLASSES, VALUES, DISTRIBUTION)
+    per_step: bool = True
+
+
+def missing(needs: Needs, network: Network, objective: Objective | None = None) -> str:
+    """Why a network or an objective is not what a rule needs, "" where it is.
+
+    Parameters
+    ----------
+    needs
+        Of the rule.
+    network
+        The network.
+    objective
+        What it is asked to do, None where that is not known yet.
+    """
+    hidden = network.nodes[:-1]
+    if needs.static and network.temporal:
+        return "it runs in time, and the rule settles or passes a network that is run once: use a static network such as 'mlp'"
+    if needs.chain and not network.is_chain:
+        return "its nodes do not each hear the one before and nothing else, and the rule goes down a chain: leave out other edges"
+    if needs.no_skips and network.has_skips:
+        return "it has edges without weights, over which the rule has nothing to learn from: leave out skips"
+    if needs.hidden and not hidden:
+        return "it has no hidden node, and the readout alone is not what the rule trains: add a hidden layer"
+    for node in network.nodes:
+        if needs.affine and not node.affine:
+            return (
+                f"node '{node.name}' is not linear in its parameters and affine in its inputs, which the rule's products need: "
+                "give each of its layers as a node of its own"
+            )
+    for node in hidden:
+        if needs.weighted and not node.weighted:
+            return f"node '{node.name}' has no weights, and the rule wants something of every hidden node: make it part of another"
+        if needs.one_z and node.weighted and not node.one_z:
+            return (
+                f"the pre-activations of '{node.name}' are a tree of several arrays, and the rule takes units to have one each: "
+                "use nodes without gates and attention"
+            )
+        if needs.unitwise and node.weighted and not node.unitwise:
+            return (
+                f"units of '{node.name}' do not go by their own pre-activations alone, which the rule takes them to do: use nodes "
+                "without pooling, normalisation, gates and attention"
+            )
+    if objective is not None:
+        if objective.targets not in needs.targets:
+            return (
+                f"the objective '{objective.name}' has {objective.targets} for targets, and the rule learns from "
+                f"{' or '.join(needs.targets)}"
+            )
+        if objective.per_step and not needs.per_step:
+            return f"the objective '{objective.name}' has a target at every step, and the rule learns from one for each example"
+    return ""

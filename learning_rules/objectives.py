@@ -1,0 +1,211 @@
+r"""What a network is asked to do, as one object: its loss for each example, the error that follows from it, and what is told of it.
+
+A rule never looks at labels itself: it takes the loss, the error at the readout, or the loss of each example from here, so that it
+learns to classify, to answer at every step, to predict the next token, to regress or to imitate another network with the same code.
+
+* cross-entropy: :math:`-\log \mathrm{softmax}(s)_y`, whose error is softmax minus target: a delta rule;
+* squared error: :math:`\tfrac12 \lVert s - t \rVert^2`, whose error is scores minus target;
+* distillation: :math:`-\sum_c p_c \log \mathrm{softmax}(s)_c` for the probabilities :math:`p` of another network (Hinton, Vinyals
+  and Dean 2015, arXiv 1503.02531).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jaxtyping import Float
+
+from architectures import Network
+from bioplausible.foundation.errors import InputError, unknown_name
+
+__all__ = ["CLASSES", "DISTRIBUTION", "OBJECTIVES", "VALUES", "Batch", "Objective", "as_batch", "make_objective"]
+
+CLASSES, VALUES, DISTRIBUTION = "classes", "values", "a distribution"
+
+
+class Batch(NamedTuple):
+    """What one step learns from.
+
+    Attributes
+    ----------
+    inputs
+        (n, *input_shape); sequences are (time, n, *input_shape).
+    targets
+        (n,) classes, (n, d) values or (n, n_classes) probabilities; where every step has one, with time as the leading axis.
+    mask
+        1 for what counts and 0 for what does not, (n,), or (time, n) where every step has a target; None where all counts.
+    """
+
+    inputs: Array
+    targets: Array
+    mask: Array | None = None
+
+
+def as_batch(batch: Any) -> Batch:
+    """A batch, from itself or from a pair (inputs, targets)."""
+    return batch if isinstance(batch, Batch) else Batch(*batch)
+
+
+def _squared_error(scores: Array, labels: Array) -> Array:
+    targets = jax.nn.one_hot(labels, scores.shape[-1], dtype=scores.dtype)
+    return 0.5 * jnp.sum(jnp.square(scores - targets), axis=-1)
+
+
+def _squared_distance(scores: Array, values: Array) -> Array:
+    return 0.5 * jnp.sum(jnp.square(scores - values), axis=-1)
+
+
+def _is_right(scores: Array, labels: Array) -> Array:
+    return (jnp.argmax(scores, axis=-1) == labels).astype(scores.dtype)
+
+
+def _agrees(scores: Array, distribution: Array) -> Array:
+    return (jnp.argmax(scores, axis=-1) == jnp.argmax(distribution, axis=-1)).astype(scores.dtype)
+
+
+class _Kind(NamedTuple):
+    each: Callable[[Array, Array], Array]
+    targets: str
+    right: Callable[[Array, Array], Array] | None
+    per_step: bool = False
+
+
+_cross_entropy = optax.softmax_cross_entropy_with_integer_labels
+
+OBJECTIVES: dict[str, _Kind] = {
+    "cross_entropy": _Kind(_cross_entropy, CLASSES, _is_right),
+    "squared_error": _Kind(_squared_error, CLASSES, _is_right),
+    "cross_entropy_per_step": _Kind(_cross_entropy, CLASSES, _is_right, per_step=True),
+    "squared_error_per_step": _Kind(_squared_error, CLASSES, _is_right, per_step=True),
+    # The targets are the tokens one step later: what is predicted at a step is what comes next.
+    "next_token": _Kind(_cross_entropy, CLASSES, _is_right, per_step=True),
+    "regression": _Kind(_squared_distance, VALUES, None),
+    "regression_per_step": _Kind(_squared_distance, VALUES, None, per_step=True),
+    "distillation": _Kind(optax.softmax_cross_entropy, DISTRIBUTION, _agrees),
+}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a network is asked to do.
+
+    Attributes
+    ----------
+    name
+        One of `OBJECTIVES`.
+    network
+        Whose readout it judges.
+    each
+        (scores (..., n_classes), targets (...)) -> losses (...).
+    targets
+        Kind of targets: "classes", "values" or "a distribution".
+    per_step
+        Whether every step has a target.
+    right
+        (scores, targets) -> 1 where an answer is right, else 0; None where there is no such thing.
+    """
+
+    name: str
+    network: Network
+    each: Callable[[Array, Array], Array]
+    targets: str
+    per_step: bool = False
+    right: Callable[[Array, Array], Array] | None = None
+
+    def scores(self, readout: Array) -> Array:
+        """Scores from the readout's outputs: of each example (n, n_classes), or of each step (time, n, n_classes)."""
+        return readout if self.per_step else self.network.scores(readout)
+
+    def check(self, readout: Array, batch: Batch) -> None:
+        """Check that there is a target for each score.
+
+        Raises
+        ------
+        InputError
+            If targets or mask have another shape than they need.
+        """
+        answers = self.scores(readout).shape
+        expected = answers[:-1] if self.targets == CLASSES else answers
+        if batch.targets.shape != expected:
+            what = "one for each step and example" if self.per_step else "one for each example"
+            raise InputError(
+                f"targets of shape {batch.targets.shape} were given to the objective '{self.name}', expected {expected}, {what}: "
+                "give time as the leading axis, and as many steps as the inputs have"
+            )
+        if batch.mask is not None and batch.mask.shape != answers[:-1]:
+            raise InputError(f"a mask of shape {batch.mask.shape} was given for targets of {expected}: expected {answers[:-1]}")
+
+    def per_example(self, readout: Array, batch: Batch) -> Float[Array, " n"]:
+        """Loss of each example; where every step has a target, the mean over the example's steps.
+
+        Parameters
+        ----------
+        readout
+            The readout's outputs, (n, n_classes) or (time, n, n_classes).
+        batch
+            Targets and mask.
+        """
+        self.check(readout, batch)
+        losses = self.each(self.scores(readout), batch.targets)
+        if self.per_step:
+            return jnp.mean(losses, axis=0) if batch.mask is None else self._over_steps(losses, batch.mask)
+        return losses if batch.mask is None else losses * batch.mask
+
+    @staticmethod
+    def _over_steps(losses: Array, mask: Array) -> Array:
+        return jnp.sum(losses * mask, axis=0) / jnp.maximum(jnp.sum(mask, axis=0), 1)
+
+    def _mean(self, values: Array, mask: Array | None) -> Array:
+        return jnp.mean(values) if mask is None else jnp.sum(values * mask) / jnp.maximum(jnp.sum(mask), 1)
+
+    def loss(self, readout: Array, batch: Batch) -> Float[Array, ""]:
+        """Mean loss over all that counts."""
+        self.check(readout, batch)
+        return self._mean(self.each(self.scores(readout), batch.targets), batch.mask)
+
+    def loss_and_error(self, readout: Array, batch: Batch) -> tuple[Float[Array, ""], Array]:
+        """Mean loss, and its derivative with respect to the readout's outputs (already divided by what counts)."""
+        return jax.value_and_grad(self.loss)(readout, batch)
+
+    def metrics(self, readout: Array, batch: Batch) -> dict[str, Array]:
+        """`loss`, and `accuracy` where answers are right or wrong, else `rmse`."""
+        told = {"loss": self.loss(readout, batch)}
+        if self.right is not None:
+            told["accuracy"] = self._mean(self.right(self.scores(readout), batch.targets), batch.mask)
+        else:
+            told["rmse"] = jnp.sqrt(2 * told["loss"] / readout.shape[-1])
+        return told
+
+
+def make_objective(objective: str | Objective, network: Network) -> Objective:
+    """The objective of that name for a network.
+
+    Parameters
+    ----------
+    objective
+        One of `OBJECTIVES`, or an objective itself.
+    network
+        Whose readout it judges.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, or a static network is asked for an answer at every step.
+    """
+    if isinstance(objective, Objective):
+        return objective
+    if objective not in OBJECTIVES:
+        raise unknown_name("loss", objective, OBJECTIVES)
+    kind = OBJECTIVES[objective]
+    if kind.per_step and not network.temporal:
+        raise InputError(
+            f"the objective '{objective}' was given to '{network.name}', a static network without steps: use one in time, or "
+            f"'{objective.removesuffix('_per_step')}'"
+        )
+    return Objective(objective, network, kind.each, kind.targets, kind.per_step, kind.right)
