@@ -5,24 +5,14 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+from networks import N_CLASSES, NETWORKS, SIDE, network_of
 
-import architectures
 import learning_rules
 
-NETWORKS = {
-    "mlp": {"hidden": (24, 16)},
-    "cnn": {"channels": (6, 8), "hidden": (16,)},
-}
-N_CLASSES, SIDE, BATCH = 4, 8, 32
+__all__ = ["BATCH", "NETWORKS", "N_CLASSES", "SIDE", "batch_of", "double", "network_of", "train"]
+
+BATCH = 32
 PATTERNS = np.random.default_rng(0).normal(size=(N_CLASSES, SIDE, SIDE, 1))
-
-
-@functools.cache
-def network_of(architecture, **options):
-    return architectures.build(
-        architecture, input_shape=(SIDE, SIDE, 1), n_classes=N_CLASSES, **{**NETWORKS[architecture], **options}
-    )
 
 
 def batch_of(seed, n=BATCH, dtype=jnp.float32):
@@ -53,17 +43,15 @@ def _course(seed, n_steps):
 def train(rule, state, n_steps=80, seed=0):
     """A few steps of what the training loop does; returns the state and the loss of every step."""
     transform = rule.optimizer()
+    step = learning_rules.make_step(rule, transform)
 
-    def step(carry, now):
-        state, opt_state = carry
+    def one(learner, now):
         batch, key = now
-        asked, state, info = rule.assign_credit(key, state, batch)
-        updates, opt_state = transform.update(asked, opt_state, state.params)
-        params = rule.constrain(optax.apply_updates(state.params, updates))
-        return (learning_rules.RuleState(params, state.carry), opt_state), (info["loss"], info["accuracy"])
+        learner, info = step(learner, key, batch)
+        return learner, (info["loss"], info["accuracy"])
 
     def run(state, course):
-        (state, _), trace = jax.lax.scan(step, (state, transform.init(state.params)), course)
-        return state, trace
+        learner, trace = jax.lax.scan(one, learning_rules.Learner(state, transform.init(state.params)), course)
+        return learner.state, trace
 
     return jax.jit(run)(state, _course(seed, n_steps))
