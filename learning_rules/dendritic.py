@@ -54,7 +54,7 @@ from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
-from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_weights import bare_weights, completed, feedback_angles
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_and_error, loss_function
@@ -211,7 +211,7 @@ def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec) -> Le
         )
         return RuleState({"network": network.init(key), "apical": apical}, ())
 
-    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         params, apical = state.params["network"], state.params["apical"]
         signals = sweep(network, params, network.encode(images))

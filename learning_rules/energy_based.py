@@ -45,7 +45,7 @@ from jaxtyping import PRNGKeyArray
 
 from architectures import InputError, Network, Params
 from bioplausible.foundation.errors import unknown_name
-from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.energy_based_settling import OutputEnergy, Relaxed, bounded, contrast, output_state, relax
 from learning_rules.losses import LOSSES, accuracy, loss_function
 from learning_rules.optimizers import adam
@@ -201,7 +201,7 @@ def energy_based(network: Network, options: EnergyBasedOptions, spec: RuleSpec) 
         free = _free(network, options, params, network.encode(images))
         return (*free.states, free.drives[-1])
 
-    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         x, params = network.encode(images), state.params["network"]
         by_position = network.unroll(params)

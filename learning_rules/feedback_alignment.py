@@ -42,7 +42,7 @@ from jax import Array
 from jaxtyping import PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
-from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_weights import feedback_angles, mirror
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_and_error
@@ -183,7 +183,7 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
             return RuleState({"network": params, "feedback": feedback}, {})
         return RuleState({"network": params}, {"feedback": feedback})
 
-    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         params = state.params["network"]
         signals = sweep(network, params, network.encode(images))

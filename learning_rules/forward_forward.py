@@ -46,7 +46,7 @@ from jaxtyping import Int, PRNGKeyArray
 from architectures import InputError, Network, Params
 from architectures.activations import normalise_length
 from bioplausible.foundation.errors import unknown_name
-from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.forward_forward_goodness import class_loss, enough_groups, goodness, log_goodness_by_class, pair_loss
 from learning_rules.forward_forward_labels import LABELS, LabelPatterns, patterns_for
 from learning_rules.optimizers import adam
@@ -186,7 +186,7 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
     def init(key: PRNGKeyArray) -> RuleState:
         return RuleState({"network": network.init(key)}, ())
 
-    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         params = network.unroll(state.params["network"])
         x = prepare(images)

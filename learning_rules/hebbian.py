@@ -28,7 +28,7 @@ from jax import Array
 from jaxtyping import PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
-from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.hebbian_decorrelation import follow_covariance, no_decorrelation, through_precision
 from learning_rules.hebbian_plasticity import PLASTICITY, Memory, Population
@@ -185,7 +185,7 @@ def hebbian(network: Network, options: HebbianOptions, spec: RuleSpec) -> Learni
         memories = map(_remember_nothing, network.chain, [options.radius] * len(decorrelated), decorrelated)
         return RuleState({"network": network.init(key)}, tuple(memories))
 
-    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         params = network.unroll(state.params["network"])
         signals = sweep(network, state.params["network"], network.encode(images))

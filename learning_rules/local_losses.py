@@ -39,7 +39,7 @@ from jax import Array
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
-from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_and_error, loss_function
 from learning_rules.optimizers import adam
@@ -166,7 +166,7 @@ def local_losses(network: Network, options: LocalLossesOptions, spec: RuleSpec) 
         heads = tuple(_init_head(k, block, network.n_classes, options) for k, block in zip(keys, hidden, strict=False))
         return RuleState({"network": network.init(key), "heads": heads}, ())
 
-    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         params = network.unroll(state.params["network"])
         signals = sweep(network, state.params["network"], network.encode(images))

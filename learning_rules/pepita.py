@@ -47,7 +47,7 @@ from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
-from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_weights import feedback_angles, mirror
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_and_error, loss_function
@@ -135,7 +135,7 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec) -> Learning
         keys = jax.random.split(own_key, len(network.blocks))
         return RuleState({**params, "feedback": tuple(block.init(k) for block, k in zip(network.blocks, keys, strict=True))}, {})
 
-    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         x, params = network.encode(images), state.params["network"]
         if mirrored:

@@ -48,7 +48,7 @@ from jaxtyping import Float, Int, PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
 from architectures.legacy import readout_block
-from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import LOSSES, accuracy, loss_function
 from learning_rules.noise import signs
@@ -262,7 +262,7 @@ def perturbation(network: Network, options: PerturbationOptions, spec: RuleSpec)
             slopes.append(jnp.sqrt(jnp.mean(jnp.square(slope))))
         return errors, readouts, {"slope": tuple(slopes)}
 
-    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         x, params = network.encode(images), state.params["network"]
         by_position = network.unroll(params)

@@ -56,7 +56,7 @@ from jax import Array
 from jaxtyping import PRNGKeyArray
 
 from architectures import InputError, Network, Params
-from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import LOSSES, accuracy, loss_function
 from learning_rules.optimizers import adam
@@ -320,7 +320,7 @@ def predictive_coding(network: Network, options: PredictiveCodingOptions, spec: 
     """
     _check(options)
 
-    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         params = state.params["network"]
         x = network.encode(images)

@@ -32,7 +32,7 @@ from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
-from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.hebbian_units import initial_norms, per_unit, presynaptic_length, scale_units, unit_norms, weights_only
 from learning_rules.optimizers import adam, body_and_readout, falling_rate
 from learning_rules.readout import delta_rule, without_readout
@@ -255,7 +255,7 @@ def stdp(network: Network, options: StdpOptions, spec: RuleSpec) -> LearningRule
         """Spikes of a presentation over the number aimed at: what the readout sees, of size one."""
         return jnp.sum(spikes, axis=0) / options.free_spikes
 
-    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         params = network.unroll(state.params["network"])
         heard, firing = present(state, images, key)

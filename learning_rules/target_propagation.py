@@ -46,7 +46,7 @@ from jax import Array
 from jaxtyping import PRNGKeyArray
 
 from architectures import Block, InputError, Network, Params
-from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_weights import bare_weights, completed, feedback_angles
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.losses import accuracy, loss_and_error, loss_function
@@ -216,7 +216,7 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
         )
         return RuleState({"network": network.init(key), "inverse": inverses}, ())
 
-    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+    def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         images, labels = batch
         params, inverses = state.params["network"], state.params["inverse"]
         signals = sweep(network, params, network.encode(images))

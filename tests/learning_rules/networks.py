@@ -1,4 +1,4 @@
-"""The small networks that rules are tried on: dense, convolutional, residual, gated, attention, spiking, recurrent, and a user's."""
+"""The small networks that rules are tried on: dense, convolutional, residual, gated, attention, spiking, recurrent, a user's."""
 
 import functools
 
