@@ -6,53 +6,120 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import optax
 
-from architectures import Network
+from architectures import Network, Node
+from architectures.node import is_shape
 from bioplausible.foundation.errors import InputError
 
-__all__ = ["adam", "body_and_readout", "falling_rate", "mean_over_places", "per_part"]
+__all__ = ["adam", "body_and_readout", "cosine_schedule", "falling_rate", "hidden_and_readout", "mean_over_places", "per_part"]
 
 
-def falling_rate(learning_rate: float, n_steps: int | None) -> optax.ScalarOrSchedule:
-    """Half a cosine from `learning_rate` to zero in `n_steps`; constant where the number of steps is not known.
+def cosine_schedule(learning_rate: float, n_steps: int | None) -> optax.ScalarOrSchedule:
+    """Half a cosine from a learning rate to zero (Loshchilov and Hutter 2017, arXiv 1608.03983, without restarts).
 
-    Raises:
-        InputError: if the rate is not positive.
+    Parameters
+    ----------
+    learning_rate
+        At the first step.
+    n_steps
+        By which it has fallen to zero; None where their number is not known, and the rate then stays as it is.
+
+    Raises
+    ------
+    InputError
+        If the rate is not positive.
+
+    >>> cosine_schedule(0.1, None), cosine_schedule(0.1, 10)(10).item()
+    (0.1, 0.0)
     """
     if not learning_rate > 0:
-        raise InputError(f"learning_rate={learning_rate} was given, it must be positive")
+        raise InputError(f"learning_rate={learning_rate} was given, expected a number above 0: try 0.001")
     return learning_rate if n_steps is None else optax.cosine_decay_schedule(learning_rate, max(n_steps, 1))
 
 
 def adam(learning_rate: float, n_steps: int | None = None, weight_decay: float = 0.0) -> optax.GradientTransformation:
-    """Adam (Kingma and Ba 2015, arXiv 1412.6980), with decoupled decay where asked for (arXiv 1711.05101)."""
-    rate = falling_rate(learning_rate, n_steps)
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980), with decoupled decay where asked for (arXiv 1711.05101).
+
+    Parameters
+    ----------
+    learning_rate, n_steps
+        As `cosine_schedule` takes them.
+    weight_decay
+        Fraction of each parameter that is taken away at every step, per unit of the learning rate.
+
+    Raises
+    ------
+    InputError
+        If the rate is not positive.
+    """
+    rate = cosine_schedule(learning_rate, n_steps)
     return optax.adamw(rate, weight_decay=weight_decay) if weight_decay else optax.adam(rate)
 
 
 def per_part(transforms: Mapping[str, optax.GradientTransformation]) -> optax.GradientTransformation:
-    """One transformation for each part of `RuleState.params`."""
+    """One transformation for each part of `RuleState.params`.
+
+    Parameters
+    ----------
+    transforms
+        By the parts' names.
+    """
     return optax.partition(dict(transforms), {part: part for part in transforms})
 
 
+def _n_places(node: Node) -> int:
+    """In how many places a node's weights are used: each place of a map, each token; nodes without weights have one."""
+    return max((math.prod(shape[:-1]) for shape in jax.tree.leaves(node.z_shape, is_leaf=is_shape)), default=1)
+
+
 def mean_over_places(network: Network) -> optax.GradientTransformation:
-    """A block's sum over the places that share its weights becomes their mean."""
-    shares = [1 / math.prod(block.synapse_shape[:-1]) for block in network.blocks]
+    """A node's sum over the places that share its weights becomes their mean.
+
+    Parameters
+    ----------
+    network
+        Whose parameters are `params["network"]`.
+
+    >>> import architectures, jax.numpy as jnp
+    >>> network = architectures.build("cnn", input_shape=(8, 8, 1), n_classes=2, channels=(3,), hidden=(), strides=1)
+    >>> updates = {"network": (jnp.ones(3), jnp.ones(2))}
+    >>> [1 / float(leaf[0]) for leaf in mean_over_places(network).update(updates, optax.EmptyState())[0]["network"]]
+    [64.0, 1.0]
+    """
+    fractions = [1 / _n_places(node) for node in network.nodes]
 
     def mean(updates: Any, params: Any = None) -> Any:
-        blocks = zip(shares, updates["network"], strict=True)
-        return {**updates, "network": tuple(optax.tree.scale(share, block) for share, block in blocks)}
+        each = zip(fractions, updates["network"], strict=True)
+        return {**updates, "network": tuple(optax.tree.scale(fraction, own) for fraction, own in each)}
 
     return optax.stateless(mean)
 
 
-def body_and_readout(
+def hidden_and_readout(
     network: Network,
-    body: optax.GradientTransformation,
+    hidden: optax.GradientTransformation,
     readout: optax.GradientTransformation,
     **others: optax.GradientTransformation,
 ) -> optax.GradientTransformation:
-    """One transformation for the network's last block, another for all others, and one for each other part that is trained."""
-    part = tuple("readout" if index == network.order[-1] else "body" for index in range(len(network.blocks)))
-    return optax.partition({"body": body, "readout": readout, **others}, {"network": part, **{name: name for name in others}})
+    """One transformation for the network's last node, another for all before it, and one for each other part that is trained.
+
+    Parameters
+    ----------
+    network
+        Whose parameters are `params["network"]`.
+    hidden
+        For hidden nodes.
+    readout
+        For the last node.
+    **others
+        For other parts of `RuleState.params`, by their names.
+    """
+    part = ("hidden",) * (len(network.nodes) - 1) + ("readout",)
+    return optax.partition({"hidden": hidden, "readout": readout, **others}, {"network": part, **{name: name for name in others}})
+
+
+# Their names before; to be deleted with the last who use them.
+falling_rate = cosine_schedule
+body_and_readout = hidden_and_readout
