@@ -48,9 +48,9 @@ class FrontEnd:
     channels_factor: int = 1
     only_shape: tuple[int, ...] | None = None
 
-    def __call__(self, images: Float[Array, "n height width channels"]) -> Array:
-        """Encode images."""
-        return self.transform(images)
+    def __call__(self, inputs: Array) -> Array:
+        """Encode inputs, images (n, height, width, channels) where there is anything to encode."""
+        return self.transform(inputs)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of one encoded image.

@@ -138,3 +138,35 @@ def benchmark_rsa_command(
         for row in rows(table)
     ]
     print_table(shown)
+
+
+@benchmark_command.command("time")
+@click.option("--steps", help="Lengths of the sequences, separated by commas (28,280 by default).")
+@click.option("--units", "n_units", type=int, help="Units of the one hidden layer (256 by default).")
+@click.option("--batch-size", type=int)
+@click.option("--turns", "n_turns", type=int, help="Calls of five scanned steps each (11 by default).")
+@as_json
+def benchmark_time_command(steps: str | None, as_json: bool, **options: Any) -> None:
+    """Time a network that runs in time beside a scan written by hand."""
+    from experiments.benchmark_time import benchmark_time
+    from experiments.environment import describe_environment
+    from experiments.results import rows
+
+    table = benchmark_time(**given(steps=whole_numbers("--steps", steps)), **given(**options))
+    if as_json:
+        print_json({"time": rows(table), "environment": describe_environment()})
+        return
+    print_table(
+        [
+            {
+                "steps": str(row["steps"]),
+                "ms a step": f"{row['milliseconds_per_step']:.2f}",
+                "by hand": f"{row['milliseconds_by_hand']:.2f}",
+                "ratio": f"{row['ratio']:.2f}",
+                "compiled in s": f"{row['compile_seconds']:.2f}",
+                "by hand in s": f"{row['compile_seconds_by_hand']:.2f}",
+                "apart by": f"{row['largest_difference']:.0e}",
+            }
+            for row in rows(table)
+        ]
+    )
