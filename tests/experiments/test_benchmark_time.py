@@ -5,7 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from bioplausible import InputError
+from bioplausible.foundation.errors import InputError
+from experiments.benchmark_commands import benchmark_command
 from experiments.benchmark_time import benchmark_time
 
 
