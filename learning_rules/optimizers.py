@@ -35,7 +35,7 @@ def cosine_schedule(learning_rate: float, n_steps: int | None) -> optax.ScalarOr
     (0.1, 0.0)
     """
     if not learning_rate > 0:
-        raise InputError(f"learning_rate={learning_rate} was given, expected a number above 0: try 0.001")
+        raise InputError(f"learning_rate={learning_rate} was given, it must be positive: try 0.001")
     return learning_rate if n_steps is None else optax.cosine_decay_schedule(learning_rate, max(n_steps, 1))
 
 
