@@ -92,7 +92,7 @@ def leaky_rate(
 
 
 @jax.custom_jvp
-def spike(above: Array, steepness: float = 10.0) -> Array:
+def spike(above: float | Array, steepness: float | Array = 10.0) -> Array:
     """1 where a potential is above its threshold, else 0; its derivative is a fast sigmoid's.
 
     Parameters

@@ -11,6 +11,7 @@ True
 """
 
 from bioplausible.foundation.errors import InputError
+from learning_rules.compatibility import support_matrix, typical_networks
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Support, Variant
 from learning_rules.diagnostics import Diagnosis, activity, alignment_with_backprop, diagnose, relative_weight_change, saturation
 from learning_rules.needs import Needs
@@ -47,4 +48,6 @@ __all__ = [
     "spec",
     "start",
     "support",
+    "support_matrix",
+    "typical_networks",
 ]

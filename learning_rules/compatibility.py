@@ -1,0 +1,59 @@
+"""Which rules train which networks: the table that a person chooses from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import architectures
+from architectures import Network
+from learning_rules.contract import Support
+from learning_rules.registry import names, support
+
+__all__ = ["support_matrix", "typical_networks"]
+
+# Name of a column -> architecture and options, as small as it may be: what a rule needs is no question of size.
+_TYPICAL = {
+    "mlp": ("mlp", {"hidden": (4, 4)}),
+    "cnn": ("cnn", {"channels": (2, 2), "hidden": (4,)}),
+    "residual mlp": ("mlp", {"hidden": (4, 4), "residual": True}),
+    "recurrent elman": ("recurrent", {"hidden": (4,)}),
+    "recurrent gated": ("recurrent", {"hidden": (4,), "units": "gated"}),
+    "spiking": ("spiking", {"hidden": (4,), "n_steps": 2}),
+    "transformer": ("transformer", {"n_units": 4}),
+}
+
+
+def typical_networks() -> dict[str, Network]:
+    """A small network of each kind that the architectures make.
+
+    Returns
+    -------
+    dict
+        Kind -> network, for images of (8, 8, 1) and two classes.
+
+    >>> list(typical_networks())
+    ['mlp', 'cnn', 'residual mlp', 'recurrent elman', 'recurrent gated', 'spiking', 'transformer']
+    """
+    return {
+        kind: architectures.build(name, input_shape=(8, 8, 1), n_classes=2, **options) for kind, (name, options) in _TYPICAL.items()
+    }
+
+
+def support_matrix(networks: Mapping[str, Network] | None = None) -> dict[str, dict[str, Support]]:
+    """Whether each rule and each network go together under the rule's own objective, and why not.
+
+    Parameters
+    ----------
+    networks
+        Name -> network; by default one of each kind, `typical_networks()`.
+
+    Returns
+    -------
+    dict
+        `family/variant` -> name of the network -> `Support`.
+
+    >>> support_matrix()["backprop"]["recurrent gated"]
+    Support(supported=True, reason='')
+    """
+    chosen = typical_networks() if networks is None else networks
+    return {rule: {kind: support(rule, network) for kind, network in chosen.items()} for rule in names(variants=True)}
