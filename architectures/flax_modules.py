@@ -55,13 +55,18 @@ def _refuse_state(name: str, module: nnx.Module) -> None:
 
 
 def _suited(module: nnx.Module) -> nnx.Module:
-    """Convolutions in the form that the device runs fastest, where that form can do what they do."""
-    plain = isinstance(module, nnx.Conv) and module.padding == "SAME" and module.feature_group_count == 1
-    if plain and len(module.kernel_size) == 2 and module.mask is None:
-        dilations = (module.input_dilation, module.kernel_dilation)
-        if all(np.all(np.asarray(1 if each is None else each) == 1) for each in dilations):
-            module.conv_general_dilated = inject
-    return module
+    """A copy with convolutions in the form that the device runs fastest, where that form can do what they do."""
+    copy = nnx.clone(module)
+    for _, part in nnx.iter_modules(copy):
+        if isinstance(part, nnx.Conv) and _is_plain(part):
+            part.conv_general_dilated = inject
+    return copy
+
+
+def _is_plain(module: nnx.Conv) -> bool:
+    if module.padding != "SAME" or module.feature_group_count != 1 or len(module.kernel_size) != 2 or module.mask is not None:
+        return False
+    return all(np.all(np.asarray(1 if each is None else each) == 1) for each in (module.input_dilation, module.kernel_dilation))
 
 
 def node_from_nnx(

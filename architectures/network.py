@@ -249,8 +249,9 @@ class Network(Legacy):
 
         def step(carry: Any, now: Any) -> tuple[Any, Trace]:
             signal, extra = now
-            kept, states, passed_on = self._step(crossings(extra), *carry, signal)
-            return (states, passed_on), kept
+            before, passed_on = carry
+            kept, after, passed_on = self._step(crossings(extra), before, passed_on, signal)
+            return (after, passed_on), kept
 
         return jax.lax.scan(step, (states, silent), (x, per_step))[1]
 

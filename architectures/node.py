@@ -155,11 +155,9 @@ def make_node(
     """
     init_state = others.get("init_state", no_state)
     params = jax.eval_shape(init, jax.random.key(0))
-    if jax.tree.structure(params) != jax.tree.structure(roles):
-        raise InputError(
-            f"node '{name}' was given roles {jax.tree.structure(roles)} for parameters {jax.tree.structure(params)}: "
-            "give one Role for each array"
-        )
+    declared, needed = str(jax.tree.structure(roles)), str(jax.tree.structure(params))
+    if declared != needed:
+        raise InputError(f"node '{name}' was given roles {declared} for parameters {needed}: give one Role for each array")
 
     def one_step(params: Params, inputs: Any, skips: Any) -> tuple[Any, Any]:
         z = synapse(params, inputs)

@@ -70,7 +70,8 @@ def transformer(
         raise InputError(f"n_blocks={options.n_blocks} and n_units={options.n_units} were given: give at least one of each")
     tokens = (shape[0], options.n_units)
     embedding = dense("embedding", (shape[0], math.prod(shape[1:])), options.n_units, "identity", tokens=True)
-    nodes, edges = [_of_rows(embedding, shape)], [(Edge(INPUT),)]
+    nodes = [_of_rows(embedding, shape)]
+    edges: list[tuple[Edge, ...]] = [(Edge(INPUT),)]
     below = "embedding"
     for index in range(options.n_blocks):
         for name, node in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import architectures
 from architectures import Network
@@ -12,7 +13,7 @@ from learning_rules.registry import names, support
 __all__ = ["support_matrix", "typical_networks"]
 
 # Name of a column -> architecture and options, as small as it may be: what a rule needs is no question of size.
-_TYPICAL = {
+_TYPICAL: dict[str, tuple[str, dict[str, Any]]] = {
     "mlp": ("mlp", {"hidden": (4, 4)}),
     "cnn": ("cnn", {"channels": (2, 2), "hidden": (4,)}),
     "residual mlp": ("mlp", {"hidden": (4, 4), "residual": True}),
