@@ -13,14 +13,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pandas as pd
 
 import architectures
 import learning_rules
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.progress import Progress
-from learning_rules import RuleState
+from learning_rules import Learner, make_step
 from learning_rules.plausibility.dataflow import count_products
 
 __all__ = ["BINDSNET_MILLISECONDS", "RATIO_LIMITS", "benchmark_rules", "benchmark_spikes", "to_markdown"]
@@ -73,19 +72,18 @@ class _Timed:
         self.images = jax.random.normal(key_images, (_STEPS_A_TURN, batch_size, *_IMAGE_SHAPE))
         self.labels = jax.random.randint(key_labels, (_STEPS_A_TURN, batch_size), 0, _N_CLASSES)
 
-        def step(learner: tuple[RuleState, Any], now: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[tuple[RuleState, Any], Any]:
-            state, optimizer_state = learner
-            key, *batch = now
-            asked, state, info = rule.assign_credit(key, state, (batch[0], batch[1]))
-            updates, optimizer_state = transform.update(asked, optimizer_state, state.params)
-            params = rule.constrain(optax.apply_updates(state.params, updates))
-            return (RuleState(params, state.carry), optimizer_state), {"loss": info["loss"], "spikes": info.get("spikes", jnp.nan)}
+        learn = make_step(rule, transform)
 
-        def run(learner: tuple[RuleState, Any], images: jax.Array, labels: jax.Array) -> tuple[tuple[RuleState, Any], Any]:
+        def step(learner: Learner, now: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[Learner, Any]:
+            key, images, labels = now
+            learner, info = learn(learner, key, (images, labels))
+            return learner, {"loss": info["loss"], "spikes": info.get("spikes", jnp.nan)}
+
+        def run(learner: Learner, images: jax.Array, labels: jax.Array) -> tuple[Learner, Any]:
             return jax.lax.scan(step, learner, (jax.random.split(key_steps, _STEPS_A_TURN), images, labels))
 
         state = jax.jit(rule.init)(key_init)
-        self.learner = (state, transform.init(state.params))
+        self.learner = Learner(state, transform.init(state.params))
         started = time.perf_counter()
         traced = jax.jit(run, donate_argnums=0).trace(self.learner, self.images, self.labels)
         self.program = traced.lower().compile()

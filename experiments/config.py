@@ -40,7 +40,7 @@ class TrainConfig:
         split_seed: which images these are; the same for every seed.
         n_train: size of a stratified subset to train on, None for all.
         exclude_indices: images left out of every split, by their index in the source.
-        front_end: fixed, label-free transform before the first block; "auto" is the one that the rule is tuned behind.
+        front_end: fixed, label-free transform before the first layer; "auto" is the one that the rule is tuned behind.
         rule_options: options of the rule other than its defaults.
         architecture_options: options of the architecture other than its defaults.
     """
@@ -93,7 +93,7 @@ class CompareConfig:
         validation_fraction: as in `TrainConfig`.
         split_seed: as in `TrainConfig`.
         n_train: as in `TrainConfig`.
-        front_end: fixed, label-free transform before the first block of every network, whatever its rule is tuned behind.
+        front_end: fixed, label-free transform before the first layer of every network, whatever its rule is tuned behind.
         rule_options: rule -> options other than its defaults.
         architecture_options: as in `TrainConfig`.
     """

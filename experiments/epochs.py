@@ -11,18 +11,11 @@ import optax
 from jax import Array
 from jaxtyping import Float, Int, PRNGKeyArray
 
-from learning_rules import LearningRule, RuleState
+from learning_rules import Learner, LearningRule, RuleState, make_step, start
 
-__all__ = ["EpochSummary", "Learner", "Programs", "in_chunks", "make_programs"]
+__all__ = ["EpochSummary", "Programs", "in_chunks", "make_programs", "over_seeds"]
 
 _EVALUATION_CHUNK = 500
-
-
-class Learner(NamedTuple):
-    """One network under way; with a leading axis in every leaf, several."""
-
-    state: RuleState
-    optimizer_state: Any
 
 
 class EpochSummary(NamedTuple):
@@ -74,10 +67,10 @@ def make_programs(rule: LearningRule, transform: optax.GradientTransformation, b
 
     The order of images depends on the seed and the epoch alone, so that every rule sees the same.
     """
+    learn = make_step(rule, transform)
 
     def init(key: PRNGKeyArray) -> Learner:
-        state = rule.init(jax.random.fold_in(key, 0))
-        return Learner(state, transform.init(state.params))
+        return start(rule, transform, jax.random.fold_in(key, 0))
 
     def epoch(learner: Learner, key: PRNGKeyArray, index: Array, images: Array, labels: Array) -> tuple[Learner, EpochSummary]:
         n_steps = len(labels) // batch_size
@@ -87,11 +80,8 @@ def make_programs(rule: LearningRule, transform: optax.GradientTransformation, b
 
         def step(learner: Learner, now: tuple[Array, PRNGKeyArray]) -> tuple[Learner, EpochSummary]:
             chosen, step_key = now
-            batch = images[chosen], labels[chosen]
-            asked, state, info = rule.assign_credit(step_key, learner.state, batch)
-            updates, optimizer_state = transform.update(asked, learner.optimizer_state, state.params)
-            params = rule.constrain(optax.apply_updates(state.params, updates))
-            return Learner(RuleState(params, state.carry), optimizer_state), EpochSummary(info["loss"], info["accuracy"])
+            learner, info = learn(learner, step_key, (images[chosen], labels[chosen]))
+            return learner, EpochSummary(info["loss"], info["accuracy"])
 
         learner, trace = jax.lax.scan(step, learner, (order, jax.random.split(rule_key, n_steps)))
         return learner, jax.tree.map(jnp.mean, trace)

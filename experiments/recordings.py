@@ -39,7 +39,7 @@ def simulated_with_reference(progress: Progress | None = None) -> Recording:
     )
     reference = train(config, progress)
     images = stimuli.present(shown.images, reference.network.input_shape, reference.images.normalisation)
-    layers = dict(zip(reference.network.block_names, reference.represent(images), strict=True))
+    layers = dict(zip(reference.network.node_names, reference.represent(images), strict=True))
     features = layers[REFERENCE_LAYER][0]
     recording = neurodata.simulate(shown, {**DEFAULT_DRIVERS, REFERENCE_REGION: features})
     truth = {

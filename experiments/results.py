@@ -8,7 +8,7 @@ DIR/tables/differences.csv      each rule's differences from the untrained contr
 DIR/tables/controls.csv         scores of models that are no networks: pixels, luminance, Gabor energy, HMAX
 DIR/tables/clusters.csv         of a recording in time: stretches in which a layer scores above its relabellings
 DIR/tables/accuracy.csv         one row an epoch of a network
-DIR/tables/networks.csv         one row a block of a network: alignment with backpropagation, change of weights, activity
+DIR/tables/networks.csv         one row a node of a network: alignment with backpropagation, change of weights, activity
 DIR/arrays.npz                  RDMs of layers and regions, stimuli
 DIR/report.html                 one self-contained file
 ```

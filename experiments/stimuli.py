@@ -35,7 +35,7 @@ from experiments.datasets import Normalisation
 _LUMA_THOUSANDTHS = np.array([299, 587, 114], np.int32)
 
 
-def evaluation_shape(input_shape: tuple[int, int, int], size: int | tuple[int, int] | None = None) -> tuple[int, int, int]:
+def evaluation_shape(input_shape: tuple[int, ...], size: int | tuple[int, int] | None = None) -> tuple[int, int, int]:
     """Shape of one stimulus as the network gets it.
 
     Args:
@@ -46,11 +46,16 @@ def evaluation_shape(input_shape: tuple[int, int, int], size: int | tuple[int, i
         ``(height, width, channels)``.
 
     Raises:
-        InputError: a size below one pixel, or channels other than one or three.
+        InputError: a size below one pixel, channels other than one or three, or a network that takes no images.
 
     >>> evaluation_shape((32, 32, 3), 64)
     (64, 64, 3)
     """
+    if len(input_shape) != 3:
+        raise InputError(
+            f"a network of input shape {tuple(input_shape)} was given, where (height, width, channels) was expected: stimuli are "
+            "images, so train it on some"
+        )
     height, width = input_shape[:2] if size is None else (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1:
         raise InputError(
@@ -75,7 +80,7 @@ def luminance(images: UInt8[np.ndarray, "n height width 3"]) -> Float32[np.ndarr
 
 def present(
     stimuli_images: UInt8[np.ndarray, "n height width 3"],
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     normalisation: Normalisation,
     size: int | tuple[int, int] | None = None,
 ) -> Float32[np.ndarray, "n network_height network_width channels"]:
@@ -115,7 +120,7 @@ def present(
     return presented
 
 
-def transform_record(input_shape: tuple[int, int, int], size: int | tuple[int, int] | None = None) -> dict[str, Any]:
+def transform_record(input_shape: tuple[int, ...], size: int | tuple[int, int] | None = None) -> dict[str, Any]:
     """What is stored with a comparison about how its stimuli were shown, as plain values."""
     height, width, channels = evaluation_shape(input_shape, size)
     return {

@@ -20,9 +20,9 @@ from bioplausible.foundation.progress import Progress
 from experiments import datasets
 from experiments.config import TrainConfig, to_record
 from experiments.environment import describe_environment, keep_compiled_programs, spread_over_devices
-from experiments.epochs import Learner, in_chunks, make_programs, over_seeds
+from experiments.epochs import in_chunks, make_programs, over_seeds
 from experiments.warnings import warnings_of
-from learning_rules import LearningRule, RuleSpec, RuleState
+from learning_rules import Learner, LearningRule, RuleSpec, RuleState
 
 __all__ = ["Trained", "build_network", "epochs_for", "front_end_of", "train"]
 
@@ -93,14 +93,19 @@ class Trained:
             InputError: a part is asked of a rule whose representation is not the forward pass.
         """
         rule, state = self.rule, self.state
-        if network is not None and network.chain != self.network.chain:
+        if network is not None and network.input_shape != self.network.input_shape:
             if not rule.spec.represents_by_forward_pass:
                 raise InputError(f"'{self.name}' settles or spikes and represents images at the size that it was trained at only")
-            rule = learning_rules.build("backprop", network.core)
-            kept = state.params["network"][: len(network.blocks)]
-            state = RuleState({"network": kept}, ())
-        encode = (network or self.network).encode
-        chunked = lambda one, x: in_chunks(lambda chunk: rule.represent(one, encode(chunk)), x)  # noqa: E731
+            state = RuleState({"network": state.params["network"][: len(network.nodes)]}, ())
+        else:
+            network = None
+
+        def represent(one: RuleState, x: jax.Array) -> tuple[jax.Array, ...]:
+            if network is None:
+                return rule.represent(one, self.network.front_end(x))
+            return network.by_example(network.forward(one.params["network"], x))
+
+        chunked = lambda one, x: in_chunks(lambda chunk: represent(one, chunk), x)  # noqa: E731
         layers = jax.jit(lambda states, x: over_seeds(lambda one: chunked(one, x))(states))(state, jnp.asarray(images))
         return tuple(np.asarray(layer) for layer in layers)
 
@@ -128,7 +133,7 @@ class Trained:
 
     def _one_seed(self, seed: int) -> dict[str, Any]:
         history = self.accuracy[self.accuracy["seed"] == seed].sort_values("epoch")
-        blocks = self.networks[self.networks["seed"] == seed].set_index("layer")
+        nodes = self.networks[self.networks["seed"] == seed].set_index("layer")
         best = history[history["epoch"] == self.best_epoch[seed - self.config.seed]].iloc[0]
         return {
             "seed": seed,
@@ -142,12 +147,12 @@ class Trained:
             },
             "alignment_with_backprop": {
                 layer: {"cosine": float(row["cosine"]), "reference_norm": float(row["reference_norm"])}
-                for layer, row in blocks.iterrows()
+                for layer, row in nodes.iterrows()
             },
-            "relative_weight_change": {layer: float(row["relative_weight_change"]) for layer, row in blocks.iterrows()},
+            "relative_weight_change": {layer: float(row["relative_weight_change"]) for layer, row in nodes.iterrows()},
             "activity": {
                 layer: {name: float(row[name]) for name in ("silent", "mean", "rms", "saturated")}
-                for layer, row in blocks.iterrows()
+                for layer, row in nodes.iterrows()
             },
             "info": jax.tree.map(lambda leaf: leaf[seed - self.config.seed].tolist(), self.info),
         }
@@ -177,32 +182,51 @@ def _out_of_place(config: TrainConfig, spec: RuleSpec) -> list[str]:
 
 
 def build_network(config: TrainConfig, images: datasets.ImageSet) -> Network:
-    """The network of a configuration; its front end is fitted to the training split."""
+    """The network of a configuration; its front end is fitted to the training split.
+
+    Parameters
+    ----------
+    config
+        Architecture, its options and the front end.
+    images
+        What it is to be trained on.
+
+    Raises
+    ------
+    InputError
+        Unknown names or options, or a network that expects sequences.
+    """
     front_end: FrontEnd | None = None
     if (name := front_end_of(config)) != "none":
         front_end = architectures.fit_front_end(name, images.normalise(images.train.images))
-    return architectures.build(
+    network = architectures.build(
         config.architecture,
         input_shape=images.input_shape,
         n_classes=images.n_classes,
         front_end=front_end,
         **config.architecture_options,
     )
+    if network.temporal and network.reading is None:
+        raise InputError(
+            f"the network '{network.name}' expects sequences, and '{images.name}' holds images: give it a reading, one of "
+            f"{', '.join(architectures.READINGS)}"
+        )
+    return network
 
 
 def _encode(network: Network, images: datasets.ImageSet, split: datasets.Split) -> tuple[jax.Array, jax.Array]:
-    """A split as the first block sees it, on the device: the front end is fixed, so it works once."""
-    encoded = jax.jit(lambda x: in_chunks(network.encode, x))(jnp.asarray(images.normalise(split.images)))
+    """A split behind the front end, on the device: that is fixed, so it works once."""
+    encoded = jax.jit(lambda x: in_chunks(network.front_end, x))(jnp.asarray(images.normalise(split.images)))
     return encoded, jnp.asarray(split.labels)
 
 
 def _diagnose(
     rule: LearningRule, initial: Any, state: RuleState, keys: jax.Array, batch: tuple[jax.Array, jax.Array]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Alignment, change and activity of every block, each (n_seeds, n_blocks), and what the rule tells of itself."""
+    """Alignment, change and activity of every node, each (n_seeds, n_nodes), and what the rule tells of itself."""
     measure = over_seeds(lambda before, state, key: tuple(learning_rules.diagnose(rule, before, state, key, batch)))
-    blocks, info = jax.jit(measure)(initial, state, keys)
-    return {name: np.asarray(values) for name, values in blocks.items()}, jax.tree.map(np.asarray, info)
+    nodes, info = jax.jit(measure)(initial, state, keys)
+    return {name: np.asarray(values) for name, values in nodes.items()}, jax.tree.map(np.asarray, info)
 
 
 def train(config: TrainConfig | None = None, progress: Progress | None = None, **fields: Any) -> Trained:
@@ -299,10 +323,11 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
         [
             {"rule": config.rule, "seed": seed, "layer": layer, **{name: float(values[i, k]) for name, values in measured.items()}}
             for i, seed in enumerate(seeds)
-            for k, layer in enumerate(block.name for block in network.blocks)
+            for k, layer in enumerate(network.node_names)
         ]
     )
     accuracy_table = pd.DataFrame(rows)
+    weightless = [node.name for node in network.nodes if not node.weighted]
     return Trained(
         config=config,
         images=images,
@@ -317,7 +342,7 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
         info=info,
         warnings=[
             *_out_of_place(config, rule.spec),
-            *warnings_of(config.rule, rule.spec, accuracy_table, networks, confusion, seeds),
+            *warnings_of(config.rule, rule.spec, accuracy_table, networks, confusion, seeds, weightless),
         ],
         seconds=seconds,
         compile_seconds=compile_seconds,

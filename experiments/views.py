@@ -43,7 +43,7 @@ def add_layers(
     """Add every layer of every seed; a layer that tells no stimuli apart is named instead."""
     unusable = []
     layers = trained.represent(images, part)
-    for layer, activations in zip((part or trained.network).block_names, layers, strict=True):
+    for layer, activations in zip((part or trained.network).node_names, layers, strict=True):
         for index in range(trained.config.n_seeds):
             model = Model(trained.name, trained.config.seed + index, layer)
             patterns = activations[index].reshape(len(images), -1)
@@ -92,17 +92,17 @@ def score_views(
 ) -> list[View]:
     """The main comparator at every size of stimuli, and the others at the main size."""
     key = jax.random.fold_in(jax.random.key(config.seed), 2**20)
-    asked = [(config.comparator, size) for size in shown]
-    asked += [(comparator, config.stimulus_size) for comparator in config.more_comparators]
+    pairs = [(config.comparator, size) for size in shown]
+    pairs += [(comparator, config.stimulus_size) for comparator in config.more_comparators]
     views = []
-    for comparator, size in asked:
+    for comparator, size in pairs:
         layers = shown[size]
         if not layers.rdms:
             continue
         settled = dataclasses.replace(config, comparator=comparator, more_comparators=())
         regions = []
         for name, data in region_rdms.items():
-            tell(name if len(asked) == 1 else f"{name} by {comparator}{'' if size is None else f' at {size} pixels'}")
+            tell(name if len(pairs) == 1 else f"{name} by {comparator}{'' if size is None else f' at {size} pixels'}")
             models, subjects = list(layers.rdms), [str(each) for each in recording.regions[name].subjects]
             times = _times(recording) if data.ndim == 3 else None
             if comparator in rsa.PATTERN_COMPARATORS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
@@ -10,13 +12,19 @@ from learning_rules import RuleSpec
 __all__ = ["warnings_of"]
 
 # Weights that moved less are no learned representation, whatever the accuracy says.
-_LEAST_CHANGE = 0.01
-_MOST_SILENT = 0.9
-_COLLAPSE_SHARE = 0.98
+_MIN_CHANGE = 0.01
+_MAX_SILENT = 0.9
+_COLLAPSE_FRACTION = 0.98
 
 
 def warnings_of(
-    rule: str, spec: RuleSpec, accuracy: pd.DataFrame, networks: pd.DataFrame, confusion: np.ndarray, seeds: list[int]
+    rule: str,
+    spec: RuleSpec,
+    accuracy: pd.DataFrame,
+    networks: pd.DataFrame,
+    confusion: np.ndarray,
+    seeds: list[int],
+    weightless: Collection[str] = (),
 ) -> list[str]:
     """One sentence a failure.
 
@@ -27,6 +35,7 @@ def warnings_of(
         networks: `Trained.networks`.
         confusion: counts on the test images, (n_seeds, true class, predicted class).
         seeds: the networks' seeds.
+        weightless: layers that have no weights to move.
     """
     found = []
     for index, seed in enumerate(seeds):
@@ -36,20 +45,20 @@ def warnings_of(
             epoch = int(accuracy.loc[losses.index[~np.isfinite(losses)][0], "epoch"])
             found.append(f"divergence: {where}: the loss is not finite from epoch {epoch} on")
         predicted = confusion[index].sum(axis=0) / max(confusion[index].sum(), 1)
-        if predicted.max() > _COLLAPSE_SHARE:
+        if predicted.max() > _COLLAPSE_FRACTION:
             found.append(
                 f"collapse to one class: {where}: class {int(predicted.argmax())} is predicted for {predicted.max():.1%} of the "
                 "test images"
             )
-        blocks = networks[networks["seed"] == seed]
-        for position, (_, block) in enumerate(blocks.iterrows()):
-            is_last = position == len(blocks) - 1
-            if block["silent"] > _MOST_SILENT:
-                found.append(f"silence: {where}: {block['silent']:.0%} of the units of '{block['layer']}' answer no image")
-            declared = spec.frozen == "body" and not is_last
-            if not declared and not block["relative_weight_change"] > _LEAST_CHANGE:
+        nodes = networks[networks["seed"] == seed]
+        for index, (_, node) in enumerate(nodes.iterrows()):
+            is_last = index == len(nodes) - 1
+            if node["silent"] > _MAX_SILENT:
+                found.append(f"silence: {where}: {node['silent']:.0%} of the units of '{node['layer']}' answer no image")
+            excused = node["layer"] in weightless or (spec.frozen == "hidden" and not is_last)
+            if not excused and not node["relative_weight_change"] > _MIN_CHANGE:
                 found.append(
-                    f"weights that do not move: {where}: those of '{block['layer']}' changed by "
-                    f"{block['relative_weight_change']:.2%}, so it represents its initial weights"
+                    f"weights that do not move: {where}: those of '{node['layer']}' changed by "
+                    f"{node['relative_weight_change']:.2%}, so it represents its initial weights"
                 )
     return found

@@ -77,13 +77,15 @@ def _network_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """Mean over seeds, one row a rule and layer, with a mark where weights hardly moved though the rule trains them."""
     columns = ["cosine", "reference_norm", "relative_weight_change", "silent"]
     table = comparison.networks.groupby(["rule", "layer"], sort=False)[columns].mean()
+    weightless = {row.get("layer") for row in comparison.architecture.get("layers", []) if row.get("parameters") == 0}
     rows = []
     for rule in rule_names(comparison):
         own = [layer for layer in dict.fromkeys(comparison.networks["layer"]) if (rule, layer) in table.index]
-        frozen = comparison.rules.get(rule, {}).get("frozen") == "body"
+        frozen = comparison.rules.get(rule, {}).get("frozen") == "hidden"
         for place, layer in enumerate(own):
             values = table.loc[(rule, layer)]
-            still = not (frozen and layer != own[-1]) and values["relative_weight_change"] < LEAST_WEIGHT_CHANGE
+            excused = layer in weightless or (frozen and layer != own[-1])
+            still = not excused and values["relative_weight_change"] < LEAST_WEIGHT_CHANGE
             rows.append(
                 {"rule": rule, "layer": layer, "first": place == 0, "n_layers": len(own), "still": still, **values.to_dict()}
             )

@@ -67,17 +67,17 @@ def plot_stimuli(comparison: Comparison) -> Figure:
     every = np.arange(len(ordering.order))
     shown = every if len(every) <= MOST_STIMULI else np.unique(np.linspace(0, len(every) - 1, MOST_STIMULI).round().astype(int))
     edges = (*ordering.starts, len(every)) if ordering.categories else (0, len(every))
-    blocks = [ordering.order[shown[(shown >= low) & (shown < high)]] for low, high in zip(edges, edges[1:], strict=False)]
+    groups = [ordering.order[shown[(shown >= low) & (shown < high)]] for low, high in zip(edges, edges[1:], strict=False)]
     titles = ordering.categories or ("",)
-    columns = min(_COLUMNS, max(map(len, blocks)))
-    rows = [math.ceil(len(block) / columns) for block in blocks]
+    columns = min(_COLUMNS, max(map(len, groups)))
+    rows = [math.ceil(len(group) / columns) for group in groups]
     with figure_style():
         figure = empty_figure(7.6, sum(rows) * 7.4 / columns + 0.32 * len([title for title in titles if title]) + 0.1)
-        grid = figure.subplots(len(blocks), 1, squeeze=False, height_ratios=[max(each, 1) for each in rows])[:, 0]
-        for axes, block, title, n_rows in zip(grid, blocks, titles, rows, strict=True):
+        grid = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[max(each, 1) for each in rows])[:, 0]
+        for axes, group, title, n_rows in zip(grid, groups, titles, rows, strict=True):
             # What no stimulus covers stays clear, so that a last, shorter row shows the page.
             mosaic = np.zeros((n_rows * _SIDE, columns * _SIDE, 4), np.uint8)
-            for place, index in enumerate(block):
+            for place, index in enumerate(group):
                 top, left = place // columns * _SIDE, place % columns * _SIDE
                 mosaic[top : top + _SIDE - 2, left : left + _SIDE - 2, :3] = thumbnail(comparison.stimuli[index], _SIDE - 2)
                 mosaic[top : top + _SIDE - 2, left : left + _SIDE - 2, 3] = 255

@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 from joblib import Parallel, delayed
 
-import architectures
 import learning_rules
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import write_text
@@ -22,6 +21,7 @@ from experiments.config import TrainConfig, from_record, to_record, write_yaml
 from experiments.results import plain
 from experiments.sweeping.config import SweepConfig, expand
 from experiments.sweeping.summary import best_trials, summarise, to_markdown
+from experiments.training import build_network
 
 __all__ = ["Sweep", "sweep"]
 
@@ -69,12 +69,8 @@ def _check(configs: list[TrainConfig]) -> list[dict[str, Any]]:
     for config in configs:
         if config.dataset not in images:
             images[config.dataset] = datasets.load(config.dataset)
-        network = architectures.build(
-            config.architecture,
-            input_shape=images[config.dataset].input_shape,
-            n_classes=images[config.dataset].n_classes,
-            **config.architecture_options,
-        )
+        # A front end is slow to fit and is left to the training.
+        network = build_network(dataclasses.replace(config, front_end="none"), images[config.dataset])
         rule = learning_rules.build(config.rule, network, **config.rule_options)
         rule.optimizer(1)
         options.append(dataclasses.asdict(rule.options))

@@ -280,7 +280,7 @@ def fake_comparison(
                 "citation": "Inventor 1986, doi:10.1000/rule",
                 "teaching_signal": "labels",
                 "phases": 2,
-                "frozen": "body" if rule == "untrained" else "",
+                "frozen": "hidden" if rule == "untrained" else "",
                 "trained_otherwise": [["network[-1]", "delta rule"]] if rule == "untrained" else [],
                 "activation": "",
             }

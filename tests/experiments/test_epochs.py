@@ -8,8 +8,8 @@ import pytest
 
 import architectures
 import learning_rules
-from experiments.epochs import Learner, in_chunks, make_programs, over_seeds
-from learning_rules import LearningRule, RuleState
+from experiments.epochs import in_chunks, make_programs, over_seeds
+from learning_rules import Learner, LearningRule, RuleState
 
 N_IMAGES, BATCH, CLASSES = 23, 5, 3
 STEPS = N_IMAGES // BATCH
@@ -114,9 +114,9 @@ def test_a_scanned_epoch_is_the_same_steps_taken_by_hand(name, network, probing,
     losses, accuracies = [], []
     step_keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(keys[0], 2), 0), STEPS)
     for chosen, step_key in zip(order, step_keys, strict=True):
-        asked, state, info = assign_credit(step_key, state, (images[chosen], labels[chosen]))
-        updates, optimizer_state = update(asked, optimizer_state, state.params)
-        state = RuleState(rule.constrain(optax.apply_updates(state.params, updates)), state.carry)
+        updates, state, info = assign_credit(step_key, state, (images[chosen], labels[chosen]))
+        changes, optimizer_state = update(updates, optimizer_state, state.params)
+        state = RuleState(rule.constrain(optax.apply_updates(state.params, changes)), state.carry)
         losses.append(float(info["loss"]))
         accuracies.append(float(info["accuracy"]))
 

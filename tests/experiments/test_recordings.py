@@ -51,7 +51,7 @@ def test_the_region_follows_the_layer_that_its_truth_names(simulated):
     assert recording.truth[REFERENCE_REGION] in recording.notes and "given features" not in recording.notes
     assert recording.simulated and "simulated" in recording.modality and "simulated" in REFERENCE_REGION
     shown = stimuli.present(recording.stimuli.images, reference.network.input_shape, reference.images.normalisation)
-    layer = reference.represent(shown)[reference.network.block_names.index(REFERENCE_LAYER)][0].reshape(len(shown), -1)
+    layer = reference.represent(shown)[reference.network.node_names.index(REFERENCE_LAYER)][0].reshape(len(shown), -1)
     features = (layer - layer.mean(axis=0)) / layer.std(axis=0)
 
     def score(region):

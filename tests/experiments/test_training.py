@@ -67,7 +67,7 @@ def test_training_beats_chance_by_far(trained):
     assert trained.warnings == []
 
 
-def test_the_tables_have_one_row_an_epoch_and_one_a_block(two_seeds):
+def test_the_tables_have_one_row_an_epoch_and_one_a_node(two_seeds):
     assert list(two_seeds.accuracy.columns) == [
         "rule",
         "seed",
@@ -126,10 +126,10 @@ def test_best_is_the_state_of_the_epoch_that_validated_best():
     assert run.best_epoch.min() < 6
 
 
-def test_the_control_keeps_its_body_to_the_bit_and_learns_its_readout():
+def test_the_control_keeps_its_hidden_layers_to_the_bit_and_learns_its_readout():
     control = train(TINY, rule="untrained")
-    body, readout = slice(0, -1), -1
-    assert_same_bits(control.state.params["network"][body], control.initial[body])
+    hidden, readout = slice(0, -1), -1
+    assert_same_bits(control.state.params["network"][hidden], control.initial[hidden])
     change = control.networks.set_index("layer")["relative_weight_change"]
     assert change["hidden_0"] == 0 and change["output"] > 0.01
     assert not np.array_equal(control.initial[readout]["kernel"], control.state.params["network"][readout]["kernel"])
@@ -228,8 +228,8 @@ def test_represent_at_another_size_is_the_convolutions_with_the_trained_weights(
     layers = convolutional.represent(images, part)
     assert [layer.shape for layer in layers] == [(1, 3, 8, 6, 4), (1, 3, 4, 3, 4)]
     x = jnp.asarray(images)
-    for block, params, layer in zip(part.chain, of_seed(convolutional.state, 0).params["network"], layers, strict=False):
-        x = block.apply(params, x)
+    for node, params, layer in zip(part.nodes, of_seed(convolutional.state, 0).params["network"], layers, strict=False):
+        x = node.run(params, (), (x,))[1]
         np.testing.assert_allclose(layer[0], x, rtol=1e-4, atol=1e-5)
 
 
@@ -272,7 +272,7 @@ def test_epochs_aim_at_a_number_of_steps_within_bounds(n_train):
 
 def test_a_configuration_builds_its_network():
     images = datasets.load("digits", n_train=100)
-    assert build_network(TINY, images).block_names == ("hidden_0", "output")
+    assert build_network(TINY, images).node_names == ("hidden_0", "output")
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_a_configuration_builds_its_network():
         ({"front_end": "zcaa"}, ["'zcaa'", "zca"]),
         ({"rule_options": {"learning_rat": 1.0}}, ["'learning_rat'", "did you mean 'learning_rate'"]),
         ({"rule_options": {"learning_rate": "fast"}}, ["'learning_rate'", "'fast'", "float"]),
-        ({"rule_options": {"learning_rate": -1.0}}, ["learning_rate=-1.0", "positive"]),
+        ({"rule_options": {"learning_rate": -1.0}}, ["learning_rate=-1.0", "above 0"]),
         ({"architecture_options": {"hiden": (3,)}}, ["'hiden'", "did you mean 'hidden'"]),
         ({"architecture_options": {"hidden": "16"}}, ["'hidden'", "'16'"]),
         ({"epoch": 3}, ["'epoch'", "did you mean 'epochs'"]),
@@ -308,6 +308,6 @@ def test_alignment_and_change_are_what_the_diagnostics_say(trained):
     y = jnp.asarray(trained.images.train.labels)
     state = of_seed(trained.state, 0)
     aligned = learning_rules.alignment_with_backprop(trained.rule, state, jax.random.key(0), (x, y))
-    changed = learning_rules.relative_weight_change(of_seed(trained.initial, 0), state.params["network"])
+    changed = learning_rules.relative_weight_change(trained.network, of_seed(trained.initial, 0), state.params["network"])
     np.testing.assert_allclose(trained.networks["reference_norm"], aligned.reference_norm, rtol=1e-3)
     np.testing.assert_allclose(trained.networks["relative_weight_change"], changed, rtol=1e-4)

@@ -23,8 +23,8 @@ def networks(change=(0.3, 0.4, 0.5), silent=(0.0, 0.1, 0.0), seed=0):
     return pd.DataFrame({"seed": seed, "layer": layers, "relative_weight_change": change, "silent": silent})
 
 
-def found(spec=BACKPROP, losses=(2.0, 1.0), confusion=SPREAD, **blocks):
-    return warnings_of("the rule", spec, accuracy(losses), networks(**blocks), confusion, [0])
+def found(spec=BACKPROP, losses=(2.0, 1.0), confusion=SPREAD, **nodes):
+    return warnings_of("the rule", spec, accuracy(losses), networks(**nodes), confusion, [0])
 
 
 def test_a_network_that_learns_is_not_accused():
@@ -55,7 +55,7 @@ def test_weights_that_do_not_move_are_named(change):
     assert warning.startswith("weights that do not move: the rule, seed 0:") and "'conv_0'" in warning
 
 
-def test_the_untrained_control_is_not_accused_of_its_frozen_body_but_of_a_readout_that_does_not_learn():
+def test_the_untrained_control_is_not_accused_of_its_frozen_hidden_layers_but_of_a_readout_that_does_not_learn():
     assert found(spec=CONTROL, change=(0.0, 0.0, 0.5)) == []
     (warning,) = found(spec=CONTROL, change=(0.0, 0.0, 0.001))
     assert "'output'" in warning
