@@ -149,7 +149,14 @@ def node_from_nnx(
 
 
 def _made(name: str, make: Callable[..., Any]) -> nnx.Module:
-    module = make(nnx.Rngs(params=jax.random.key(0)))
+    try:
+        # With a stream for whatever else it asks for, dropout say, which is then refused by its name.
+        module = make(nnx.Rngs(0))
+    except Exception as error:  # noqa: BLE001 a user's function may raise anything
+        raise InputError(
+            f"'{name}' was called with random streams and failed: {type(error).__name__}: "
+            f"{str(error).splitlines()[0] if str(error) else ''}; expected lambda rngs: nnx.Linear(…, rngs=rngs)"
+        ) from error
     if not isinstance(module, nnx.Module):
         raise InputError(f"'{name}' makes {type(module).__name__}, expected a flax module: lambda rngs: nnx.Linear(…, rngs=rngs)")
     return module

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import jax
 import jax.numpy as jnp
 
 from architectures.edge import INPUT, Edge
 from architectures.node import Node
-from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.errors import InputError, nearest
 
 __all__ = ["check", "in_order", "same_shape"]
 
@@ -35,8 +34,8 @@ def in_order(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]]) -> tuple[tu
     for node, own in zip(nodes, edges, strict=True):
         for edge in own:
             if edge.source != INPUT and edge.source not in names:
-                near = get_close_matches(edge.source, [INPUT, *names], 1)
-                guess = f"did you mean '{near[0]}'?" if near else f"there are {', '.join([INPUT, *names])}"
+                near = nearest(edge.source, [INPUT, *names])
+                guess = f"did you mean '{near}'?" if near else f"there are {', '.join([INPUT, *names])}"
                 raise InputError(f"node '{node.name}' has an edge from '{edge.source}', which is no node: {guess}")
             if edge.delay not in (0, 1):
                 raise InputError(f"the edge from '{edge.source}' to '{node.name}' has a delay of {edge.delay}, expected 0 or 1")
@@ -87,8 +86,11 @@ def check(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]], step_shape: tu
                     f"'{edge.source}': build the graph so that what a node gives is what the next one takes"
                 )
         skips = tuple(shapes[edge.source] for edge in own if edge.skip)
+        given = tuple(shapes[edge.source] for edge in weighted)
+        if not skips and given == node.input_shapes:
+            continue  # the shapes are those that the node was made with
         try:
-            found = same_shape(node, tuple(shapes[edge.source] for edge in weighted), skips).output_shape
+            found = same_shape(node, given, skips).output_shape
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"node '{node.name}' cannot take what its skip edges bring, {skips}, beside its own {node.output_shape}: "

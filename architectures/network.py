@@ -26,7 +26,7 @@ from architectures.graph import check, in_order, same_shape
 from architectures.legacy import Legacy
 from architectures.node import Node, Params
 from architectures.readings import Reading
-from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.errors import InputError, unknown_name
 
 __all__ = ["Crossing", "Network", "Trace", "chain"]
 
@@ -387,8 +387,12 @@ def chain(
     InputError
         If shapes do not meet, or a name is unknown.
     """
-    sources = (INPUT, *(node.name for node in nodes))
+    names = [node.name for node in nodes]
+    sources = (INPUT, *names)
     also = skips or {}
+    for to in also:
+        if to not in names:
+            raise unknown_name("node", to, names)
     edges = tuple(
         (
             *((Edge(source),) if node.input_shapes else (Edge(source, skip=True),)),

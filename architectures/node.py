@@ -165,6 +165,12 @@ def make_node(
 
     given = tuple(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in input_shapes)
     skips = tuple(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in skip_shapes)
-    z, h = jax.eval_shape(one_step, params, given, skips)
+    try:
+        z, h = jax.eval_shape(one_step, params, given, skips)
+    except Exception as error:  # noqa: BLE001 a user's functions may raise anything
+        raise InputError(
+            f"node '{name}' was given inputs of {input_shapes} and failed: {type(error).__name__}: "
+            f"{str(error).splitlines()[0] if str(error) else ''}; make synapse take what init draws, and activate what it gives"
+        ) from error
     z_shape = jax.tree.map(lambda leaf: leaf.shape[1:], z)
     return Node(name, input_shapes, z_shape, h.shape[1:], init, synapse, activate, roles, **others)
