@@ -123,10 +123,11 @@ def node_from_nnx(
     def activate(state: Any, z: Any, skips: tuple[Array, ...]) -> tuple[Any, Array]:
         return state, added(activation(z), skips)
 
+    one = jax.ShapeDtypeStruct((2, *input_shape), jnp.float32)
     try:
-        params = init(jax.random.key(0))
-        probe = synapse(params, (jnp.zeros((2, *input_shape)),))
-        activation(probe)
+        params = jax.eval_shape(init, jax.random.key(0))
+        z = jax.eval_shape(lambda params, x: synapse(params, (x,)), params, one)
+        jax.eval_shape(activation, z)
     except Exception as error:  # noqa: BLE001 a user's module may raise anything
         raise InputError(
             f"module '{name}' was given inputs of {input_shape} and failed: {type(error).__name__}: "
@@ -134,72 +135,85 @@ def node_from_nnx(
         ) from error
     if not jax.tree.leaves(params):
         raise InputError(f"module '{name}' has no parameters: give it as a function, an activation of the module before it")
-    is_affine = _is_affine(synapse, params, input_shape) if affine is None else affine
+    # Tried a few times on one shape: compiled whole, which takes less than each of its operations by itself.
+    tried = jax.jit(lambda params, x: synapse(params, (x,)))
+    is_affine = _is_affine(tried, params, one.shape) if affine is None else affine
     return make_node(
         name,
         input_shapes=(tuple(input_shape),),
         init=init,
         synapse=synapse,
         activate=activate,
-        roles=_roles(synapse, params, input_shape, is_affine),
+        roles=_roles(tried, params, one.shape, is_affine),
         affine=is_affine,
-        unitwise=_is_unitwise(activation, probe),
+        unitwise=_is_unitwise(activation, z),
         takes_any_size=isinstance(module if isinstance(module, nnx.Module) else made, nnx.Conv),
     )
 
 
 def _made(name: str, make: Callable[..., Any]) -> nnx.Module:
-    try:
+    """The module that a user's function makes, by its shapes alone."""
+    kinds = []
+
+    def checked() -> Any:
         # With a stream for whatever else it asks for, dropout say, which is then refused by its name.
-        module = make(nnx.Rngs(0))
+        made = make(nnx.Rngs(0))
+        kinds.append(type(made).__name__)
+        return made
+
+    try:
+        module = nnx.eval_shape(checked)
     except Exception as error:  # noqa: BLE001 a user's function may raise anything
         raise InputError(
             f"'{name}' was called with random streams and failed: {type(error).__name__}: "
             f"{str(error).splitlines()[0] if str(error) else ''}; expected lambda rngs: nnx.Linear(…, rngs=rngs)"
         ) from error
     if not isinstance(module, nnx.Module):
-        raise InputError(f"'{name}' makes {type(module).__name__}, expected a flax module: lambda rngs: nnx.Linear(…, rngs=rngs)")
+        raise InputError(f"'{name}' makes {kinds[0]}, expected a flax module: lambda rngs: nnx.Linear(…, rngs=rngs)")
     return module
 
 
+Tried = Callable[[Params, Any], Any]
+
+
 def _drawn(seed: int, tree: Any) -> Any:
-    leaves, structure = jax.tree.flatten(tree)
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    return jax.tree.unflatten(structure, [jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)])
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), tree)
 
 
-def _is_affine(synapse: Any, params: Params, input_shape: tuple[int, ...]) -> bool:
+def _is_affine(tried: Tried, params: Params, shape: tuple[int, ...]) -> bool:
     """Whether it is linear in its parameters and affine in its input, on random ones."""
     p, q = _drawn(1, params), _drawn(2, params)
-    x, y = (jax.random.normal(jax.random.key(seed), (2, *input_shape)) for seed in (3, 4))
+    x, y = (np.random.default_rng(seed).normal(size=shape).astype(np.float32) for seed in (3, 4))
+
+    def at(params: Params, x: np.ndarray) -> Any:
+        return jax.tree.map(np.asarray, tried(params, x))
+
+    def combined(a: Any, b: Any, origin: Any) -> Any:
+        return jax.tree.map(lambda u, v, o: 2 * (u - o) - 3 * (v - o) + o, a, b, origin)
 
     def alike(a: Any, b: Any) -> bool:
         pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-        return all(float(jnp.max(jnp.abs(u - v))) <= 1e-3 * (1 + float(jnp.max(jnp.abs(v)))) for u, v in pairs)
+        return all(np.max(np.abs(u - v)) <= 1e-3 * (1 + np.max(np.abs(v))) for u, v in pairs)
 
-    def at(params: Params, x: Array) -> Any:
-        return synapse(params, (x,))
-
-    combined = jax.tree.map(lambda a, b: 2 * a - 3 * b, p, q)
-    linear = alike(at(combined, x), jax.tree.map(lambda a, b: 2 * a - 3 * b, at(p, x), at(q, x)))
-    silent = at(p, jnp.zeros_like(x))
-    mixed = jax.tree.map(lambda a, b, c: 2 * (a - c) - 3 * (b - c) + c, at(p, x), at(p, y), silent)
-    return linear and alike(at(p, 2 * x - 3 * y), mixed)
+    nothing, here = jax.tree.map(np.zeros_like, p), at(p, x)
+    linear = alike(at(combined(p, q, nothing), x), combined(here, at(q, x), jax.tree.map(np.zeros_like, here)))
+    return linear and alike(at(p, 2 * x - 3 * y), combined(here, at(p, y), at(p, np.zeros_like(x))))
 
 
-def _roles(synapse: Any, params: Params, input_shape: tuple[int, ...], affine: bool) -> Any:
+def _roles(tried: Tried, params: Params, shape: tuple[int, ...], affine: bool) -> Any:
     """What is added whatever comes in is a bias; of the rest, an array with a fan-in is a weight and one without a gain.
 
     Flax keeps units on the last axis. Where the module is not affine, its arrays' names and shapes are all there is.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(params)
-    silence = (jnp.zeros((1, *input_shape)),)
+    silence = np.zeros(shape, np.float32)
     roles = []
     for index, (path, leaf) in enumerate(paths):
-        alone = [jnp.ones_like(each) if k == index else jnp.zeros_like(each) for k, (_, each) in enumerate(paths)]
+        alone = [np.full(each.shape, float(k == index), np.float32) for k, (_, each) in enumerate(paths)]
         if affine:
-            at_rest = synapse(jax.tree.unflatten(structure, alone), silence)
-            is_bias = any(bool(jnp.any(each != 0)) for each in jax.tree.leaves(at_rest))
+            at_rest = tried(jax.tree.unflatten(structure, alone), silence)
+            is_bias = any(np.any(np.asarray(each) != 0) for each in jax.tree.leaves(at_rest))
         else:
             is_bias = leaf.ndim < 2 and "bias" in jax.tree_util.keystr(path)
         units = (leaf.ndim - 1,) if leaf.ndim else ()
@@ -214,18 +228,18 @@ def _roles(synapse: Any, params: Params, input_shape: tuple[int, ...], affine: b
 
 def _is_unitwise(activation: Callable[[Any], Array], z: Any) -> bool:
     """Whether what one unit does depends on its own pre-activation alone."""
-    if not isinstance(z, jax.Array):
+    if not isinstance(z, jax.ShapeDtypeStruct):
         return False
-    drawn = jax.random.normal(jax.random.key(5), z.shape[:1] + z.shape[1:])
-    h = activation(drawn)
-    if h.shape != z.shape:
-        return False
-    moved = activation(drawn.at[(0,) * drawn.ndim].add(0.5)) != h
-    return int(jnp.sum(moved)) <= 1
+    drawn = np.random.default_rng(5).normal(size=z.shape).astype(np.float32)
+    moved = drawn.copy()
+    moved[(0,) * drawn.ndim] += 0.5
+    run = jax.jit(activation)
+    before, after = np.asarray(run(drawn)), np.asarray(run(moved))
+    return before.shape == z.shape and int(np.sum(before != after)) <= 1
 
 
 def from_nnx(
-    modules: nnx.Module | Sequence[Part],
+    modules: nnx.Module | Sequence[Any],
     *,
     input_shape: tuple[int, ...],
     n_classes: int,
