@@ -21,8 +21,8 @@ aligned     :math:`\langle u_k, \delta_{k+1} \rangle`            :math:`-\langle
 noise       :math:`\langle \epsilon_k, S_{W_{k+1}} \epsilon_k    :math:`\tfrac12 \lVert S_{\Theta_{k+1}} \rVert^2 -
             \rangle - \nabla \tfrac12 \lVert S_{\Theta_{k+1}}    \langle \epsilon_k, S_{\Theta_{k+1}}^\top S_{W_{k+1}}
             \rVert^2`                                            \epsilon_k \rangle`: somata fluctuate by :math:`\epsilon_k`
-                                                                 around :math:`u_k`, and what the block above makes of it is
-                                                                 their forward weights, on average
+                                                                 around :math:`u_k`, and what the nodes above make of it
+                                                                 is their forward weights, on average
 local_error :math:`-\langle \xi_k, \delta_{k+1} \rangle`         :math:`\tfrac12 \lVert \xi_k \rVert^2`, as published
 =========== ==================================================== ========================================================
 
@@ -35,14 +35,15 @@ it turns :math:`\Theta` towards :math:`W`. That noise within neurons can do so w
 beside the signal, is from Max et al. 2022, arXiv 2212.10249, in continuous time with a high-pass filter; here the two time scales
 are taken to lie apart, so that the fast part of the answer is the answer to the noise alone and the slow part is free of it: the
 correlation that Akrout et al. 2019 (arXiv 1904.05391) reserve a second phase for. The product in `aligned` is Kolen and Pollack's
-(1994, doi:10.1109/ICNN.1994.374486): given the same :math:`\Theta` both ask for the same. In all variants expected values are
-taken at rest, not iterated; errors are not clipped; :math:`\Theta` starts at `apical_gain` times the size of the forward weights,
-not at the unit variance of their published code, at which errors would grow from block to block.
+(1994, doi:10.1109/ICNN.1994.374486): given the same :math:`\Theta` both ask for the same. In all variants expected values are taken
+at rest, not iterated, which makes the basal update the gradient `through` the apical weights, over skips and back in time: feedback
+alignment with a learned :math:`B`. Errors are not clipped; :math:`\Theta` starts at `apical_gain` times the size of the forward
+weights, not at the unit variance of their published code, at which errors would grow from layer to layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -53,31 +54,41 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
-from architectures import Block, InputError, Network, Params
+from architectures import Network, Node, Params
+from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.options import at_least, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
-from learning_rules.feedback_weights import bare_weights, completed, feedback_angles
+from learning_rules.feedback_weights import completed, feedback_angles, without_bias
 from learning_rules.feedforward import feedforward_rule
-from learning_rules.losses import accuracy, loss_and_error, loss_function
 from learning_rules.noise import signs
+from learning_rules.objectives import Batch, Objective, as_batch
 from learning_rules.optimizers import adam, per_part
-from learning_rules.signals import Sweep, hebbian_product, local_derivative, project_back, sweep
+from learning_rules.signals import hebbian_product, merge_steps, perturbed, project_back, shifted, silence, through
 
-__all__ = ["FAMILY", "DendriticOptions", "Fluctuation", "Learned", "dendritic", "fluctuate", "learn"]
+__all__ = ["FAMILY", "DendriticOptions", "Fluctuation", "dendritic", "fluctuate"]
 
 
 @dataclass(frozen=True)
 class DendriticOptions:
     """Options of dendritic localized learning.
 
-    Attributes:
-        variant: see the table above.
-        loss: "cross_entropy" or "squared_error".
-        learning_rate: Adam's, of the basal (forward) weights, at the first step.
-        weight_decay: decoupled, per unit of learning rate, of both dendrites. The variant "aligned" needs it: it is what makes the
-            difference between them vanish.
-        apical_rate: rate of the apical weights, in units of `learning_rate`. The variant "aligned" aligns fully at 1 alone.
-        apical_gain: factor on the initial size of the apical weights.
-        apical_examples: examples of a batch that apical weights learn from, at most, in the variants "noise" and "local_error".
+    Attributes
+    ----------
+    variant
+        See the table above.
+    loss
+        One of `OBJECTIVES`.
+    learning_rate
+        Adam's, of the basal (forward) weights, at the first step.
+    weight_decay
+        Decoupled, per unit of learning rate, of both dendrites. The variant "aligned" needs it: it is what makes the difference
+        between them vanish.
+    apical_rate
+        Rate of the apical weights, in units of `learning_rate`. The variant "aligned" aligns fully at 1 alone.
+    apical_gain
+        Factor on the initial size of the apical weights.
+    apical_examples
+        Examples of a batch that apical weights learn from, at most, in the variants "noise" and "local_error".
     """
 
     variant: str = "aligned"
@@ -90,145 +101,184 @@ class DendriticOptions:
 
 
 class Fluctuation(NamedTuple):
-    """What one position sees of the somata below beside their mean: signs (m, *input_shape), and what its synapses make of them."""
+    """What one node sees of the somata that it hears beside their mean.
 
-    noise: Array
-    answer: Array
+    Attributes
+    ----------
+    noise
+        Signs, (m, *input_shape) for each weighted edge.
+    answer
+        What its synapses make of them, a tree like its pre-activations.
+    """
+
+    noise: tuple[Array, ...]
+    answer: Any
 
 
 def fluctuate(
-    network: Network, params: tuple[Params, ...], key: PRNGKeyArray, n_examples: int, dtype: DTypeLike
-) -> tuple[Fluctuation, ...]:
-    """Fluctuations of the hidden somata, of unit size, and the answers to them; one for each position above the first.
+    network: Network, params: Sequence[Params], key: PRNGKeyArray, n_examples: int, dtype: DTypeLike
+) -> tuple[Fluctuation | None, ...]:
+    """Fluctuations of the somata that each node hears, of unit size, and its answers to them; None for a node that hears none.
 
     Synapses are linear: answers to signal and fluctuation add up, and what is fast of them is the answer to the fluctuation.
+
+    Parameters
+    ----------
+    network
+        The network.
+    params
+        One tree per node.
+    key
+        Of the fluctuations.
+    n_examples
+        Their number.
+    dtype
+        Of the noise.
     """
-    fluctuations = []
-    for position, (block, block_params) in enumerate(zip(network.chain, network.unroll(params), strict=True)):
-        if position > 0:
-            noise = signs(jax.random.fold_in(key, position), (n_examples, *block.input_shape), dtype)
-            silence = block.synapse(block_params, jnp.zeros_like(noise[:1]))
-            fluctuations.append(Fluctuation(noise, block.synapse(block_params, noise) - silence))
-    return tuple(fluctuations)
+
+    def of_node(index: int, node: Node, own: Params) -> Fluctuation | None:
+        if not network.hears_nodes(index):
+            return None
+        node_key = jax.random.fold_in(key, index)
+        keys = [node_key] if len(node.input_shapes) == 1 else list(jax.random.split(node_key, len(node.input_shapes)))
+        noise = tuple(signs(k, (n_examples, *shape), dtype) for k, shape in zip(keys, node.input_shapes, strict=True))
+        at_rest = node.synapse(own, tuple(jnp.zeros_like(each[:1]) for each in noise))
+        return Fluctuation(noise, jax.tree.map(jnp.subtract, node.synapse(own, noise), at_rest))
+
+    return tuple(of_node(index, node, own) for index, (node, own) in enumerate(zip(network.nodes, params, strict=True)))
 
 
-def _follow_noise(block: Block, params: Params, theta: Params, seen: Fluctuation) -> tuple[Params, Array]:
-    """What apical weights ask for where they follow the correlation of soma and answer, and the loss that they so go down."""
-    correlation = bare_weights(hebbian_product(block, params, seen.noise, seen.answer / len(seen.noise)))
-    uses = bare_weights(hebbian_product(block, params, jnp.ones_like(seen.noise[:1]), jnp.ones_like(seen.answer[:1])))
-    asked = jax.tree.map(lambda t, n, c: n * t - c, theta, uses, correlation)
+def _follow_noise(node: Node, params: Params, theta: Params, seen: Fluctuation) -> tuple[Params, Array]:
+    """What apical weights are asked for where they follow the correlation of soma and answer, and the loss that they go down."""
+    n = len(seen.noise[0])
+    correlation = without_bias(node, hebbian_product(node, params, seen.noise, jax.tree.map(lambda z: z / n, seen.answer)))
+    once = tuple(jnp.ones_like(each[:1]) for each in seen.noise)
+    uses = without_bias(node, hebbian_product(node, params, once, jax.tree.map(lambda z: jnp.ones_like(z[:1]), seen.answer)))
+    updates = jax.tree.map(lambda t, n, c: n * t - c, theta, uses, correlation)
     terms = jax.tree.map(lambda t, n, c: jnp.sum(t * (0.5 * n * t - c)), theta, uses, correlation)
-    return asked, sum(jax.tree.leaves(terms), start=jnp.zeros(()))
+    return updates, sum(jax.tree.leaves(terms), start=jnp.zeros(()))
 
 
-class Learned(NamedTuple):
-    """What the weights ask for, tied; every position's local error; and what the apical weights onto each hidden one go down."""
+class _Errors(NamedTuple):
+    """What one run tells: basal updates, every node's inputs, its error at the pre-activations and at what it passes on."""
 
-    basal: tuple[Params, ...]
-    apical: tuple[Params, ...]
-    local_errors: tuple[Array, ...]
-    apical_losses: tuple[Array, ...]
+    updates: tuple[Params, ...]
+    readout: Array
+    inputs: tuple[tuple[Array, ...], ...]
+    at_z: tuple[Any, ...]
+    at_outputs: tuple[Array, ...]
 
 
-def learn(
+def _errors(
+    network: Network, params: tuple[Params, ...], onto: Sequence[Params | None], batch: Batch, objective: Objective
+) -> _Errors:
+    """The gradient of the loss through the apical weights, with respect to weights, pre-activations and outputs."""
+    quiet = silence(network, params, batch.inputs)
+    like = jax.eval_shape(lambda p: network.forward(p, batch.inputs), params)
+    still = tuple(jnp.zeros(h.shape, h.dtype) for h in like)
+
+    def loss(params: tuple[Params, ...], noise: Any, shifts: Any) -> tuple[Array, Any]:
+        def crossings(now: Any) -> Any:
+            return shifted(perturbed(through(network, params, onto), now[0]), (*now[1][:-1], None))
+
+        trace = network.trace(params, batch.inputs, crossings, per_step=(noise, shifts))
+        return objective.loss(trace.outputs[-1], batch), (trace.outputs[-1], trace.inputs)
+
+    (_, told), gradients = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)(params, quiet, still)
+    updates, at_z, at_outputs = gradients
+    at_readout = objective.loss_and_error(told[0], batch)[1]
+    return _Errors(updates, *told, at_z, (*at_outputs[:-1], at_readout))
+
+
+def _learn_apical(
     network: Network,
-    params: tuple[Params, ...],
-    apical: tuple[Params, ...],
-    signals: Sweep,
-    fluctuations: tuple[Fluctuation, ...],
-    xi: Array,
+    params: Sequence[Params],
+    apical: Sequence[Params | None],
+    found: _Errors,
+    fluctuations: Sequence[Fluctuation | None],
+    n: int,
     options: DendriticOptions,
-) -> Learned:
-    """Carry the scores' error down, and let every dendrite learn on the way.
+) -> tuple[tuple[Params | None, ...], tuple[Array, ...]]:
+    """What every node's apical weights are asked for, and the loss that each goes down; `n` answers are judged."""
 
-    Args:
-        network: the chain.
-        params: of its blocks, of which only the shapes enter.
-        apical: weights, per block.
-        signals: of the pass upwards.
-        fluctuations: that somata had while it was made, in the variant "noise".
-        xi: local error at the scores, (n, n_classes).
-        options: of the rule.
-    """
-    few = min(options.apical_examples, len(xi))
-    basal_asked, apical_asked, local_errors, losses = [], [], [xi], []
-    by_position = list(zip(network.chain, network.unroll(params), network.unroll(apical), strict=True))
-    for position in reversed(range(len(by_position))):
-        block, basal, theta = by_position[position]
-        below, z = signals.inputs[position], signals.synaptic[position]
-        delta = local_derivative(block, z, local_errors[-1])
-        basal_product = hebbian_product(block, basal, below, -delta / len(xi))
-        basal_asked.append(basal_product)
-        if position == 0:
-            apical_asked.append(jax.tree.map(jnp.zeros_like, theta))
-            break
-        sent_down = project_back(block, completed(basal, theta), below, delta)
+    def of_node(index: int, node: Node, basal: Params, theta: Params) -> tuple[Params, Array]:
         if options.variant == "noise":
-            asked, loss = _follow_noise(block, basal, theta, fluctuations[position - 1])
-        elif options.variant == "local_error":
-            asked = bare_weights(hebbian_product(block, basal, sent_down[:few], delta[:few] / few))
-            loss = 0.5 * jnp.sum(jnp.square(sent_down[:few])) / few
-        else:
-            # The basal weights' own product: at the apical synapse it is soma times what arrives from above.
-            asked, loss = bare_weights(basal_product), -jnp.sum(below * sent_down) / len(xi)
-        apical_asked.append(asked)
-        local_errors.append(sent_down)
-        losses.append(loss)
-    tied = (network.tie(basal_asked[::-1]), network.tie(apical_asked[::-1]))
-    return Learned(*tied, tuple(local_errors[::-1]), tuple(losses[::-1]))
+            return _follow_noise(node, basal, theta, fluctuations[index])
+        # Errors of the docstring go against the gradient, and are each example's own.
+        inputs, error = found.inputs[index], jax.tree.map(lambda e: -n * e, found.at_z[index])
+        if options.variant == "local_error":
+            first = (slice(None),) * network.temporal + (slice(options.apical_examples),)
+            inputs, error = jax.tree.map(lambda leaf: leaf[first], (inputs, error))
+        few = min(options.apical_examples, n)
+        inputs, error = merge_steps(network, (inputs, error))
+        sent_down = project_back(node, completed(basal, theta), inputs, error)
+        if options.variant == "local_error":
+            product = hebbian_product(node, basal, sent_down, jax.tree.map(lambda e: e / few, error))
+            return without_bias(node, product), 0.5 * sum(jnp.sum(jnp.square(each)) for each in sent_down) / few
+        # The basal weights' own product: at the apical synapse it is soma times what arrives from above.
+        along = sum(jnp.sum(u * down) for u, down in zip(inputs, sent_down, strict=True))
+        return without_bias(node, found.updates[index]), -along / n
+
+    each = enumerate(zip(network.nodes, params, apical, strict=True))
+    learned = [None if theta is None else of_node(index, node, basal, theta) for index, (node, basal, theta) in each]
+    return tuple(one and one[0] for one in learned), tuple(one[1] for one in learned if one)
 
 
 def _check(options: DendriticOptions) -> None:
-    loss_function(options.loss)
     if options.variant == "aligned" and not options.weight_decay > 0:
         raise InputError(
             f"weight_decay={options.weight_decay} was given to aligned: without decay the apical weights never meet the basal "
             "ones; try 0.1"
         )
-    for name in ("apical_rate", "apical_gain"):
-        if not getattr(options, name) > 0:
-            raise InputError(f"{name}={getattr(options, name)} was given, it must be positive; try 1")
-    if options.apical_examples < 1:
-        raise InputError(f"apical_examples={options.apical_examples} was given, apical weights learn from at least one; try 32")
+    positive(options, "apical_rate", "apical_gain")
+    at_least(options, 1, "apical_examples")
 
 
-def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec) -> LearningRule:
+def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec, objective: Objective) -> LearningRule:
     """Build the rule for a network.
 
-    Raises:
-        InputError: unknown loss, no decay for the variant "aligned", or a rate or gain of the apical weights that is not positive.
+    Parameters
+    ----------
+    network, options, spec, objective
+        As `Family.make` takes them.
+
+    Raises
+    ------
+    InputError
+        No decay for the variant "aligned", or a rate or gain of the apical weights that is not positive.
     """
     _check(options)
 
     def init(key: PRNGKeyArray) -> RuleState:
-        keys = jax.random.split(jax.random.fold_in(key, 1), len(network.blocks))
-        # What the first block alone would send down ends at the image, so it has none.
+        keys = jax.random.split(jax.random.fold_in(key, 1), len(network.nodes))
+        # What a node that hears no other would send down ends at the input, so it has none.
         apical = tuple(
-            jax.tree.map(lambda leaf: options.apical_gain * leaf, bare_weights(block.init(k)))
-            if index in network.order[1:]
+            jax.tree.map(lambda leaf: options.apical_gain * leaf, without_bias(node, node.init(k)))
+            if network.hears_nodes(index)
             else None
-            for index, (block, k) in enumerate(zip(network.blocks, keys, strict=True))
+            for index, (node, k) in enumerate(zip(network.nodes, keys, strict=True))
         )
         return RuleState({"network": network.init(key), "apical": apical}, ())
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
-        images, labels = batch
+        batch = as_batch(batch)
         params, apical = state.params["network"], state.params["apical"]
-        signals = sweep(network, params, network.encode(images))
-        scores = signals.activations[-1]
-        few = min(options.apical_examples, len(labels))
-        fluctuations = fluctuate(network, params, key, few, scores.dtype) if options.variant == "noise" else ()
-        loss, error = loss_and_error(options.loss, scores, labels)
-        learned = learn(network, params, apical, signals, fluctuations, -len(labels) * error, options)
         onto = tuple(None if t is None else completed(p, t) for p, t in zip(params, apical, strict=True))
+        found = _errors(network, params, onto, batch, objective)
+        n_examples = batch.targets.shape[1 if objective.per_step else 0]
+        n = n_examples * (batch.targets.shape[0] if objective.per_step else 1)
+        fluctuations: tuple[Fluctuation | None, ...] = ()
+        if options.variant == "noise":
+            few = min(options.apical_examples, n_examples)
+            fluctuations = fluctuate(network, params, key, few, found.readout.dtype)
+        updates, losses = _learn_apical(network, params, apical, found, fluctuations, n, options)
         info: dict[str, Any] = {
-            "loss": loss,
-            "accuracy": accuracy(scores, labels),
-            "local_error": tuple(jnp.sqrt(jnp.mean(jnp.square(xi))) for xi in learned.local_errors),
-            "apical_loss": learned.apical_losses,
-            "feedback_angle": feedback_angles(params, onto),
+            **objective.metrics(found.readout, batch),
+            "local_error": tuple(n * jnp.sqrt(jnp.mean(jnp.square(xi))) for xi in found.at_outputs),
+            "apical_loss": losses,
+            "feedback_angle": feedback_angles(network, params, onto),
         }
-        return {"network": learned.basal, "apical": learned.apical}, state, info
+        return {"network": found.updates, "apical": updates}, state, info
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
         # Apical weights that follow a correlation forget by themselves what it no longer holds.
@@ -236,7 +286,7 @@ def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec) -> Le
         apical = adam(options.apical_rate * options.learning_rate, n_steps, decay)
         return per_part({"network": adam(options.learning_rate, n_steps, options.weight_decay), "apical": apical})
 
-    return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
+    return feedforward_rule(spec, network, options, init, assign_credit, optimizer, objective)
 
 
 def _variant(variant: str, summary: str, **options: Any) -> tuple[str, Variant]:
@@ -262,7 +312,7 @@ FAMILY = Family(
             ),
             _variant(
                 "noise",
-                "units compare a basal and an apical dendrite; apical weights follow how the block above answers a soma's noise",
+                "units compare a basal and an apical dendrite; apical weights follow how the node above answers a soma's noise",
                 learning_rate=2e-3,
                 weight_decay=0.3,
                 apical_rate=2.0,

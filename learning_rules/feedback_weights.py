@@ -1,9 +1,9 @@
-r"""Feedback weights that learn: the mirror that shows them the forward weights, and how far from these they are.
+r"""Feedback weights: which nodes have them, the mirror that shows them the forward weights, and how far from these they are.
 
-A block that is given white noise :math:`\xi` of standard deviation :math:`\sigma` answers :math:`W \xi`, and
+A node whose synapses are given white noise :math:`\xi` of standard deviation :math:`\sigma` answers :math:`W \xi`, and
 :math:`\langle W \xi\, \xi^\top \rangle = \sigma^2 W`: the correlation of noise and answer is the forward weights, without anybody
-reading them (Akrout et al. 2019, arXiv 1904.05391). Where weights are shared over positions, the sum over positions is divided by
-the number of those that take part.
+reading them (Akrout et al. 2019, arXiv 1904.05391). What comes over skip edges is no part of the answer. Where weights are shared
+over positions, the sum over positions is divided by the number of those that take part.
 """
 
 from __future__ import annotations
@@ -15,64 +15,143 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from architectures import Block, Params
+from architectures import BIAS, WEIGHT, Network, Node, Params
+from architectures.roles import map_roles, role_leaves
 from learning_rules.signals import hebbian_product
 
-__all__ = ["bare_weights", "completed", "feedback_angles", "mirror"]
+__all__ = ["completed", "feedback_angles", "mirror", "random_feedback", "white_noise", "without_bias"]
 
 
-def bare_weights(params: Params) -> Params:
-    """Without what is added to the sums of a block (None there): on the way back it does nothing."""
-    return jax.tree.map(lambda leaf: leaf if leaf.ndim > 1 else None, params)
+def without_bias(node: Node, params: Params) -> Params:
+    """A node's parameters without what is added to its sums (None there): on the way back it does nothing.
+
+    Parameters
+    ----------
+    node
+        The node.
+    params
+        A tree of the shapes of its parameters.
+    """
+    return map_roles(lambda role, leaf: None if role.kind == BIAS else leaf, node.roles, params)
 
 
 def completed(params: Params, weights: Params) -> Params:
-    """Bare weights with the tree of the block's parameters, zero where they have none."""
+    """Weights without biases, with the tree of a node's parameters again: zero where they have none.
+
+    Parameters
+    ----------
+    params
+        The node's parameters, of which only the shapes enter.
+    weights
+        As `without_bias` gives them.
+    """
     return jax.tree.map(lambda own, other: jnp.zeros_like(own) if other is None else other, params, weights)
 
 
+def random_feedback(network: Network, key: PRNGKeyArray, gain: float) -> tuple[Params | None, ...]:
+    """Weights drawn like each node's own, times a gain; None for a node that carries no error back to another.
+
+    Parameters
+    ----------
+    network
+        The network.
+    key
+        Of the draw.
+    gain
+        Factor on the initial size.
+    """
+    keys = jax.random.split(key, len(network.nodes))
+    return tuple(
+        jax.tree.map(lambda leaf: gain * leaf, node.init(k)) if network.hears_nodes(index) else None
+        for index, (node, k) in enumerate(zip(network.nodes, keys, strict=True))
+    )
+
+
+def white_noise(node: Node, key: PRNGKeyArray, n: int, size: float = 1.0) -> tuple[Array, ...]:
+    """Independent normal noise for each of a node's weighted edges, (n, *input_shape).
+
+    Parameters
+    ----------
+    node
+        The node.
+    key
+        Of the draw.
+    n
+        Number of examples.
+    size
+        Standard deviation.
+    """
+    keys = [key] if len(node.input_shapes) == 1 else list(jax.random.split(key, len(node.input_shapes)))
+    return tuple(size * jax.random.normal(k, (n, *shape)) for k, shape in zip(keys, node.input_shapes, strict=True))
+
+
 def mirror(
-    blocks: Sequence[Block],
+    network: Network,
     key: PRNGKeyArray,
     params: Sequence[Params],
-    feedback: Sequence[Params],
+    feedback: Sequence[Params | None],
     n_examples: int,
     noise: float = 1.0,
-) -> tuple[Params, ...]:
-    """What feedback weights are asked for after every block has answered noise: their difference from the mirror's estimate.
+) -> tuple[Params | None, ...]:
+    """What feedback weights are asked for after every node has answered noise: their difference from the mirror's estimate.
 
-    Args:
-        blocks: the distinct blocks.
-        key: of the noise.
-        params: forward weights, read by nothing but the blocks' own answers.
-        feedback: feedback weights, None for a block without.
-        n_examples: answers that an estimate is made of.
-        noise: standard deviation of the noise.
+    Parameters
+    ----------
+    network
+        The network.
+    key
+        Of the noise.
+    params
+        Forward weights, read by nothing but the nodes' own answers.
+    feedback
+        Feedback weights, None for a node without.
+    n_examples
+        Answers that an estimate is made of.
+    noise
+        Standard deviation of the noise, positive.
     """
-    asked: list[Params] = []
-    for block, w, b, k in zip(blocks, params, feedback, jax.random.split(key, len(params)), strict=True):
+
+    def of_node(node: Node, w: Params, b: Params | None, k: PRNGKeyArray) -> Params | None:
         if b is None:
-            asked.append(None)
-            continue
-        one = jnp.ones((1, *block.input_shape))
-        xi = noise * jax.random.normal(k, (n_examples, *block.input_shape))
-        answer = block.synapse(w, xi) - block.synapse(w, 0 * one)
-        correlation = hebbian_product(block, b, xi, answer)
+            return None
+        one = tuple(jnp.ones((1, *shape)) for shape in node.input_shapes)
+        xi = white_noise(node, k, n_examples, noise)
+        silence = node.synapse(w, tuple(0 * each for each in one))
+        answer = jax.tree.map(lambda z, at_rest: z - at_rest, node.synapse(w, xi), silence)
+        correlation = hebbian_product(node, b, xi, answer)
         # Of one example: how often a weight takes part. The noise's power is known, and need not be measured.
-        times = hebbian_product(block, b, one, jnp.ones_like(answer[:1]))
+        times = hebbian_product(node, b, one, jax.tree.map(lambda z: jnp.ones_like(z[:1]), answer))
         scale = n_examples * noise**2
-        asked.append(jax.tree.map(lambda b, c, t, s=scale: b - c / (s * jnp.maximum(t, 1)), b, correlation, times))
-    return tuple(asked)
+        return jax.tree.map(lambda b, c, t: b - c / (scale * jnp.maximum(t, 1)), b, correlation, times)
+
+    keys = jax.random.split(key, len(network.nodes))
+    return tuple(of_node(*each) for each in zip(network.nodes, params, feedback, keys, strict=True))
 
 
-def feedback_angles(params: tuple[Params, ...], feedback: tuple[Params, ...]) -> tuple[Array, ...]:
-    """Angle in degrees between forward and feedback weights of each block that has the latter (biases carry no error)."""
+def feedback_angles(network: Network, params: Sequence[Params], feedback: Sequence[Params | None]) -> tuple[Array, ...]:
+    """Angle in degrees between forward and feedback weights of each node that has the latter (biases carry no error).
 
-    def angle(w: Params, b: Params) -> Array:
-        pairs = [(p, q) for p, q in zip(jax.tree.leaves(w), jax.tree.leaves(b), strict=True) if p.ndim > 1]
+    Parameters
+    ----------
+    network
+        The network, which knows what is a weight.
+    params, feedback
+        One tree per node; None in `feedback` for a node without.
+    """
+
+    def angle(node: Node, w: Params, b: Params) -> Array:
+        leaves = zip(role_leaves(node.roles), jax.tree.leaves(w), jax.tree.leaves(b), strict=True)
+        pairs = [(p, q) for role, p, q in leaves if role.kind == WEIGHT]
         dot = sum(jnp.vdot(p, q) for p, q in pairs)
         norms = [sum(jnp.vdot(v, v) for v in side) for side in zip(*pairs, strict=True)]
         cosine = dot / jnp.maximum(jnp.sqrt(norms[0] * norms[1]), 1e-30)
         return jnp.degrees(jnp.arccos(jnp.clip(cosine, -1, 1)))
 
-    return tuple(angle(w, b) for w, b in zip(params, feedback, strict=True) if b is not None)
+    each = zip(network.nodes, params, feedback, strict=True)
+    return tuple(angle(node, w, b) for node, w, b in each if b is not None)
+
+
+# Of rules that still walk a chain; to be deleted with the last of them.
+def bare_weights(params: Params) -> Params:
+    """Without what is added to the sums."""
+    return jax.tree.map(lambda leaf: leaf if leaf.ndim > 1 else None, params)

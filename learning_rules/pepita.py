@@ -166,8 +166,8 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec) -> Learning
         }
         if mirrored:
             feedback = state.params["feedback"]
-            asked["feedback"] = mirror(network.blocks, key, params, feedback, options.mirror_examples)
-            info["feedback_angle"] = feedback_angles(params, feedback)
+            asked["feedback"] = mirror(network, key, params, feedback, options.mirror_examples)
+            info["feedback_angle"] = feedback_angles(network, params, feedback)
         return asked, state, info
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:

@@ -40,9 +40,11 @@ __all__ = [
     "hebbian_product",
     "hebbian_products",
     "local_derivative",
+    "merge_steps",
     "perturbed",
     "project_back",
     "replay",
+    "shifted",
     "silence",
     "through",
 ]
@@ -247,6 +249,31 @@ def silence(network: Network, params: Sequence[Params], inputs: Array, *, encode
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
 
 
+def shifted(crossings: Sequence[Crossing], shifts: Sequence[Array | None]) -> Crossings:
+    """Something is added to what every node passes on; the gradient with respect to shifts of nought is each node's error there.
+
+    Parameters
+    ----------
+    crossings
+        What is shifted.
+    shifts
+        For each node, (n, *output_shape), or None where nothing is added; in a temporal network those of one step.
+
+    >>> import architectures
+    >>> network = architectures.build("mlp", input_shape=(3,), n_classes=2, hidden=(4,))
+    >>> params, x = network.init(jax.random.key(0)), jnp.ones((5, 3))
+    >>> def loss(shift):
+    ...     return jnp.sum(network.trace(params, x, shifted(exact(network, params), [shift, None])).outputs[-1])
+    >>> bool(jnp.allclose(jax.grad(loss)(jnp.zeros((5, 4)))[0], params[1]["kernel"].sum(1)))
+    True
+    """
+
+    def at(crossing: Crossing, shift: Array | None) -> Crossing:
+        return crossing if shift is None else crossing._replace(output=lambda h: crossing.output(h) + shift)
+
+    return tuple(at(crossing, shift) for crossing, shift in zip(crossings, shifts, strict=True))
+
+
 def clamped(crossings: Sequence[Crossing], states: Sequence[Array | None]) -> Crossings:
     """Nodes pass on given states in place of what their units do; a run then tells what every unit would have done.
 
@@ -378,6 +405,24 @@ def replay(network: Network, index: int, params: Params, trace: Trace) -> Array:
     return jax.lax.scan(lambda state, now: node.run(params, state, *now), first, heard)[1]
 
 
+def merge_steps(network: Network, tree: Any) -> Any:
+    """Signals as if every step of every example were an example: (time, n, ...) as (time * n, ...); static ones as they are.
+
+    Parameters
+    ----------
+    network
+        The network.
+    tree
+        Any tree of signals, of what a `Trace` holds say.
+
+    >>> import architectures
+    >>> network = architectures.build("recurrent", input_shape=(6, 3), n_classes=2, hidden=(4,))
+    >>> merge_steps(network, jnp.ones((6, 5, 4))).shape
+    (30, 4)
+    """
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree) if network.temporal else tree
+
+
 def hebbian_product(node: Node | Block, params: Params, inputs: Any, post: Any) -> Params:
     """Presynaptic times postsynaptic signal, summed over the batch and over shared positions.
 
@@ -412,12 +457,8 @@ def hebbian_products(network: Network, params: Sequence[Params], inputs: Sequenc
     post
         For each node, a tree like its pre-activations.
     """
-
-    def merged(tree: Any) -> Any:
-        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree) if network.temporal else tree
-
-    each = zip(network.nodes, params, inputs, post, strict=True)
-    return tuple(hebbian_product(node, own, merged(x), merged(at_z)) for node, own, x, at_z in each)
+    each = zip(network.nodes, params, *(merge_steps(network, tuple(signals)) for signals in (inputs, post)), strict=True)
+    return tuple(hebbian_product(node, own, x, at_z) for node, own, x, at_z in each)
 
 
 def project_back(node: Node | Block, params: Params, inputs: Any, error: Any) -> Any:

@@ -230,7 +230,7 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
             "loss": loss,
             "accuracy": accuracy(scores, labels),
             "feedback_loss": feedback_losses,
-            "feedback_angle": feedback_angles(params, backwards),
+            "feedback_angle": feedback_angles(network, params, backwards),
             "target_distance": tuple(
                 jnp.sqrt(jnp.mean(jnp.square(h - t))) for h, t in zip(signals.activations, targets, strict=True)
             ),
