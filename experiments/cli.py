@@ -28,10 +28,16 @@ def command() -> None:
 
 
 @command.command("list")
-@click.argument("what", type=click.Choice(["rules", "architectures", "datasets", "recordings", "criteria"]))
+@click.argument("what", type=click.Choice(["rules", "architectures", "datasets", "recordings", "criteria", "support"]))
+@click.option("--architecture", help="Of support: one network, a name or path.py:name of your own, in place of one of each kind.")
 @as_json
-def list_command(what: str, as_json: bool) -> None:
-    """List what there is to choose from."""
+def list_command(what: str, architecture: str | None, as_json: bool) -> None:
+    """List what there is to choose from; support says which rules train which networks, and why not."""
+    if what == "support":
+        _list_support(architecture, as_json)
+        return
+    if architecture is not None:
+        raise click.UsageError(f"--architecture {architecture} was given to list {what}: it belongs to list support")
     import architectures
     import learning_rules
     import neurodata
@@ -61,6 +67,23 @@ def list_command(what: str, as_json: bool) -> None:
     else:
         hidden = ("citation", "licence")
         print_table([{name: value for name, value in row.items() if name not in hidden} for row in rows])
+
+
+def _list_support(architecture: str | None, as_json: bool) -> None:
+    import architectures
+    import learning_rules
+    from experiments.support_table import support_table
+
+    # Of the shape of the digits: what a rule needs is no question of size.
+    networks = (
+        None if architecture is None else {architecture: architectures.build(architecture, input_shape=(8, 8, 1), n_classes=10)}
+    )
+    matrix = learning_rules.support_matrix(networks)
+    if as_json:
+        told = {rule: {network: said._asdict() for network, said in row.items()} for rule, row in matrix.items()}
+        print_json([{"rule": rule, "networks": row} for rule, row in told.items()])
+    else:
+        show(support_table(matrix), width=120)
 
 
 @command.command("train")

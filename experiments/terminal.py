@@ -79,10 +79,17 @@ def whole_numbers(option: str, text: str | None) -> list[int] | None:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
 
-def show(renderable: Any) -> None:
-    """Print what rich can draw."""
+def show(renderable: Any, width: int = 110) -> None:
+    """Print what rich can draw.
+
+    Parameters
+    ----------
+    renderable
+        A table, say.
+    width
+        Columns to fill where there is no window to fit: in a file or a log.
+    """
     from rich.console import Console
 
     console = Console()
-    # Written to a file or a log, a table has no window to fit.
-    (console if console.is_terminal else Console(width=110)).print(renderable)
+    (console if console.is_terminal else Console(width=width)).print(renderable)

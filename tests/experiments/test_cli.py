@@ -37,6 +37,30 @@ def test_list_names_everything_there_is(what, key, names, run, run_json):
     assert all("".join(name.split()) in unbroken for name in names)
 
 
+def test_list_support_says_which_rules_train_which_networks_and_why_not(run, run_json):
+    rows = {row["rule"]: row["networks"] for row in run_json("list", "support")}
+    matrix = learning_rules.support_matrix()
+    assert rows == {rule: {kind: said._asdict() for kind, said in row.items()} for rule, row in matrix.items()}
+    status, out, err = run("list", "support")
+    assert status == 0 and err == ""
+    table, _, why_not = out.partition("Why not:")
+    lines = {line.split()[0]: line.split()[1:] for line in table.splitlines() if line.strip()}
+    for rule, row in matrix.items():
+        assert [cell == "yes" for cell in lines[rule]] == [said.supported for said in row.values()]
+    unbroken = " ".join(why_not.split())
+    assert all(said.reason in unbroken for row in matrix.values() for said in row.values())
+
+
+def test_list_support_takes_a_network_of_ones_own(run, run_json, tmp_path):
+    (tmp_path / "mine.py").write_text(OWN_NETWORK)
+    own = f"{tmp_path / 'mine.py'}:two_layers"
+    rows = {row["rule"]: row["networks"] for row in run_json("list", "support", "--architecture", own)}
+    assert set(rows) == set(learning_rules.names(variants=True))
+    assert rows["backprop"] == {own: {"supported": True, "reason": ""}}
+    status, out, err = run("list", "rules", "--architecture", own)
+    assert status == 2 and out == "" and "list support" in err
+
+
 def test_data_lists_image_sets_and_recordings_and_their_place(run, run_json, tmp_path, monkeypatch):
     monkeypatch.setenv("BIOPLAUSIBLE_DATA", str(tmp_path / "cache"))
     rows = {row["name"]: row for row in run_json("data", "list")}
@@ -109,6 +133,20 @@ def test_train_prints_the_json_and_leaves_the_run_behind(run, run_json, tmp_path
     assert all(line.startswith("warning: ") for line in err.splitlines())
     assert len(err.splitlines()) == len(record["warnings"])
 
+
+OWN_NETWORK = """
+from flax import nnx
+
+
+def two_layers(input_shape, n_classes, hidden=20):
+    n_pixels = input_shape[0] * input_shape[1] * input_shape[2]
+    return [
+        lambda images: images.reshape(len(images), -1),
+        lambda rngs: nnx.Linear(n_pixels, hidden, rngs=rngs),
+        nnx.relu,
+        lambda rngs: nnx.Linear(hidden, n_classes, rngs=rngs),
+    ]
+"""
 
 OWN_RULE = """
 import learning_rules
