@@ -38,7 +38,7 @@ def _told(name: str, table: Any, to_markdown: Callable[[Any, Any], str], folder:
 
 @benchmark_command.command("rules")
 @click.option("--rules", help="Rules, separated by commas; every variant by default.")
-@click.option("--architecture", help="mlp or cnn; both by default.")
+@click.option("--architecture", help="A name, or path.py:name of your own; mlp and cnn by default.")
 @click.option("--batch-size", type=int)
 @click.option("--turns", "n_turns", type=int, help="Calls of five scanned steps each (21 by default).")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the table: rules.json, and README.md for reading.")

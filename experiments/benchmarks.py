@@ -49,7 +49,7 @@ _STEPS_A_TURN = 5
 
 
 def _limit(name: str) -> float:
-    return RATIO_LIMITS.get(name, RATIO_LIMITS.get(name.partition("/")[0], np.nan))
+    return RATIO_LIMITS.get(name, RATIO_LIMITS.get(learning_rules.spec(name).family, np.nan))
 
 
 def _peak_megabytes(program: Any) -> float:

@@ -86,22 +86,27 @@ def _list_support(architecture: str | None, as_json: bool) -> None:
         show(support_table(matrix), width=120)
 
 
+_ARCHITECTURE_HELP = "A name from `list architectures` ({} by default), or path.py:name or module:name of your own."
+
+
 @command.command("train")
 @click.argument("rule")
-@click.option("--architecture", help="mlp (the default) or cnn.")
+@click.option("--architecture", help=_ARCHITECTURE_HELP.format("mlp"))
 @click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
 @click.option("--epochs", type=int, help="Passes over the training images.")
 @click.option("--batch-size", type=int)
 @click.option("--front-end", help="none, zca, on_off or zca_on_off; by default the one that RULE is tuned behind.")
 @click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
-@click.option("--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="An option of the rule, or network.OPTION.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="An option of the rule, or network.OPTION of the network."
+)
 @click.option("--config", type=click.Path(path_type=Path), help="A configuration in YAML, as --out writes it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, configuration and checkpoints.")
 @as_json
 def train_command(
     rule: str, assignments: tuple[str, ...], config: Path | None, out: Path | None, as_json: bool, **options: Any
 ) -> None:
-    """Train a network by RULE."""
+    """Train a network by RULE: a name from `list rules`, or path.py:name or module:name of your own."""
     from experiments.config import TrainConfig, read_yaml
     from experiments.files import no_empty_folder, prepare_folder
     from experiments.saving import save_trained
@@ -149,8 +154,8 @@ def _free_folder() -> Path:
 
 
 @command.command("compare")
-@click.option("--rules", help="Rules, separated by commas, or all.")
-@click.option("--architecture", help="cnn (the default) or mlp.")
+@click.option("--rules", help="Rules, separated by commas, path.py:name or module:name of your own among them; or all.")
+@click.option("--architecture", help=_ARCHITECTURE_HELP.format("cnn"))
 @click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
 @click.option("--recording", help="A named recording (simulated by default), or a folder of your own.")
 @click.option("--seeds", type=int, help="Networks per rule.")
@@ -219,7 +224,9 @@ def compare_command(
 
 @command.command("scorecard")
 @click.argument("rules", nargs=-1)
-@click.option("--architecture", default="mlp", show_default=True, help="Of the small network that rules are examined on.")
+@click.option(
+    "--architecture", default="mlp", show_default=True, help="Of the small network that rules are examined on; also path.py:name."
+)
 @click.option("--criteria", help="Criteria, separated by commas; all by default.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--workers", type=int, default=2, show_default=True, help="Rules at a time, each in a process of its own.")

@@ -19,6 +19,7 @@ from architectures import Network
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
+from bioplausible.foundation.resolve import resolve
 from experiments import datasets, stimuli, views
 from experiments.config import CompareConfig, to_record, write_yaml
 from experiments.environment import describe_environment
@@ -27,7 +28,7 @@ from experiments.recordings import load_recording
 from experiments.results import CLUSTER_COLUMNS, CONTROL_COLUMNS, DIFFERENCE_COLUMNS, SCORE_COLUMNS, Comparison
 from experiments.scorecards import CORE, scorecards
 from experiments.scoring import CONTROL, Model
-from experiments.training import Trained, build_network, train
+from experiments.training import Trained, build_network, options_record, train
 from neurodata import PatternSet, Recording
 
 __all__ = ["compare", "large_enough", "region_rdms"]
@@ -69,10 +70,10 @@ def _with_control(config: CompareConfig) -> CompareConfig:
 
 def _check_names(config: CompareConfig) -> None:
     """Say every misspelt name before an hour of training, not after."""
+    resolve(config.architecture, architectures.ARCHITECTURES, "architecture")
     for rule in config.rules:
         learning_rules.spec(rule)
     for kind, given, valid in (
-        ("architecture", config.architecture, architectures.names()),
         ("distance", config.distance, rsa.DISTANCES),
         ("comparator", config.comparator, rsa.COMPARATORS),
         ("front end", config.front_end, architectures.FRONT_ENDS),
@@ -266,7 +267,7 @@ def _control_rdms(recording: Recording, config: CompareConfig, warnings: list[st
 
 
 def _describe_rule(trained: Trained) -> dict[str, Any]:
-    return dataclasses.asdict(trained.rule.spec) | {"options": dataclasses.asdict(trained.rule.options)}
+    return dataclasses.asdict(trained.rule.spec) | {"options": options_record(trained.rule)}
 
 
 def _describe_recording(recording: Recording) -> dict[str, Any]:

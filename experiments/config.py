@@ -29,8 +29,8 @@ class TrainConfig:
     """One rule on one architecture and image set, one or several seeds.
 
     Attributes:
-        rule: as `learning_rules.build` takes it.
-        architecture: as `architectures.build` takes it.
+        rule: as `learning_rules.build` takes it: a name, `module:name` or `path.py:name`.
+        architecture: as `architectures.build` takes it, likewise.
         dataset: a named image set, an `.npz` in the Keras layout or a folder of class folders.
         epochs: passes over the training split; None chooses between 10 and 30, aiming at 700 steps.
         batch_size: images a step; a last, smaller batch is left out of the epoch.

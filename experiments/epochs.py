@@ -81,7 +81,7 @@ def make_programs(rule: LearningRule, transform: optax.GradientTransformation, b
         def step(learner: Learner, now: tuple[Array, PRNGKeyArray]) -> tuple[Learner, EpochSummary]:
             chosen, step_key = now
             learner, info = learn(learner, step_key, (images[chosen], labels[chosen]))
-            return learner, EpochSummary(info["loss"], info["accuracy"])
+            return learner, EpochSummary(info["loss"], info.get("accuracy", jnp.full((), jnp.nan)))
 
         learner, trace = jax.lax.scan(step, learner, (order, jax.random.split(rule_key, n_steps)))
         return learner, jax.tree.map(jnp.mean, trace)

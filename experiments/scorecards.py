@@ -6,20 +6,19 @@ import contextlib
 import dataclasses
 import os
 import warnings as python_warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from joblib import Parallel, delayed
 
 import architectures
 import learning_rules
-from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.errors import unknown_name
 from bioplausible.foundation.progress import Progress
-from bioplausible.foundation.resolve import is_reference, load_object
+from bioplausible.foundation.resolve import resolve
 from learning_rules import plausibility
-from learning_rules.contract import Family, LearningRule
 
-__all__ = ["CORE", "Card", "find_rule", "scorecards"]
+__all__ = ["CORE", "Card", "scorecards"]
 
 CORE = ("weight transport", "local credit", "single phase", "update unlocking", "teaching signal", "spiking communication")
 """Criteria that need no training."""
@@ -30,29 +29,8 @@ Card = dict[str, dict[str, Any]]
 _HASTY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
-def find_rule(text: str) -> str | Callable[[architectures.Network], LearningRule]:
-    """A rule by its name, or a function from a network to a rule by `module:name` or `path.py:name`.
-
-    Raises:
-        InputError: nothing of that name, or something that is neither a function nor a `Family`.
-    """
-    if not is_reference(text):
-        learning_rules.spec(text)
-        return text
-    found = load_object(text, "rule")
-    if isinstance(found, Family):
-        family, variant = found, next(iter(found.variants.values()))
-        return lambda network: family.make(network, family.options(**variant.options), variant.spec)
-    if not callable(found):
-        raise InputError(f"{text} is {type(found).__name__}, expected a function from a network to a LearningRule, or a Family")
-    return found
-
-
 def _card(text: str, architecture: str, criteria: Sequence[str] | None, seed: int, options: dict[str, Any]) -> Card:
-    rule = find_rule(text)
-    made: Any = options if isinstance(rule, str) else {}
-    name = learning_rules.spec(rule).name if isinstance(rule, str) else text
-    card = plausibility.scorecard(rule, architecture, criteria, seed, name, **made)
+    card = plausibility.scorecard(text, architecture, criteria, seed, learning_rules.spec(text).name, **options)
     return {criterion: dataclasses.asdict(entry) for criterion, entry in card.items()}
 
 
@@ -69,7 +47,7 @@ def scorecards(
 
     Args:
         rules: names, or `module:name` and `path.py:name` of a user's own.
-        architecture: of the small network that they are examined on.
+        architecture: of the small network that they are examined on; also `module:name` or `path.py:name`.
         criteria: by default all.
         seed: of everything that is drawn.
         workers: rules at a time, each in a process of its own.
@@ -82,13 +60,12 @@ def scorecards(
     Raises:
         InputError: unknown rules, criteria or architectures, or a rule that cannot be made.
     """
-    if architecture not in architectures.names():
-        raise unknown_name("architecture", architecture, architectures.names())
+    resolve(architecture, architectures.ARCHITECTURES, "architecture")
     for criterion in criteria or ():
         if criterion not in plausibility.CRITERIA:
             raise unknown_name("criterion", criterion, plausibility.CRITERIA)
     for text in rules:
-        find_rule(text)
+        learning_rules.spec(text)
     given = rule_options or {}
     # Programs run for seconds and there are many: compiling them well would take longer than running them.
     hasty = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {_HASTY}".strip()} if workers > 1 else {}

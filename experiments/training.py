@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from experiments.epochs import in_chunks, make_programs, over_seeds
 from experiments.warnings import warnings_of
 from learning_rules import Learner, LearningRule, RuleSpec, RuleState
 
-__all__ = ["Trained", "build_network", "epochs_for", "front_end_of", "train"]
+__all__ = ["Trained", "build_network", "epochs_for", "front_end_of", "options_record", "train"]
 
 _TARGET_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 700, 10, 30
 _DIAGNOSTIC_IMAGES = 512
@@ -121,7 +122,7 @@ class Trained:
             "seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
             "warnings": self.warnings,
-            "options": dataclasses.asdict(self.rule.options),
+            "options": options_record(self.rule),
             "network": self.network.describe(),
             "images": self.images.to_record(),
             "config": to_record(self.config),
@@ -156,6 +157,19 @@ class Trained:
             },
             "info": jax.tree.map(lambda leaf: leaf[seed - self.config.seed].tolist(), self.info),
         }
+
+
+def options_record(rule: LearningRule) -> dict[str, Any]:
+    """The options that a rule was built with, as a mapping; a user's rule keeps them in what form it likes.
+
+    Parameters
+    ----------
+    rule
+        Any rule.
+    """
+    if dataclasses.is_dataclass(rule.options) and not isinstance(rule.options, type):
+        return dataclasses.asdict(rule.options)
+    return dict(rule.options) if isinstance(rule.options, Mapping) else {}
 
 
 def epochs_for(config: TrainConfig, n_train: int) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from architectures import Network
@@ -25,6 +26,7 @@ from learning_rules import (
     target_propagation,
     untrained,
 )
+from learning_rules.checking import check_contract, reason_of
 from learning_rules.contract import Family, LearningRule, RuleSpec, Support, Variant
 from learning_rules.needs import missing
 from learning_rules.objectives import Objective, make_objective
@@ -55,11 +57,27 @@ def names(variants: bool = False) -> tuple[str, ...]:
     return tuple(variant.spec.name for family in FAMILIES.values() for variant in family.variants.values())
 
 
+def _of_user(name: str) -> Family | Callable[..., Any]:
+    """What stands under `module:name` or `path.py:name`."""
+    found = load_object(name, "learning rule")
+    if not isinstance(found, Family) and not callable(found):
+        raise InputError(f"'{name}' is {type(found).__name__}, expected a function from a network to a LearningRule, or a Family")
+    return found
+
+
 def _find(name: str, variant: str | None = None) -> tuple[Family, Variant]:
-    family_name, _, named = name.partition("/")
-    if family_name not in FAMILIES:
-        raise unknown_name("learning rule", name, {*names(), *names(variants=True)})
-    family = FAMILIES[family_name]
+    if is_reference(name):
+        found = _of_user(name)
+        if not isinstance(found, Family):
+            raise InputError(f"'{name}' is a function, which declares nothing before it has built its rule: give a Family")
+        # Its name in every table is the one that builds it.
+        renamed = {each: own._replace(spec=replace(own.spec, family=name, variant="")) for each, own in found.variants.items()}
+        family_name, named, family = name, "", found._replace(variants=renamed)
+    else:
+        family_name, _, named = name.partition("/")
+        if family_name not in FAMILIES:
+            raise unknown_name("learning rule", name, {*names(), *names(variants=True)})
+        family = FAMILIES[family_name]
     if named and variant and named != variant:
         raise InputError(f"rule '{name}' was given together with variant='{variant}': give one of the two")
     wanted = named or variant
@@ -71,12 +89,36 @@ def _find(name: str, variant: str | None = None) -> tuple[Family, Variant]:
 
 
 def spec(name: str) -> RuleSpec:
-    """What a rule declares about itself."""
+    """What a rule declares about itself.
+
+    Parameters
+    ----------
+    name
+        As `build` takes it. A user's function declares nothing before it has built its rule: of one its name stands alone.
+
+    Raises
+    ------
+    InputError
+        Unknown rule or variant, or a user's module that cannot be loaded.
+    """
+    if is_reference(name) and not isinstance(_of_user(name), Family):
+        return RuleSpec(name, "", "a rule of the user's own", "")
     return _find(name)[1].spec
 
 
 def options_of(name: str) -> Any:
-    """The options that a rule is built with unless told otherwise, a frozen dataclass."""
+    """The options that a rule is built with unless told otherwise, a frozen dataclass.
+
+    Parameters
+    ----------
+    name
+        As `build` takes it; a user's function has options that it alone knows.
+
+    Raises
+    ------
+    InputError
+        Unknown rule or variant, or a user's function.
+    """
     family, variant = _find(name)
     return family.options(**variant.options)
 
@@ -87,12 +129,18 @@ def support(name: str, network: Network, objective: str | Objective | None = Non
     Parameters
     ----------
     name
-        `family` or `family/variant`.
+        As `build` takes it.
     network
         The network.
     objective
         What it is asked to do; the rule's own, by default.
     """
+    if is_reference(name) and not isinstance(_of_user(name), Family):
+        try:
+            build(name, network, objective=objective)
+        except InputError as error:
+            return Support(False, str(error))
+        return Support(True)
     family, variant = _find(name)
     wanted = options_of(name).loss if objective is None else objective
     try:
@@ -119,8 +167,8 @@ def build(name: str, network: Network, *, objective: str | Objective | None = No
     Parameters
     ----------
     name
-        `family` (its first variant) or `family/variant`; or `module:name` or `path.py:name` of a function from a network to a
-        `LearningRule`, which then takes the options.
+        `family` (its first variant) or `family/variant`; or `module:name` or `path.py:name` of a `Family`, or of a function from
+        a network to a `LearningRule`, which then takes the options.
     network
         From `architectures.build`.
     objective
@@ -131,7 +179,8 @@ def build(name: str, network: Network, *, objective: str | Objective | None = No
     Raises
     ------
     InputError
-        Unknown rule, variant or option (the valid ones are listed), or a network or objective that the rule cannot train.
+        Unknown rule, variant or option (the valid ones are listed), a network or objective that the rule cannot train, or a
+        user's rule that breaks the contract.
 
     >>> import architectures
     >>> network = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10)
@@ -143,8 +192,8 @@ def build(name: str, network: Network, *, objective: str | Objective | None = No
             f"a rule was to be built for {type(network).__module__.split('.')[0]}'s {type(network).__name__}, expected an "
             "architectures.Network: make one of flax modules with architectures.from_nnx([…], input_shape=…, n_classes=…)"
         )
-    if is_reference(name):
-        return _of_user(name, network, options)
+    if is_reference(name) and not isinstance(make := _of_user(name), Family):
+        return _made_by_user(name, make, network, options if objective is None else {**options, "objective": objective})
     family, variant = _find(name, options.pop("variant", None))
     given = {**variant.options, **options}
     chosen: Any = make_options(family.options, given, f"rule '{variant.spec.name}'", hidden=("variant",))
@@ -157,11 +206,15 @@ def build(name: str, network: Network, *, objective: str | Objective | None = No
     return family.make(network, chosen, variant.spec, asked)
 
 
-def _of_user(name: str, network: Network, options: Mapping[str, Any]) -> LearningRule:
-    make = load_object(name, "learning rule")
-    if not callable(make):
-        raise InputError(f"'{name}' is {type(make).__name__}, expected a function from a network to a LearningRule")
-    rule = make(network, **options)
+def _made_by_user(name: str, make: Callable[..., Any], network: Network, options: Mapping[str, Any]) -> LearningRule:
+    try:
+        rule = make(network, **options)
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 a user's function may raise anything
+        told = "".join(f", {key}={value!r}" for key, value in options.items())
+        raise InputError(f"'{name}' was called with the network '{network.name}'{told} and failed: {reason_of(error)}") from error
     if not isinstance(rule, LearningRule):
         raise InputError(f"'{name}' returned {type(rule).__name__}, expected a learning_rules.LearningRule")
+    check_contract(name, rule)
     return rule

@@ -13,10 +13,11 @@ import numpy as np
 import learning_rules
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.options import at_least
+from bioplausible.foundation.resolve import is_reference
 from experiments.config import TrainConfig, from_record
 from experiments.training import front_end_of
 
-__all__ = ["SearchConfig", "SweepConfig", "expand"]
+__all__ = ["SearchConfig", "SweepConfig", "expand", "family_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,8 +84,22 @@ def _product(block: dict[str, Any], origin: str) -> list[dict[str, Any]]:
     return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
 
 
+def family_of(rule: str) -> str:
+    """The family of a rule by its name; a user's rule is a family of its own.
+
+    Parameters
+    ----------
+    rule
+        As `learning_rules.build` takes it.
+
+    >>> family_of("hebbian/oja"), family_of("rules/mine.py:rule")
+    ('hebbian', 'rules/mine.py:rule')
+    """
+    return rule if is_reference(rule) else rule.partition("/")[0]
+
+
 def _space(search: SearchConfig, rule: str) -> dict[str, Any]:
-    family = rule.partition("/")[0]
+    family = family_of(rule)
     merged: dict[str, Any] = {}
     for name in ("all", family, rule):
         merged |= search.space.get(name, {})
@@ -134,7 +149,7 @@ def expand(config: SweepConfig) -> list[TrainConfig]:
     """
     known = {"all", *learning_rules.names(), *learning_rules.names(variants=True)}
     for name in config.search.space if config.search else ():
-        if name not in known:
+        if name not in known and not is_reference(name):
             raise unknown_name("rule to search", name, known)
     expanded: list[TrainConfig] = []
     for index, block in enumerate(config.runs):

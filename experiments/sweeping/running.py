@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ import learning_rules
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
+from bioplausible.foundation.resolve import is_reference
 from experiments import datasets
 from experiments.config import TrainConfig, from_record, to_record, write_yaml
 from experiments.results import plain
 from experiments.sweeping.config import SweepConfig, expand
 from experiments.sweeping.summary import best_trials, summarise, to_markdown
-from experiments.training import build_network
+from experiments.training import build_network, options_record
 
 __all__ = ["Sweep", "sweep"]
 
@@ -46,10 +48,23 @@ class Sweep:
 
 
 def _file_name(config: TrainConfig, options: dict[str, Any]) -> str:
-    # The options with their defaults: a default that was tuned anew asks for a new training.
-    identity = json.dumps(plain({**to_record(config), "rule_options": options}), sort_keys=True)
+    # The options with their defaults: a default that was tuned anew asks for a new training, as does a user's changed file.
+    sources = {name: _source(name) for name in (config.rule, config.architecture) if is_reference(name)}
+    identity = json.dumps(plain({**to_record(config), "rule_options": options, **sources}), sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
-    return f"{config.rule.replace('/', '-')}__{config.architecture}__{digest}.json"
+    return f"{_short(config.rule)}__{_short(config.architecture)}__{digest}.json"
+
+
+def _source(reference: str) -> str:
+    """The text of the user's file that a reference names, "" of a module."""
+    place = reference.rpartition(":")[0]
+    return Path(place).expanduser().read_text(encoding="utf-8") if place.endswith(".py") else ""
+
+
+def _short(name: str) -> str:
+    """A name as a part of a file's: without the folders of a user's file, and without what some file systems refuse."""
+    own = name.rpartition("/")[2] if is_reference(name) else name
+    return re.sub(r"[^\w.-]", "-", own)
 
 
 def _run(record: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +88,7 @@ def _check(configs: list[TrainConfig]) -> list[dict[str, Any]]:
         network = build_network(dataclasses.replace(config, front_end="none"), images[config.dataset])
         rule = learning_rules.build(config.rule, network, **config.rule_options)
         rule.optimizer(1)
-        options.append(dataclasses.asdict(rule.options))
+        options.append(options_record(rule))
     return options
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 import learning_rules
 from experiments.config import write_yaml
-from experiments.sweeping.config import SweepConfig
+from experiments.sweeping.config import SweepConfig, family_of
 
 __all__ = ["best_trials", "best_variants", "network_name", "networks_of", "summarise", "to_markdown"]
 
@@ -45,7 +45,7 @@ def networks_of(summary: pd.DataFrame) -> list[str]:
 def _of_rule(table: dict[str, dict[str, Any]], architecture: str, options: str, rule: str) -> Any:
     """The entry of a variant, or of its family; of the network with its options, or else of its architecture."""
     of_network = table.get(network_name(architecture, options), table.get(architecture, {}))
-    return of_network.get(rule, of_network.get(rule.partition("/")[0]))
+    return of_network.get(rule, of_network.get(family_of(rule)))
 
 
 def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
@@ -126,7 +126,7 @@ def best_trials(runs: pd.DataFrame) -> pd.DataFrame:
 
 def best_variants(summary: pd.DataFrame) -> pd.DataFrame:
     """Of every family the row with the best validation accuracy, so that no test image has a say in which one stands for it."""
-    family = summary["rule"].str.partition("/")[0]
+    family = summary["rule"].map(family_of)
     best = summary["validation_accuracy"].fillna(-1.0).groupby(family, sort=False).idxmax()
     return summary.loc[best]
 
