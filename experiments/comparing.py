@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings as python_warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +74,15 @@ def _check_names(config: CompareConfig) -> None:
     resolve(config.architecture, architectures.ARCHITECTURES, "architecture")
     for rule in config.rules:
         learning_rules.spec(rule)
-    for kind, given, valid in (
+    checks: list[tuple[str, str, Collection[str]]] = [
         ("distance", config.distance, rsa.DISTANCES),
         ("comparator", config.comparator, rsa.COMPARATORS),
         ("front end", config.front_end, architectures.FRONT_ENDS),
         *(("comparator", name, [*rsa.COMPARATORS, *rsa.PATTERN_COMPARATORS]) for name in config.more_comparators),
         *(("factor", name, rsa.FACTORS) for name in config.factors),
         *(("control model", name, rsa.CONTROLS) for name in config.controls),
-    ):
+    ]
+    for kind, given, valid in checks:
         if given not in valid:
             raise unknown_name(kind, given, valid)
 

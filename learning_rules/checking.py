@@ -37,13 +37,14 @@ def _example(rule: LearningRule) -> Batch:
     network = rule.network
     objective = make_objective("cross_entropy", network) if rule.objective is None else rule.objective
     time = (_N_STEPS,) if network.temporal and network.reading is None else ()
-    inputs = jax.ShapeDtypeStruct((*time, _N_EXAMPLES, *network.input_shape), jnp.float32)
-    answers = jax.eval_shape(
-        lambda key, x: objective.scores(network.forward(network.init(key), x)[-1]), jax.random.key(0), inputs
-    ).shape
-    if objective.targets == CLASSES:
-        return Batch(inputs, jax.ShapeDtypeStruct(answers[:-1], jnp.int32))
-    return Batch(inputs, jax.ShapeDtypeStruct(answers, jnp.float32))
+
+    def batch() -> Batch:
+        inputs = jnp.zeros((*time, _N_EXAMPLES, *network.input_shape))
+        scores = objective.scores(network.forward(network.init(jax.random.key(0)), inputs)[-1])
+        return Batch(inputs, jnp.zeros(scores.shape[:-1], jnp.int32) if objective.targets == CLASSES else scores)
+
+    shapes: Batch = jax.eval_shape(batch)
+    return shapes
 
 
 def _tried(name: str, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -55,8 +56,11 @@ def _tried(name: str, what: str, function: Callable[..., Any], *arguments: Any) 
         raise InputError(f"rule '{name}' failed in {what} of a batch of {_N_EXAMPLES}: {reason_of(error)}") from error
 
 
-def _shapes(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf.shape, tree)
+def _alike(tree: Any, other: Any) -> bool:
+    """Whether two trees have the same structure, and arrays of the same shapes."""
+    if jax.tree.structure(tree) != jax.tree.structure(other):  # type: ignore[operator]
+        return False
+    return all(a.shape == b.shape for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True))
 
 
 def check_contract(name: str, rule: LearningRule) -> None:
@@ -85,12 +89,12 @@ def check_contract(name: str, rule: LearningRule) -> None:
     if not isinstance(given, tuple) or len(given) != 3:
         raise InputError(f"assign_credit of rule '{name}' returned {type(given).__name__}, expected (updates, state, info)")
     updates, after, info = given
-    if jax.tree.structure(updates) != jax.tree.structure(state.params) or _shapes(updates) != _shapes(state.params):
+    if not _alike(updates, state.params):
         raise InputError(
             f"assign_credit of rule '{name}' returned updates of another tree than state.params: give one array of the same shape "
             "for each of its parameters, zeros for what does not learn"
         )
-    if jax.tree.structure(after) != jax.tree.structure(state) or _shapes(after) != _shapes(state):
+    if not _alike(after, state):
         raise InputError(f"assign_credit of rule '{name}' returned a state of other shapes than it was given: keep its tree")
     if not isinstance(info, Mapping) or "loss" not in info:
         raise InputError(f"info of rule '{name}' has no 'loss', which every training watches: give it, as objective.metrics does")
