@@ -1,42 +1,45 @@
-r"""PEPITA: the error modulates the input, and what changes in a second forward pass teaches every block.
+r"""PEPITA: the error modulates the input, and what changes in a second forward pass teaches every node.
 
 With :math:`h_0 = x` and :math:`h_k = a_k(S_{\theta_k}(h_{k-1}))`, the error :math:`e = \partial \ell / \partial h_L` at the
 scores and a matrix :math:`F` from the scores to the input, a second pass starts at
 
 .. math:: \tilde h_0 = x + F e, \qquad \tilde h_k = a_k(S_{\theta_k}(\tilde h_{k-1})),
 
-and weights follow the Hebbian product of what their synapses saw in the second pass and how much more the block did in the first:
+and weights follow the Hebbian product of what their synapses saw in the second pass and how much more the node did in the first:
 
 .. math::
     \Delta\theta_k \propto -(h_k - \tilde h_k)\, \tilde h_{k-1}^\top \quad (k < L), \qquad
     \Delta\theta_L \propto -e\, \tilde h_{L-1}^\top .
 
-No signal is carried from block to block backwards. For a small modulation :math:`h_k - \tilde h_k = -\partial_x h_k\, F e`, so
-that the first block learns by feedback alignment with feedback weights :math:`-W_1 F`, which change while it learns (Srinivasan et
+No signal is carried from node to node backwards. For a small modulation :math:`h_k - \tilde h_k = -\partial_x h_k\, F e`, so
+that the first node learns by feedback alignment with feedback weights :math:`-W_1 F`, which change while it learns (Srinivasan et
 al. 2023, arXiv 2302.05440).
 
 ============= ====================================================================================================================
 variant       :math:`F`
 ============= ====================================================================================================================
-weight_mirror :math:`-B_1^\top B_2^\top \cdots B_L^\top`, of feedback weights that learn from the blocks' answers to noise to be
+weight_mirror :math:`-B_1^\top B_2^\top \cdots B_L^\top`, of feedback weights that learn from the nodes' answers to noise to be
               the forward weights, so that the second pass goes where the loss falls (Srinivasan et al. 2023)
 fixed         random and fixed (Dellaferrera and Kreiman 2022, arXiv 2201.11665)
 ============= ====================================================================================================================
 
-Blocks below the readout follow with momentum, as published: their changes vanish with the error, which keeps the Hebbian products
+Nodes below the readout follow with momentum, as published: their changes vanish with the error, which keeps the Hebbian products
 from feeding on themselves. Adam takes steps of one size however small the error is, and the convolutional network loses what it
 learned. A unit whose weights are shared by many places is told the mean over them, and no unit is told more than a share of the
-length of its weights (Brock et al. 2021, arXiv 2102.06171): rare bursts silence deep blocks otherwise.
+length of its weights (Brock et al. 2021, arXiv 2102.06171): rare bursts silence deep nodes otherwise.
 
 Departures: the readout learns by Adam, no dropout, and the rate falls as half a cosine. :math:`F` is scaled to a size of its own in
-both variants. Mirrors work from the first step on, beside the rule. Where a block's activation changes the shape of what its
-synapses deliver (pooling), the difference is carried to the synapses by the activation's own derivative in the first pass.
+both variants. Mirrors work from the first step on, beside the rule. Where an output has another shape than the pre-activations
+(pooling, gates, attention), the difference is carried to these by the activation's own derivative in the first pass. On a graph
+:math:`F` is what the whole network of feedback weights, all of it linear, carries back from the scores to the input in one step;
+in time an example's error modulates the input of every step.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,13 +49,14 @@ import optax
 from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
-from architectures import Block, InputError, Network, Params
+from architectures import Network, Node, Params
+from bioplausible.foundation.options import fraction, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_weights import feedback_angles, mirror
 from learning_rules.feedforward import feedforward_rule
-from learning_rules.losses import accuracy, loss_and_error, loss_function
-from learning_rules.optimizers import adam, body_and_readout, falling_rate, mean_over_places
-from learning_rules.signals import hebbian_product, local_derivative, project_back, sweep
+from learning_rules.objectives import Objective, as_batch
+from learning_rules.optimizers import adam, cosine_schedule, hidden_and_readout, mean_over_places
+from learning_rules.signals import hebbian_product, local_derivative, merge_steps
 
 __all__ = ["FAMILY", "PepitaOptions", "pepita"]
 
@@ -63,18 +67,30 @@ Projection = Float[Array, "n_classes ..."]
 class PepitaOptions:
     """Options of PEPITA.
 
-    Attributes:
-        variant: see the table above.
-        loss: "cross_entropy" or "squared_error".
-        learning_rate: of the blocks below the readout at the first step, shared between the places of a unit's weights.
-        momentum: share of the last step that the next one repeats.
-        clipping: the most that a unit is told, in lengths of its weights; a block's biases count as one vector.
-        weight_decay: of the blocks below the readout, added to what is asked for.
-        readout_rate: Adam's, at the first step.
-        readout_decay: decoupled, per unit of the readout's rate.
-        modulation: length of what an error of unit length adds to the input, on average.
-        mirror_rate: share of the way to the mirror's estimate that feedback weights go in one step (weight_mirror).
-        mirror_examples: answers to noise that an estimate is made of (weight_mirror).
+    Attributes
+    ----------
+    variant
+        See the table above.
+    loss
+        One of `OBJECTIVES`.
+    learning_rate
+        Of the nodes below the readout at the first step, shared between the places of a unit's weights.
+    momentum
+        Fraction of the last step that the next one repeats.
+    clipping
+        The most that a unit is told, in lengths of its weights; a node's biases count as one vector.
+    weight_decay
+        Of the nodes below the readout, added to the updates.
+    readout_rate
+        Adam's, at the first step.
+    readout_decay
+        Decoupled, per unit of the readout's rate.
+    modulation
+        Length of what an error of unit length adds to the input, on average.
+    mirror_rate
+        Fraction of the way to the mirror's estimate that feedback weights go in one step (weight_mirror).
+    mirror_examples
+        Answers to noise that an estimate is made of (weight_mirror).
     """
 
     variant: str = "weight_mirror"
@@ -91,40 +107,58 @@ class PepitaOptions:
 
 
 def _random_projection(key: PRNGKeyArray, network: Network, modulation: float) -> Projection:
-    """F, from the scores to the input as the first block sees it."""
-    shape = network.chain[0].input_shape
+    """F, from the scores to the input as the first node hears it."""
+    shape = network.step_shape
     return modulation * jax.random.normal(key, (network.n_classes, *shape)) / math.sqrt(math.prod(shape))
 
 
-def _mirrored_projection(network: Network, feedback: tuple[Params, ...], modulation: float) -> Projection:
-    """F as the product of all feedback weights, with minus: it is linear, so every activation lets everything through."""
-    rows = jnp.eye(network.n_classes)
-    for block, b in reversed(list(zip(network.chain, network.unroll(feedback), strict=True))):
-        at_synapses = local_derivative(block, jnp.ones((len(rows), *block.synapse_shape), rows.dtype), rows)
-        rows = project_back(block, b, jnp.zeros((len(rows), *block.input_shape), rows.dtype), at_synapses)
+def _letting_everything_through(node: Node) -> Node:
+    """The node with the linear activation that its own is at pre-activations of one."""
+
+    def activate(state: Any, z: Any, skips: tuple[Array, ...]) -> tuple[Any, Array]:
+        at = (jax.tree.map(jnp.ones_like, z), jax.tree.map(jnp.zeros_like, skips))
+        return state, jax.jvp(lambda value, others: node.activate(state, value, others)[1], at, (z, skips))[1]
+
+    return dataclasses.replace(node, activate=activate)
+
+
+def _mirrored_projection(network: Network, feedback: Sequence[Params], modulation: float) -> Projection:
+    """F as what all feedback weights carry back from the scores, with minus."""
+    linear = dataclasses.replace(network, nodes=tuple(map(_letting_everything_through, network.nodes)))
+    time = (1,) * network.temporal
+    silence = jnp.zeros((*time, network.n_classes, *network.step_shape))
+    _, pull = jax.vjp(lambda x: linear.trace(feedback, x, encoded=True).outputs[-1], silence)
+    rows = pull(jnp.eye(network.n_classes).reshape(*time, network.n_classes, network.n_classes))[0]
+    rows = rows.reshape(network.n_classes, *network.step_shape)
     return -modulation * rows * jax.lax.rsqrt(jnp.sum(jnp.square(rows)) / len(rows))
 
 
-def _at_synapses(block: Block, z: Array, difference: Array) -> Array:
-    """A difference between activations as a signal at the synapses that they come from."""
-    return difference if difference.shape == z.shape else local_derivative(block, z, difference)
+def _at_synapses(node: Node, z: Any, difference: Array, state: Any, skips: tuple[Array, ...]) -> Any:
+    """A difference between outputs as a signal at the pre-activations that they come from."""
+    if isinstance(z, jax.Array) and difference.shape == z.shape:
+        return difference
+    return local_derivative(node, z, difference, state, skips)
 
 
 def _relative_size(difference: Array, h: Array) -> Float[Array, ""]:
     return jnp.sqrt(jnp.sum(jnp.square(difference)) / jnp.maximum(jnp.sum(jnp.square(h)), 1e-12))
 
 
-def pepita(network: Network, options: PepitaOptions, spec: RuleSpec) -> LearningRule:
+def pepita(network: Network, options: PepitaOptions, spec: RuleSpec, objective: Objective) -> LearningRule:
     """Build the rule for a network.
 
-    Raises:
-        InputError: a modulation, clipping, rate or number that is not positive, or a momentum below zero or of one and more.
+    Parameters
+    ----------
+    network, options, spec, objective
+        As `Family.make` takes them.
+
+    Raises
+    ------
+    InputError
+        A modulation, clipping, rate or number that is not positive, or a momentum below zero or of one and more.
     """
-    for name in ("modulation", "clipping", "readout_rate", "mirror_rate", "mirror_examples"):
-        if not getattr(options, name) > 0:
-            raise InputError(f"{name}={getattr(options, name)} was given, it must be positive")
-    if not 0 <= options.momentum < 1:
-        raise InputError(f"momentum={options.momentum} was given, it must be at least 0 and below 1")
+    positive(options, "modulation", "clipping", "readout_rate", "mirror_rate", "mirror_examples")
+    fraction(options, "momentum", with_one=False)
     mirrored = options.variant == "weight_mirror"
 
     def init(key: PRNGKeyArray) -> RuleState:
@@ -132,55 +166,53 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec) -> Learning
         own_key = jax.random.fold_in(key, 1)
         if not mirrored:
             return RuleState(params, {"projection": _random_projection(own_key, network, options.modulation)})
-        keys = jax.random.split(own_key, len(network.blocks))
-        return RuleState({**params, "feedback": tuple(block.init(k) for block, k in zip(network.blocks, keys, strict=True))}, {})
+        keys = jax.random.split(own_key, len(network.nodes))
+        return RuleState({**params, "feedback": tuple(node.init(k) for node, k in zip(network.nodes, keys, strict=True))}, {})
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
-        images, labels = batch
-        x, params = network.encode(images), state.params["network"]
+        batch = as_batch(batch)
+        x, params = network.encode(batch.inputs), state.params["network"]
         if mirrored:
             projection = _mirrored_projection(network, state.params["feedback"], options.modulation)
         else:
             projection = state.carry["projection"]
-        first = sweep(network, params, x)
-        scores = first.activations[-1]
-        loss, error = loss_and_error(options.loss, scores, labels)
+        first = network.trace(params, x, encoded=True)
+        readout = first.outputs[-1]
+        loss, error = objective.loss_and_error(readout, batch)
+        n = math.prod(objective.scores(readout).shape[:-1])
         # The derivative is that of the batch's mean; each example's input is modulated by its own error, whatever the batch.
-        modulated = sweep(network, params, x + len(labels) * jnp.tensordot(error, projection, axes=1))
+        own = jnp.sum(error, axis=0) if network.temporal and not objective.per_step else error
+        modulated = network.trace(params, x + n * jnp.tensordot(own, projection, axes=1), encoded=True)
 
-        differences = [h - h_modulated for h, h_modulated in zip(first.activations, modulated.activations, strict=True)]
-        hidden = zip(network.chain[:-1], first.synaptic[:-1], differences[:-1], strict=True)
-        signals = [_at_synapses(block, z, difference) / len(labels) for block, z, difference in hidden]
-        signals.append(local_derivative(network.chain[-1], first.synaptic[-1], error))
-        products = [
-            hebbian_product(block, w, h_below, signal)
-            for block, w, h_below, signal in zip(network.chain, network.unroll(params), modulated.inputs, signals, strict=True)
-        ]
-        asked: dict[str, Any] = {"network": network.tie(products)}
+        differences = [h - h_modulated for h, h_modulated in zip(first.outputs, modulated.outputs, strict=True)]
+        signals = merge_steps(network, (first.z, (*(d / n for d in differences[:-1]), error), first.states, first.skips))
+        *hidden, readout_signals = zip(network.nodes, *signals, strict=True)
+        post = [*(_at_synapses(*each) for each in hidden), local_derivative(*readout_signals)]
+        heard = merge_steps(network, modulated.inputs)
+        updates: dict[str, Any] = {"network": tuple(map(hebbian_product, network.nodes, params, heard, post))}
         info: dict[str, Any] = {
-            "loss": loss,
-            "accuracy": accuracy(scores, labels),
+            **objective.metrics(readout, batch),
             # Below `loss` where the modulation points to where the loss falls, which is what makes the differences teach.
-            "modulated_loss": loss_function(options.loss)(modulated.activations[-1], labels),
-            "relative_difference": tuple(_relative_size(d, h) for d, h in zip(differences, first.activations, strict=True)),
+            "modulated_loss": objective.loss(modulated.outputs[-1], batch),
+            "relative_difference": tuple(_relative_size(d, h) for d, h in zip(differences, first.outputs, strict=True)),
         }
         if mirrored:
             feedback = state.params["feedback"]
-            asked["feedback"] = mirror(network, key, params, feedback, options.mirror_examples)
+            updates["feedback"] = mirror(network, key, params, feedback, options.mirror_examples)
             info["feedback_angle"] = feedback_angles(network, params, feedback)
-        return asked, state, info
+        return updates, state, info
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
-        body = optax.chain(
+        hidden = optax.chain(
             optax.adaptive_grad_clip(options.clipping),
             optax.add_decayed_weights(options.weight_decay),
-            optax.sgd(falling_rate(options.learning_rate, n_steps), options.momentum),
+            optax.sgd(cosine_schedule(options.learning_rate, n_steps), options.momentum),
         )
         readout = adam(options.readout_rate, n_steps, options.readout_decay)
         others = {"feedback": optax.sgd(options.mirror_rate)} if mirrored else {}
-        return optax.chain(mean_over_places(network), body_and_readout(network, body, readout, **others))
+        return optax.chain(mean_over_places(network), hidden_and_readout(network, hidden, readout, **others))
 
-    return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
+    return feedforward_rule(spec, network, options, init, assign_credit, optimizer, objective)
 
 
 # From a search on Fashion-MNIST's validation images behind the front end `zca`, dense and convolutional, two to ten epochs of
@@ -196,7 +228,7 @@ FAMILY = Family(
             RuleSpec(
                 "pepita",
                 "weight_mirror",
-                "the error modulates the input through mirrored weights, and the change in a second pass teaches every block",
+                "the error modulates the input through mirrored weights, and the change in a second pass teaches every node",
                 "Dellaferrera and Kreiman 2022, arXiv 2201.11665; Srinivasan et al. 2023, arXiv 2302.05440",
                 phases=3,
                 trained_otherwise=(("feedback", "weight mirrors"),),
@@ -208,7 +240,7 @@ FAMILY = Family(
             RuleSpec(
                 "pepita",
                 "fixed",
-                "the error modulates the input through fixed random weights, and the change in a second pass teaches every block",
+                "the error modulates the input through fixed random weights, and the change in a second pass teaches every node",
                 "Dellaferrera and Kreiman 2022, arXiv 2201.11665",
                 front_end="zca",
             ),
