@@ -33,8 +33,8 @@ def inputs_for(network, n=5, seed=1, dtype=jnp.float32):
     return 2 * jax.random.normal(jax.random.key(seed), (*in_time, n, *network.input_shape), dtype)
 
 
-def run_by_hand(network, params, encoded):
-    """Name -> what each node got, did, passed on and remembered, a list with one entry a step."""
+def run_by_hand(network, params, encoded, arriving=lambda edge, h: h):
+    """Name -> what each node got, did, passed on and remembered, a list with one entry a step; edges may change what they bring."""
     steps = encoded if network.temporal else encoded[None]
     n = steps.shape[1]
     state = {node.name: node.init_state(n, steps.dtype) for node in network.nodes}
@@ -43,7 +43,7 @@ def run_by_hand(network, params, encoded):
     for x in steps:
         now = {"input": x}
         for node, own, edges in zip(network.nodes, params, network.edges, strict=True):
-            heard = [(last if edge.delay else now)[edge.source] for edge in edges]
+            heard = [arriving(edge, (last if edge.delay else now)[edge.source]) for edge in edges]
             inputs = tuple(h for h, edge in zip(heard, edges, strict=True) if not edge.skip)
             skips = tuple(h for h, edge in zip(heard, edges, strict=True) if edge.skip)
             z = node.synapse(own, inputs)
