@@ -161,7 +161,7 @@ def _walks_a_chain(family: Family) -> bool:  # of rules not yet moved; to be del
     return len(inspect.signature(family.make).parameters) == 3
 
 
-def build(name: str, network: Network, *, objective: str | Objective | None = None, **options: Any) -> LearningRule:
+def build(name: str, network: Network | Any, *, objective: str | Objective | None = None, **options: Any) -> LearningRule:
     """Build a rule for a network.
 
     Parameters
@@ -170,7 +170,7 @@ def build(name: str, network: Network, *, objective: str | Objective | None = No
         `family` (its first variant) or `family/variant`; or `module:name` or `path.py:name` of a `Family`, or of a function from
         a network to a `LearningRule`, which then takes the options.
     network
-        From `architectures.build`.
+        A `Network`, from `architectures.build` or `architectures.from_nnx`; anything else is refused in a sentence.
     objective
         What the network is asked to do, one of `OBJECTIVES` or an `Objective`; by default what the option `loss` says.
     **options
