@@ -1,8 +1,8 @@
-r"""Forward-forward: every block learns to answer strongly where image and label go together, by forward passes alone.
+r"""Forward-forward: every node learns to answer strongly where image and label go together, by forward passes alone.
 
-Every block sees its input's direction alone, scaled to a root mean square of one, with a label's pattern :math:`p_c` in it:
-:math:`x_{k+1} = \nu(\mathrm{sg}[h_k]) \odot f_k + p_{c,k}`, where :math:`\mathrm{sg}` lets no gradient through, so that a block
-cannot read the goodness of the one below off the size of its answer. What is handed on, :math:`\nu(h_k)`, is what a block
+Every hidden node sees its input's direction alone, scaled to a root mean square of one, with a label's pattern :math:`p_c` in it:
+:math:`x_{k+1} = \nu(\mathrm{sg}[h_k]) \odot f_k + p_{c,k}`, where :math:`\mathrm{sg}` lets no gradient through, so that a node
+cannot read the goodness of the one below off the size of its answer. What is handed on, :math:`\nu(h_k)`, is what a node
 is said to represent. Its own goodness is :math:`g_k = \mathrm{mean}\, h_k^2`, and
 
 .. math:: \Delta\theta_k \propto -\nabla_{\theta_k} \ell(g_k^+, g_k^-)
@@ -20,38 +20,42 @@ standard     :math:`\zeta(-\alpha (g^+ - \vartheta)) +              Hinton 2022,
              \zeta(\alpha (g^- - \vartheta))`
 ============ ====================================================== ===========================================================
 
-The image's class is the one whose goodness is highest, in the last hidden block or summed over all. The network's last block
+The image's class is the one whose goodness is highest, in the last hidden node or summed over all. The network's last node
 has no goodness: it is a readout of the pass that names no class (in pairs, the mean of all labels' patterns), trained by the delta
 rule; negative labels are drawn from its guesses, the true one left out, so that they are hard.
 
-Departures: the mean of squares rather than the sum. In pairs, every block gets the label, the first from the image and the others
+Departures: the mean of squares rather than the sum. In pairs, every node gets the label, the first from the image and the others
 beside what comes from below; the image is scaled before the label is put in, so that a synapse, being affine, needs the image once
 for all labels. In `channel_wise`, goodness competes by its logarithm, and a unit stands for half of the classes, in maps for others
-in each of 4 by 4 cells, rather than for one: blocks of so few channels, without the paper's grouped convolutions and pooling, else
-fall silent for nine classes of ten and leave the block above nothing to see (`group_share=0` gives each unit one class).
+in each of 4 by 4 cells, rather than for one: nodes of so few channels, without the paper's grouped convolutions and pooling, else
+fall silent for nine classes of ten and leave the node above nothing to see (`group_fraction=0` gives each unit one class).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Int, PRNGKeyArray
 
-from architectures import InputError, Network, Params
+from architectures import INPUT, Crossing, Network, Node, Params, Trace
 from architectures.activations import normalise_length
-from bioplausible.foundation.errors import unknown_name
+from architectures.node import is_shape
+from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.options import fraction, one_of, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.forward_forward_goodness import class_loss, enough_groups, goodness, log_goodness_by_class, pair_loss
 from learning_rules.forward_forward_labels import LABELS, LabelPatterns, patterns_for
+from learning_rules.needs import Needs
+from learning_rules.objectives import CLASSES, Objective, as_batch
 from learning_rules.optimizers import adam
-from learning_rules.readout import delta_rule
-from learning_rules.signals import Sweep, hebbian_product, local_derivative
+from learning_rules.readout import readout_step
+from learning_rules.signals import cut
 
 __all__ = ["FAMILY", "ForwardForwardOptions", "forward_forward"]
 
@@ -62,18 +66,30 @@ NEGATIVES, VOTERS = ("hard", "uniform"), ("all", "last")
 class ForwardForwardOptions:
     """Options of forward-forward.
 
-    Attributes:
-        variant: see the table above.
-        loss: of the readout, "cross_entropy" or "squared_error".
-        learning_rate: Adam's, at the first step.
-        weight_decay: decoupled, per unit of learning rate.
-        sharpness: alpha, what differences of goodness are multiplied with.
-        threshold: of the standard variant, the goodness between positive and negative.
-        label: how it is put into the image, "pixels", "channels", "waves", or "auto": what suits the block, as always further up.
-        label_amplitude: of the label's pixel; its channel has a quarter of it, a wave a root mean square of an eighth.
-        negatives: "hard" (drawn from the readout's guesses) or "uniform".
-        group_share: of `channel_wise`, the share of the classes for which one unit stands; 0 is one class each, as published.
-        voters: whose goodness says the class: "all" hidden blocks, or the "last" of them.
+    Attributes
+    ----------
+    variant
+        See the table above.
+    loss
+        Of the readout, "cross_entropy" or "squared_error".
+    learning_rate
+        Adam's, at the first step.
+    weight_decay
+        Decoupled, per unit of learning rate.
+    sharpness
+        alpha, what differences of goodness are multiplied with.
+    threshold
+        Of the standard variant, the goodness between positive and negative.
+    label
+        How it is put into the image, "pixels", "channels", "waves", or "auto": what suits the node, as always further up.
+    label_amplitude
+        Of the label's pixel; its channel has a quarter of it, a wave a root mean square of an eighth.
+    negatives
+        "hard" (drawn from the readout's guesses) or "uniform".
+    group_fraction
+        Of `channel_wise`, the fraction of the classes for which one unit stands; 0 is one class each, as published.
+    voters
+        Whose goodness says the class: "all" hidden nodes, or the "last" of them.
     """
 
     variant: str = "channel_wise"
@@ -85,99 +101,132 @@ class ForwardForwardOptions:
     label: str = "auto"
     label_amplitude: float = 8.0
     negatives: str = "hard"
-    group_share: float = 0.5
+    group_fraction: float = 0.5
     voters: str = "last"
 
 
+def _learners(network: Network) -> list[int]:
+    """Numbers of the hidden nodes that have weights, and so a goodness."""
+    return [index for index, node in enumerate(network.nodes[:-1]) if node.weighted]
+
+
 def _check(network: Network, options: ForwardForwardOptions) -> None:
-    if options.label not in LABELS:
-        raise unknown_name("way of putting labels in", options.label, LABELS)
-    if options.negatives not in NEGATIVES:
-        raise unknown_name("kind of negatives", options.negatives, NEGATIVES)
-    if options.voters not in VOTERS:
-        raise unknown_name("choice of voters", options.voters, VOTERS)
-    if not options.sharpness > 0:
-        raise InputError(f"sharpness={options.sharpness} was given, it must be positive; try 20")
-    if not 0 <= options.group_share < 1:
-        raise InputError(f"group_share={options.group_share} was given, expected 0 or more and less than 1; try 0.5")
+    one_of(options, "label", LABELS)
+    one_of(options, "negatives", NEGATIVES)
+    one_of(options, "voters", VOTERS)
+    positive(options, "sharpness")
+    fraction(options, "group_fraction", with_one=False)
     if options.variant != "channel_wise":
         return
-    for name, block in zip(network.block_names, network.chain[:-1], strict=False):
-        if not enough_groups(block.output_shape, network.n_classes, options.group_share):
+    for index in _learners(network):
+        node = network.nodes[index]
+        if not enough_groups(node.output_shape, network.n_classes, options.group_fraction):
             raise InputError(
-                f"'{name}' has too few units to stand for {network.n_classes} classes, and channel_wise gives every class some: "
-                "widen it, raise group_share, or take another variant"
+                f"'{node.name}' has too few units to stand for {network.n_classes} classes, and channel_wise gives every class "
+                "some: widen it, raise group_fraction, or take another variant"
             )
 
 
-class _Pass(NamedTuple):
-    """Which label each example of a pass has in it (or one for all), and the patterns in each hidden position's input."""
+class _Passes:
+    """Runs of a network in which every hidden node hears its inputs' directions alone, with labels in them or without."""
 
-    labels: Int[Array, " n_or_one"]
-    patterns: Sequence[LabelPatterns]
+    def __init__(self, network: Network, options: ForwardForwardOptions):
+        self.network = network
+        self.patterns: dict[int, tuple[LabelPatterns, ...]] = {}
+        if options.variant == "channel_wise":
+            return
+        for index in _learners(network):
+            # A label is put into an image as the option says, and further up in the way that suits the node.
+            kinds = [options.label if edge.source == INPUT else "auto" for edge in network.weighted_edges(index)]
+            node = network.nodes[index]
+            self.patterns[index] = tuple(
+                patterns_for(node, edge, kind, network.n_classes, options.label_amplitude) for edge, kind in enumerate(kinds)
+            )
 
-    def into(self, position: int, x: Array) -> Array:
-        """What a position sees of a signal that has a root mean square of one."""
-        patterns, free = self.patterns[position]
-        return x * jnp.asarray(free, x.dtype) + jnp.asarray(patterns, x.dtype)[self.labels]
+    def _with_labels(self, index: int, inputs: tuple[Array, ...], labels: Int[Array, " n_or_one"]) -> tuple[Array, ...]:
+        each = zip(inputs, self.patterns[index], strict=True)
+        return tuple(x * jnp.asarray(p.free, x.dtype) + jnp.asarray(p.patterns, x.dtype)[labels] for x, p in each)
+
+    def _of_images(self, index: int, own: Params, inputs: tuple[Array, ...], labels: Int[Array, "passes n_or_one"]) -> Any:
+        """Pre-activations in several passes that differ by their labels alone, (passes * n, ...).
+
+        Since synapses are affine, they need the images once for all labels.
+        """
+        node, n_classes = self.network.nodes[index], self.network.n_classes
+        shapes = [(n_classes + 1, *shape) for shape in node.input_shapes]
+        patterns = tuple(
+            jnp.broadcast_to(jnp.asarray(p.patterns, x.dtype), shape)
+            for p, x, shape in zip(self.patterns[index], inputs, shapes, strict=True)
+        )
+        free = tuple(x * jnp.asarray(p.free, x.dtype) for p, x in zip(self.patterns[index], inputs, strict=True))
+        at_rest = node.synapse(own, tuple(jnp.zeros_like(each[:1]) for each in patterns))
+
+        def together(z: Array, with_pattern: Array, without: Array) -> Array:
+            # A product rather than rows by label: weights change through it, and taking rows apart again is slow.
+            shift = jnp.tensordot(jax.nn.one_hot(labels, n_classes + 1, dtype=z.dtype), with_pattern - without, axes=1)
+            summed = z + shift
+            return summed.reshape(-1, *summed.shape[2:])
+
+        return jax.tree.map(together, node.synapse(own, free), node.synapse(own, patterns), at_rest)
+
+    def run(self, params: Sequence[Params], x: Array, labels: Int[Array, "passes n_or_one"] | None = None) -> Trace:
+        """Run the network on encoded inputs of a root mean square of one; the readout hears the hidden nodes' directions.
+
+        Parameters
+        ----------
+        params
+            One tree per node.
+        x
+            Inputs, (n, ...).
+        labels
+            Which pattern each example has in it in each pass (or one for all); None for one pass without any.
+        """
+        network = self.network
+        n_passes = 1 if labels is None else len(labels)
+        learners = _learners(network)
+
+        def repeated(signal: Array) -> Array:
+            return signal if n_passes == 1 or len(signal) != len(x) else jnp.concatenate([signal] * n_passes)
+
+        def at(index: int, node: Node, own: Params) -> Crossing:
+            def synapse(inputs: tuple[Array, ...]) -> Any:
+                if labels is None or index not in self.patterns:
+                    return node.synapse(own, tuple(map(repeated, inputs)))
+                if all(edge.source == INPUT for edge in network.weighted_edges(index)):
+                    return self._of_images(index, own, inputs, labels)
+                return node.synapse(own, self._with_labels(index, tuple(map(repeated, inputs)), labels.ravel()))
+
+            output = normalise_length if index in learners else (lambda h: h)
+            return Crossing(synapse, lambda skips: tuple(map(repeated, skips)), output)
+
+        crossings = [at(index, node, own) for index, (node, own) in enumerate(zip(network.nodes, params, strict=True))]
+        return network.trace(params, x, cut(network, crossings), encoded=True)
 
 
-def _climb(network: Network, params: Sequence[Params], first: Array, x: Array, which: _Pass | None) -> Sweep:
-    """The hidden positions in turn, each on its input's direction; `first` is what the first one's synapses deliver."""
-    inputs, synaptic, activations = [x], [first], [network.chain[0].activate(first)]
-    for position, (block, w) in enumerate(zip(network.chain[1:-1], params[1:-1], strict=True), start=1):
-        x = normalise_length(activations[-1])
-        inputs.append(x if which is None else which.into(position, x))
-        synaptic.append(block.synapse(w, inputs[-1]))
-        activations.append(block.activate(synaptic[-1]))
-    return Sweep(tuple(inputs), tuple(synaptic), tuple(activations))
-
-
-def forward_forward(network: Network, options: ForwardForwardOptions, spec: RuleSpec) -> LearningRule:
+def forward_forward(network: Network, options: ForwardForwardOptions, spec: RuleSpec, objective: Objective) -> LearningRule:
     """Build the rule for a network.
 
-    Raises:
-        InputError: unknown kinds of labels, negatives or voters, sharpness or group_share out of range, more classes than inputs
-            of a block, or for `channel_wise` a block too narrow to stand for all classes.
+    Parameters
+    ----------
+    network, options, spec, objective
+        As `Family.make` takes them.
+
+    Raises
+    ------
+    InputError
+        Unknown kinds of labels, negatives or voters, sharpness or group_fraction out of range, more classes than inputs of a node,
+        or for `channel_wise` a node too narrow to stand for all classes.
     """
     _check(network, options)
-    n_classes, neutral = network.n_classes, network.n_classes
+    n_classes = network.n_classes
     by_class = options.variant == "channel_wise"
-    first, readout = network.chain[0], network.chain[-1]
-    hidden = network.chain[:-1]
-    voters = slice(-1 if options.voters == "last" else None, None)
+    learners, passes = _learners(network), _Passes(network, options)
+    voters = learners[-1:] if options.voters == "last" else learners
     threshold = options.threshold if options.variant == "standard" else None
-    kinds = (options.label, *["auto"] * (len(hidden) - 1))
-    labelled = [
-        patterns_for(block, kind, n_classes, options.label_amplitude)
-        for block, kind in zip(hidden, kinds, strict=True)
-        if not by_class
-    ]
+    neutral = None if by_class else jnp.full((1, 1), n_classes)
 
-    def prepare(images: Array) -> Array:
-        x = normalise_length(network.encode(images))
-        return x if by_class else x * jnp.asarray(labelled[0].free, x.dtype)
-
-    def first_synapses(w: Params, x: Array, labels: Int[Array, "passes n_or_one"]) -> Array:
-        """What the first synapses deliver in several passes that differ by their labels alone, (passes * n, ...).
-
-        Since they are affine, they need the images once for all labels.
-        """
-        patterns = jnp.broadcast_to(jnp.asarray(labelled[0].patterns, x.dtype), (n_classes + 1, *first.input_shape))
-        shift = first.synapse(w, patterns) - first.synapse(w, jnp.zeros_like(patterns[:1]))
-        # A product rather than `shift[labels]`: weights change through it, and taking rows apart again is slow.
-        z = first.synapse(w, x) + jnp.tensordot(jax.nn.one_hot(labels, n_classes + 1, dtype=x.dtype), shift, axes=1)
-        return z.reshape(-1, *z.shape[2:])
-
-    def climb(params: Sequence[Params], x: Array, z: Array, labels: Array) -> Sweep:
-        return _climb(network, params, z, x, _Pass(labels.ravel(), labelled))
-
-    def unlabelled(params: Sequence[Params], x: Array) -> Sweep:
-        """The pass that says nothing about the class."""
-        if by_class:
-            return _climb(network, params, first.synapse(params[0], x), x, None)
-        labels = jnp.full((1, 1), neutral)
-        return climb(params, x, first_synapses(params[0], x, labels), labels)
+    def prepare(inputs: Array) -> Array:
+        return normalise_length(network.encode(inputs))
 
     def draw_negatives(key: PRNGKeyArray, scores: Array, labels: Array) -> Int[Array, " n"]:
         guesses = scores if options.negatives == "hard" else jnp.zeros_like(scores)
@@ -187,55 +236,49 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
         return RuleState({"network": network.init(key)}, ())
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
-        images, labels = batch
-        params = network.unroll(state.params["network"])
-        x = prepare(images)
-        signals = unlabelled(params, x)
-        h = normalise_length(signals.activations[-1])
-        step = delta_rule(readout, params[-1], h, labels, options.loss)
-        info: dict[str, Any] = {"loss": step.loss, "accuracy": step.accuracy}
+        batch, params = as_batch(batch), state.params["network"]
+        x, labels = prepare(batch.inputs), batch.targets
+        unlabelled = passes.run(params, x, neutral)
+        step = readout_step(network, params[-1], unlabelled, batch, objective)
+        info: dict[str, Any] = dict(step.metrics)
+        node_loss: Callable[[Array], Any]
         if by_class:
-            block_loss = partial(
-                class_loss, labels=labels, n_classes=n_classes, share=options.group_share, sharpness=options.sharpness
+            which, node_loss = (
+                None,
+                partial(
+                    class_loss, labels=labels, n_classes=n_classes, fraction=options.group_fraction, sharpness=options.sharpness
+                ),
             )
         else:
-            info["negative_labels"] = draw_negatives(key, readout.apply(params[-1], h), labels)
+            info["negative_labels"] = draw_negatives(key, step.outputs, labels)
             which = jnp.stack([labels, info["negative_labels"]])
-            z, pull_first = jax.vjp(lambda w: first_synapses(w, x, which), params[0])
-            signals = climb(params, x, z, which)
-            block_loss = partial(pair_loss, sharpness=options.sharpness, threshold=threshold)
+            node_loss = partial(pair_loss, sharpness=options.sharpness, threshold=threshold)
 
-        asked, values, reports = [], [], []
-        for position, block in enumerate(hidden):
-            (value, report), error = jax.value_and_grad(block_loss, has_aux=True)(signals.activations[position])
-            delta = local_derivative(block, signals.synaptic[position], error)
-            if position == 0 and not by_class:
-                asked.append(pull_first(delta)[0])
-            else:
-                asked.append(hebbian_product(block, params[position], signals.inputs[position], delta))
-            values.append(value)
-            reports.append(report)
-        info["block_loss"] = tuple(values)
+        def total(params: tuple[Params, ...]) -> tuple[Array, Any]:
+            outputs = passes.run(params, x, which).outputs
+            values, reports = zip(*(node_loss(outputs[index]) for index in learners), strict=True)
+            return sum(values), (values, reports)
+
+        updates, (info["node_loss"], reports) = jax.grad(total, has_aux=True)(params)
         info |= {name: tuple(report[name] for report in reports) for name in reports[0]}
-        return {"network": network.tie([*asked, step.pseudo_gradient])}, state, info
+        return {"network": (*updates[:-1], step.updates)}, state, info
 
-    def predict(state: RuleState, images: Array) -> Array:
-        params, x = network.unroll(state.params["network"]), prepare(images)
+    def predict(state: RuleState, inputs: Array) -> Array:
+        params, x = state.params["network"], prepare(inputs)
         if by_class:
-            votes = [log_goodness_by_class(h, n_classes, options.group_share) for h in unlabelled(params, x).activations[voters]]
+            outputs = passes.run(params, x).outputs
+            votes = [log_goodness_by_class(outputs[index], n_classes, options.group_fraction) for index in voters]
             return options.sharpness * jnp.sum(jnp.stack(votes), axis=0)
 
         def vote(label: Array) -> Array:
-            labels = label.reshape(1, 1)
-            answers = climb(params, x, first_synapses(params[0], x, labels), labels).activations
-            return jnp.sum(jnp.stack([goodness(h) for h in answers[voters]]), axis=0)
+            outputs = passes.run(params, x, label.reshape(1, 1)).outputs
+            return jnp.sum(jnp.stack([goodness(outputs[index]) for index in voters]), axis=0)
 
         return options.sharpness * jax.lax.map(vote, jnp.arange(n_classes)).T
 
-    def represent(state: RuleState, images: Array) -> tuple[Array, ...]:
-        params = network.unroll(state.params["network"])
-        passed_on = [normalise_length(h) for h in unlabelled(params, prepare(images)).activations]
-        return (*passed_on, readout.apply(params[-1], passed_on[-1]))
+    def represent(state: RuleState, inputs: Array) -> tuple[Array, ...]:
+        outputs = passes.run(state.params["network"], prepare(inputs), neutral).outputs
+        return tuple(normalise_length(h) if index in learners else h for index, h in enumerate(outputs))
 
     return LearningRule(
         spec=spec,
@@ -247,14 +290,24 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
         predict=predict,
         represent=represent,
         optimizer=lambda n_steps=None: adam(options.learning_rate, n_steps, options.weight_decay),
+        objective=objective,
     )
 
 
 def _supports(network: Network) -> str:
-    if len(network.chain) < 2:
-        return "it has no hidden block, and the last one is a readout that has no goodness"
-    if network.options.get("normalisation") == "length":
-        return "goodness is the mean square of a block's answer, and normalisation='length' fixes it; take normalisation='none'"
+    for index in _learners(network):
+        node = network.nodes[index]
+        z = jax.tree.map(lambda shape: jax.random.normal(jax.random.key(0), (1, *shape)), node.z_shape, is_leaf=is_shape)
+        skips = tuple(jnp.zeros((1, *node.output_shape)) for edge in network.edges[index] if edge.skip)
+        once, twice = (
+            goodness(node.activate(node.init_state(1, jnp.float32), jax.tree.map(lambda leaf, f=factor: f * leaf, z), skips)[1])
+            for factor in (1.0, 2.0)
+        )
+        if float(once[0]) > 0 and abs(float(twice[0] / once[0]) - 1) < 1e-3:
+            return (
+                f"goodness is the mean square of a node's answer, and '{node.name}' normalises it to one length; take "
+                "normalisation='none'"
+            )
     return ""
 
 
@@ -273,7 +326,7 @@ def _variant(variant: str, summary: str, citation: str, phases: int, **options: 
 
 # Rates, sharpness, decay and voters: from a search on validation images of Fashion-MNIST, four epochs of 20,000, both networks.
 # With classes, rates between 0.001 and 0.004 are alike; in ten epochs of all images a sharpness of 10 gains 0.2 points on the dense
-# network and loses 0.9 on the convolutional one. With pairs, faster rates silence a dense block above convolutions.
+# network and loses 0.9 on the convolutional one. With pairs, faster rates silence a dense layer above convolutions.
 _PAIRS = {"learning_rate": 1e-3, "weight_decay": 0.0}
 FAMILY = Family(
     ForwardForwardOptions,
@@ -282,20 +335,20 @@ FAMILY = Family(
         (
             _variant(
                 "channel_wise",
-                "groups of units, overlapping, stand for classes and compete for goodness in every block; no label in the image",
+                "groups of units, overlapping, stand for classes and compete for goodness in every node; no label in the image",
                 "Papachristodoulou et al. 2023, arXiv 2312.12668",
                 phases=1,
             ),
             _variant(
                 "symba",
-                "more goodness with the true label in every block's input than with a wrong one",
+                "more goodness with the true label in every node's input than with a wrong one",
                 "Lee and Song 2023, arXiv 2303.08418",
                 phases=3,
                 **_PAIRS,
             ),
             _variant(
                 "standard",
-                "goodness above a threshold with the true label in every block's input, below it with a wrong one",
+                "goodness above a threshold with the true label in every node's input, below it with a wrong one",
                 "Hinton 2022, arXiv 2212.13345",
                 phases=3,
                 **_PAIRS,
@@ -303,4 +356,5 @@ FAMILY = Family(
         )
     ),
     supports=_supports,
+    needs=Needs(static=True, hidden=True, targets=(CLASSES,), per_step=False),
 )

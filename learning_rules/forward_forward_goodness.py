@@ -1,6 +1,6 @@
-r"""What forward-forward calls goodness, and the loss that each block makes of it.
+r"""What forward-forward calls goodness, and the loss that each node makes of it.
 
-A pass has one goodness, the mean square of a block's answer: with the true label it should be high, with a wrong one low. Or each
+A pass has one goodness, the mean square of a node's answer: with the true label it should be high, with a wrong one low. Or each
 class has one, :math:`g_c`, the mean square of the units that stand for it, and the classes compete for shares:
 :math:`\mathrm{softmax}_c(\alpha \log g) = g_c^\alpha / \sum_{c'} g_{c'}^\alpha`, whatever the size of the answer.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-from learning_rules.losses import accuracy, loss_function
+from learning_rules.objectives import OBJECTIVES
 
 __all__ = ["class_groups", "class_loss", "enough_groups", "goodness", "log_goodness_by_class", "pair_loss"]
 
@@ -23,8 +23,8 @@ _CELLS = 4  # per spatial axis: in each the channels of a map stand for other cl
 _FLOOR = 1e-3  # under the goodness before its logarithm is taken: a silent group is no better than a nearly silent one
 
 
-def _n_chosen(n_classes: int, share: float) -> int:
-    return max(round(share * n_classes), 1)
+def _n_chosen(n_classes: int, fraction: float) -> int:
+    return max(round(fraction * n_classes), 1)
 
 
 def _n_kinds(shape: tuple[int, ...]) -> int:
@@ -35,13 +35,13 @@ def _n_kinds(shape: tuple[int, ...]) -> int:
     return kinds
 
 
-def enough_groups(shape: tuple[int, ...], n_classes: int, share: float) -> bool:
+def enough_groups(shape: tuple[int, ...], n_classes: int, fraction: float) -> bool:
     """Whether every class gets a unit."""
-    return _n_kinds(shape) * _n_chosen(n_classes, share) >= n_classes
+    return _n_kinds(shape) * _n_chosen(n_classes, fraction) >= n_classes
 
 
-def class_groups(shape: tuple[int, ...], n_classes: int, share: float) -> Bool[np.ndarray, "n_units n_classes"]:
-    """Which classes each unit of a block stands for: chosen once, without looking, so that every class has as many units.
+def class_groups(shape: tuple[int, ...], n_classes: int, fraction: float) -> Bool[np.ndarray, "n_units n_classes"]:
+    """Which classes each unit of a node stands for: chosen once, without looking, so that every class has as many units.
 
     The channels of a map stand for other classes in each of 4 by 4 cells: a filter, whose weights all positions share, then has to
     tell all classes apart rather than fall silent for nine of ten.
@@ -49,12 +49,12 @@ def class_groups(shape: tuple[int, ...], n_classes: int, share: float) -> Bool[n
     Args:
         shape: of one example's answer, (units,) or (height, width, channels).
         n_classes: number of classes.
-        share: of the classes, for which one unit stands; at least one class.
+        fraction: of the classes, for which one unit stands; at least one class.
 
     >>> class_groups((4,), 4, 0.5).sum(1).tolist(), class_groups((4,), 4, 0.5).sum(0).tolist()
     ([2, 2, 2, 2], [2, 2, 2, 2])
     """
-    n_chosen, n_kinds = _n_chosen(n_classes, share), _n_kinds(shape)
+    n_chosen, n_kinds = _n_chosen(n_classes, fraction), _n_kinds(shape)
     draw = np.random.default_rng(0)
     # Like cards: dealt from shuffled decks, so that no class comes again before every other has come.
     decks = np.concatenate([draw.permutation(n_classes) for _ in range(-(-n_kinds * n_chosen // n_classes))])
@@ -68,19 +68,19 @@ def class_groups(shape: tuple[int, ...], n_classes: int, share: float) -> Bool[n
 
 
 def goodness(h: Array) -> Float[Array, " n"]:
-    """Mean square of a block's answer."""
+    """Mean square of a node's answer."""
     return jnp.mean(jnp.square(h), axis=tuple(range(1, h.ndim)))
 
 
-def log_goodness_by_class(h: Array, n_classes: int, share: float) -> Float[Array, "n n_classes"]:
+def log_goodness_by_class(h: Array, n_classes: int, fraction: float) -> Float[Array, "n n_classes"]:
     """Logarithm of the mean square of each class's units."""
-    member = class_groups(h.shape[1:], n_classes, share).astype(float)
+    member = class_groups(h.shape[1:], n_classes, fraction).astype(float)
     mean_square = jnp.square(h).reshape(len(h), -1) @ jnp.asarray(member / member.sum(0), h.dtype)
     return jnp.log(mean_square + _FLOOR)
 
 
 def pair_loss(h: Array, sharpness: float, threshold: float | None) -> tuple[Float[Array, ""], Report]:
-    """Loss of a block whose answers to the positive passes stand before those to the negative ones.
+    """Loss of a node whose answers to the positive passes stand before those to the negative ones.
 
     Args:
         h: answers, (2n, ...).
@@ -101,16 +101,16 @@ def pair_loss(h: Array, sharpness: float, threshold: float | None) -> tuple[Floa
 
 
 def class_loss(
-    h: Array, labels: Int[Array, " n"], n_classes: int, share: float, sharpness: float
+    h: Array, labels: Int[Array, " n"], n_classes: int, fraction: float, sharpness: float
 ) -> tuple[Float[Array, ""], Report]:
-    """Loss of a block with one goodness a class."""
-    scores = log_goodness_by_class(h, n_classes, share)
+    """Loss of a node with one goodness a class."""
+    scores = log_goodness_by_class(h, n_classes, fraction)
     by_class = jnp.exp(scores) - _FLOOR
     own = jnp.take_along_axis(by_class, labels[:, None], axis=1)[:, 0]
     rest = (jnp.sum(by_class, axis=1) - own) / max(n_classes - 1, 1)
     report = {
         "goodness_positive": jnp.mean(own),
         "goodness_negative": jnp.mean(rest),
-        "goodness_accuracy": accuracy(scores, labels),
+        "goodness_accuracy": jnp.mean(jnp.argmax(scores, axis=-1) == labels, dtype=h.dtype),
     }
-    return loss_function("cross_entropy")(sharpness * scores, labels), report
+    return jnp.mean(OBJECTIVES["cross_entropy"].each(sharpness * scores, labels)), report

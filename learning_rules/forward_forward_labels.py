@@ -1,7 +1,7 @@
-r"""How forward-forward puts labels into what a block sees: :math:`x \odot f + p_c`, a pattern a class.
+r"""How forward-forward puts labels into what a node sees: :math:`x \odot f + p_c`, a pattern a class.
 
 *Pixels*: class :math:`c` raises the :math:`c`-th of the first inputs, which the signal gives up (Hinton 2022, arXiv 2212.13345).
-That suits a block whose units see their whole input; where they see patches, most would never see an input in the corner.
+That suits a node whose units see their whole input; where they see patches, most would never see an input in the corner.
 *Channels*: class :math:`c` raises the :math:`c`-th channel at every position, so that every patch has the label in it.
 *Waves*, where there are fewer channels than classes: a plane wave over the whole map, with a direction and a period of the class's
 own (Scodellaro et al. 2023, arXiv 2312.14924).
@@ -12,10 +12,13 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
-from architectures import Block, InputError
+from architectures import Node
+from architectures.roles import role_leaves
+from bioplausible.foundation.errors import InputError
 
 __all__ = ["LABELS", "LabelPatterns", "label_patterns", "patterns_for"]
 
@@ -53,7 +56,7 @@ def label_patterns(kind: str, shape: tuple[int, ...], n_classes: int, amplitude:
         if n_classes > math.prod(shape):
             raise InputError(
                 f"{n_classes} classes were given for inputs of {shape}, which have fewer pixels: for an image try label='waves', "
-                "above it widen the block below"
+                "above it widen the node below"
             )
         patterns = amplitude * np.eye(n_classes, math.prod(shape)).reshape(n_classes, *shape)
         free = (np.arange(math.prod(shape)) >= n_classes).astype(float).reshape(shape)
@@ -63,6 +66,10 @@ def label_patterns(kind: str, shape: tuple[int, ...], n_classes: int, amplitude:
         patterns = (amplitude / 4 * np.eye(n_classes, shape[-1])).reshape(n_classes, *(1 for _ in shape[1:]), shape[-1])
         free = np.ones(patterns.shape[1:])
     else:
+        if len(shape) != 3:
+            raise InputError(
+                f"waves were to go into inputs of {shape}, expected (height, width, channels): give as many channels as classes"
+            )
         height, width, channels = shape
         classes = np.arange(n_classes)
         # The golden ratio spreads directions evenly for any number of classes; the two sequences never repeat a pair.
@@ -76,9 +83,37 @@ def label_patterns(kind: str, shape: tuple[int, ...], n_classes: int, amplitude:
     return LabelPatterns(np.concatenate([patterns, patterns.mean(0, keepdims=True)]), free)
 
 
-def patterns_for(block: Block, kind: str, n_classes: int, amplitude: float) -> LabelPatterns:
-    """The patterns in a block's input; "auto" takes pixels where a unit sees all of it, else channels or, if too few, waves."""
+def _sees_everything(node: Node, edge: int) -> bool:
+    """Whether one unit's weights reach all of what an edge brings."""
+    leaves = jax.tree.leaves(jax.eval_shape(node.init, jax.random.key(0)))
+    weights = [(role, leaf) for role, leaf in zip(role_leaves(node.roles), leaves, strict=True) if role.edge == edge]
+    reach = max((math.prod(leaf.shape[axis] for axis in role.fan_in) for role, leaf in weights), default=0)
+    return reach >= math.prod(node.input_shapes[edge])
+
+
+def patterns_for(node: Node, edge: int, kind: str, n_classes: int, amplitude: float) -> LabelPatterns:
+    """The patterns in what an edge brings to a node.
+
+    Parameters
+    ----------
+    node
+        The node.
+    edge
+        Number of the weighted edge.
+    kind
+        As `label_patterns` takes it; "auto" takes pixels where a unit sees all of it, else channels or, if too few, waves.
+    n_classes
+        Number of classes.
+    amplitude
+        As `label_patterns` takes it.
+
+    Raises
+    ------
+    InputError
+        If there are more classes than pixels or channels, or waves are to go into what is no map.
+    """
+    shape = node.input_shapes[edge]
     if kind == "auto":
-        sees_all, enough_channels = block.fan_in >= math.prod(block.input_shape), block.input_shape[-1] >= n_classes
-        kind = "pixels" if sees_all else "channels" if enough_channels else "waves"
-    return label_patterns(kind, block.input_shape, n_classes, amplitude)
+        enough_channels = shape[-1] >= n_classes
+        kind = "pixels" if _sees_everything(node, edge) else "channels" if enough_channels else "waves"
+    return label_patterns(kind, shape, n_classes, amplitude)

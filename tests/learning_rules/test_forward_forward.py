@@ -18,7 +18,7 @@ AMPLITUDE, SHARPNESS, THRESHOLD, SHARE = 5.0, 3.0, 0.8, 0.5
 
 
 def rule_of(variant, network, **options):
-    given = {"label_amplitude": AMPLITUDE, "sharpness": SHARPNESS, "threshold": THRESHOLD, "group_share": SHARE, **options}
+    given = {"label_amplitude": AMPLITUDE, "sharpness": SHARPNESS, "threshold": THRESHOLD, "group_fraction": SHARE, **options}
     return learning_rules.build("forward_forward", network, variant=variant, **given)
 
 
@@ -286,11 +286,11 @@ def test_positions_of_an_unrolled_chain_ask_for_one_sum(variant):
         ({"label": "wave"}, {}, "did you mean 'waves'"),
         ({"negatives": "har"}, {}, "did you mean 'hard'"),
         ({"voters": "lats"}, {}, "did you mean 'last'"),
-        ({"group_share": 1.0}, {}, "less than 1"),
+        ({"group_fraction": 1.0}, {}, "less than 1"),
         ({"sharpness": 0.0}, {}, "must be positive"),
         ({"variant": "symbaa"}, {}, "did you mean 'symba'"),
         ({"variant": "channel_wise"}, {"hidden": (8, 1)}, "'hidden_1' has too few units"),
-        ({"variant": "channel_wise", "group_share": 0.0}, {"hidden": (8, 3)}, "'hidden_1' has too few units"),
+        ({"variant": "channel_wise", "group_fraction": 0.0}, {"hidden": (8, 3)}, "'hidden_1' has too few units"),
         ({"variant": "symba", "label": "channels"}, {}, "fewer channels"),
         ({}, {"hidden": ()}, "no hidden block"),
         ({}, {"normalisation": "length"}, "take normalisation='none'"),
