@@ -13,6 +13,8 @@ word                forward      backward                              gives
 `broadcast(errors)` weights      an error of its own to every node     direct feedback alignment, three-factor rules
 `perturbed(noise)`  weights and  none                                  node perturbation, all nodes in one pass
                     noise at z
+`recalled(z)`       z as kept    weights                               a run's errors without running it again
+`relayed(states)`   states       what each state makes of its error    settling from the top down
 `eligibility`       weights      traces carried forward in time        e-prop
 =================== ============ ===================================== ==========================================================
 
@@ -27,6 +29,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.custom_derivatives import SymbolicZero
 
 from architectures import INPUT, Block, Crossing, Network, Node, Params, Trace
 
@@ -43,6 +46,8 @@ __all__ = [
     "merge_steps",
     "perturbed",
     "project_back",
+    "recalled",
+    "relayed",
     "replay",
     "shifted",
     "silence",
@@ -296,6 +301,113 @@ def clamped(crossings: Sequence[Crossing], states: Sequence[Array | None]) -> Cr
         return crossing if state is None else crossing._replace(output=lambda h: state)
 
     return tuple(at(crossing, state) for crossing, state in zip(crossings, states, strict=True))
+
+
+def relayed(
+    crossings: Sequence[Crossing], states: Sequence[Array | None], kept: Sequence[Any], down: Callable[..., Array]
+) -> Crossings:
+    """Nodes pass on given states, and each makes something of the error that arrives before any goes on down.
+
+    The gradient with respect to a state is what arrives at it from all who hear it. What its unit is then blamed for is up to
+    `down`, so that one backward pass is a sweep from the top down in which each state moves before the ones below it.
+
+    Parameters
+    ----------
+    crossings
+        What stands around the nodes otherwise.
+    states
+        What each node passes on, (n, *output_shape); None for a node that passes on its own output, and all errors.
+    kept
+        For each node a tree of arrays that `down` is given; no gradient reaches it.
+    down
+        (kept, what the node's unit does, what arrives) -> the error of what the node's unit does.
+
+    >>> import architectures
+    >>> network = architectures.build("mlp", input_shape=(3,), n_classes=2, hidden=(4, 4))
+    >>> params, x = network.init(jax.random.key(0)), jnp.ones((5, 3))
+    >>> def loss(states, down):
+    ...     crossings = relayed(exact(network, params), [*states, None], [(), (), ()], down)
+    ...     return jnp.sum(network.trace(params, x, crossings).outputs[-1] ** 2)
+    >>> states = network.forward(params, x)[:-1]
+    >>> held = jax.grad(loss)(states, lambda kept, h, arriving: jnp.zeros_like(h))
+    >>> handed_on = jax.grad(loss)(states, lambda kept, h, arriving: arriving)
+    >>> [[bool(jnp.any(error != 0)) for error in errors] for errors in (held, handed_on)]
+    [[False, True], [True, True]]
+    """
+
+    @jax.custom_vjp
+    def relay(h: Array, state: Array, kept: Any) -> Array:
+        return state
+
+    def forward(h: Array, state: Array, kept: Any) -> tuple[Array, Any]:
+        return state, (kept, h)
+
+    def backward(saved: Any, arriving: Array) -> tuple[Array, Array, Any]:
+        return down(*saved, arriving), arriving, jax.tree.map(jnp.zeros_like, saved[0])
+
+    relay.defvjp(forward, backward)
+
+    def at(crossing: Crossing, state: Array | None, kept: Any) -> Crossing:
+        return crossing if state is None else crossing._replace(output=lambda h: relay(h, state, kept))
+
+    return tuple(at(*each) for each in zip(crossings, states, kept, strict=True))
+
+
+def _recall(node: Node) -> Callable[[Params, tuple[Array, ...], Any], Any]:
+    """A synapse whose pre-activations are known, and whose derivatives are its own."""
+
+    @jax.custom_jvp
+    def synapse(params: Params, inputs: tuple[Array, ...], z: Any) -> Any:
+        return z
+
+    def tangent(primals: Any, tangents: Any) -> tuple[Any, Any]:
+        *at, z = primals
+        # Only what is differentiated by costs a product.
+        moves = [any(not isinstance(t, SymbolicZero) for t in jax.tree.leaves(each)) for each in tangents[:2]]
+        moved = [index for index, each in enumerate(moves) if each]
+
+        def of_moved(*given: Any) -> Any:
+            both = dict(enumerate(at)) | dict(zip(moved, given, strict=True))
+            return node.synapse(both[0], both[1])
+
+        if not moved:
+            return z, jax.tree.map(jnp.zeros_like, z)
+        along = jax.tree.map(lambda t: t.instantiate() if isinstance(t, SymbolicZero) else t, [tangents[i] for i in moved])
+        return z, jax.jvp(of_moved, [at[i] for i in moved], along)[1]
+
+    synapse.defjvp(tangent, symbolic_zeros=True)
+    return synapse
+
+
+def recalled(network: Network, params: Sequence[Params], z: Sequence[Any]) -> Crossings:
+    """Pre-activations are taken as an earlier run left them, and errors go through the weights: a run's way back, run by itself.
+
+    Parameters
+    ----------
+    network
+        The network.
+    params
+        One tree per node.
+    z
+        For each node a tree like its pre-activations; None for a node whose synapses are to be asked anew.
+
+    >>> import architectures
+    >>> network = architectures.build("mlp", input_shape=(3,), n_classes=2, hidden=(4,))
+    >>> params, x = network.init(jax.random.key(0)), jnp.ones((5, 3))
+    >>> z = network.trace(params, x).z
+    >>> gradient = jax.grad(lambda p: jnp.sum(network.trace(p, x, recalled(network, p, z)).outputs[-1] ** 2))(params)
+    >>> same = jax.tree.map(jnp.allclose, gradient, jax.grad(lambda p: jnp.sum(network.forward(p, x)[-1] ** 2))(params))
+    >>> all(jax.tree.leaves(same))
+    True
+    """
+
+    def at(node: Node, own: Params, known: Any) -> Crossing:
+        if known is None:
+            return Crossing(lambda inputs: node.synapse(own, inputs))
+        recall = _recall(node)
+        return Crossing(lambda inputs: recall(own, inputs, known))
+
+    return tuple(at(*each) for each in zip(network.nodes, params, z, strict=True))
 
 
 def eligibility(network: Network, params: Sequence[Params], trace: Trace, errors: Sequence[Array | None]) -> tuple[Params, ...]:
