@@ -12,7 +12,7 @@ learns to classify, to answer at every step, to predict the next token, to regre
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +24,7 @@ from jaxtyping import Float
 from architectures import Network
 from bioplausible.foundation.errors import InputError, unknown_name
 
-__all__ = ["CLASSES", "DISTRIBUTION", "OBJECTIVES", "VALUES", "Batch", "Objective", "as_batch", "make_objective"]
+__all__ = ["CLASSES", "DISTRIBUTION", "OBJECTIVES", "VALUES", "Batch", "Objective", "as_batch", "make_objective", "mean_over"]
 
 CLASSES, VALUES, DISTRIBUTION = "classes", "values", "a distribution"
 
@@ -50,6 +50,22 @@ class Batch(NamedTuple):
 def as_batch(batch: Any) -> Batch:
     """A batch, from itself or from a pair (inputs, targets)."""
     return batch if isinstance(batch, Batch) else Batch(*batch)
+
+
+def mean_over(values: Array, mask: Array | None) -> Float[Array, ""]:
+    """Mean of values over all that counts.
+
+    Parameters
+    ----------
+    values
+        Any shape.
+    mask
+        1 for what counts and 0 for what does not, of the same shape; None where all counts.
+
+    >>> mean_over(jnp.array([1.0, 2.0, 6.0]), jnp.array([1, 1, 0])).item()
+    1.5
+    """
+    return jnp.mean(values) if mask is None else jnp.sum(values * mask) / jnp.maximum(jnp.sum(mask), 1)
 
 
 def _squared_error(scores: Array, labels: Array) -> Array:
@@ -161,13 +177,48 @@ class Objective:
     def _over_steps(losses: Array, mask: Array) -> Array:
         return jnp.sum(losses * mask, axis=0) / jnp.maximum(jnp.sum(mask, axis=0), 1)
 
-    def _mean(self, values: Array, mask: Array | None) -> Array:
-        return jnp.mean(values) if mask is None else jnp.sum(values * mask) / jnp.maximum(jnp.sum(mask), 1)
+    def weights(self, batch: Batch) -> Float[Array, " n"]:
+        """What each example's loss counts for: `loss` is the sum of `per_example` times these.
+
+        Parameters
+        ----------
+        batch
+            Targets and mask.
+        """
+        if batch.mask is None:
+            n = batch.targets.shape[1 if self.per_step else 0]
+            return jnp.full(n, 1 / n)
+        counts = jnp.sum(batch.mask, axis=0) if self.per_step else batch.mask
+        return counts / jnp.maximum(jnp.sum(counts), 1)
+
+    def at_every_step(self, batch: Batch, n_steps: int) -> tuple[Objective, Batch]:
+        """The same for something that answers at every step of a temporal network, a hidden node's own head say.
+
+        Parameters
+        ----------
+        batch
+            Of the network; an example's target is every step's where steps have none of their own.
+        n_steps
+            Number of steps.
+
+        Returns
+        -------
+        objective, batch
+            Both as they are where every step has a target already, or the network is static.
+        """
+        if self.per_step or not self.network.temporal:
+            return self, batch
+
+        def at_each(signal: Array) -> Array:
+            return jnp.broadcast_to(signal, (n_steps, *signal.shape))
+
+        mask = None if batch.mask is None else at_each(batch.mask)
+        return replace(self, per_step=True), Batch(batch.inputs, at_each(batch.targets), mask)
 
     def loss(self, readout: Array, batch: Batch) -> Float[Array, ""]:
         """Mean loss over all that counts."""
         self.check(readout, batch)
-        return self._mean(self.each(self.scores(readout), batch.targets), batch.mask)
+        return mean_over(self.each(self.scores(readout), batch.targets), batch.mask)
 
     def loss_and_error(self, readout: Array, batch: Batch) -> tuple[Float[Array, ""], Array]:
         """Mean loss, and its derivative with respect to the readout's outputs (already divided by what counts)."""
@@ -177,7 +228,7 @@ class Objective:
         """`loss`, and `accuracy` where answers are right or wrong, else `rmse`."""
         told = {"loss": self.loss(readout, batch)}
         if self.right is not None:
-            told["accuracy"] = self._mean(self.right(self.scores(readout), batch.targets), batch.mask)
+            told["accuracy"] = mean_over(self.right(self.scores(readout), batch.targets), batch.mask)
         else:
             told["rmse"] = jnp.sqrt(2 * told["loss"] / readout.shape[-1])
         return told

@@ -83,7 +83,7 @@ def test_a_diagnosis_has_a_number_for_every_block_and_what_the_rule_tells():
         ("cosine", "reference_norm", "relative_weight_change", "silent", "mean", "rms", "saturated"), (4,)
     )
     np.testing.assert_array_equal(diagnosis.blocks["relative_weight_change"], 0)
-    assert len(diagnosis.info["block_loss"]) == 3 and diagnosis.info["loss"].shape == ()
+    assert len(diagnosis.info["node_loss"]) == 3 and diagnosis.info["loss"].shape == ()
 
 
 def test_a_block_that_is_passed_twice_is_described_once():
