@@ -136,12 +136,13 @@ def train_command(
     print_table(
         [
             {
-                "layer": layer,
-                "cosine with backprop": f"{aligned['cosine']:.3f}",
-                "gradient's norm": f"{aligned['reference_norm']:.2e}",
-                "change of weights": f"{record['relative_weight_change'][layer]:.1%}",
+                "layer": row["layer"],
+                "cosine with backprop": f"{aligned['cosine']:.3f}" if row["parameters"] else "no weights",
+                "gradient's norm": f"{aligned['reference_norm']:.2e}" if row["parameters"] else "",
+                "change of weights": f"{record['relative_weight_change'][row['layer']]:.1%}" if row["parameters"] else "",
             }
-            for layer, aligned in record["alignment_with_backprop"].items()
+            for row in record["network"]
+            for aligned in (record["alignment_with_backprop"][row["layer"]],)
         ]
     )
     for warning in record["warnings"]:

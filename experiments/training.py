@@ -84,7 +84,7 @@ class Trained:
         return self.accuracy.copy()
 
     def represent(self, images: np.ndarray, network: Network | None = None) -> tuple[np.ndarray, ...]:
-        """Activations of every layer, each (n_seeds, n_images, ...), for normalised images.
+        """Activations of every layer for normalised images: (n_seeds, n_images, ...), in time (n_seeds, n_images, n_steps, ...).
 
         Args:
             images: (n, height, width, channels), as `ImageSet.normalise` gives them.

@@ -40,7 +40,29 @@ class Layers(NamedTuple):
 def add_layers(
     layers_so_far: Layers, trained: Trained, part: Network | None, images: np.ndarray, config: CompareConfig
 ) -> list[str]:
-    """Add every layer of every seed; a layer that tells no stimuli apart is named instead."""
+    """Add every layer of every seed; a layer that tells no stimuli apart is named instead.
+
+    A layer in time is compared by what all its units do at all its steps: its features are steps times units, so that two stimuli
+    are alike if they evoke the same course of activity. Layers without weights are layers too.
+
+    Parameters
+    ----------
+    layers_so_far
+        What is added to.
+    trained
+        The networks of one rule.
+    part
+        As `Trained.represent` takes it.
+    images
+        Stimuli as the networks take them.
+    config
+        Distance, and whether patterns are asked for.
+
+    Returns
+    -------
+    list of str
+        One sentence a layer that has no RDM.
+    """
     unusable = []
     layers = trained.represent(images, part)
     for layer, activations in zip((part or trained.network).node_names, layers, strict=True):

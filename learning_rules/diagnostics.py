@@ -148,11 +148,19 @@ def relative_weight_change(network: Network, before: Any, after: Any) -> Float[A
     return jnp.stack(changes)
 
 
-def activity(activations: tuple[Array, ...]) -> Activity:
-    """Statistics of activations, (n, ...) or (n, time, ...), per node."""
+def activity(activations: tuple[Array, ...], *, temporal: bool = False) -> Activity:
+    """Statistics of activations per node.
+
+    Parameters
+    ----------
+    activations
+        (n, ...) each, or (n, time, ...).
+    temporal
+        Whether the second axis is time: a unit is then silent if it is so at every step.
+    """
     silent, mean, rms = [], [], []
     for h in activations:
-        units = h.reshape(h.shape[0], -1)
+        units = h.reshape(h.shape[0] * h.shape[1], -1) if temporal else h.reshape(h.shape[0], -1)
         silent.append(jnp.mean(jnp.all(jnp.abs(units) < 1e-6, axis=0), dtype=units.dtype))
         mean.append(jnp.mean(units))
         rms.append(jnp.sqrt(jnp.mean(jnp.square(units))))
@@ -211,7 +219,7 @@ def diagnose(rule: LearningRule, before: Any, state: RuleState, key: PRNGKeyArra
         "cosine": alignment.cosine,
         "reference_norm": alignment.reference_norm,
         "relative_weight_change": relative_weight_change(rule.network, before, state.params["network"]),
-        **activity(rule.represent(state, batch.inputs))._asdict(),
+        **activity(rule.represent(state, batch.inputs), temporal=rule.network.temporal)._asdict(),
         "saturated": saturation(rule.network, state.params["network"], batch.inputs),
     }
     return Diagnosis(nodes, dict(rule.assign_credit(key, state, batch)[2]))
