@@ -8,10 +8,13 @@ from small_task import NETWORKS, batch_of, double, network_of, train
 
 import architectures
 import learning_rules
+from architectures import WEIGHT
+from architectures.roles import role_leaves
 from learning_rules import RuleState
-from learning_rules.feedback_alignment import feedback_angles
+from learning_rules.feedback_weights import feedback_angles
 
-both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
+both_networks = pytest.mark.parametrize("architecture", ["mlp", "cnn"])
+every_network = pytest.mark.parametrize("architecture", sorted(NETWORKS))
 
 
 def state_of(rule, seed=0):
@@ -50,7 +53,7 @@ def test_backprop_equals_the_gradient_of_the_loss(architecture, loss):
         assert_same(gradient(network, params, loss), jax.jit(jax.grad(objective))(params), 1e-12)
 
 
-@both_networks
+@every_network
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
 def test_feedback_equal_to_the_forward_weights_gives_the_gradient(architecture, loss):
     network = network_of(architecture)
@@ -69,16 +72,16 @@ def test_random_feedback_is_not_the_gradient_below_the_readout(architecture):
     rule = learning_rules.build("feedback_alignment/random", network)
     with jax.enable_x64(True):
         state = state_of(rule)
-        asked, reference = ask(rule, state), gradient(network, state.params["network"])
-        assert_same(asked[-1], reference[-1], 1e-12)
-        for a, b in zip(asked[:-1], reference[:-1], strict=True):
+        updates, reference = ask(rule, state), gradient(network, state.params["network"])
+        assert_same(updates[-1], reference[-1], 1e-12)
+        for a, b in zip(updates[:-1], reference[:-1], strict=True):
             u, v = a["kernel"].ravel(), b["kernel"].ravel()
             assert abs(float(u @ v / jnp.linalg.norm(u) / jnp.linalg.norm(v))) < 0.8
 
 
 @both_networks
 def test_random_feedback_never_reads_the_forward_weights_above(architecture):
-    """Change the top block's weights so that no forward signal and no error moves: what is asked below stays the same."""
+    """Change the top block's weights so that no forward signal and no error moves: what is updates below stays the same."""
     network = network_of(architecture)
     with jax.enable_x64(True):
         for name, moves in [("feedback_alignment/random", False), ("feedback_alignment/direct", False), ("backprop", True)]:
@@ -99,18 +102,39 @@ def test_random_feedback_never_reads_the_forward_weights_above(architecture):
             assert (largest > 1e-3) if moves else (largest < 1e-12), name
 
 
-@both_networks
+@every_network
 def test_sign_feedback_gives_the_gradient_where_weights_are_signs(architecture):
     network = network_of(architecture)
     rule = learning_rules.build("feedback_alignment/sign", network)
     with jax.enable_x64(True):
         state = state_of(rule)
         magnitudes = state.carry["magnitude"]
+        # Biases carry no error, and stay as they are.
         params = tuple(
-            p if m is None else {"kernel": jnp.sign(p["kernel"]) * m["kernel"], "bias": p["bias"]}
-            for p, m in zip(state.params["network"], magnitudes, strict=True)
+            p
+            if m is None
+            else jax.tree.map(lambda role, w, size: jnp.sign(w) * size if role.kind == WEIGHT else w, node.roles, p, m)
+            for node, p, m in zip(network.nodes, state.params["network"], magnitudes, strict=True)
         )
         assert_same(ask(rule, RuleState({"network": params}, state.carry)), gradient(network, params), 1e-12)
+
+
+@every_network
+def test_kolen_pollack_gives_the_gradient_where_both_paths_have_met(architecture):
+    """At its fixed point, feedback and forward weights are one: what both are then asked for is the gradient."""
+    network = network_of(architecture)
+    rule = learning_rules.build("feedback_alignment/kolen_pollack", network)
+    with jax.enable_x64(True):
+        state = state_of(rule)
+        params = state.params["network"]
+        met = tuple(None if b is None else p for p, b in zip(params, state.params["feedback"], strict=True))
+        updates = jax.jit(rule.assign_credit)(
+            jax.random.key(1), RuleState({"network": params, "feedback": met}, {}), batch_of(2, dtype=jnp.float64)
+        )[0]
+        reference = gradient(network, params)
+        assert_same(updates["network"], reference, 1e-12)
+        for ours, theirs in zip(updates["feedback"], reference, strict=True):
+            assert ours is None or assert_same(ours, theirs, 1e-12) is None
 
 
 @both_networks
@@ -142,23 +166,24 @@ def test_kolen_pollack_feedback_meets_the_forward_weights(architecture):
     rule = learning_rules.build("feedback_alignment/kolen_pollack", network, learning_rate=0.02, weight_decay=0.5)
     before = rule.init(jax.random.key(0))
     after, _ = train(rule, before, n_steps=600)
-    assert min(feedback_angles(before.params["network"], before.params["feedback"])) > 70
-    assert max(feedback_angles(after.params["network"], after.params["feedback"])) < 10
+    assert min(feedback_angles(network, before.params["network"], before.params["feedback"])) > 70
+    assert max(feedback_angles(network, after.params["network"], after.params["feedback"])) < 10
 
 
 @both_networks
 def test_kolen_pollack_changes_both_paths_alike(architecture):
     rule = learning_rules.build("feedback_alignment/kolen_pollack", network_of(architecture))
     with jax.enable_x64(True):
-        asked = jax.jit(rule.assign_credit)(jax.random.key(1), state_of(rule), batch_of(2, dtype=jnp.float64))[0]
-        for forward, feedback in zip(asked["network"][1:], asked["feedback"][1:], strict=True):
+        updates = jax.jit(rule.assign_credit)(jax.random.key(1), state_of(rule), batch_of(2, dtype=jnp.float64))[0]
+        for forward, feedback in zip(updates["network"][1:], updates["feedback"][1:], strict=True):
             assert_same(feedback, forward, 1e-12)
 
 
-@both_networks
+@every_network
 def test_weight_mirror_feedback_meets_the_forward_weights_without_a_label(architecture):
-    """With the forward weights held still, noise alone turns the feedback weights towards them."""
-    rule = learning_rules.build("feedback_alignment/weight_mirror", network_of(architecture))
+    """With the forward weights held still, noise alone turns the feedback weights towards them: W, whatever skips stand beside."""
+    network = network_of(architecture)
+    rule = learning_rules.build("feedback_alignment/weight_mirror", network)
     state = rule.init(jax.random.key(0))
     images, labels = batch_of(0)
     batch = (jnp.zeros_like(images), labels)
@@ -166,26 +191,33 @@ def test_weight_mirror_feedback_meets_the_forward_weights_without_a_label(archit
     @jax.jit
     def settle(feedback):
         def step(feedback, key):
-            asked, _, _ = rule.assign_credit(key, RuleState({**state.params, "feedback": feedback}, state.carry), batch)
-            return jax.tree.map(lambda b, g: b - 0.02 * g, feedback, asked["feedback"]), None
+            updates, _, _ = rule.assign_credit(key, RuleState({**state.params, "feedback": feedback}, state.carry), batch)
+            return jax.tree.map(lambda b, g: b - 0.02 * g, feedback, updates["feedback"]), None
 
         return jax.lax.scan(step, feedback, jax.random.split(jax.random.key(1), 500))[0]
 
-    forward = state.params["network"]
-    assert min(feedback_angles(forward, state.params["feedback"])) > 70
-    assert max(feedback_angles(forward, settle(state.params["feedback"]))) < 10
+    forward, settled = state.params["network"], settle(state.params["feedback"])
+    assert min(feedback_angles(network, forward, state.params["feedback"])) > 60
+    assert max(feedback_angles(network, forward, settled)) < 10
+    for node, w, b in zip(network.nodes, forward, settled, strict=True):
+        for role, one, other in zip(role_leaves(node.roles), jax.tree.leaves(w), jax.tree.leaves(b), strict=b is not None):
+            if role.kind == WEIGHT:  # the size too, and not W + I
+                assert float(jnp.linalg.norm(other - one)) < 0.2 * float(jnp.linalg.norm(one))
 
 
-def test_feedback_reaches_every_position_of_an_unrolled_chain():
-    """A block that stands twice in the chain gets the sum of what both positions ask for: backpropagation through time."""
-    blocks = (
-        architectures.dense_block("first", (8, 8, 1), 12, "tanh"),
-        architectures.dense_block("loop", (12,), 12, "tanh"),
-        architectures.dense_block("output", (12,), 4, "identity"),
-    )
-    network = architectures.Network("recurrent", (8, 8, 1), 4, blocks, order=(0, 1, 1, 1, 2))
-    rule = learning_rules.build("feedback_alignment/random", network)
-    with jax.enable_x64(True):
-        state = state_of(rule)
-        feedback = (None, *state.params["network"][1:])
-        assert_same(ask(rule, RuleState(state.params, {"feedback": feedback})), gradient(network, state.params["network"]), 1e-12)
+def test_a_sequence_of_one_step_equals_the_static_network_to_the_bit():
+    """Recurrent weights that are given nothing change nothing: the same updates, in time and without."""
+    static = architectures.build("mlp", input_shape=(5,), n_classes=4, hidden=(7,), activation="tanh")
+    temporal = architectures.build("recurrent", input_shape=(5,), n_classes=4, hidden=(7,), reading="sequence")
+    params = jax.jit(static.init)(jax.random.key(0))
+    in_time = jax.jit(temporal.init)(jax.random.key(1))
+    in_time = ({**in_time[0], **params[0]}, params[1])
+    x, labels = jax.random.normal(jax.random.key(2), (6, 5)), jnp.arange(6) % 4
+    rules = [learning_rules.build("feedback_alignment/random", network) for network in (static, temporal)]
+    feedback = {"feedback": (None, jax.jit(static.init)(jax.random.key(3))[1])}
+    once = jax.jit(rules[0].assign_credit)(jax.random.key(4), RuleState({"network": params}, feedback), (x, labels))[0]["network"]
+    feedback = {"feedback": ({**in_time[0]}, feedback["feedback"][1])}
+    one_step = jax.jit(rules[1].assign_credit)(jax.random.key(4), RuleState({"network": in_time}, feedback), (x[None], labels))[0]
+    for name in ("kernel", "bias"):
+        np.testing.assert_array_equal(once[0][name], one_step["network"][0][name])
+        np.testing.assert_array_equal(once[1][name], one_step["network"][1][name])
