@@ -220,6 +220,20 @@ class Objective:
         self.check(readout, batch)
         return mean_over(self.each(self.scores(readout), batch.targets), batch.mask)
 
+    def example_weights(self, batch: Batch) -> Float[Array, " n"]:
+        """Part that each example has in the mean loss; they add up to one.
+
+        Parameters
+        ----------
+        batch
+            Targets and mask.
+        """
+        if batch.mask is None:
+            n = batch.targets.shape[1 if self.per_step else 0]
+            return jnp.full(n, 1 / n)
+        counted = jnp.sum(batch.mask, axis=0) if self.per_step else batch.mask
+        return counted / jnp.maximum(jnp.sum(counted), 1)
+
     def loss_and_error(self, readout: Array, batch: Batch) -> tuple[Float[Array, ""], Array]:
         """Mean loss, and its derivative with respect to the readout's outputs (already divided by what counts)."""
         return jax.value_and_grad(self.loss)(readout, batch)

@@ -49,6 +49,7 @@ __all__ = [
     "recalled",
     "relayed",
     "replay",
+    "scale_examples",
     "shifted",
     "silence",
     "through",
@@ -236,7 +237,9 @@ def perturbed(crossings: Sequence[Crossing], noise: Sequence[Any]) -> Crossings:
     return tuple(at(crossing, added) for crossing, added in zip(crossings, noise, strict=True))
 
 
-def silence(network: Network, params: Sequence[Params], inputs: Array, *, encoded: bool = False) -> tuple[Any, ...]:
+def silence(
+    network: Network, params: Sequence[Params], inputs: Array, *, signal: str = "z", encoded: bool = False
+) -> tuple[Any, ...]:
     """Noise of nought for every node's pre-activations, with time as the leading axis in a temporal network.
 
     Parameters
@@ -247,10 +250,12 @@ def silence(network: Network, params: Sequence[Params], inputs: Array, *, encode
         One tree per node.
     inputs
         As `trace` takes them.
+    signal
+        Field of the `Trace` that it is to be like: "z", or "outputs" for what `shifted` takes.
     encoded
-        Whether they are as `network.encode` gives them.
+        Whether inputs are as `network.encode` gives them.
     """
-    like = jax.eval_shape(lambda p, x: network.trace(p, x, encoded=encoded).z, params, inputs)
+    like = jax.eval_shape(lambda p, x: getattr(network.trace(p, x, encoded=encoded), signal), params, inputs)
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
 
 
@@ -533,6 +538,26 @@ def merge_steps(network: Network, tree: Any) -> Any:
     (30, 4)
     """
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree) if network.temporal else tree
+
+
+def scale_examples(network: Network, signal: Array, factors: Array) -> Array:
+    """Each example's signal times a factor of its own, in a temporal network at every step.
+
+    Parameters
+    ----------
+    network
+        The network.
+    signal
+        (n, ...), or (time, n, ...) in a temporal network.
+    factors
+        (n,).
+
+    >>> import architectures
+    >>> network = architectures.build("mlp", input_shape=(3,), n_classes=2, hidden=(4,))
+    >>> scale_examples(network, jnp.ones((2, 3)), jnp.array([1.0, 0.0])).tolist()
+    [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
+    """
+    return signal * factors.reshape(-1, *[1] * (signal.ndim - 1 - network.temporal))
 
 
 def hebbian_product(node: Node | Block, params: Params, inputs: Any, post: Any) -> Params:

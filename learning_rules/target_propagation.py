@@ -1,12 +1,12 @@
-r"""Target propagation: what reaches a block from above is not an error but a target, made by learned inverses.
+r"""Target propagation: what reaches a node from above is not an error but a target, made by learned inverses.
 
-With :math:`z_k = S_{\theta_k}(h_{k-1})`, :math:`h_k = a_k(z_k)` and the inverse :math:`g_k` of block :math:`k`, targets start at
-the scores, :math:`t_L = h_L - \beta \, \partial\ell/\partial h_L`, and go down; each block then moves its output towards its
+With :math:`z_k = S_{\theta_k}(h_{k-1})`, :math:`h_k = a_k(z_k)` and the inverse :math:`g_k` of node :math:`k`, targets start at
+the scores, :math:`t_L = h_L - \beta \, \partial\ell/\partial h_L`, and go down; each node then moves its output towards its
 target by itself:
 
 .. math:: \Delta\theta_k \propto \tfrac1\beta \langle h_{k-1},\; a_k'(z_k) \odot (t_k - h_k) \rangle
 
-where the product is Hebbian. The inverse is shaped like the block taken backwards, with weights :math:`B_k` of its own:
+where the product is Hebbian. The inverse is shaped like the node taken backwards, with weights :math:`B_k` of its own:
 :math:`g_k(v) = S_{B_k}^\top (a_k'(z_k) \odot v) + c_k`, the vector-Jacobian product of `synapse` at :math:`B_k`. The gain
 :math:`a_k'(z_k)` is the same neuron's own, the offset :math:`c_k` is there where it does not cancel out.
 
@@ -15,8 +15,8 @@ variant                         :math:`t_{k-1}`                    the inverse g
 =============================== ================================== =============================================================
 local_difference_reconstruction as difference                      :math:`-\langle\epsilon, g(f(h+\epsilon)) - g(f(h))\rangle
                                                                    + \tfrac12 \lVert g(f(h)+\eta) - g(f(h))\rVert^2`, with noise
-                                                                   :math:`\epsilon` below and :math:`\eta` above the block: its
-                                                                   Jacobian becomes the transpose of the block's, so that small
+                                                                   :math:`\epsilon` below and :math:`\eta` above the node: its
+                                                                   Jacobian becomes the transpose of the node's, so that small
                                                                    targets carry the gradient (Ernoult et al. 2022, arXiv
                                                                    2201.13415)
 difference                      :math:`h_{k-1} + g(t_k) - g(h_k)`  :math:`\tfrac12\lVert g(f(h+\epsilon)) - (h+\epsilon)\rVert^2`
@@ -26,11 +26,17 @@ plain                           :math:`g(t_k)`                     as difference
 
 With exact inverses the targets are Gauss-Newton's and not the gradient's (Meulemans et al. 2020, arXiv 2006.14331).
 
+Since inverses are affine given the gains, a target's difference :math:`t_k - h_k` travels down as an error does, through
+:math:`B_k`: the difference forms are feedback alignment with a learned inverse, the gradient of the loss `through` the inverses'
+weights. On a graph the differences of all that hears a node add up; over a skip edge they go down as they are; in time they also go
+back through delayed edges, and through what a node remembers. The form `plain` passes the targets themselves, which do not add up:
+it goes down a chain. Inverses learn node by node, at the states and skips of the run; every step of an example is then an example.
+
 Departures: the first target is set at the scores in every variant, not below them by the true gradient as Lee et al. do; inverses
-are affine given the gains, with no activation function of their own, so that in all variants but `plain` the targets' step
-:math:`\beta` cancels out; inverses take one step a batch, over `feedback_draws` draws of noise (random signs) for a few of the
-examples, beside the forward weights. In `plain` the inverse's own error enters every target, and outweighs what the labels say
-where targets are near: blocks then learn to be easily inverted, and collapse. Its :math:`\beta` is therefore large.
+have no activation function of their own, so that in all variants but `plain` the targets' step :math:`\beta` cancels out; inverses
+take one step a batch, over `feedback_draws` draws of noise (random signs) for a few of the examples, beside the forward weights. In
+`plain` the inverse's own error enters every target, and outweighs what the labels say where targets are near: nodes then learn to
+be easily inverted, and collapse. Its :math:`\beta` is therefore large.
 """
 
 from __future__ import annotations
@@ -45,14 +51,26 @@ import optax
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from architectures import Block, InputError, Network, Params
+from architectures import Network, Node, Params, Trace
+from bioplausible.foundation.options import at_least, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
-from learning_rules.feedback_weights import bare_weights, completed, feedback_angles
+from learning_rules.feedback_weights import completed, feedback_angles, random_feedback, without_bias
 from learning_rules.feedforward import feedforward_rule
-from learning_rules.losses import accuracy, loss_and_error, loss_function
+from learning_rules.needs import Needs
 from learning_rules.noise import signs
+from learning_rules.objectives import Batch, Objective, as_batch
 from learning_rules.optimizers import adam, per_part
-from learning_rules.signals import Sweep, hebbian_product, local_derivative, project_back, sweep
+from learning_rules.signals import (
+    cut,
+    exact,
+    local_derivative,
+    merge_steps,
+    project_back,
+    scale_examples,
+    shifted,
+    silence,
+    through,
+)
 
 __all__ = ["FAMILY", "TargetPropagationOptions", "invert", "target_propagation"]
 
@@ -61,17 +79,28 @@ __all__ = ["FAMILY", "TargetPropagationOptions", "invert", "target_propagation"]
 class TargetPropagationOptions:
     """Options of target propagation.
 
-    Attributes:
-        variant: see the table above.
-        loss: "cross_entropy" or "squared_error".
-        learning_rate: Adam's, of the forward weights, at the first step.
-        weight_decay: decoupled, per unit of learning rate, of the forward weights.
-        feedback_rate: Adam's, of the inverses: larger, because they follow weights that move.
-        feedback_gain: factor on the initial size of the inverses.
-        feedback_draws: draws of noise per example that one step of the inverses takes the mean of.
-        feedback_examples: examples of a batch that inverses learn from, at most; it is the blocks that they learn about.
-        target_step: beta, how far the scores' target is from them, per unit of the loss's derivative.
-        noise: standard deviation of the noise that inverses learn by.
+    Attributes
+    ----------
+    variant
+        See the table above.
+    loss
+        One of `OBJECTIVES`.
+    learning_rate
+        Adam's, of the forward weights, at the first step.
+    weight_decay
+        Decoupled, per unit of learning rate, of the forward weights.
+    feedback_rate
+        Adam's, of the inverses: larger, because they follow weights that move.
+    feedback_gain
+        Factor on the initial size of the inverses.
+    feedback_draws
+        Draws of noise per example that one step of the inverses takes the mean of.
+    feedback_examples
+        Examples of a batch that inverses learn from, at most; it is the nodes that they learn about.
+    target_step
+        beta, how far the scores' target is from them, per unit of the loss's derivative; positive.
+    noise
+        Standard deviation of the noise that inverses learn by; positive.
     """
 
     variant: str = "local_difference_reconstruction"
@@ -86,157 +115,217 @@ class TargetPropagationOptions:
     noise: float = 0.1
 
 
-def _inverse_of(block: Block, key: PRNGKeyArray, gain: float, with_offset: bool) -> Params:
-    """Weights of the block's own shape, without what is added to its sums: going backwards, that does nothing."""
-    weights = jax.tree.map(lambda leaf: gain * leaf, bare_weights(block.init(key)))
-    return {"weights": weights, "offset": jnp.zeros(block.input_shape)} if with_offset else {"weights": weights}
+class _Site(NamedTuple):
+    """A node, its parameters, and what a run showed there, as a `Trace` has it: every step of an example is an example."""
 
-
-def invert(block: Block, params: Params, inverse: Params, z: Array, signal: Array) -> Array:
-    """The inverse of a block at what its synapses delivered.
-
-    Args:
-        block: the block.
-        params: its own parameters, of which only the shapes enter.
-        inverse: of the block: "weights", and "offset" where it has one.
-        z: what its synapses delivered, (n, *synapse_shape): the gains are the activation's derivative there.
-        signal: at its output, (n, *output_shape).
-
-    Returns:
-        At its input, (n, *input_shape).
-    """
-    below = jnp.zeros((len(signal), *block.input_shape), signal.dtype)
-    returned = project_back(block, completed(params, inverse["weights"]), below, local_derivative(block, z, signal))
-    return returned + inverse["offset"] if "offset" in inverse else returned
-
-
-def _targets(
-    network: Network, params: tuple[Params, ...], inverses: tuple[Params, ...], signals: Sweep, top: Array, variant: str
-) -> list[Array]:
-    """A target for every position, from the scores' down."""
-    by_position = list(zip(network.chain, network.unroll(params), network.unroll(inverses), strict=True))
-    targets = [top]
-    for position in reversed(range(1, len(by_position))):
-        block, own, inverse = by_position[position]
-        z, h, below = signals.synaptic[position], signals.activations[position], signals.inputs[position]
-        if variant == "plain":
-            targets.append(invert(block, own, inverse, z, targets[-1]))
-        else:
-            # The inverse is affine, so that its difference at two signals is what it makes of theirs, less the offset.
-            targets.append(below + invert(block, own, {"weights": inverse["weights"]}, z, targets[-1] - h))
-    return targets[::-1]
-
-
-class _Position(NamedTuple):
-    """What an inverse learns from."""
-
-    block: Block
+    node: Node
     params: Params
-    x: Array
-    z: Array
+    inputs: tuple[Array, ...]
+    skips: tuple[Array, ...]
+    z: Any
     h: Array
+    state: Any
+
+    def run(self, z: Any) -> Array:
+        return self.node.activate(self.state, z, self.skips)[1]
+
+    def invert(self, inverse: Params, z: Any, signal: Array) -> tuple[Array, ...]:
+        return invert(self.node, self.params, inverse, self.inputs, z, signal, self.state, self.skips)
 
 
-def _feedback_loss(at: _Position, inverse: Params, key: PRNGKeyArray, options: TargetPropagationOptions) -> Array:
+def invert(
+    node: Node,
+    params: Params,
+    inverse: Params,
+    inputs: tuple[Array, ...],
+    z: Any,
+    signal: Array,
+    state: Any = (),
+    skips: tuple[Array, ...] = (),
+) -> tuple[Array, ...]:
+    """The inverse of a node at its pre-activations.
+
+    Parameters
+    ----------
+    node
+        The node.
+    params
+        Its own parameters, of which only the shapes enter.
+    inverse
+        Of the node: "weights", and "offset", one array for each weighted edge, where it has them.
+    inputs
+        What arrives over each weighted edge, (n, ...), of which only the shapes enter.
+    z
+        Its pre-activations, a tree of (n, ...): the gains are the activation's derivative there.
+    signal
+        At its output, (n, *output_shape).
+    state
+        What it remembered before the step.
+    skips
+        What arrived over its skip edges.
+
+    Returns
+    -------
+    tuple of Array
+        For each weighted edge what is to arrive there, (n, *input_shape).
+    """
+    returned = project_back(node, completed(params, inverse["weights"]), inputs, local_derivative(node, z, signal, state, skips))
+    if "offset" not in inverse:
+        return returned
+    return tuple(back + offset for back, offset in zip(returned, inverse["offset"], strict=True))
+
+
+class _Moves(NamedTuple):
+    """What targets ask of a network.
+
+    Attributes
+    ----------
+    updates
+        Pseudo-gradients, one tree per node.
+    differences
+        Of each node's output from its target, per unit of the targets' step and in the scale of the mean loss.
+    trace
+        Of the run.
+    """
+
+    updates: tuple[Params, ...]
+    differences: tuple[Array, ...]
+    trace: Trace
+
+
+def _by_differences(
+    network: Network, params: tuple[Params, ...], weights: Sequence[Params | None], batch: Batch, objective: Objective
+) -> _Moves:
+    """Differences go down as errors do: the gradient of the loss through the inverses' weights."""
+    still = silence(network, params, batch.inputs, signal="outputs")
+
+    def loss(params: tuple[Params, ...], shifts: tuple[Array, ...]) -> tuple[Array, Trace]:
+        def crossings(now: tuple[Array, ...]) -> Any:
+            return shifted(through(network, params, weights), (*now[:-1], None))
+
+        trace = network.trace(params, batch.inputs, crossings, per_step=shifts)
+        return objective.loss(trace.outputs[-1] + shifts[-1], batch), trace
+
+    (_, trace), (updates, differences) = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(params, still)
+    return _Moves(updates, differences, trace)
+
+
+def _by_targets(
+    network: Network, params: tuple[Params, ...], inverses: Sequence[Params | None], batch: Batch, objective: Objective, step: float
+) -> _Moves:
+    """Targets go down a chain themselves, and each node moves towards its own."""
+
+    def run(params: tuple[Params, ...]) -> tuple[tuple[Array, ...], Trace]:
+        trace = network.trace(params, batch.inputs, cut(network, exact(network, params)))
+        return trace.outputs, trace
+
+    outputs, pull, trace = jax.vjp(run, params, has_aux=True)
+    target = outputs[-1] - step * jax.grad(lambda scores: jnp.sum(objective.per_example(scores, batch)))(outputs[-1])
+    targets = [target]
+    for index in reversed(range(1, len(network.nodes))):
+        (target,) = _site(network, params, trace, index).invert(inverses[index], trace.z[index], target)
+        targets.append(target)
+    factors = objective.example_weights(batch) / step
+    differences = tuple(scale_examples(network, h - t, factors) for h, t in zip(outputs, reversed(targets), strict=True))
+    return _Moves(pull(differences)[0], differences, trace)
+
+
+def _site(network: Network, params: Sequence[Params], trace: Trace, index: int) -> _Site:
+    here = merge_steps(network, tuple(signals[index] for signals in trace))
+    return _Site(network.nodes[index], params[index], *here)
+
+
+def _noise(key: PRNGKeyArray, signals: tuple[Array, ...], size: float) -> tuple[Array, ...]:
+    keys = [key] if len(signals) == 1 else list(jax.random.split(key, len(signals)))
+    return tuple(size * signs(k, x.shape, x.dtype) for k, x in zip(keys, signals, strict=True))
+
+
+def _feedback_loss(at: _Site, inverse: Params, key: PRNGKeyArray, options: TargetPropagationOptions) -> Array:
     """What one inverse goes down, mean over the batch, in units of the noise's variance."""
-    block, params, x, z, h = at
     key_below, key_above = jax.random.split(key)
-    below = options.noise * signs(key_below, x.shape, x.dtype)
+    below = _noise(key_below, at.inputs, options.noise)
+    shaken = tuple(x + noise for x, noise in zip(at.inputs, below, strict=True))
+    noisy = at.node.synapse(at.params, shaken)
     if options.variant == "local_difference_reconstruction":
-        above = options.noise * signs(key_above, h.shape, h.dtype)
-        returned = invert(block, params, inverse, z, block.apply(params, x + below) - h)
-        shrunk = invert(block, params, inverse, z, above)
-        total = 0.5 * jnp.sum(jnp.square(shrunk)) - jnp.sum(below * returned)
+        (above,) = _noise(key_above, (at.h,), options.noise)
+        returned = at.invert(inverse, at.z, at.run(noisy) - at.h)
+        shrunk = at.invert(inverse, at.z, above)
+        total = sum(0.5 * jnp.sum(jnp.square(s)) - jnp.sum(e * r) for s, e, r in zip(shrunk, below, returned, strict=True))
     else:
-        noisy = block.synapse(params, x + below)
-        total = 0.5 * jnp.sum(jnp.square(invert(block, params, inverse, noisy, block.activate(noisy)) - (x + below)))
-    return total / (len(x) * options.noise**2)
+        returned = at.invert(inverse, noisy, at.run(noisy))
+        total = sum(0.5 * jnp.sum(jnp.square(r - x)) for r, x in zip(returned, shaken, strict=True))
+    return total / (len(at.h) * options.noise**2)
 
 
-def _teach_inverses(
+def _learn_inverses(
     network: Network,
     params: tuple[Params, ...],
-    inverses: tuple[Params, ...],
-    signals: Sweep,
+    inverses: Sequence[Params | None],
+    trace: Trace,
     key: PRNGKeyArray,
     options: TargetPropagationOptions,
-) -> tuple[tuple[Params, ...], tuple[Array, ...]]:
-    """What each inverse asks for, tied, and its loss per position above the first."""
+) -> tuple[tuple[Params | None, ...], tuple[Array, ...]]:
+    """What each inverse is asked for, and the loss of each that there is."""
 
-    def mean_loss(inverse: Params, at: _Position, key: PRNGKeyArray) -> Array:
+    def mean_loss(inverse: Params, at: _Site, key: PRNGKeyArray) -> Array:
         draws = jax.random.split(key, options.feedback_draws)
         return jnp.mean(jax.vmap(lambda draw: _feedback_loss(at, inverse, draw, options))(draws))
 
-    few = jax.tree.map(lambda signal: signal[: options.feedback_examples], signals)
-    positions = map(_Position, network.chain, network.unroll(params), *few)
-    keys = jax.random.split(key, len(network.chain))
-    by_position = list(zip(network.unroll(inverses), positions, keys, strict=True))
-    taught = [jax.value_and_grad(mean_loss)(inverse, at, k) for inverse, at, k in by_position[1:]]
-    nothing = jax.tree.map(jnp.zeros_like, by_position[0][0])
-    return network.tie([nothing, *(gradient for _, gradient in taught)]), tuple(loss for loss, _ in taught)
+    first = (slice(None),) * network.temporal + (slice(options.feedback_examples),)
+    few = jax.tree.map(lambda signal: signal[first], trace)
+    keys = jax.random.split(key, len(network.nodes))
+    learned = [
+        (None, None) if inverse is None else jax.value_and_grad(mean_loss)(inverse, _site(network, params, few, index), k)
+        for index, (inverse, k) in enumerate(zip(inverses, keys, strict=True))
+    ]
+    return tuple(updates for _, updates in learned), tuple(loss for loss, _ in learned if loss is not None)
 
 
-def _ask(
-    network: Network, params: tuple[Params, ...], signals: Sweep, targets: Sequence[Array], scale: float
-) -> tuple[Params, ...]:
-    """Each block's move of its output towards its target."""
-    positions = zip(
-        network.chain, network.unroll(params), signals.inputs, signals.synaptic, signals.activations, targets, strict=True
-    )
-    return network.tie(
-        [hebbian_product(block, p, x, local_derivative(block, z, scale * (h - target))) for block, p, x, z, h, target in positions]
-    )
-
-
-def _check(options: TargetPropagationOptions) -> None:
-    loss_function(options.loss)
-    for name in ("target_step", "noise"):
-        if not getattr(options, name) > 0:
-            raise InputError(f"{name}={getattr(options, name)} was given, it must be positive; try 0.1")
-    for name in ("feedback_draws", "feedback_examples"):
-        if getattr(options, name) < 1:
-            raise InputError(f"{name}={getattr(options, name)} was given, inverses learn from at least one draw for one example")
-
-
-def target_propagation(network: Network, options: TargetPropagationOptions, spec: RuleSpec) -> LearningRule:
+def target_propagation(network: Network, options: TargetPropagationOptions, spec: RuleSpec, objective: Objective) -> LearningRule:
     """Build the rule for a network.
 
-    Raises:
-        InputError: unknown loss, a target step or noise that is not positive, or no draw or example.
+    Parameters
+    ----------
+    network, options, spec, objective
+        As `Family.make` takes them.
+
+    Raises
+    ------
+    InputError
+        A target step or noise that is not positive, or no draw or example to learn inverses from.
     """
-    _check(options)
+    positive(options, "target_step", "noise")
+    at_least(options, 1, "feedback_draws", "feedback_examples")
 
     def init(key: PRNGKeyArray) -> RuleState:
-        keys = jax.random.split(jax.random.fold_in(key, 1), len(network.blocks))
-        # The block that sees the image alone needs no inverse: there is no target below it.
+        # What is added to sums does nothing on the way back, and a node that hears no other has no target to send down.
+        drawn = random_feedback(network, jax.random.fold_in(key, 1), options.feedback_gain)
         with_offset = options.variant != "local_difference_reconstruction"
-        inverses = tuple(
-            _inverse_of(block, k, options.feedback_gain, with_offset) if index in network.order[1:] else None
-            for index, (block, k) in enumerate(zip(network.blocks, keys, strict=True))
-        )
+
+        def inverse_of(node: Node, weights: Params) -> Params:
+            own = {"weights": without_bias(node, weights)}
+            return {**own, "offset": tuple(jnp.zeros(shape) for shape in node.input_shapes)} if with_offset else own
+
+        inverses = tuple(None if w is None else inverse_of(node, w) for node, w in zip(network.nodes, drawn, strict=True))
         return RuleState({"network": network.init(key), "inverse": inverses}, ())
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
-        images, labels = batch
+        batch = as_batch(batch)
         params, inverses = state.params["network"], state.params["inverse"]
-        signals = sweep(network, params, network.encode(images))
-        scores = signals.activations[-1]
-        loss, error = loss_and_error(options.loss, scores, labels)
-        top = scores - options.target_step * len(labels) * error
-        targets = _targets(network, params, inverses, signals, top, options.variant)
-        taught, feedback_losses = _teach_inverses(network, params, inverses, signals, key, options)
-        backwards = tuple(None if g is None else completed(p, g["weights"]) for p, g in zip(params, inverses, strict=True))
+        weights = tuple(None if g is None else completed(p, g["weights"]) for p, g in zip(params, inverses, strict=True))
+        if options.variant == "plain":
+            moves = _by_targets(network, params, inverses, batch, objective, options.target_step)
+        else:
+            moves = _by_differences(network, params, weights, batch, objective)
+        learned, feedback_losses = _learn_inverses(network, params, inverses, moves.trace, key, options)
+        n = batch.targets.shape[1 if objective.per_step else 0]
         info = {
-            "loss": loss,
-            "accuracy": accuracy(scores, labels),
+            **objective.metrics(moves.trace.outputs[-1], batch),
             "feedback_loss": feedback_losses,
-            "feedback_angle": feedback_angles(network, params, backwards),
-            "target_distance": tuple(
-                jnp.sqrt(jnp.mean(jnp.square(h - t))) for h, t in zip(signals.activations, targets, strict=True)
-            ),
+            "feedback_angle": feedback_angles(network, params, weights),
+            "target_distance": tuple(n * options.target_step * jnp.sqrt(jnp.mean(jnp.square(d))) for d in moves.differences),
         }
-        asked = _ask(network, params, signals, targets, 1.0 / (options.target_step * len(labels)))
-        return {"network": asked, "inverse": taught}, state, info
+        return {"network": moves.updates, "inverse": learned}, state, info
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
         return per_part(
@@ -246,18 +335,11 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
             }
         )
 
-    return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
+    return feedforward_rule(spec, network, options, init, assign_credit, optimizer, objective)
 
 
-def _variant(variant: str, summary: str, citation: str, **options: Any) -> Variant:
-    spec = RuleSpec(
-        "target_propagation",
-        variant,
-        summary,
-        citation,
-        phases=3,
-    )
-    return Variant(spec, {"variant": variant, **options})
+def _variant(variant: str, summary: str, citation: str, needs: Needs | None = None, **options: Any) -> Variant:
+    return Variant(RuleSpec("target_propagation", variant, summary, citation, phases=3), {"variant": variant, **options}, needs)
 
 
 # From searches on Fashion-MNIST's validation images, four epochs of 20,000 images, dense and convolutional. Inverses that start
@@ -272,7 +354,7 @@ FAMILY = Family(
         for variant in (
             _variant(
                 "local_difference_reconstruction",
-                "targets travel back through inverses whose Jacobian learns to be the transpose of the block's",
+                "targets travel back through inverses whose Jacobian learns to be the transpose of the node's",
                 "Ernoult et al. 2022, arXiv 2201.13415",
                 learning_rate=2e-3,
                 weight_decay=0.3,
@@ -287,6 +369,7 @@ FAMILY = Family(
                 "plain",
                 "targets travel back through learned inverses",
                 "Bengio 2014, arXiv 1407.7906",
+                Needs(static=True, chain=True),
                 weight_decay=0.1,
                 target_step=1000.0,
                 noise=1.0,
