@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -29,7 +29,7 @@ def kernel_init(activation: str, gain: float) -> nnx.Initializer:
     return nnx.initializers.variance_scaling(gain**2 * GAIN_SQUARED[activation], "fan_in", "truncated_normal")
 
 
-def added(h: Array, skips: tuple[Array, ...]) -> Array:
+def added(h: Array, skips: Sequence[Array]) -> Array:
     """What a unit does plus what comes over its skip edges."""
     for skip in skips:
         h = h + skip

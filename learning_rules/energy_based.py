@@ -89,7 +89,7 @@ class EnergyBasedOptions:
     input_gain
         Factor on the pre-activations of nodes that hear the input (not of dual_propagation).
     gain
-        Factor on the couplings between hidden states (not of dual_propagation).
+        Factor on the couplings between hidden states, skips among them (not of dual_propagation).
     output_gain
         Strength with which the output acts back on the hidden states (contrastive_hebbian).
     """
@@ -139,14 +139,16 @@ def _conditions(options: EnergyBasedOptions, objective: Objective, batch: Batch)
 def _free(network: Network, options: EnergyBasedOptions, objective: Objective, params: tuple[Params, ...], x: Array) -> Relaxed:
     """Where states settle without a label, from the forward pass."""
     states = network.trace(params, x, encoded=True).outputs[:-1]
-    drives = _drives(network, params, x, states)
+    drives = _drives(network, params, x, states, options.gain)
     output = _free_output(options, objective) if options.variant == "contrastive_hebbian" else None
-    return relax(network, params, x, states, drives, options.free_sweeps, output)
+    return relax(network, params, x, states, drives, options.free_sweeps, output, skip_gain=options.gain)
 
 
-def _drives(network: Network, params: tuple[Params, ...], x: Array, states: tuple[Array, ...]) -> tuple[Array, ...]:
+def _drives(
+    network: Network, params: tuple[Params, ...], x: Array, states: tuple[Array, ...], skip_gain: float = 1.0
+) -> tuple[Array, ...]:
     """What reaches every node at these states."""
-    linear = couplings(network)
+    linear = couplings(network, skip_gain)
     held = clamped(exact(linear, params), (*states, None))
     return linear.trace(params, x, held, encoded=True).outputs
 
@@ -167,8 +169,10 @@ def _contrast_of_conditions(
     *outputs, apart = _conditions(options, objective, batch)
     settled, states = [], []
     for output in outputs:
-        now = relax(network, params, x, free.states, free.drives, options.nudged_sweeps, output, ends_at_bottom=True)
-        scores = _drives(network, params, x, now.states)[-1]
+        now = relax(
+            network, params, x, free.states, free.drives, options.nudged_sweeps, output, ends_at_bottom=True, skip_gain=options.gain
+        )
+        scores = _drives(network, params, x, now.states, options.gain)[-1]
         settled.append(now)
         states.append((*now.states, output_state(output, scores)))
     difference = contrast(network, params, x, *states)

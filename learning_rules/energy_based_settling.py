@@ -1,8 +1,8 @@
 r"""States that settle in the energy of a bidirectional network.
 
-With states :math:`s_k` of hidden nodes in :math:`[-1, 1]`, the drive :math:`d_k(s) = S_{\theta_k}(s) + \sum_{skips} s_j` that
-reaches each node from those it hears, synapses taken as symmetric couplings, and an output energy :math:`V` of the scores
-:math:`d_L`,
+With states :math:`s_k` of hidden nodes in :math:`[-1, 1]`, the drive
+:math:`d_k(s) = S_{\theta_k}(s) + \gamma \sum_{skips} s_j` that reaches each node from those it hears, synapses taken as symmetric
+couplings, and an output energy :math:`V` of the scores :math:`d_L`,
 
 .. math:: F = \sum_{k<L} \left( \tfrac12 \lVert s_k \rVert^2 - \langle s_k, d_k(s) \rangle \right) + V(d_L(s)).
 
@@ -77,7 +77,8 @@ def bounded(network: Network, input_gain: float, gain: float) -> Network:
     input_gain
         Factor on the pre-activations of hidden nodes that hear the input.
     gain
-        Factor on those of the other hidden nodes, both ways; the readout keeps its own.
+        Factor on those of the other hidden nodes and on skips, both ways; the readout keeps its own. A skip of full strength would
+        leave nothing to hold two states back from growing together.
     """
 
     def scaled(index: int, node: Node) -> Node:
@@ -85,18 +86,26 @@ def bounded(network: Network, input_gain: float, gain: float) -> Network:
         return dataclasses.replace(
             node,
             synapse=lambda params, inputs: factor * node.synapse(params, inputs),
-            activate=lambda state, z, skips: (state, jnp.clip(added(z, skips), -1, 1)),
+            activate=lambda state, z, skips: (state, jnp.clip(added(z, [gain * skip for skip in skips]), -1, 1)),
         )
 
     nodes = tuple(scaled(index, node) for index, node in enumerate(network.nodes[:-1]))
     return dataclasses.replace(network, nodes=(*nodes, network.nodes[-1]))
 
 
-def couplings(network: Network) -> Network:
-    """The same graph whose hidden nodes pass on what drives them, unclipped."""
+def couplings(network: Network, skip_gain: float = 1.0) -> Network:
+    """The same graph whose hidden nodes pass on what drives them, unclipped.
+
+    Parameters
+    ----------
+    network
+        The network.
+    skip_gain
+        Strength of the coupling that a skip edge is; the `gain` of `bounded`.
+    """
 
     def linear(node: Node) -> Node:
-        return dataclasses.replace(node, activate=lambda state, z, skips: (state, added(z, skips)))
+        return dataclasses.replace(node, activate=lambda state, z, skips: (state, added(z, [skip_gain * skip for skip in skips])))
 
     return dataclasses.replace(network, nodes=(*map(linear, network.nodes[:-1]), network.nodes[-1]))
 
@@ -115,6 +124,7 @@ def relax(
     n_passes: int,
     output_energy: OutputEnergy | None = None,
     ends_at_bottom: bool = False,
+    skip_gain: float = 1.0,
 ) -> Relaxed:
     """Settle the hidden states for a number of passes.
 
@@ -137,8 +147,10 @@ def relax(
         Of the scores, per example; None where nothing acts on the output.
     ends_at_bottom
         Whether the last pass ends where it has come down.
+    skip_gain
+        As `couplings` takes it.
     """
-    linear, n_hidden, n = couplings(network), len(network.nodes) - 1, len(drives[-1])
+    linear, n_hidden, n = couplings(network, skip_gain), len(network.nodes) - 1, len(drives[-1])
 
     def settled(drive: Array, feedback: Array) -> Array:
         return jnp.clip(drive + feedback, -1, 1)
