@@ -11,6 +11,7 @@ learns to classify, to answer at every step, to predict the next token, to regre
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -214,6 +215,10 @@ class Objective:
 
         mask = None if batch.mask is None else at_each(batch.mask)
         return replace(self, per_step=True), Batch(batch.inputs, at_each(batch.targets), mask)
+
+    def n_counted(self, readout: Array, batch: Batch) -> Array | float:
+        """Number of answers that count: of examples, or of steps of examples where every step has a target."""
+        return math.prod(self.scores(readout).shape[:-1]) if batch.mask is None else jnp.maximum(jnp.sum(batch.mask), 1)
 
     def loss(self, readout: Array, batch: Batch) -> Float[Array, ""]:
         """Mean loss over all that counts."""

@@ -1,22 +1,25 @@
-r"""Predictive coding: states settle between what is predicted from below and what the label asks for; weights follow what is left.
+r"""Predictive coding: states settle between what is predicted from below and what the target asks for; weights follow what is left.
 
-With states :math:`h_0` (the image), :math:`h_1 \ldots h_{L-1}`, predictions :math:`\mu_k = a_k(S_{\theta_k}(h_{k-1}))` and
-prediction errors :math:`\varepsilon_k = h_k - \mu_k`, one example has the energy
+With a state :math:`h_k` for each hidden node, a prediction :math:`\mu_k = a_k(S_{\theta_k}(h_{<k}))` of every node from the states
+that it hears, and prediction errors :math:`\varepsilon_k = h_k - \mu_k`, one example has the energy
 
 .. math:: E = \sum_{k<L} \tfrac{\pi_k}{2} \lVert \varepsilon_k \rVert^2 + \beta \, \ell(\mu_L, y), \qquad
-   \pi_k = \rho^{L-1-k}, \qquad \pi_L \varepsilon_L = -\beta \, \partial\ell / \partial\mu_L .
+   \pi_k = \rho^{d_k - 1}, \qquad \pi_L \varepsilon_L = -\beta \, \partial\ell / \partial\mu_L ,
 
-States start at the forward pass (:math:`\varepsilon_k = 0`), go down the energy, and then weights do:
+where :math:`d_k` is the number of edges on the longest way from the node to the readout. States start at the forward pass
+(:math:`\varepsilon_k = 0`), go down the energy, and then weights do:
 
-.. math:: \Delta h_k = \gamma \left( \tfrac{1}{\pi_k} J_{k+1}^\top \pi_{k+1} \varepsilon_{k+1} - \varepsilon_k \right), \qquad
-   \Delta\theta_k \propto \tfrac{\pi_k}{\beta} \langle h_{k-1},\; a_k'(z_k) \odot \varepsilon_k \rangle
+.. math:: \Delta h_k = - \frac{\gamma}{\pi_k} \frac{\partial E}{\partial h_k}
+   = \gamma \Bigl( \tfrac{1}{\pi_k} \sum_{j} J_{jk}^\top \pi_j \varepsilon_j - \varepsilon_k \Bigr), \qquad
+   \Delta\theta_k \propto \tfrac{\pi_k}{\beta} \langle h_{<k},\; a_k'(z_k) \odot \varepsilon_k \rangle,
 
-where the product is Hebbian and :math:`J_{k+1}^\top` the block's own local derivative and synapse, taken backwards. Without a
-label the forward pass is the settled state, so that it is what predicts and represents.
+where the sum is over all nodes that hear :math:`k`, the product is Hebbian and :math:`J^\top` a node's own local derivative and
+synapse, taken backwards. How nodes are joined does not enter: skips, attention and nodes without weights predict like any other.
+Without a target the forward pass is the settled state, so that it is what predicts and represents.
 
-The precisions :math:`\pi_k` are inverse variances (Whittington and Bogacz 2017; Qi et al. 2025, arXiv 2506.23800, weight blocks
-too). The first blocks' are the largest: with all alike, a state's curvature is :math:`1 + \lVert J \rVert^2`, which allows small
-steps only, and after a few of them the errors of lower blocks point away from where they would settle; with
+The precisions :math:`\pi_k` are inverse variances (Whittington and Bogacz 2017; Qi et al. 2025, arXiv 2506.23800, weight layers
+too). The first nodes' are the largest: with all alike, a state's curvature is :math:`1 + \lVert J \rVert^2`, which allows small
+steps only, and after a few of them the errors of lower nodes point away from where they would settle; with
 :math:`\rho \gg \lVert J \rVert^2` a few large steps settle. Small :math:`\beta` and large :math:`\rho` both take the errors
 towards backpropagation's; `alignment_with_backprop` measures how near.
 
@@ -24,29 +27,29 @@ towards backpropagation's; `alignment_with_backprop` measures how near.
 variant      what is different
 ============ ===============================================================================================================
 standard     Rao and Ballard 1999, doi:10.1038/4580; Whittington and Bogacz 2017, doi:10.1162/NECO_a_00949
-incremental  weights move a little at every step of settling, not after it (Salvatori et al. 2022, arXiv 2212.00720); what
-             is asked is the mean of what they followed
-nudged       settles twice, with :math:`\beta` and :math:`-\beta`, and asks for the mean of the two, which tends to the
+incremental  weights move a little at every step of settling, not after it (Salvatori et al. 2022, arXiv 2212.00720); the
+             update is the mean of what they followed
+nudged       settles twice, with :math:`\beta` and :math:`-\beta`, and updates by the mean of the two, which tends to the
              loss's gradient as :math:`\beta^2` (Scellier et al. 2023, arXiv 2312.15103; Pinchetti et al. 2024, arXiv
              2407.01163, who alternate the two)
 error_based  settles the errors and lets states follow from them, :math:`h_k = \mu_k + \varepsilon_k` (Goemaere et al.
-             2025, arXiv 2505.20137). One step carries the label's error through the whole chain, **as backpropagation
+             2025, arXiv 2505.20137). One step carries the readout's error through the whole network, **as backpropagation
              does**: one small step of it is backpropagation, and so nearly are several at a small nudge. What it reaches
              is no evidence that a local rule learns
 ============ ===============================================================================================================
 
 With `fixed_predictions` predictions and derivatives stay at the forward pass (Millidge et al. 2022, arXiv 2006.04182). As many
-steps as hidden blocks at a rate of one then give backpropagation exactly, which is Z-IL (Song et al. 2020, NeurIPS 33): a block's
-error is read when it has arrived, before the states below it have moved.
+steps as the longest way has hidden nodes, at a rate of one, then give backpropagation exactly, which is Z-IL (Song et al. 2020,
+NeurIPS 33): a node's error is read when it has arrived, before the states below it have moved.
 
-Departures: errors pass from the top block down within a step (`order="top_down"`; "simultaneous" is the textbook's), which
-carries them through the chain in one step at the same cost; a step that would raise an example's energy is undone and that
-example's rate halved, because a fixed rate diverges as weights grow.
+Departures: errors pass from the top down within a step (`order="top_down"`; "simultaneous" is the textbook's), which carries them
+through the network in one step at the same cost; a step that would raise an example's energy is undone and that example's rate
+halved, because a fixed rate diverges as weights grow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -55,32 +58,47 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from architectures import InputError, Network, Params
+from architectures import INPUT, Crossing, Network, Params, Trace
+from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.options import one_of, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
-from learning_rules.losses import LOSSES, accuracy, loss_function
+from learning_rules.needs import Needs
+from learning_rules.objectives import Batch, Objective, as_batch
 from learning_rules.optimizers import adam
-from learning_rules.signals import hebbian_product, local_derivative, project_back, sweep
+from learning_rules.signals import clamped, cut, recalled, relayed
 
-__all__ = ["FAMILY", "Inference", "PredictiveCodingOptions", "Settled", "predictive_coding", "settle"]
+__all__ = ["FAMILY", "PredictiveCodingOptions", "Settled", "precisions_of", "predictive_coding", "settle"]
 
 
 @dataclass(frozen=True)
 class PredictiveCodingOptions:
     """Options of predictive coding.
 
-    Attributes:
-        variant: see the table above.
-        loss: "cross_entropy" or "squared_error".
-        learning_rate: Adam's, at the first step.
-        weight_decay: decoupled, per unit of learning rate.
-        steps: of settling.
-        rate: share of the way down the energy's gradient that a state goes in one step.
-        nudge: the loss's weight in the energy, beta.
-        precision_ratio: rho, by how much a block's prediction is more precise than that of the block above it, up to 1000 in all.
-        order: "top_down" or "simultaneous"; the error-based variant has no order, its errors pass all blocks at once.
-        incremental_rate: rate of the incremental variant's weights while states settle, at a precision and nudge of one.
-        fixed_predictions: whether predictions and derivatives stay at the forward pass.
+    Attributes
+    ----------
+    variant
+        See the table above.
+    loss
+        One of `OBJECTIVES`.
+    learning_rate
+        Adam's, at the first step.
+    weight_decay
+        Decoupled, per unit of learning rate.
+    steps
+        Of settling, at least 1.
+    rate
+        Fraction of the way down the energy's gradient that a state goes in one step.
+    nudge
+        The loss's weight in the energy, beta.
+    precision_ratio
+        rho, by how much a node's prediction is more precise than that of the node above it, up to 1000 in all.
+    order
+        "top_down" or "simultaneous"; the error-based variant has no order, its errors pass all nodes at once.
+    incremental_rate
+        Rate of the incremental variant's weights while states settle, at a precision and nudge of one.
+    fixed_predictions
+        Whether predictions and derivatives stay at the forward pass.
     """
 
     variant: str = "standard"
@@ -97,242 +115,307 @@ class PredictiveCodingOptions:
 
 
 # A state moves by the nudge over its precision, which must stay well above what single precision rounds off.
-_LARGEST_PRECISION = 1e3
-
-
-class Inference(NamedTuple):
-    """Where settling has come to, phase by phase: the nudged variant settles every image twice, side by side.
-
-    Attributes:
-        inputs: what each position's synapses see: the images, (n, ...), then the hidden states, (n_phases * n, ...).
-        synaptic: what they deliver, (n_phases * n, ...).
-        errors: state minus prediction; at the scores, minus the derivative of the loss there times its weight.
-        losses: of the scores, (n_phases * n,).
-        energy: (n_phases * n,).
-    """
-
-    inputs: tuple[Array, ...]
-    synaptic: tuple[Array, ...]
-    errors: tuple[Array, ...]
-    losses: Array
-    energy: Array
+_MAX_PRECISION = 1e3
 
 
 class Settled(NamedTuple):
-    """What settling comes to.
+    """What settling comes to. The leading axis of phases has one entry, or two where every example settles twice.
 
-    Attributes:
-        asked: what the weights follow, one tree per distinct block.
-        scores: of the forward pass, where settling starts, (n, n_classes).
-        last: the last inference.
-        energies: before the first step and after each, mean over the batch, (n_phases, steps + 1).
+    Attributes
+    ----------
+    updates
+        What the weights follow, one tree per node.
+    outputs
+        Of the readout in the forward pass, where settling starts, (n, n_classes).
+    states
+        Of each hidden node, (n_phases, n, *output_shape).
+    errors
+        State minus prediction of each hidden node, likewise.
+    losses
+        Of the readout's predictions, (n_phases, n).
+    energy
+        (n_phases, n).
+    energies
+        Before the first step and after each, mean over the batch, (n_phases, steps + 1).
     """
 
-    asked: tuple[Params, ...]
-    scores: Array
-    last: Inference
+    updates: tuple[Params, ...]
+    outputs: Array
+    states: tuple[Array, ...]
+    errors: tuple[Array, ...]
+    losses: Array
+    energy: Array
     energies: Array
 
 
+def precisions_of(network: Network, ratio: float) -> tuple[float, ...]:
+    """The precision of each hidden node's prediction, from how many edges the longest way from it to the readout has.
+
+    Parameters
+    ----------
+    network
+        The network.
+    ratio
+        By how much a node is more precise than the one above it.
+
+    >>> import architectures
+    >>> precisions_of(architectures.build("mlp", input_shape=(3,), n_classes=2, hidden=(8, 8, 8)), ratio=3.0)
+    (9.0, 3.0, 1.0)
+    """
+    distance = dict.fromkeys(network.node_names, 0)
+    for name, edges in reversed(list(zip(network.node_names, network.edges, strict=True))):
+        for edge in edges:
+            if edge.source != INPUT:
+                distance[edge.source] = max(distance[edge.source], distance[name] + 1)
+    return tuple(min(ratio ** max(distance[name] - 1, 0), _MAX_PRECISION) for name in network.node_names[:-1])
+
+
 def _per_example(value: Array, like: Array) -> Array:
-    return value.reshape(-1, *(1,) * (like.ndim - 1))
+    return value.reshape(*value.shape, *(1,) * (like.ndim - value.ndim))
 
 
-class _Energy(NamedTuple):
-    """The energy of one batch: how inference is read off states or errors, and how it goes on.
+def _with_error(crossing: Crossing, error: Array) -> Crossing:
+    """The state follows from the error."""
+    return crossing._replace(output=lambda prediction: prediction + error)
 
-    Attributes:
-        network: the network.
-        options: of the rule.
-        labels: (n_phases * n,).
-        nudge: the loss's weight for each example, (n_phases * n,).
+
+def _after_its_step(kept: tuple[Array, ...], prediction: Array, arriving: Array) -> Array:
+    """What a state's step adds to the error of its prediction: the rate times the energy's gradient at the state."""
+    rate, precision, moved, at_rest = kept
+    return _per_example(rate, moved) * (precision * (moved - (prediction - at_rest)) + arriving)
+
+
+class _Measured(NamedTuple):
+    """What the energy tells on the way: z and outputs of each node, and errors of the hidden ones."""
+
+    z: tuple[Any, ...]
+    outputs: tuple[Array, ...]
+    errors: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class _Energy:
+    """The energy of one batch, as a function of how far states have moved.
+
+    Attributes
+    ----------
+    network, objective, options
+        Of the rule.
+    batch
+        Targets.
+    x
+        Encoded inputs, (n, ...).
+    rest
+        The forward pass.
     """
 
     network: Network
+    objective: Objective
     options: PredictiveCodingOptions
-    labels: Array
-    nudge: Array
+    batch: Batch
+    x: Array
+    rest: Trace
 
-    def in_phases(self, signal: Array) -> Array:
-        """What is alike in every phase, once for each."""
-        return jnp.concatenate([signal] * (len(self.labels) // len(signal)))
+    @property
+    def precisions(self) -> tuple[float, ...]:
+        """Of the hidden nodes; the readout's is in the nudge."""
+        return precisions_of(self.network, self.options.precision_ratio)
 
-    def precision(self, position: int) -> float:
-        """Of the prediction that this position makes; the scores' is in the nudge."""
-        return min(self.options.precision_ratio ** max(len(self.network.chain) - 2 - position, 0), _LARGEST_PRECISION)
+    def __call__(
+        self, params: Any, moved: tuple[Array, ...], z: Any, nudge: Array, rate: Array | None = None, held: bool = False
+    ) -> tuple[Array, _Measured]:
+        """The energy of each example, (n,).
 
-    def measure(self, inputs: Sequence[Array], synaptic: Sequence[Array], hidden_errors: Sequence[Array]) -> Inference:
-        scores = self.network.chain[-1].activate(synaptic[-1])
-        losses, pull = jax.vjp(lambda s: LOSSES[self.options.loss](s, self.labels), scores)
-        top = -_per_example(self.nudge, scores) * pull(jnp.ones_like(losses))[0]
-        energy = self.nudge * losses
-        for position, error in enumerate(hidden_errors):
-            energy = energy + 0.5 * self.precision(position) * jnp.sum(jnp.square(error), axis=tuple(range(1, error.ndim)))
-        return Inference(tuple(inputs), tuple(synaptic), (*hidden_errors, top), losses, energy)
-
-    def start(self, params: tuple[Params, ...], x: Array) -> Inference:
-        signals = sweep(self.network, params, x)
-        states, synaptic = ([self.in_phases(signal) for signal in kind] for kind in (signals.inputs[1:], signals.synaptic))
-        return self.measure([x, *states], synaptic, [jnp.zeros_like(h) for h in states])
-
-    def at_signals(self, inputs: Sequence[Array], synaptic: Sequence[Array], first_errors: Sequence[Array] = ()) -> Inference:
-        """What holds where states and what synapses make of them are known; `first_errors` are those of the first hidden blocks."""
-        hidden = list(zip(self.network.chain, synaptic, inputs[1:], strict=False))[len(first_errors) :]
-        return self.measure(inputs, synaptic, [*first_errors, *(h - block.activate(z) for block, z, h in hidden)])
-
-    def at_states(self, params: tuple[Params, ...], states: Sequence[Array], x: Array) -> Inference:
-        """What holds at these hidden states."""
-        inputs = (x, *states)
-        positions = list(zip(self.network.chain, self.network.unroll(params), inputs, strict=True))
-        synaptic = [block.synapse(block_params, h) for block, block_params, h in positions]
-        return self.at_signals(inputs, [self.in_phases(synaptic[0]), *synaptic[1:]])
-
-    def at_errors(self, params: tuple[Params, ...], errors: Sequence[Array], x: Array, first: Array) -> Inference:
-        """What holds where these errors are added to the predictions, from the image up."""
-        inputs, synaptic = [x], [first]
-        for block, block_params, error in zip(self.network.chain[1:], self.network.unroll(params)[1:], errors, strict=True):
-            below = self.network.chain[len(inputs) - 1]
-            inputs.append(below.activate(synaptic[-1]) + error)
-            synaptic.append(block.synapse(block_params, inputs[-1]))
-        return self.measure(inputs, synaptic, errors)
-
-    def changes(self, params: tuple[Params, ...], now: Inference, rate: Array) -> list[Array]:
-        """One step down the energy, per hidden position."""
-        chain, by_position = self.network.chain, self.network.unroll(params)
-        changes: list[Array] = []
-        error = now.errors[-1]  # here and below, times its precision
-        for above in reversed(range(1, len(chain))):
-            delta = local_derivative(chain[above], now.synaptic[above], error)
-            carried = project_back(chain[above], by_position[above], now.inputs[above], delta)
-            own, precision = now.errors[above - 1], self.precision(above - 1)
-            change = _per_example(rate, own) * (carried / precision - own)
-            changes.append(change)
-            if self.options.variant == "error_based":
-                error = carried
-            else:
-                error = precision * (own + change if self.options.order == "top_down" else own)
-        return changes[::-1]
-
-    def step(self, params: tuple[Params, ...], now: Inference, rate: Array) -> tuple[Inference, Array]:
-        """The next inference and each example's next rate."""
-        changes = self.changes(params, now, rate)
-        errors = [error + change for error, change in zip(now.errors, changes, strict=False)]
-        if self.options.fixed_predictions:
-            return self.measure(now.inputs, now.synaptic, errors), rate
-        # The image and what it delivers never change, so that the first block's error says where its state is, and says it more
-        # exactly than a difference of two much larger numbers. Other errors are read off, which is cheaper than keeping them.
-        x, first = now.inputs[0], now.synaptic[0]
-        prediction = self.network.chain[0].activate(first)
-        if self.options.variant == "error_based":
-            proposed = self.at_errors(params, errors, x, first)
+        Parameters
+        ----------
+        params
+            One tree per node.
+        moved
+            How far each hidden state is from the forward pass; of the error-based variant, from its prediction.
+        z
+            Pre-activations where they are known, else None.
+        nudge
+            The loss's weight.
+        rate
+            Of each example, where each state is to take its step, within a backward pass, before an error goes on down from it.
+        held
+            Whether states are held, so that no error leaves a node.
+        """
+        crossings = recalled(self.network, params, z)
+        crossings = cut(self.network, crossings) if held else crossings
+        crossings = self._with_states(crossings, moved, None if held else rate)
+        trace = self.network.trace(params, self.x, crossings, encoded=True)
+        total = nudge * self.objective.per_example(trace.outputs[-1], self.batch)
+        predictions = trace.outputs[:-1]
+        if self.options.variant == "error_based" and not held:
+            errors = moved  # whatever is predicted
         else:
-            states = [prediction + error for error in errors[:1]]
-            states += [h + change for h, change in zip(now.inputs[2:], changes[1:], strict=True)]
-            positions = zip(self.network.chain[1:], self.network.unroll(params)[1:], states, strict=True)
-            synaptic = [block.synapse(block_params, h) for block, block_params, h in positions]
-            proposed = self.at_signals((x, *states), (first, *synaptic), errors[:1])
-        falls = proposed.energy <= now.energy
+            errors = tuple(self._error(index, *each) for index, each in enumerate(zip(moved, predictions, strict=True)))
+        for precision, error in zip(self.precisions, errors, strict=True):
+            total = total + 0.5 * precision * jnp.sum(jnp.square(error), axis=tuple(range(1, error.ndim)))
+        return total, _Measured(trace.z, trace.outputs, errors)
 
-        def kept(new: Sequence[Array], old: Sequence[Array]) -> list[Array]:
-            return [jnp.where(_per_example(falls, a), a, b) for a, b in zip(new, old, strict=True)]
+    def _with_states(self, crossings: tuple[Crossing, ...], moved: tuple[Array, ...], rate: Array | None) -> tuple[Crossing, ...]:
+        """States in the place of what hidden units do."""
+        # A state that moves no prediction still has a gradient.
+        shown = [m - jax.lax.stop_gradient(m) for m in moved] if self.options.fixed_predictions else moved
+        if self.options.variant == "error_based":
+            return (*(_with_error(*each) for each in zip(crossings, shown, strict=False)), crossings[-1])
+        states = (*(h + m for h, m in zip(self.rest.outputs, shown, strict=False)), None)
+        if rate is None or self.options.order == "simultaneous":
+            return clamped(crossings, states)
+        kept = [(rate, *each) for each in zip(self.precisions, moved, self.rest.outputs, strict=False)]
+        return relayed(crossings, states, (*kept, ()), _after_its_step)
 
-        n_exact = len(errors) if self.options.variant == "error_based" else min(len(errors), 1)
-        exact = kept(proposed.errors[:n_exact], now.errors[:n_exact])
-        states = [prediction + error for error in exact[:1]] + kept(proposed.inputs[2:], now.inputs[2:])
-        synaptic = kept(proposed.synaptic[1:], now.synaptic[1:])
-        (energy,) = kept([proposed.energy], [now.energy])
-        reached = self.at_signals((x, *states), (first, *synaptic), exact)
-        return reached._replace(energy=energy), jnp.where(falls, rate, 0.5 * rate)
-
-    def gradient(self, params: tuple[Params, ...], now: Inference) -> list[Params]:
-        """The energy's derivative with respect to each position's weights, mean over the batch and phases, per unit of the loss."""
-        scale = -1.0 / (self.nudge * len(self.labels))
-        delivered = enumerate(zip(self.network.chain, now.synaptic, now.errors, strict=True))
-        post = [
-            local_derivative(block, z, _per_example(self.precision(position) * scale, error) * error)
-            for position, (block, z, error) in delivered
-        ]
-        # The phases share their images, so that one product does for all.
-        post[0] = jnp.sum(post[0].reshape(-1, len(now.inputs[0]), *post[0].shape[1:]), axis=0)
-        positions = zip(self.network.chain, self.network.unroll(params), now.inputs, post, strict=True)
-        return [hebbian_product(*position) for position in positions]
+    def _error(self, index: int, moved: Array, prediction: Array) -> Array:
+        """State minus prediction."""
+        options = self.options
+        hears_input_alone = all(edge.source == INPUT for edge in self.network.edges[index])
+        if (
+            options.variant == "error_based"
+            or options.fixed_predictions
+            or (hears_input_alone and options.variant != "incremental")
+        ):
+            # The prediction stays where the state is measured from, so that what the state has moved by is the error, said more
+            # exactly than by a difference of two much larger numbers.
+            return moved - (prediction - jax.lax.stop_gradient(prediction))
+        return moved - (prediction - self.rest.outputs[index])
 
 
-def settle(network: Network, options: PredictiveCodingOptions, params: tuple[Params, ...], x: Array, labels: Array) -> Settled:
+class _Reached(NamedTuple):
+    """Where settling has come to, phases first: as `_Energy` takes it, with the energy and the rate of each example."""
+
+    moved: tuple[Array, ...]
+    z: tuple[Any, ...]
+    energy: Array
+    rate: Array
+
+
+def settle(
+    network: Network, objective: Objective, options: PredictiveCodingOptions, params: tuple[Params, ...], batch: Batch
+) -> Settled:
     """Settle from the forward pass, and say what the weights then follow.
 
-    Args:
-        network: the network.
-        options: of the rule.
-        params: one tree per distinct block.
-        x: encoded images, (n, ...).
-        labels: (n,).
+    Parameters
+    ----------
+    network, objective, options
+        Of the rule.
+    params
+        One tree per node.
+    batch
+        Inputs and targets.
     """
-    nudges = (options.nudge, -options.nudge) if options.variant == "nudged" else (options.nudge,)
-    nudge = jnp.repeat(jnp.array(nudges, x.dtype), len(labels), total_repeat_length=len(nudges) * len(labels))
-    energy = _Energy(network, options, jnp.concatenate([labels] * len(nudges)), nudge)
+    x = network.encode(batch.inputs)
+    rest = network.trace(params, x, encoded=True)
+    n = objective.n_counted(rest.outputs[-1], batch)
+    nudges = jnp.array((options.nudge, -options.nudge) if options.variant == "nudged" else (options.nudge,), x.dtype)
+    of_batch = _Energy(network, objective, options, batch, x, rest)
+    precisions = of_batch.precisions
 
-    def mean_energy(now: Inference) -> Array:
-        return jnp.mean(now.energy.reshape(len(nudges), -1), axis=1)
+    def energy(weights: Any, moved: Any, z: Any, rate: Any = None, held: bool = False) -> tuple[Array, _Measured]:
+        def of_phase(moved: Any, z: Any, nudge: Array, rate: Any) -> tuple[Array, _Measured]:
+            return of_batch(weights, moved, z, nudge, rate, held)
 
-    def step(carry: tuple[Any, ...], _: None) -> tuple[Any, Array]:
-        now, rate, weights, asked = carry
-        now, rate = energy.step(weights, now, rate)
-        reached = mean_energy(now)
+        return jax.vmap(of_phase)(moved, z, nudges, rate)
+
+    def fresh(z: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Only what hears other nodes is asked anew."""
+        return tuple(each if not network.hears_nodes(index) else None for index, each in enumerate(z))
+
+    def step(now: _Reached, weights: Any) -> _Reached:
+        """Each state one step down the energy."""
+        slopes = jax.grad(lambda moved: jnp.sum(energy(weights, moved, now.z, now.rate)[0]))(now.moved)
+        each = zip(now.moved, slopes, precisions, strict=True)
+        moved = tuple(m - _per_example(now.rate, m) * (slope / precision) for m, slope, precision in each)
+        if options.fixed_predictions:
+            return now._replace(moved=moved, energy=energy(weights, moved, now.z)[0])
+        proposed, measured = energy(weights, moved, fresh(now.z))
+        falls = proposed <= now.energy
+
+        def kept(new: Any, old: Any) -> Any:
+            return jax.tree.map(lambda a, b: jnp.where(_per_example(falls, a), a, b), new, old)
+
+        rate = jnp.where(falls, now.rate, 0.5 * now.rate)
+        return _Reached(kept(moved, now.moved), kept(measured.z, now.z), kept(proposed, now.energy), rate)
+
+    def downhill(now: _Reached, weights: Any) -> Any:
+        """The energy's derivative with respect to the weights, states held: mean over examples and phases, per unit of the loss."""
+        scale = 1 / (nudges[:, None] * len(nudges) * n)
+        return jax.grad(lambda p: jnp.sum(scale * energy(p, now.moved, now.z, held=True)[0]))(weights)
+
+    def move_weights(now: _Reached, weights: Any, followed: Any) -> tuple[_Reached, Any, Any]:
+        slopes = downhill(now, weights)
+        followed = jax.tree.map(lambda total, slope: total + slope / options.steps, followed, slopes)
+        # Each node's rate is per its precision, as its state's is: the more precise, the steeper the energy is in its weights.
+        rates = [options.incremental_rate * options.nudge / precision for precision in (*precisions, 1.0)]
+        moves = tuple(jax.tree.map(lambda slope, r=r: r * slope, own) for r, own in zip(rates, slopes, strict=True))
+        weights = jax.tree.map(jnp.subtract, weights, moves)
+        changed, measured = energy(weights, now.moved, (None,) * len(network.nodes))
+        return now._replace(z=measured.z, energy=changed), weights, followed
+
+    def one(carry: tuple[_Reached, Any, Any], _: None) -> tuple[tuple[_Reached, Any, Any], Array]:
+        now, weights, followed = carry
+        now = step(now, weights)
+        fallen = jnp.sum(now.energy, axis=-1) / n
         if options.variant == "incremental":
-            by_position = energy.gradient(weights, now)
-            asked = jax.tree.map(lambda total, g: total + g / options.steps, asked, network.tie(by_position))
-            # Each block's rate is per its precision, as its state's is: the more precise, the steeper the energy is in its weights.
-            rates = [options.incremental_rate * options.nudge / energy.precision(k) for k in range(len(network.chain))]
-            moves = [jax.tree.map(lambda g, r=r: r * g, tree) for r, tree in zip(rates, by_position, strict=True)]
-            weights = jax.tree.map(jnp.subtract, weights, network.tie(moves))
-            now = energy.at_states(weights, now.inputs[1:], x)
-        return (now, rate, weights, asked), reached
+            now, weights, followed = move_weights(now, weights, followed)
+        return (now, weights, followed), fallen
 
-    start = energy.start(params, x)
-    rates = jnp.full_like(start.energy, options.rate)
-    carry = (start, rates, params, jax.tree.map(jnp.zeros_like, params) if options.variant == "incremental" else ())
-    (now, _, _, asked), energies = jax.lax.scan(step, carry, length=options.steps, unroll=options.steps <= 4)
-    if options.variant != "incremental":
-        asked = network.tie(energy.gradient(params, now))
-    scores = network.chain[-1].activate(start.synaptic[-1])[: len(labels)]
-    return Settled(asked, scores, now, jnp.concatenate([mean_energy(start)[None], energies]).T)
+    def in_phases(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: jnp.stack([leaf] * len(nudges)), tree)
+
+    moved, z = in_phases((tuple(jnp.zeros_like(h) for h in rest.outputs[:-1]), rest.z))
+    energy_at_rest = energy(params, moved, z)[0]
+    start = _Reached(moved, z, energy_at_rest, jnp.full_like(energy_at_rest, options.rate))
+    followed = jax.tree.map(jnp.zeros_like, params) if options.variant == "incremental" else ()
+    (now, _, followed), energies = jax.lax.scan(one, (start, params, followed), length=options.steps, unroll=options.steps <= 4)
+    measured = energy(params, now.moved, now.z)[1]
+    states = tuple(h + error for h, error in zip(measured.outputs, measured.errors, strict=False))
+    return Settled(
+        updates=followed if options.variant == "incremental" else downhill(now, params),
+        outputs=rest.outputs[-1],
+        states=states,
+        errors=measured.errors,
+        losses=jax.vmap(lambda outputs: objective.per_example(outputs, batch))(measured.outputs[-1]),
+        energy=now.energy,
+        energies=jnp.concatenate([jnp.sum(energy_at_rest, axis=-1)[None] / n, energies]).T,
+    )
 
 
 def _check(options: PredictiveCodingOptions) -> None:
-    loss_function(options.loss)
-    if options.order not in ("top_down", "simultaneous"):
-        raise InputError(f"order='{options.order}' was given, expected 'top_down' or 'simultaneous'")
+    one_of(options, "order", ("top_down", "simultaneous"))
     if options.steps < 1:
         raise InputError(f"steps={options.steps} was given, states need at least one step to settle; try 4")
-    for name in ("rate", "nudge", "precision_ratio", "incremental_rate"):
-        if not getattr(options, name) > 0:
-            raise InputError(f"{name}={getattr(options, name)} was given, it must be positive")
+    positive(options, "rate", "nudge", "precision_ratio", "incremental_rate")
     if options.fixed_predictions and options.variant == "incremental":
         raise InputError("fixed_predictions was given to incremental, whose weights move predictions at every step: use standard")
 
 
-def predictive_coding(network: Network, options: PredictiveCodingOptions, spec: RuleSpec) -> LearningRule:
+def predictive_coding(network: Network, options: PredictiveCodingOptions, spec: RuleSpec, objective: Objective) -> LearningRule:
     """Build the rule for a network.
 
-    Raises:
-        InputError: unknown loss or order, no step, or a rate or nudge that is not positive.
+    Parameters
+    ----------
+    network, options, spec, objective
+        As `Family.make` takes them.
+
+    Raises
+    ------
+    InputError
+        Unknown order, no step, or a rate, nudge or ratio that is not positive.
     """
     _check(options)
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
-        images, labels = batch
-        params = state.params["network"]
-        x = network.encode(images)
-        settled = settle(network, options, params, x, labels)
+        batch = as_batch(batch)
+        settled = settle(network, objective, options, state.params["network"], batch)
         info = {
-            "loss": loss_function(options.loss)(settled.scores, labels),
-            "accuracy": accuracy(settled.scores, labels),
+            **objective.metrics(settled.outputs, batch),
             "energy": settled.energies,
-            "settled_loss": jnp.mean(settled.last.losses),
-            "prediction_error": tuple(jnp.sqrt(jnp.mean(jnp.square(error))) for error in settled.last.errors[:-1]),
+            "settled_loss": jnp.mean(jnp.sum(settled.losses, axis=-1) / objective.n_counted(settled.outputs, batch)),
+            "prediction_error": tuple(jnp.sqrt(jnp.mean(jnp.square(error))) for error in settled.errors),
         }
-        return {"network": settled.asked}, state, info
+        return {"network": settled.updates}, state, info
 
     return feedforward_rule(
         spec,
@@ -341,6 +424,7 @@ def predictive_coding(network: Network, options: PredictiveCodingOptions, spec: 
         init=lambda key: RuleState({"network": network.init(key)}, ()),
         assign_credit=assign_credit,
         optimizer=lambda n_steps=None: adam(options.learning_rate, n_steps, options.weight_decay),
+        objective=objective,
     )
 
 
@@ -352,8 +436,8 @@ def _variant(variant: str, summary: str, citation: str, phases: int, **options: 
 # of all. With all precisions alike the convolutional network stays one to two points below backpropagation. Ratios of 10 and 30
 # close the gap over four epochs; over ten a ratio of 10 with a nudge of 0.05 reached 88.7, a ratio of 30 with one of 0.02 reached
 # 92.0. At this rate four steps were no better than two. Larger nudges come to move the top states so far, as weights grow, that
-# the last block's own error is gone when it is read. The cost of small ones and large ratios: single precision leaves noise in
-# the first blocks' errors, which a test bounds. The incremental rate: 0.01 diverges, 0.001 turns one block's direction.
+# the readout's own error is gone when it is read. The cost of small ones and large ratios: single precision leaves noise in
+# the first nodes' errors, which a test bounds. The incremental rate: 0.01 diverges, 0.001 turns one node's direction.
 FAMILY = Family(
     PredictiveCodingOptions,
     predictive_coding,
@@ -362,7 +446,7 @@ FAMILY = Family(
         for variant in (
             _variant(
                 "standard",
-                "states settle between prediction and label; weights follow the prediction errors that are left",
+                "states settle between prediction and target; weights follow the prediction errors that are left",
                 "Rao and Ballard 1999, doi:10.1038/4580; Whittington and Bogacz 2017, doi:10.1162/NECO_a_00949",
                 phases=3,
             ),
@@ -374,18 +458,19 @@ FAMILY = Family(
             ),
             _variant(
                 "nudged",
-                "states settle twice, pulled a little towards the label and away from it; weights follow the difference",
+                "states settle twice, pulled a little towards the target and away from it; weights follow the difference",
                 "Scellier et al. 2023, arXiv 2312.15103; Pinchetti et al. 2024, arXiv 2407.01163",
                 phases=5,
                 nudge=0.5,
             ),
             _variant(
                 "error_based",
-                "errors settle and states follow from them; each step carries the label's error down the whole chain, as "
+                "errors settle and states follow from them; each step carries the readout's error down the whole network, as "
                 "backpropagation does",
                 "Goemaere et al. 2025, arXiv 2505.20137",
                 phases=5,
             ),
         )
     },
+    needs=Needs(static=True, affine=False),
 )

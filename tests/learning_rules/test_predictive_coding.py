@@ -6,14 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_task import NETWORKS, batch_of, double, network_of
+from networks import STATIC, TEMPORAL, network_of
+from small_task import batch_of, double
 
-import architectures
 import learning_rules
 from learning_rules import InputError, RuleState
+from learning_rules.objectives import Batch, make_objective
 from learning_rules.predictive_coding import settle
 
-both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
+every_network = pytest.mark.parametrize("architecture", STATIC)
+# The user's network brings its own activation functions.
+every_smooth_network = pytest.mark.parametrize("architecture", [name for name in STATIC if name != "flax"])
 SMOOTH = {"activation": "tanh"}
 # The textbook's energy, and one in which every factor matters.
 PLAIN = {"nudge": 1.0, "precision_ratio": 1.0}
@@ -34,7 +37,7 @@ def gradient(network, params, loss="cross_entropy"):
 
 
 def assert_same(a, b, rtol):
-    # Where a block is asked for nothing, one way of working it out leaves exact zeros and another what rounding leaves of a sum.
+    # Where a node is asked for nothing, one way of working it out leaves exact zeros and another what rounding leaves of a sum.
     rounding = 64 * jnp.finfo(jnp.float64).eps * max(float(jnp.abs(q).max()) for q in jax.tree.leaves(b))
     for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         np.testing.assert_allclose(p, q, rtol=rtol, atol=rtol * float(jnp.abs(q).max()) + rounding)
@@ -48,14 +51,14 @@ def distance(a, b):
     return float(jnp.linalg.norm(flat(a) - flat(b)) / jnp.linalg.norm(flat(b)))
 
 
-def recurrent_network():
-    """One block stands three times in the chain."""
-    blocks = (
-        architectures.dense_block("first", (8, 8, 1), 12, "tanh"),
-        architectures.dense_block("loop", (12,), 12, "tanh"),
-        architectures.dense_block("output", (12,), 4, "identity"),
-    )
-    return architectures.Network("recurrent", (8, 8, 1), 4, blocks, order=(0, 1, 1, 1, 2))
+def distances_to_readout(network):
+    """Of every hidden node: the edges on the longest way."""
+
+    def longest(name):
+        hearers = [n for n, edges in zip(network.node_names, network.edges, strict=True) if name in {e.source for e in edges}]
+        return 1 + max((longest(hearer) for hearer in hearers), default=-1)
+
+    return [longest(name) for name in network.node_names[:-1]]
 
 
 EXACT = [
@@ -67,38 +70,52 @@ EXACT = [
 
 
 @pytest.mark.parametrize(("variant", "options", "steps"), EXACT)
-@pytest.mark.parametrize("architecture", [*sorted(NETWORKS), "recurrent"])
+@every_network
 def test_fixed_predictions_give_backpropagation_exactly(architecture, variant, options, steps):
-    """Z-IL: as many steps as an error needs to pass every hidden block, at a rate of one."""
-    network = recurrent_network() if architecture == "recurrent" else network_of(architecture)
-    steps = len(network.chain) - 1 if steps == "all" else steps
+    """Z-IL: as many steps as an error needs to pass every hidden node, at a rate of one, whatever ways it has."""
+    network = network_of(architecture)
+    steps = max(distances_to_readout(network)) if steps == "all" else steps
     loss = "squared_error" if architecture == "mlp" else "cross_entropy"
     with jax.enable_x64(True):
         params = params_of(network)
         given = {"variant": variant, "fixed_predictions": True, "rate": 1.0, "loss": loss, **WEIGHTED, **options}
         rule = learning_rules.build("predictive_coding", network, steps=steps, **given)
         assert_same(ask(rule, params), gradient(network, params, loss), 1e-11)
-        if steps > 1:  # one step fewer, and the error has not arrived at the first block
+        if steps > 1:  # one step fewer, and the error has not arrived at the first node, or not over every way
             early = ask(learning_rules.build("predictive_coding", network, steps=steps - 1, **given), params)
-            assert float(jnp.abs(flat(early[0])).max()) == 0
+            if network.is_chain:
+                assert float(jnp.abs(flat(early[0])).max()) == 0
+            assert distance(early[0], gradient(network, params, loss)[0]) > 1e-3
 
 
 def precisions_of(network):
-    """Of the hidden blocks, in the weighted energy."""
-    return [WEIGHTED["precision_ratio"] ** above for above in reversed(range(len(network.chain) - 1))]
+    """Of the hidden nodes, in the weighted energy."""
+    return [WEIGHTED["precision_ratio"] ** (distance - 1) for distance in distances_to_readout(network)]
 
 
 def energy_of(network, params, states, x, labels, nudge=1.0, precision_ratio=1.0):
     """The energy, written a second time: what `jax.grad` judges the settling by."""
-    inputs = (x, *states)
-    predictions = [b.apply(p, h) for b, p, h in zip(network.chain, network.unroll(params), inputs, strict=True)]
+    predictions = []
+
+    def visit(index, inputs, skips):
+        predictions.append(network.nodes[index].run(params[index], (), inputs, skips)[1])
+        return states[index] if index < len(states) else predictions[-1]
+
+    network.walk(x, visit)
     total = -nudge * jnp.sum(jax.nn.log_softmax(predictions[-1]) * jax.nn.one_hot(labels, network.n_classes))
-    precisions = [precision_ratio**above for above in reversed(range(len(states)))]
+    precisions = [precision_ratio ** (distance - 1) for distance in distances_to_readout(network)]
     each = zip(precisions, states, predictions[:-1], strict=True)
     return total + sum(0.5 * p * jnp.sum((h - m) ** 2) for p, h, m in each)
 
 
-@both_networks
+def settled(rule, params, x, labels, **options):
+    """Where the states of the one phase come to: states and energy."""
+    options = dataclasses.replace(rule.options, **options)
+    found = settle(rule.network, rule.objective, options, params, Batch(x, labels))
+    return [h[0] for h in found.states], found.energy[0]
+
+
+@every_network
 def test_weights_follow_the_gradient_of_the_energy_where_states_have_come_to(architecture):
     network = network_of(architecture)
     rule = learning_rules.build("predictive_coding/standard", network, steps=3, rate=0.1, **WEIGHTED)
@@ -108,21 +125,20 @@ def test_weights_follow_the_gradient_of_the_energy_where_states_have_come_to(arc
 
         @jax.jit
         def both(params):
-            now = settle(network, rule.options, params, x, labels).last
-            states = now.inputs[1:]
+            states, energy = settled(rule, params, x, labels)
             asked = jax.grad(lambda p: energy_of(network, p, states, x, labels, **WEIGHTED) / (8 * WEIGHTED["nudge"]))(params)
-            return asked, now.energy.sum(), energy_of(network, params, states, x, labels, **WEIGHTED)
+            return asked, energy.sum(), energy_of(network, params, states, x, labels, **WEIGHTED)
 
         expected, energy, again = both(params)
         assert_same(ask(rule, params), expected, 1e-11)
         np.testing.assert_allclose(energy, again, rtol=1e-12)
 
 
-@both_networks
+@every_network
 def test_one_simultaneous_step_goes_down_the_gradient_of_the_energy(architecture):
-    """From states off the forward pass, so that both terms of the gradient are there; each block's step is per its precision."""
+    """From states off the forward pass, so that both terms of the gradient are there; each node's step is per its precision."""
     network = network_of(architecture)
-    options = learning_rules.build("predictive_coding/standard", network, order="simultaneous", rate=0.02, **WEIGHTED).options
+    rule = learning_rules.build("predictive_coding/standard", network, order="simultaneous", rate=0.02, **WEIGHTED)
     precisions = precisions_of(network)
     with jax.enable_x64(True):
         params = params_of(network)
@@ -130,17 +146,16 @@ def test_one_simultaneous_step_goes_down_the_gradient_of_the_energy(architecture
 
         @jax.jit
         def both(params):
-            before, after = (settle(network, dataclasses.replace(options, steps=steps), params, x, labels).last for steps in (5, 6))
-            states = before.inputs[1:]
-            downhill = jax.grad(lambda h: energy_of(network, params, h, x, labels, **WEIGHTED))(states)
-            moved = [b - a for a, b in zip(states, after.inputs[1:], strict=True)]
+            before, after = (settled(rule, params, x, labels, steps=steps)[0] for steps in (5, 6))
+            downhill = jax.grad(lambda h: energy_of(network, params, h, x, labels, **WEIGHTED))(before)
+            moved = [b - a for a, b in zip(before, after, strict=True)]
             return moved, [-0.02 / p * g for p, g in zip(precisions, downhill, strict=True)]
 
         moved, expected = both(params)
         assert_same(moved, expected, 1e-7)
 
 
-@both_networks
+@every_network
 @pytest.mark.parametrize("variant", ["standard", "incremental", "nudged", "error_based"])
 def test_energy_falls_at_every_step_of_settling_even_where_the_rate_is_too_large(architecture, variant):
     network = network_of(architecture)
@@ -155,7 +170,7 @@ def test_energy_falls_at_every_step_of_settling_even_where_the_rate_is_too_large
         assert np.all(np.diff(energy) <= 1e-12) and np.all(energy[:, -1] < energy[:, 0] - 1e-3)
 
 
-@both_networks
+@every_smooth_network
 def test_centred_nudging_tends_to_the_gradient_as_the_square_of_the_nudge(architecture):
     network = network_of(architecture, **SMOOTH)
     with jax.enable_x64(True):
@@ -172,7 +187,7 @@ def test_centred_nudging_tends_to_the_gradient_as_the_square_of_the_nudge(archit
         assert 3.5 < large / small < 4.5
 
 
-@both_networks
+@every_smooth_network
 def test_a_small_step_of_the_error_based_kind_is_backpropagation_whatever_the_depth(architecture):
     """Reported as such: below the scores, one step asks for the rate times the gradient."""
     network = network_of(architecture, **SMOOTH)
@@ -185,7 +200,7 @@ def test_a_small_step_of_the_error_based_kind_is_backpropagation_whatever_the_de
         assert distance(jax.tree.map(lambda leaf: leaf / 1e-5, asked[:-1]), reference[:-1]) < 1e-3
 
 
-@both_networks
+@every_smooth_network
 def test_settled_errors_and_settled_states_are_the_same(architecture):
     """Both variants go down one energy, each in its own coordinates, and meet."""
     network = network_of(architecture, **SMOOTH)
@@ -199,7 +214,7 @@ def test_settled_errors_and_settled_states_are_the_same(architecture):
         assert distance(states, gradient(network, params)) > 0.05
 
 
-@both_networks
+@every_smooth_network
 def test_incremental_shares_the_fixed_points_of_the_standard_kind(architecture):
     """With weights that hardly move, what it asks on the way tends to what the settled states ask, as one over the way's length."""
     network = network_of(architecture, **SMOOTH)
@@ -215,7 +230,7 @@ def test_incremental_shares_the_fixed_points_of_the_standard_kind(architecture):
         assert 1.9 < short / long < 2.1
 
 
-@both_networks
+@every_network
 def test_incremental_weights_move_while_states_settle(architecture):
     """Two steps, written out: states, weights, states, weights."""
     network = network_of(architecture)
@@ -231,7 +246,7 @@ def test_incremental_weights_move_while_states_settle(architecture):
 
         @jax.jit
         def by_hand(params):
-            states, downhill = list(network.propagate(params, x)[:-1]), []
+            states, downhill = list(network.forward(params, x)[:-1]), []
             for _ in range(2):
                 slopes = jax.grad(mean_energy, argnums=1)(params, states)
                 states = [h - 0.05 * 8 / p * g for p, h, g in zip(precisions, states, slopes, strict=True)]
@@ -243,10 +258,10 @@ def test_incremental_weights_move_while_states_settle(architecture):
         assert_same(ask(rule, params), by_hand(params), 1e-10)
 
 
-@both_networks
+@every_network
 @pytest.mark.parametrize("variant", ["standard", "incremental", "nudged", "error_based"])
 def test_single_precision_is_enough_for_the_default_options(architecture, variant):
-    """Precise blocks' errors are small beside their states: rounding must leave the direction of every block standing."""
+    """Precise nodes' errors are small beside their states: rounding must leave the direction of every node standing."""
     network = network_of(architecture)
     rule = learning_rules.build("predictive_coding", network, variant=variant)
     single = jax.jit(network.init)(jax.random.key(0))
@@ -257,6 +272,37 @@ def test_single_precision_is_enough_for_the_default_options(architecture, varian
         for a, b in zip(asked, exact, strict=True):
             a, b = flat(double(a)), flat(b)
             assert float(a @ b / (jnp.linalg.norm(a) * jnp.linalg.norm(b))) > 0.999
+
+
+@pytest.mark.parametrize("variant", ["standard", "incremental", "nudged", "error_based"])
+def test_examples_that_do_not_count_change_nothing(variant):
+    network = network_of("mlp")
+    with jax.enable_x64(True):
+        params = params_of(network)
+        x, labels = batch_of(2, n=8, dtype=jnp.float64)
+        rule = learning_rules.build("predictive_coding", network, variant=variant)
+        masked = ask(rule, params, Batch(x, labels, jnp.array([1, 1, 1, 0, 1, 1, 0, 0], jnp.float64)))
+        counted = jnp.array([0, 1, 2, 4, 5])
+        assert_same(masked, ask(rule, params, (x[counted], labels[counted])), 1e-9)
+
+
+@pytest.mark.parametrize("objective", ["regression", "distillation"])
+def test_other_objectives_are_settled_for_too(objective):
+    network = network_of("residual")
+    with jax.enable_x64(True):
+        params = params_of(network)
+        x, _ = batch_of(2, n=8, dtype=jnp.float64)
+        targets = jax.nn.softmax(jax.random.normal(jax.random.key(3), (8, network.n_classes), jnp.float64))
+        given = {"objective": objective, "fixed_predictions": True, "rate": 1.0, "steps": 1}
+        rule = learning_rules.build("predictive_coding", network, **given)
+        loss = make_objective(objective, network).loss
+        expected = jax.grad(lambda p: loss(network.forward(p, x)[-1], Batch(x, targets)))(params)
+        assert_same(ask(rule, params, (x, targets)), expected, 1e-9)
+
+
+@pytest.mark.parametrize("architecture", TEMPORAL)
+def test_networks_in_time_are_refused(architecture):
+    assert "static" in learning_rules.support("predictive_coding", network_of(architecture)).reason
 
 
 @pytest.mark.parametrize(
