@@ -1,17 +1,19 @@
-r"""Hebbian learning: the body learns from what its units see and do, without a label or an error; the last block reads it out.
+r"""Hebbian learning: hidden nodes learn from what their units see and do, without a label or an error; the readout reads them.
 
 .. math:: \Delta w \propto f(y)\, \hat x - \text{decay}, \qquad y = w \cdot \hat x, \qquad
           \hat x = (x - \langle x \rangle) / \lVert x - \langle x \rangle \rVert
 
-The six forms of :math:`f` and of the decay are in `hebbian_plasticity`. Products of pre- and postsynaptic signals are
-vector-Jacobian products of a block's synapse, so that on a convolution each unit sees patches and each patch has a length of its
-own. Biases follow intrinsic plasticity (Triesch 2005, doi:10.1007/11550822_11; here only the mean activity is held): each unit's
-threshold moves until it is active in a given share of events. The last block is trained by the delta rule (`readout`). Where asked
-for, blocks above the first learn from decorrelated inputs (`hebbian_decorrelation`).
+The six forms of :math:`f` and of the decay are in `hebbian_plasticity`. A unit's weights over all edges of its node are one vector,
+and so is what it sees, :math:`x`: of a recurrent node the input and what the node itself passed on a step ago. Products of pre- and
+postsynaptic signals are vector-Jacobian products of a node's synapse, so that on a convolution each unit sees patches and each
+patch has a length of its own. Every step of every example is an event like any other. Biases follow intrinsic plasticity (Triesch
+2005, doi:10.1007/11550822_11; here only the mean activity is held): each unit's threshold moves until its pre-activation is above
+zero in a given fraction of events. The readout is trained by the delta rule (`readout`). Where asked for, nodes learn from
+decorrelated inputs of other nodes (`hebbian_decorrelation`). Nodes without weights pass on what they are given.
 
 Departures: the centre of the input is a running mean; plasticity only ever sees the direction of an input, while the forward pass,
-and so what is represented, is the network's own. Body and readout learn side by side; the body's rate falls to zero earlier. A
-block whose units share weights over many positions learns from a part of each batch.
+and so what is represented, is the network's own. Hidden nodes and readout learn side by side; the hidden nodes' rate falls to zero
+earlier. A node whose units share weights over many positions, or run for many steps, learns from a part of each batch.
 """
 
 from __future__ import annotations
@@ -27,15 +29,20 @@ import optax
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from architectures import Block, InputError, Network, Params
+from architectures import BIAS, INPUT, Network, Node, Params
+from architectures.roles import of_kind, weights_only
+from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.options import at_least, fraction, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.hebbian_decorrelation import follow_covariance, no_decorrelation, through_precision
 from learning_rules.hebbian_plasticity import PLASTICITY, Memory, Population
-from learning_rules.hebbian_units import biases_only, initial_norms, per_unit, presynaptic_length, unit_norms, weights_only
-from learning_rules.optimizers import adam, body_and_readout, falling_rate
-from learning_rules.readout import delta_rule, without_readout
-from learning_rules.signals import hebbian_product, sweep
+from learning_rules.hebbian_units import has_weights, initial_norms, per_unit, presynaptic_length, unit_norms, units_last
+from learning_rules.needs import Needs
+from learning_rules.objectives import CLASSES, Batch, Objective, as_batch
+from learning_rules.optimizers import adam, cosine_schedule, hidden_and_readout
+from learning_rules.readout import readout_step
+from learning_rules.signals import hebbian_product
 
 __all__ = ["FAMILY", "HebbianOptions", "hebbian"]
 
@@ -44,40 +51,58 @@ __all__ = ["FAMILY", "HebbianOptions", "hebbian"]
 class HebbianOptions:
     """Options of Hebbian learning.
 
-    Attributes:
-        variant: see the table in `hebbian_plasticity`.
-        loss: of the readout, "cross_entropy" or "squared_error".
-        learning_rate: Adam's, of the readout.
-        plasticity_rate: of the body, at the first step; where an update is divided by its events, the share of the way that a unit
-            goes to what it saw.
-        plastic_share: share of all steps after which the body's rate has fallen to zero, and the readout learns alone.
-        unit_inputs: whether plasticity sees inputs at unit length.
-        radius: norm that weights are held at; 0 keeps the mean of a block's initial norms.
-        active_share: share of events in which intrinsic plasticity keeps a unit active; 0 leaves biases alone.
-        memory_rate: share of the way that running means go in one step.
-        most_events: events of a batch that a block learns from; where units share weights over many positions a part of the images
-            is enough, and the first ones are taken.
-        lateral: of Oja's variant: 0 is Oja's rule for each unit by itself, 1 the subspace rule.
-        rank: of the competitive variant: the unit that is pushed away; 1 pushes none.
-        anti_hebbian: how much it is pushed.
-        conscience: how much winning more often than others lowers a unit's standing.
-        inverse_temperature: of the softmax of SoftHebb.
-        decorrelation_rate: at which the inverse covariance of what later blocks see is followed (`hebbian_decorrelation`); 0 leaves
-            inputs as they are.
-        response: of BCM: a unit that answers a share p of its inputs comes to answer them with this, times the radius, over p.
+    Attributes
+    ----------
+    variant
+        See the table in `hebbian_plasticity`.
+    loss
+        Of the readout, one of `OBJECTIVES`.
+    learning_rate
+        Adam's, of the readout.
+    plasticity_rate
+        Of hidden nodes, at the first step; where an update is divided by its events, the fraction of the way that a unit goes to
+        what it saw.
+    plastic_fraction
+        Fraction of all steps after which the hidden nodes' rate has fallen to zero, and the readout learns alone; in (0, 1].
+    unit_inputs
+        Whether plasticity sees inputs at unit length.
+    radius
+        Norm that weights are held at; 0 keeps the mean of a node's initial norms.
+    active_fraction
+        Fraction of events in which intrinsic plasticity keeps a unit active; 0 leaves biases alone.
+    ema_rate
+        Fraction of the way that running means go in one step.
+    decorrelation_rate
+        At which the inverse covariance of what nodes hear of others is followed (`hebbian_decorrelation`); 0 leaves inputs as they
+        are.
+    max_events
+        Events of a batch that a node learns from; where units share weights over many positions or steps a part of the examples is
+        enough, and the first ones are taken.
+    lateral
+        Of Oja's variant: 0 is Oja's rule for each unit by itself, 1 the subspace rule.
+    rank
+        Of the competitive variant: the unit that is pushed away, 1 to 10; 1 pushes none.
+    anti_hebbian
+        How much it is pushed.
+    conscience
+        How much winning more often than others lowers a unit's standing.
+    inverse_temperature
+        Of the softmax of SoftHebb.
+    response
+        Of BCM: a unit that answers a fraction p of its inputs comes to answer them with this, times the radius, over p.
     """
 
     variant: str = "competitive"
     loss: str = "cross_entropy"
     learning_rate: float = 1e-2
     plasticity_rate: float = 0.2
-    plastic_share: float = 0.5
+    plastic_fraction: float = 0.5
     unit_inputs: bool = True
     radius: float = 0.0
-    active_share: float = 0.4
-    memory_rate: float = 0.05
+    active_fraction: float = 0.4
+    ema_rate: float = 0.05
     decorrelation_rate: float = 2e-3
-    most_events: int = 4096
+    max_events: int = 4096
     lateral: float = 1.0
     rank: int = 2
     anti_hebbian: float = 0.3
@@ -86,129 +111,173 @@ class HebbianOptions:
     response: float = 0.1
 
 
-def _remember_nothing(block: Block, radius: float, decorrelated: bool) -> Memory:
-    """A population's memory before the first batch."""
-    norms = initial_norms(block)
-    held_at = jnp.mean(norms) if radius == 0 else jnp.asarray(radius, norms.dtype)
+def _remember_nothing(network: Network, index: int, options: HebbianOptions) -> Memory | tuple[()]:
+    """A node's memory before the first batch, () where it has nothing to learn."""
+    node = network.nodes[index]
+    if not has_weights(node):
+        return ()
+    norms = initial_norms(node)
+    held_at = jnp.mean(norms) if options.radius == 0 else jnp.asarray(options.radius, norms.dtype)
+    # What comes from outside is the front end's to whiten.
+    from_nodes = [edge.source != INPUT and options.decorrelation_rate > 0 for edge in network.weighted_edges(index)]
+    edges = list(zip(node.input_shapes, from_nodes, strict=True))
     return Memory(
-        mean=jnp.zeros(block.input_shape, norms.dtype),
+        mean=tuple(jnp.zeros(shape, norms.dtype) for shape, _ in edges),
         radius=held_at,
-        precision=no_decorrelation(block.input_shape).astype(norms.dtype) if decorrelated else None,
+        precision=tuple(no_decorrelation(shape).astype(norms.dtype) if decorrelated else None for shape, decorrelated in edges),
         wins=jnp.full_like(norms, 1 / norms.size),
         # The mean square response to a direction drawn at random.
-        threshold=jnp.full_like(norms, held_at**2 / block.fan_in),
+        threshold=jnp.full_like(norms, held_at**2 / node.fan_in),
     )
 
 
-def _intrinsic(block: Block, params: Params, x: Array, z: Array, active_share: float) -> tuple[Params, Array]:
-    """Change of the biases that brings each unit to its share of activity, in units of its own signal's size; and its share now."""
-    n_events = z.size // z.shape[-1]
-    active = per_unit((z > 0).astype(z.dtype)) / n_events
-    size = jnp.sqrt(per_unit(jnp.square(z)) / n_events)
-    if active_share == 0:
+def _intrinsic(node: Node, params: Params, inputs: tuple[Array, ...], z: Array, active_fraction: float) -> tuple[Params, Array]:
+    """Change of the biases that brings each unit to its fraction of activity, in units of its signal's size; its fraction now."""
+    by_unit = units_last(node, z)
+    n_events = by_unit.size // by_unit.shape[-1]
+    active = per_unit((by_unit > 0).astype(z.dtype)) / n_events
+    size = jnp.sqrt(per_unit(jnp.square(by_unit)) / n_events)
+    if active_fraction == 0:
         return jax.tree.map(jnp.zeros_like, params), active
-    wanted = jnp.broadcast_to(size * (active_share - active) / n_events, z.shape)
-    return biases_only(hebbian_product(block, params, x, wanted)), active
+    wanted = jnp.broadcast_to(size * (active_fraction - active) / n_events, by_unit.shape).reshape(z.shape)
+    return of_kind(hebbian_product(node, params, inputs, wanted), node.roles, (BIAS,)), active
 
 
-def _of_class(one_hot: Array, z: Array) -> Array:
-    """Which units belong to each image's class: units take classes in turn. (n, classes) and (n, ..., units) -> as the second."""
-    n_classes = one_hot.shape[-1]
-    own = one_hot[:, jnp.arange(z.shape[-1]) % n_classes] > 0
-    return jnp.broadcast_to(own.reshape(len(own), *(1,) * (z.ndim - 2), -1), z.shape)
+def _classes(network: Network, objective: Objective, batch: Batch) -> Array:
+    """The class of every example, (n, n_classes), or of every step, (n, time, n_classes); all where its target does not count."""
+    classes = jax.nn.one_hot(batch.targets, network.n_classes)
+    if batch.mask is not None:
+        classes = jnp.where(batch.mask[..., None] > 0, classes, 1)
+    return jnp.moveaxis(classes, 0, 1) if objective.per_step else classes
+
+
+def _of_class(classes: Array, n_steps: int, response: Array) -> Array:
+    """Which units belong to each event's class: units take classes in turn. Boolean, of the shape of the response."""
+    by_step = classes if classes.ndim == 3 else jnp.broadcast_to(classes[:, None], (len(classes), n_steps, classes.shape[-1]))
+    own = by_step.reshape(-1, classes.shape[-1])[:, jnp.arange(response.shape[-1]) % classes.shape[-1]] > 0
+    return jnp.broadcast_to(own.reshape(len(own), *(1,) * (response.ndim - 2), -1), response.shape)
 
 
 def _learn(
-    block: Block, params: Params, x: Array, z: Array, classes: Array | None, memory: Memory, options: HebbianOptions
+    node: Node,
+    params: Params,
+    signals: tuple[tuple[Array, ...], Array],
+    classes: Array | None,
+    memory: Memory,
+    options: HebbianOptions,
+    n_steps: int,
 ) -> tuple[Params, Memory, dict[str, Array]]:
-    """What plasticity asks of one position, its memory, and what a person wants to see."""
-    n_positions = math.prod(z.shape[1:-1])
-    part = max(min(options.most_events // n_positions, len(z)), 1)
-    x, z = x[:part], z[:part]
-    mean = memory.mean + options.memory_rate * (jnp.mean(x, axis=0) - memory.mean)
-    centred = x - mean
-    learned_from, memory = centred, memory._replace(mean=mean)
-    if memory.precision is not None:
-        learned_from = through_precision(centred, memory.precision)
-        followed = follow_covariance(memory.precision, centred, learned_from, options.decorrelation_rate)
-        memory = memory._replace(precision=followed)
-    length = presynaptic_length(block, params, centred, learned_from) if options.unit_inputs else jnp.ones_like(z)
+    """What plasticity asks of one node, its memory, and what a person wants to see; of signals (n * n_steps, ...)."""
+    n_positions = math.prod(units_last(node, signals[1]).shape[1:-1])
+    part = max(options.max_events // (n_positions * n_steps), 1)
+    inputs, z = jax.tree.map(lambda signal: signal[: part * n_steps], signals)
+    mean = tuple(m + options.ema_rate * (jnp.mean(x, axis=0) - m) for m, x in zip(memory.mean, inputs, strict=True))
+    centred = tuple(x - m for x, m in zip(inputs, mean, strict=True))
+    learned_from: list[Array] = []
+    precision: list[Array | None] = []
+    for x, p in zip(centred, memory.precision, strict=True):
+        learned_from.append(x if p is None else through_precision(x, p))
+        precision.append(None if p is None else follow_covariance(p, x, learned_from[-1], options.decorrelation_rate))
+    memory = memory._replace(mean=mean, precision=tuple(precision))
+    response = units_last(node, z - node.synapse(params, tuple(m[None] for m in mean)))
+    length = presynaptic_length(node, params, centred, learned_from) if options.unit_inputs else jnp.ones_like(response)
+
+    def product(post: Array) -> Params:
+        at_z = (post / length).reshape(z.shape)
+        return weights_only(hebbian_product(node, params, tuple(learned_from), at_z), node.roles)
+
     population = Population(
-        weights=weights_only(params),
-        response=(z - block.synapse(params, mean[None])) / length,
-        product=lambda post: weights_only(hebbian_product(block, params, learned_from, post / length)),
+        node=node,
+        weights=weights_only(params, node.roles),
+        response=response / length,
+        product=product,
         memory=memory,
-        eligible=None if classes is None else _of_class(classes[:part], z),
+        eligible=None if classes is None else _of_class(classes[:part], n_steps, response),
     )
     change, memory = PLASTICITY[options.variant](population, options)
-    intrinsic, active = _intrinsic(block, params, x, z, options.active_share)
-    strongest = jax.nn.one_hot(jnp.argmax(population.response, axis=-1), z.shape[-1], dtype=z.dtype)
+    intrinsic, active = _intrinsic(node, params, inputs, z, options.active_fraction)
+    strongest = jax.nn.one_hot(jnp.argmax(population.response, axis=-1), response.shape[-1], dtype=z.dtype)
     seen = {
-        "weight_norm": jnp.mean(unit_norms(params)),
+        "weight_norm": jnp.mean(unit_norms(node, params)),
         "winning_units": jnp.mean(per_unit(strongest) > 0, dtype=z.dtype),
-        "active_share": jnp.mean(active),
+        "active_fraction": jnp.mean(active),
     }
     return jax.tree.map(lambda a, b: -(a + b), change, intrinsic), memory, seen
 
 
 def _check(options: HebbianOptions) -> None:
-    if not options.plasticity_rate > 0:
-        raise InputError(f"plasticity_rate={options.plasticity_rate} was given, it must be positive: try 0.1")
-    if not 0 < options.plastic_share <= 1:
-        raise InputError(f"plastic_share={options.plastic_share} was given, it is a share of all steps: try 1")
-    if not 0 <= options.active_share < 1:
-        raise InputError(f"active_share={options.active_share} was given, it must lie in [0, 1): 0 leaves biases alone, try 0.2")
-    if options.most_events < 1 or options.decorrelation_rate < 0:
-        raise InputError(
-            f"most_events={options.most_events}, decorrelation_rate={options.decorrelation_rate} were given: "
-            "give at least one event, and a rate that is not negative"
-        )
+    positive(options, "plasticity_rate", "response")
+    fraction(options, "plastic_fraction", with_zero=False)
+    fraction(options, "active_fraction", with_one=False)
+    at_least(options, 0, "decorrelation_rate", "radius")
+    at_least(options, 1, "max_events")
     if not 1 <= options.rank <= 10:
-        raise InputError(f"rank={options.rank} was given, it must lie between 1 and 10: try 2")
-    if not (options.radius >= 0 and options.response > 0):
-        raise InputError(
-            f"radius={options.radius}, response={options.response} were given: give a norm, or 0, and a positive number"
-        )
+        raise InputError(f"rank={options.rank} was given, expected a number from 1 to 10: try 2")
 
 
-def hebbian(network: Network, options: HebbianOptions, spec: RuleSpec) -> LearningRule:
+def hebbian(network: Network, options: HebbianOptions, spec: RuleSpec, objective: Objective) -> LearningRule:
     """Build the rule for a network.
 
-    Raises:
-        InputError: a rate, share, rank or radius that makes no sense.
+    Parameters
+    ----------
+    network, options, spec, objective
+        As `Family.make` takes them.
+
+    Raises
+    ------
+    InputError
+        A rate, fraction, rank or radius that makes no sense.
     """
     _check(options)
+    hidden = range(len(network.nodes) - 1)
 
     def init(key: PRNGKeyArray) -> RuleState:
-        # What comes before the first block is the front end's to whiten.
-        decorrelated = [position > 0 and options.decorrelation_rate > 0 for position in range(len(network.chain) - 1)]
-        memories = map(_remember_nothing, network.chain, [options.radius] * len(decorrelated), decorrelated)
-        return RuleState({"network": network.init(key)}, tuple(memories))
+        return RuleState({"network": network.init(key)}, tuple(_remember_nothing(network, index, options) for index in hidden))
+
+    def events(signals: Any) -> Any:
+        """Every step of every example as an event, all steps of an example together."""
+        if not network.temporal:
+            return signals
+        return jax.tree.map(lambda signal: jnp.moveaxis(signal, 0, 1).reshape(-1, *signal.shape[2:]), signals)
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
-        images, labels = batch
-        params = network.unroll(state.params["network"])
-        signals = sweep(network, state.params["network"], network.encode(images))
-        body = zip(network.chain[:-1], params[:-1], signals.inputs[:-1], signals.synaptic[:-1], state.carry, strict=True)
-        classes = jax.nn.one_hot(labels, network.n_classes) if options.variant == "class_gated" else None
-        learned = [_learn(block, w, x, z, classes, memory, options) for block, w, x, z, memory in body]
-        step = delta_rule(network.chain[-1], params[-1], signals.inputs[-1], labels, options.loss)
-        asked = network.tie((*(change for change, _, _ in learned), step.pseudo_gradient))
-        info: dict[str, Any] = {"loss": step.loss, "accuracy": step.accuracy}
-        if learned:
-            info |= {name: jnp.stack([seen[name] for _, _, seen in learned]) for name in learned[0][2]}
-        return {"network": asked}, RuleState(state.params, tuple(memory for _, memory, _ in learned)), info
+        batch, params = as_batch(batch), state.params["network"]
+        trace = network.trace(params, batch.inputs)
+        classes = _classes(network, objective, batch) if options.variant == "class_gated" else None
+        n_steps = len(trace.outputs[-1]) if network.temporal else 1
+        updates: list[Params] = []
+        memories: list[Memory | tuple[()]] = []
+        seen: list[dict[str, Array]] = []
+        for index, memory in zip(hidden, state.carry, strict=True):
+            if not has_weights(network.nodes[index]):
+                updates.append(jax.tree.map(jnp.zeros_like, params[index]))
+                memories.append(memory)
+                continue
+            signals = events((trace.inputs[index], trace.z[index]))
+            update, memory, of_node = _learn(network.nodes[index], params[index], signals, classes, memory, options, n_steps)
+            updates.append(update)
+            memories.append(memory)
+            seen.append(of_node)
+        step = readout_step(network, params[-1], trace, batch, objective)
+        info = {**step.metrics, **({name: jnp.stack([each[name] for each in seen]) for name in seen[0]} if seen else {})}
+        return {"network": (*updates, step.updates)}, RuleState(state.params, tuple(memories)), info
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
-        n_plastic = None if n_steps is None else max(round(options.plastic_share * n_steps), 1)
-        body = optax.sgd(falling_rate(options.plasticity_rate, n_plastic))
-        return body_and_readout(network, body, adam(options.learning_rate, n_steps))
+        n_plastic = None if n_steps is None else max(round(options.plastic_fraction * n_steps), 1)
+        plasticity = optax.sgd(cosine_schedule(options.plasticity_rate, n_plastic))
+        return hidden_and_readout(network, plasticity, adam(options.learning_rate, n_steps))
 
-    return feedforward_rule(spec, network, options, init, assign_credit, optimizer)
+    return feedforward_rule(spec, network, options, init, assign_credit, optimizer, objective)
 
 
 def _variant(
-    variant: str, summary: str, citation: str, front_end: str = "zca", teaching_signal: str = "none", **options: Any
+    variant: str,
+    summary: str,
+    citation: str,
+    front_end: str = "zca",
+    teaching_signal: str = "none",
+    needs: Needs | None = None,
+    **options: Any,
 ) -> Variant:
     spec = RuleSpec(
         "hebbian",
@@ -220,7 +289,7 @@ def _variant(
         trained_otherwise=(("network[-1]", "delta rule"),),
         front_end=front_end,
     )
-    return Variant(spec, {"variant": variant, **options})
+    return Variant(spec, {"variant": variant, **options}, needs)
 
 
 # From a search on Fashion-MNIST's validation images, dense network: four epochs of 20,000 images, and the better ones at ten epochs
@@ -243,6 +312,7 @@ FAMILY = Family(
                 "the competition is among the units of the image's class, and a unit of another class that answers more moves away",
                 "Krotov and Hopfield 2019, doi:10.1073/pnas.1820458116; Kohonen 1990, doi:10.1109/5.58325",
                 teaching_signal="labels",
+                needs=Needs(one_z=True, targets=(CLASSES,)),
             ),
             _variant(
                 "softhebb",
@@ -257,7 +327,7 @@ FAMILY = Family(
                 front_end="none",
                 learning_rate=2e-2,
                 plasticity_rate=0.5,
-                active_share=0.5,
+                active_fraction=0.5,
                 decorrelation_rate=0.0,
             ),
             _variant(
@@ -267,7 +337,7 @@ FAMILY = Family(
                 front_end="none",
                 learning_rate=2e-2,
                 plasticity_rate=0.5,
-                active_share=0.5,
+                active_fraction=0.5,
                 decorrelation_rate=0.0,
             ),
             _variant(
@@ -275,10 +345,10 @@ FAMILY = Family(
                 "growth above a threshold that slides with the unit's own activity, decline below",
                 "Bienenstock, Cooper and Munro 1982, doi:10.1523/JNEUROSCI.02-01-00032.1982",
                 plasticity_rate=0.1,
-                active_share=0.7,
+                active_fraction=0.7,
                 decorrelation_rate=0.0,
             ),
         )
     },
-    without_readout,
+    needs=Needs(one_z=True),
 )

@@ -1,6 +1,6 @@
-r"""Decorrelation between blocks, learned without labels: plasticity above the first block sees what is new about each input.
+r"""Decorrelation between nodes, learned without labels: plasticity sees of what other nodes send it what is new about each input.
 
-With inputs :math:`x` less their running mean, a population keeps an estimate :math:`P` of the inverse of their covariance,
+With inputs :math:`x` less their running mean, an edge keeps an estimate :math:`P` of the inverse of their covariance,
 
 .. math:: P \leftarrow P + \frac{\eta}{1 + \eta \langle x^\top P x \rangle} \big( P - \langle (P x)(P x)^\top \rangle \big),
 
@@ -26,7 +26,7 @@ _PART_OF_BATCH = 4
 
 
 def no_decorrelation(shape: tuple[int, ...]) -> Float[Array, "features features"]:
-    """Where P starts for inputs of a shape: the identity."""
+    """Where P starts for inputs of a shape (that of one example): the identity."""
     return jnp.eye(n_features(shape))
 
 
@@ -41,6 +41,17 @@ def follow_covariance(
     """One step of P, from inputs x and `seen`, which is P x.
 
     The step is divided by what keeps P positive definite: no direction's share of the batch is larger than all of them together.
+
+    Parameters
+    ----------
+    precision
+        P.
+    x
+        Inputs less their mean, (n, ...).
+    seen
+        P x, of the same shape.
+    rate
+        Positive.
     """
     part = max(len(x) // _PART_OF_BATCH, 1)
     inputs, flat = (signal[:part].reshape(-1, len(precision)) for signal in (x, seen))

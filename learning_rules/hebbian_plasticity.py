@@ -1,6 +1,6 @@
 r"""Six forms of Hebbian plasticity, each for a population of units that see the same input.
 
-With a unit's response :math:`y_j = w_j \cdot x`, radius :math:`R`, and sums over examples and positions that share weights:
+With a unit's response :math:`y_j = w_j \cdot x`, radius :math:`R`, and sums over examples, steps and positions that share weights:
 
 =========== ============================================================ =========================================================
 variant     :math:`\Delta w_j \propto`                                   reference
@@ -42,52 +42,63 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float
 
-from architectures import Params
-from learning_rules.hebbian_units import mix_units, per_unit, scale_units, unit_norms
+from architectures import Node, Params
+from learning_rules.hebbian_units import map_weights, mix_units, per_unit, scale_units, unit_norms
 
 __all__ = ["PLASTICITY", "Memory", "Population", "competition"]
 
-_SLOWEST_SHARE = 0.05
+_MIN_FRACTION = 0.05
 
 
 class Memory(NamedTuple):
-    """What a population remembers from batch to batch, per position of the chain.
+    """What a population remembers from batch to batch.
 
-    Attributes:
-        mean: running mean of its input, which is subtracted before anything is learned.
-        precision: P of `hebbian_decorrelation`, None where inputs are learned from as they are.
-        radius: the norm that its units' weights are held at.
-        wins: running share of the events that each unit won.
-        threshold: running mean square of each unit's response, over the response aimed at.
+    Attributes
+    ----------
+    mean
+        Running mean of what each edge brings, (*input_shape), which is subtracted before anything is learned.
+    precision
+        P of `hebbian_decorrelation` for each edge, (features, features), None where inputs are learned from as they are.
+    radius
+        The norm that its units' weights are held at.
+    wins
+        Running fraction of the events that each unit won.
+    threshold
+        Running mean square of each unit's response, over the response aimed at.
     """
 
-    mean: Any
-    precision: Float[Array, "features features"] | None
+    mean: tuple[Array, ...]
+    precision: tuple[Array | None, ...]
     radius: Float[Array, ""]
     wins: Float[Array, " units"]
     threshold: Float[Array, " units"]
 
 
 class Population(NamedTuple):
-    """What plasticity sees of one block.
+    """What plasticity sees of one node.
 
-    Attributes:
-        weights: its parameters, biases at zero.
-        response: y, (n, ..., units).
-        product: postsynaptic signal -> Hebbian product with the input, summed over examples and positions.
-        memory: see `Memory`.
-        eligible: which units an event lets win, None where all may.
+    Attributes
+    ----------
+    node
+        The node.
+    weights
+        Its parameters, biases and gains at zero.
+    response
+        y, (n, ..., units).
+    product
+        Postsynaptic signal -> Hebbian product with the input, summed over events.
+    memory
+        See `Memory`.
+    eligible
+        Which units an event lets win, None where all may.
     """
 
+    node: Node
     weights: Params
     response: Float[Array, "n *positions units"]
     product: Callable[[Array], Params]
     memory: Memory
     eligible: Bool[Array, "n *positions units"] | None = None
-
-
-def _add(a: Params, b: Params) -> Params:
-    return jax.tree.map(jnp.add, a, b)
 
 
 def _n_events(response: Array) -> int:
@@ -102,25 +113,26 @@ def _deflated(population: Population, explained: Params) -> Params:
     """Mean over events of the Hebbian growth, less what units already explain of it, given summed over events."""
     y = population.response
     share = jnp.full((y.shape[-1],), 1 / _n_events(y), y.dtype)
-    growth = scale_units(population.product(y), share)
-    decay = scale_units(explained, share / population.memory.radius**2)
+    growth = scale_units(population.node, population.product(y), share)
+    decay = scale_units(population.node, explained, share / population.memory.radius**2)
     return jax.tree.map(jnp.subtract, growth, decay)
 
 
 def _oja(population: Population, options: Any) -> tuple[Params, Memory]:
-    weights, y = population.weights, _flat(population.response)
-    own = scale_units(weights, (1 - options.lateral) * jnp.sum(jnp.square(y), axis=0))
+    node, weights, y = population.node, population.weights, _flat(population.response)
+    own = scale_units(node, weights, (1 - options.lateral) * jnp.sum(jnp.square(y), axis=0))
     if len(y) < y.shape[-1]:  # W (Y' Y) = (W Y') Y, whichever is less work
-        of_all = jax.tree.map(lambda leaf: (leaf @ y.T) @ y, weights)
+        of_all = map_weights(node, weights, lambda leaf: (leaf @ y.T) @ y)
     else:
-        of_all = mix_units(weights, y.T @ y)
+        of_all = mix_units(node, weights, y.T @ y)
     explained = jax.tree.map(lambda a, b: a + options.lateral * b, own, of_all)
     return _deflated(population, explained), population.memory
 
 
 def _sanger(population: Population, options: Any) -> tuple[Params, Memory]:
     y = _flat(population.response)
-    return _deflated(population, mix_units(population.weights, jnp.triu(y.T @ y))), population.memory
+    explained = mix_units(population.node, population.weights, jnp.triu(y.T @ y))
+    return _deflated(population, explained), population.memory
 
 
 def _highest(standing: Array, radius: Array) -> Array:
@@ -143,13 +155,30 @@ def _winners(response: Array, memory: Memory, options: Any, eligible: Array | No
     else:  # a class without a unit, where units are few, has no winner
         winner = jnp.where(eligible, _highest(jnp.where(eligible, standing, -jnp.inf), memory.radius), 0)
     share = per_unit(winner) / _n_events(response)
-    return standing, winner, memory._replace(wins=memory.wins + options.memory_rate * (share - memory.wins))
+    return standing, winner, memory._replace(wins=memory.wins + options.ema_rate * (share - memory.wins))
 
 
 def competition(
     response: Array, memory: Memory, options: Any, eligible: Array | None = None
 ) -> tuple[Float[Array, "n *positions units"], Memory]:
-    """The signed share g of every unit in every event, for the variants whose units compete."""
+    """The signed share g of every unit in every event, for the variants whose units compete.
+
+    Parameters
+    ----------
+    response
+        y, (n, ..., units).
+    memory
+        Who won how often, and the radius.
+    options
+        As `HebbianOptions` has them.
+    eligible
+        Which units an event lets win, None where all may.
+
+    Returns
+    -------
+    share, memory
+        (n, ..., units), and the memory of who won.
+    """
     standing, winner, memory = _winners(response, memory, options, eligible)
     if eligible is not None:
         rival = jnp.where(eligible, 0, _highest(standing, memory.radius))
@@ -167,21 +196,22 @@ def competition(
 
 
 def _competed(population: Population, options: Any) -> tuple[Params, Memory]:
-    y, (radius, weights) = population.response, (population.memory.radius, population.weights)
+    node, weights, y, radius = population.node, population.weights, population.response, population.memory.radius
     share, memory = competition(y, population.memory, options, population.eligible)
     amount = jnp.maximum(per_unit(jnp.abs(share)), 1.0)
     if options.variant == "competitive":
         growth, decay = radius / amount, per_unit(share * y) / radius / amount
     elif options.variant == "class_gated":
         # A unit may be a rival far more often than it wins, and what holds the norm of a winner would let a rival's grow.
-        square = jnp.maximum(jnp.square(unit_norms(weights)), jnp.finfo(y.dtype).tiny)
+        square = jnp.maximum(jnp.square(unit_norms(node, weights)), jnp.finfo(y.dtype).tiny)
         won, rival = (per_unit(part * y) for part in (jnp.maximum(share, 0), jnp.minimum(share, 0)))
         growth, decay = radius / amount, (won / radius + rival * radius / square) / amount
     else:
-        distance = jnp.sqrt(jnp.abs(unit_norms(weights) / radius - 1))
-        rate = jnp.maximum(distance, _SLOWEST_SHARE) / amount
+        distance = jnp.sqrt(jnp.abs(unit_norms(node, weights) / radius - 1))
+        rate = jnp.maximum(distance, _MIN_FRACTION) / amount
         growth, decay = rate, rate * per_unit(share * y) / radius**2
-    return _add(scale_units(population.product(share), growth), scale_units(weights, -decay)), memory
+    grown, decayed = scale_units(node, population.product(share), growth), scale_units(node, weights, decay)
+    return jax.tree.map(jnp.subtract, grown, decayed), memory
 
 
 def _bcm(population: Population, options: Any) -> tuple[Params, Memory]:
@@ -189,11 +219,11 @@ def _bcm(population: Population, options: Any) -> tuple[Params, Memory]:
     y = jax.nn.relu(population.response)
     aimed_at = options.response * memory.radius
     measured = per_unit(jnp.square(y)) / n_events / aimed_at
-    threshold = memory.threshold + options.memory_rate * (measured - memory.threshold)
+    threshold = memory.threshold + options.ema_rate * (measured - memory.threshold)
     # A unit that has fallen silent keeps a threshold above zero, so that the first response raises it.
     threshold = jnp.maximum(threshold, 1e-6 * memory.radius)
     change = population.product(y * (y - threshold) / threshold)
-    return scale_units(change, jnp.full_like(threshold, 1 / n_events)), memory._replace(threshold=threshold)
+    return scale_units(population.node, change, jnp.full_like(threshold, 1 / n_events)), memory._replace(threshold=threshold)
 
 
 PLASTICITY: dict[str, Callable[[Population, Any], tuple[Params, Memory]]] = {

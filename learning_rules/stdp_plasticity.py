@@ -1,4 +1,4 @@
-r"""Spike-timing-dependent plasticity of one block, from the spikes on both of its sides.
+r"""Spike-timing-dependent plasticity of one node, from the spikes on both of its sides.
 
 Pairs (Bi and Poo 1998, doi:10.1523/JNEUROSCI.18-24-10464.1998; Song, Miller and Abbott 2000, doi:10.1038/78829), all to all:
 
@@ -20,6 +20,7 @@ Traces are local to a spike's own afferent or unit, and every sum over time, exa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -27,58 +28,78 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from architectures import Block, Params
-from learning_rules.hebbian_units import weights_only
+from architectures import Node, Params
+from architectures.roles import weights_only
 from learning_rules.signals import hebbian_product
 from learning_rules.stdp_neurons import spike_trace
 
 __all__ = ["timing_change"]
 
 
-def _merge_time(signal: Array) -> Array:
+def _merged(signal: Array) -> Array:
     return signal.reshape(-1, *signal.shape[2:])
 
 
 def timing_change(
-    block: Block,
+    node: Node,
     params: Params,
-    pre: Float[Array, "steps n ..."],
-    post: Float[Array, "steps n ..."],
+    pre: Sequence[Float[Array, "steps n ..."]],
+    post: Float[Array, "steps n *positions units"],
     options: Any,
-    length: Float[Array, "n ..."] | None = None,
+    length: Float[Array, "n *positions units_or_1"] | None = None,
     modulation: Float[Array, " n"] | None = None,
 ) -> Params:
-    """Change of the weights, summed over examples (biases: zero).
+    """Change of the weights, summed over examples.
 
-    Args:
-        block: whose synapses.
-        params: gives the shapes.
-        pre: presynaptic spikes.
-        post: postsynaptic spikes.
-        options: amplitudes and decays, as `StdpOptions` has them.
-        length: of what each unit sees; its presynaptic spikes count as divided by it. One by default.
-        modulation: of the reward-modulated variant: what multiplies each example's eligibility at the end.
+    Parameters
+    ----------
+    node
+        Whose synapses.
+    params
+        Gives the shapes.
+    pre
+        Presynaptic spikes of each weighted edge.
+    post
+        Postsynaptic spikes.
+    options
+        Amplitudes and decays, as `StdpOptions` has them.
+    length
+        Of what each unit sees; its presynaptic spikes count as divided by it. One by default.
+    modulation
+        Of the reward-modulated variant: what multiplies each example's eligibility at the end.
+
+    Returns
+    -------
+    tree
+        Of the structure of the parameters, biases and gains at zero.
     """
     later = jnp.ones(len(post), post.dtype)
     counts = jnp.ones_like(post) if length is None else jnp.broadcast_to(1 / length, post.shape)
     if modulation is not None:
         later = options.eligibility_decay ** jnp.arange(len(post) - 1, -1, -1, dtype=post.dtype)
         counts = counts * modulation.reshape(1, -1, *[1] * (post.ndim - 2))
-    # A pair counts from its later spike on.
-    later_pre, later_post = (later.reshape(-1, *[1] * (signal.ndim - 1)) for signal in (pre, post))
 
-    def product(before: Array, after: Array) -> Params:
-        return hebbian_product(block, params, _merge_time(before), _merge_time(after * counts))
+    def from_later(signal: Array) -> Array:
+        """A pair counts from its later spike on."""
+        return later.reshape(-1, *[1] * (signal.ndim - 1))
 
-    declining = jnp.full_like(pre, options.depression)
-    if options.variant == "triplet":
-        declining = declining + options.triplet_depression * spike_trace(jnp.abs(pre), options.slow_pre_decay, delay=1)
-    came_before = spike_trace(pre, options.pre_decay)
-    # The trace of a unit's spikes, read by each presynaptic spike, is the sum over later presynaptic spikes, read by the unit's
-    # spike: growth and decline are one product, and what stands before it is the window of Bi and Poo.
-    come_after = spike_trace((pre * declining * later_pre)[::-1], options.post_decay, delay=1)[::-1]
-    change = product(options.potentiation * later_pre * came_before - come_after, post)
+    def product(before: Sequence[Array], after: Array) -> Params:
+        at_z = (after * counts).reshape(-1, *node.z_shape)
+        return weights_only(hebbian_product(node, params, tuple(map(_merged, before)), at_z), node.roles)
+
+    def grown(spikes: Array, came_before: Array) -> Array:
+        declining = jnp.full_like(spikes, options.depression)
+        if options.variant == "triplet":
+            declining = declining + options.triplet_depression * spike_trace(jnp.abs(spikes), options.slow_pre_decay, delay=1)
+        # The trace of a unit's spikes, read by each presynaptic spike, is the sum over later presynaptic spikes, read by the unit's
+        # spike: growth and decline are one product, and what stands before it is the window of Bi and Poo.
+        come_after = spike_trace((spikes * declining * from_later(spikes))[::-1], options.post_decay, delay=1)[::-1]
+        return options.potentiation * from_later(spikes) * came_before - come_after
+
+    came_before = [spike_trace(spikes, options.pre_decay) for spikes in pre]
+    change = product([grown(*edge) for edge in zip(pre, came_before, strict=True)], post)
     if options.variant == "triplet":
         earlier = spike_trace(post, options.slow_post_decay, delay=1)
-        change = jax.tree.map(jnp.add, change, product(came_before, options.triplet_potentiation * later_post * post * earlier))
-    return weights_only(change)
+        more = product(came_before, options.triplet_potentiation * from_later(post) * post * earlier)
+        change = jax.tree.map(jnp.add, change, more)
+    return change

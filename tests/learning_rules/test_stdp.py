@@ -6,21 +6,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_task import NETWORKS, batch_of, double, network_of
+from small_task import batch_of, double, network_of
 
 import architectures
 import learning_rules
+from architectures import Edge
+from architectures.readings import spike_trains
 from learning_rules import InputError, RuleState
+from learning_rules.hebbian_units import unit_norms
 from learning_rules.stdp import StdpOptions, _fire
-from learning_rules.stdp_neurons import encode_spikes, integrate_and_fire, spike_trace
+from learning_rules.stdp_neurons import integrate_and_fire, spike_trace
 from learning_rules.stdp_plasticity import timing_change
 
-both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
+both_networks = pytest.mark.parametrize("architecture", ["cnn", "mlp"])
 VARIANTS = ("pair", "triplet", "reward_modulated")
 
-BLOCKS = {
-    "mlp": architectures.dense_block("dense", (3, 3, 1), 2),
-    "cnn": architectures.convolutional_block("conv", (3, 3, 1), 2),
+NODES = {
+    "mlp": architectures.dense("dense", (3, 3, 1), 2),
+    "cnn": architectures.convolutional("conv", (3, 3, 1), 2),
 }
 CENTRE = (1, 1, 0)
 
@@ -33,12 +36,12 @@ def train_of(times, n_steps):
 
 def change_of_central_synapse(architecture, pre, post, options, length=None, modulation=None):
     """One afferent in the middle, the first unit (in the middle of its map): the change of the synapse between them."""
-    block = BLOCKS[architecture]
+    node = NODES[architecture]
     where = CENTRE[:2] if architecture == "cnn" else ()
     x = jnp.zeros((len(pre), 1, 3, 3, 1)).at[:, 0, 1, 1, 0].set(pre)
-    z = jnp.zeros((len(pre), 1, *block.synapse_shape)).at[(slice(None), 0, *where, 0)].set(post)
-    length = None if length is None else jnp.full((1, *block.synapse_shape), length)
-    change = timing_change(block, double(block.init(jax.random.key(0))), x, z, options, length, modulation)
+    z = jnp.zeros((len(pre), 1, *node.z_shape)).at[(slice(None), 0, *where, 0)].set(post)
+    length = None if length is None else jnp.full((1, *node.z_shape), length)
+    change = timing_change(node, double(node.init(jax.random.key(0))), (x,), z, options, length, modulation)
     kernel = np.asarray(change["kernel"])
     assert np.count_nonzero(kernel) <= 1 and not np.any(np.asarray(change["bias"]))
     return kernel[4, 0] if architecture == "mlp" else kernel[1, 1, 0, 0]
@@ -48,15 +51,15 @@ def change_of_central_synapse(architecture, pre, post, options, length=None, mod
 def test_pairing_curve_is_two_exponentials(architecture):
     """Bi and Poo 1998: growth where the presynaptic spike came first, decline where it came last, each at its own pace."""
     options = StdpOptions(potentiation=1.3, depression=0.6, pre_decay=0.8, post_decay=0.9)
-    block, n_steps, lags = BLOCKS[architecture], 25, np.arange(-12, 13)
+    node, n_steps, lags = NODES[architecture], 25, np.arange(-12, 13)
     where = (slice(None), 0, *(CENTRE[:2] if architecture == "cnn" else ()), 0)
 
     @jax.jit
     @jax.vmap
     def curve(post):
         pre = jnp.zeros((n_steps, 1, 3, 3, 1)).at[12, 0, 1, 1, 0].set(1)
-        z = jnp.zeros((n_steps, 1, *block.synapse_shape)).at[where].set(post)
-        return timing_change(block, block.init(jax.random.key(0)), pre, z, options)["kernel"]
+        z = jnp.zeros((n_steps, 1, *node.z_shape)).at[where].set(post)
+        return timing_change(node, node.init(jax.random.key(0)), (pre,), z, options)["kernel"]
 
     kernels = np.asarray(curve(jnp.array([train_of([12 + lag], n_steps) for lag in lags], jnp.float32)))
     measured = kernels[:, 4, 0] if architecture == "mlp" else kernels[:, 1, 1, 0, 0]
@@ -129,20 +132,6 @@ def test_lateral_inhibition_lets_one_unit_spike_and_holds_the_others_back():
     assert float(integrate_and_fire(tied, jnp.full(2, 2.5), 0.9, inhibition=1.0)[:, 0, 1].sum()) == 0
 
 
-def test_spikes_count_the_rate_and_their_time_orders_the_latency():
-    x = jnp.array([[0.0, 0.1, -0.2, 0.5, 2.0]])
-    for key in (None, jax.random.key(0)):
-        counts = np.asarray(encode_spikes(x, 20, 1.0, "rate", key).sum(0))[0]
-        assert np.all(np.abs(counts - [0, 2, -4, 10, 20]) <= 1)
-    mean = np.mean(
-        [np.asarray(encode_spikes(0.37 * jnp.ones((1, 200)), 1, 1.0, "rate", jax.random.key(k))).mean() for k in range(5)]
-    )
-    np.testing.assert_allclose(mean, 0.37, atol=0.06)
-    early = np.asarray(encode_spikes(x, 21, 1.0, "latency"))[:, 0]
-    np.testing.assert_array_equal(np.abs(early).sum(0), [0, 1, 1, 1, 1])
-    assert list(np.argmax(np.abs(early[:, 1:]), axis=0)) == [18, 16, 10, 0] and early[16, 2] == -1
-
-
 def test_a_trace_keeps_its_share_each_step():
     spikes = jnp.zeros((5, 1)).at[1].set(1)
     np.testing.assert_allclose(spike_trace(spikes, 0.5)[:, 0], [0, 1, 0.5, 0.25, 0.125])
@@ -151,7 +140,7 @@ def test_a_trace_keeps_its_share_each_step():
 
 @both_networks
 def test_homeostasis_holds_the_target_rate(architecture):
-    """Every unit of every block, free: three spikes a presentation; and competing, its share of five."""
+    """Every unit of every hidden node, free: three spikes a presentation; and competing, its share of five."""
     rule = learning_rules.build("stdp/pair", network_of(architecture), homeostasis=0.1, free_spikes=3.0, competing_spikes=5.0)
     batch = batch_of(3, n=64)
 
@@ -182,17 +171,17 @@ def test_a_unit_goes_a_fixed_share_of_its_norm_and_is_scaled_back(architecture):
     first = state.params["network"][0]
     doubled = {"network": ({**first, "kernel": 2 * first["kernel"]}, *state.params["network"][1:])}
     ask = jax.jit(rule.assign_credit)
-    asked, _, info = ask(jax.random.key(1), state, batch_of(1))
-    asked_doubled, _, _ = ask(jax.random.key(1), RuleState(doubled, state.carry), batch_of(1))
+    updates, _, info = ask(jax.random.key(1), state, batch_of(1))
+    updates_doubled, _, _ = ask(jax.random.key(1), RuleState(doubled, state.carry), batch_of(1))
     radius = float(state.carry["memories"][0].radius)
     flat = lambda tree: np.asarray(tree["kernel"]).reshape(-1, tree["kernel"].shape[-1])  # noqa: E731
-    w, change = flat(first), -flat(asked["network"][0])
+    w, change = flat(first), -flat(updates["network"][0])
     norms = np.linalg.norm(w, axis=0)
     moved = np.linalg.norm(change - w * (radius / norms - 1), axis=0)
     assert float(info["competing_spikes"][0]) > 0
     assert np.all(np.isclose(moved, radius, rtol=1e-3) | (moved < 1e-5)) and np.any(moved > 0)
     # Spikes do not depend on the norm; doubling it adds one radius less than twice the norm.
-    difference = -flat(asked_doubled["network"][0]) - change
+    difference = -flat(updates_doubled["network"][0]) - change
     np.testing.assert_allclose(difference, 2 * w * (radius / (2 * norms) - 1) - w * (radius / norms - 1), atol=1e-4)
 
 
@@ -210,16 +199,16 @@ def test_at_test_nothing_moves_and_neighbours_do_not_matter(architecture):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_units_that_share_weights_learn_from_a_part_of_the_images(variant):
-    """Sixteen positions of the first block leave eight images, four positions of the second all; dense units learn from all."""
-    rule = learning_rules.build("stdp", network_of("cnn"), variant=variant, most_events=128, coding="latency", unrewarded=3.0)
+    """Sixteen positions of the first node leave eight images, four positions of the second all; dense units learn from all."""
+    rule = learning_rules.build("stdp", network_of("cnn"), variant=variant, max_events=128, coding="latency", unrewarded=3.0)
     step = jax.jit(rule.assign_credit)
     state = rule.init(jax.random.key(0))
     images, labels = batch_of(0, n=32)
-    asked, part = (step(jax.random.key(1), state, (images[:n], labels[:n]))[0]["network"] for n in (32, 8))
-    assert float(jnp.abs(asked[0]["kernel"]).max()) > 0
+    updates, part = (step(jax.random.key(1), state, (images[:n], labels[:n]))[0]["network"] for n in (32, 8))
+    assert float(jnp.abs(updates[0]["kernel"]).max()) > 0
     if variant != "reward_modulated":  # what reward was expected is a mean over all
-        np.testing.assert_allclose(asked[0]["kernel"], part[0]["kernel"], rtol=1e-4, atol=1e-6)
-    assert float(jnp.abs(asked[1]["kernel"] - part[1]["kernel"]).max()) > 1e-4
+        np.testing.assert_allclose(updates[0]["kernel"], part[0]["kernel"], rtol=1e-4, atol=1e-6)
+    assert float(jnp.abs(updates[1]["kernel"] - part[1]["kernel"]).max()) > 1e-4
 
 
 @both_networks
@@ -229,12 +218,12 @@ def test_after_the_critical_period_only_the_readout_moves(architecture):
     step = jax.jit(rule.assign_credit)
     for index in range(3):
         before = state
-        asked, state, info = step(jax.random.key(index), before, batch_of(index, n=32))
-        body, readout = asked["network"][:-1], asked["network"][-1]
-        moved.append([float(jnp.abs(block["kernel"]).max()) for block in body])
+        updates, state, info = step(jax.random.key(index), before, batch_of(index, n=32))
+        hidden, readout = updates["network"][:-1], updates["network"][-1]
+        moved.append([float(jnp.abs(own["kernel"]).max()) for own in hidden])
         assert float(jnp.abs(readout["kernel"]).max()) > 0
     np.testing.assert_allclose(np.array(moved[1]) / np.array(moved[0]), 1 / 3, rtol=0.5)  # 16 of 48 presentations are left
-    assert moved[2] == [0.0] * len(body) and np.all(np.asarray(info["competing_spikes"]) == 0)
+    assert moved[2] == [0.0] * len(hidden) and np.all(np.asarray(info["competing_spikes"]) == 0)
     for a, b in zip(jax.tree.leaves(before.carry["memories"]), jax.tree.leaves(state.carry["memories"]), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -246,12 +235,12 @@ def test_a_current_is_a_projection_of_an_input_of_unit_length(architecture):
     rule = learning_rules.build("stdp/pair", network)
     with jax.enable_x64(True):
         state = double(rule.init(jax.random.key(0)))
-        block, params, memory = network.chain[0], state.params["network"][0], state.carry["memories"][0]
-        trains = encode_spikes(batch_of(9, n=6, dtype=jnp.float64)[0], 25, 0.5, "rate", jax.random.key(1))
+        node, params, memory = network.nodes[0], state.params["network"][0], state.carry["memories"][0]
+        trains = spike_trains(batch_of(9, n=6, dtype=jnp.float64)[0], 25, 0.5, "rate", jax.random.key(1))
 
         @jax.jit
         def fire(two):
-            return jax.lax.scan(lambda _, spikes: (0, _fire(block, params, spikes, memory, rule.options).currents), 0, two)[1]
+            return jax.lax.scan(lambda _, spikes: (0, _fire(node, params, (spikes,), memory, rule.options).currents), 0, two)[1]
 
         currents = np.asarray(fire(jnp.stack([trains, trains])))[1]
         assert 0.2 < np.abs(currents.mean(0)).max() <= 1 + 1e-9
@@ -262,7 +251,7 @@ def test_a_current_is_a_projection_of_an_input_of_unit_length(architecture):
 
 
 @both_networks
-def test_only_reward_carries_labels_to_the_body(architecture):
+def test_only_reward_carries_labels_to_hidden_nodes(architecture):
     images, labels = batch_of(4)
     for variant in VARIANTS:
         rule = learning_rules.build("stdp", network_of(architecture), variant=variant)
@@ -276,7 +265,7 @@ def test_only_reward_carries_labels_to_the_body(architecture):
 
 
 @both_networks
-def test_the_readout_is_trained_by_the_gradient_at_the_last_block(architecture):
+def test_the_readout_is_trained_by_the_gradient_at_the_last_node(architecture):
     rule = learning_rules.build("stdp/pair", network_of(architecture), n_steps=10)
     with jax.enable_x64(True):
         state = double(rule.init(jax.random.key(0)))
@@ -289,9 +278,9 @@ def test_the_readout_is_trained_by_the_gradient_at_the_last_block(architecture):
         def loss(kernel):
             return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(rates @ kernel + bias), labels[:, None], axis=1))
 
-        asked = jax.jit(rule.assign_credit)(jax.random.key(1), state, (images, labels))[0]["network"][-1]
-        np.testing.assert_allclose(asked["kernel"], jax.grad(loss)(kernel), rtol=1e-10, atol=1e-14)
-        assert asked["kernel"].dtype == jnp.float64
+        updates = jax.jit(rule.assign_credit)(jax.random.key(1), state, (images, labels))[0]["network"][-1]
+        np.testing.assert_allclose(updates["kernel"], jax.grad(loss)(kernel), rtol=1e-10, atol=1e-14)
+        assert updates["kernel"].dtype == jnp.float64
 
 
 def test_pooling_of_spikes_needs_an_activation_that_keeps_them():
@@ -303,14 +292,74 @@ def test_pooling_of_spikes_needs_an_activation_that_keeps_them():
     assert "changes spikes" in learning_rules.support("stdp", bent).reason
 
 
+def test_every_edge_of_a_node_has_its_own_pairs():
+    """A node that two trains of spikes reach: each edge's synapse changes by the sums over its own afferent and the unit."""
+    generator = np.random.default_rng(3)
+    first, second = (generator.integers(-1, 2, size=20).astype(float) for _ in range(2))
+    post = generator.integers(0, 2, size=20).astype(float)
+    node = architectures.dense("units", (1,), 1, recurrent=True)
+    for variant in ("pair", "triplet"):
+        options = StdpOptions(variant=variant)
+        with jax.enable_x64(True):
+            pre = tuple(jnp.asarray(train)[:, None, None] for train in (first, second))
+            change = timing_change(node, double(node.init(jax.random.key(0))), pre, jnp.asarray(post)[:, None, None], options)
+        expected = [pairs_written_out(train, post, options, variant == "triplet").sum() for train in (first, second)]
+        np.testing.assert_allclose([change["kernel"][0, 0], change["kernel_1"][0, 0]], expected, rtol=1e-11)
+        assert not np.any(np.asarray(change["bias"]))
+
+
+def test_a_unit_with_two_edges_has_one_norm_over_both():
+    """A graph in which a node hears the input and another node, and the readout hears both nodes."""
+    nodes = (
+        architectures.dense("first", (8, 8, 1), 10),
+        architectures.dense("second", (8, 8, 1), 10, recurrent=True),
+    )
+    readout = architectures.make_node(
+        "output",
+        input_shapes=((10,), (10,)),
+        init=lambda key: {"first": jnp.zeros((10, 4)), "second": jnp.zeros((10, 4))},
+        synapse=lambda params, inputs: inputs[0] @ params["first"] + inputs[1] @ params["second"],
+        activate=lambda state, z, skips: (state, z),
+        roles={
+            name: architectures.Role(architectures.WEIGHT, units=(1,), fan_in=(0,), edge=edge, presynaptic=0)
+            for edge, name in enumerate(("first", "second"))
+        },
+    )
+    edges = ((Edge("input"),), (Edge("input"), Edge("first")), (Edge("first"), Edge("second")))
+    network = architectures.Network("two_edges", (8, 8, 1), 4, (*nodes, readout), edges)
+    rule = learning_rules.build("stdp/pair", network, plasticity_rate=1.0)
+    state = rule.init(jax.random.key(0))
+    updates, after, info = jax.jit(rule.assign_credit)(jax.random.key(1), state, batch_of(0))
+    node, params, radius = network.nodes[1], state.params["network"][1], after.carry["memories"][1].radius
+    scaling = jax.tree.map(lambda leaf: leaf * (radius / unit_norms(node, params) - 1) * (leaf.ndim > 1), params)
+    moved = unit_norms(node, jax.tree.map(lambda u, s: -u - s, updates["network"][1], scaling))
+    assert float(info["competing_spikes"][1]) > 0 and np.any(np.asarray(moved) > 0)
+    assert np.all(np.isclose(moved, radius, rtol=1e-3) | (np.asarray(moved) < 1e-5))
+    assert all(float(jnp.abs(updates["network"][2][name]).max()) > 0 for name in ("first", "second"))
+    assert [h.shape for h in rule.represent(after, batch_of(0)[0])] == [(32, 10), (32, 10), (32, 4)]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("elman", "runs in time"), ("spiking", "runs in time"), ("residual", "without weights"), ("attention", "without")],
+)
+def test_what_it_cannot_train_is_said(name, reason):
+    assert reason in learning_rules.support("stdp", network_of(name)).reason
+
+
+def test_only_rewards_need_answers_that_are_right():
+    assert learning_rules.support("stdp/pair", network_of("mlp"), "regression").supported
+    assert "learns from classes" in learning_rules.support("stdp/reward_modulated", network_of("mlp"), "regression").reason
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"plasticity_rate": 0.0}, "plasticity_rate=0.0"),
-        ({"coding": "phase"}, "coding='phase'"),
+        ({"coding": "phase"}, "unknown coding 'phase'"),
         ({"n_steps": 0}, "n_steps=0"),
         ({"critical_period": 0}, "critical_period=0"),
-        ({"most_events": 0}, "most_events=0"),
+        ({"max_events": 0}, "max_events=0"),
         ({"free_spikes": 0.0}, "free_spikes=0.0"),
         ({"leak": 1.0}, "leak=1.0"),
     ],
