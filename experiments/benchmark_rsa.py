@@ -228,23 +228,36 @@ def benchmark_rsa(
 ) -> pd.DataFrame:
     """Time the comparison beside rsatoolbox.
 
-    Args:
-        tasks: of `TASKS`; all by default.
-        comparators: of the bootstrap; all but whitened cosine by default.
-        subjects: numbers of subjects of the bootstrap.
-        n_draws: draws of ours.
-        judge_draws: draws that rsatoolbox is timed on.
-        n_centres: centres of the searchlight.
-        judge_centres: centres that rsatoolbox is timed on.
-        progress: called with measurements done, in all, and a line to show.
+    Parameters
+    ----------
+    tasks
+        Of `TASKS`; all by default.
+    comparators
+        Of the bootstrap; all but whitened cosine by default.
+    subjects
+        Numbers of subjects of the bootstrap.
+    n_draws
+        Draws of ours.
+    judge_draws
+        Draws that rsatoolbox is timed on.
+    n_centres
+        Centres of the searchlight.
+    judge_centres
+        Centres that rsatoolbox is timed on.
+    progress
+        Called with measurements done, in all, and a line to show.
 
-    Returns:
+    Returns
+    -------
+    pandas.DataFrame
         One row a task, comparator and number of subjects: `seconds`, `rsatoolbox_seconds` for as much work and on how much of it
-        they were measured, `ratio`, `ratio_target`, `largest_difference` of scores on what both worked out, `peak_gigabytes` of
-        the process up to then.
+        they were measured, `ratio`, `ratio_target`, `largest_difference` of scores on what both worked out, `peak_gigabytes` of the
+        process up to then.
 
-    Raises:
-        InputError: unknown tasks or comparators, or sizes that leave nothing to time.
+    Raises
+    ------
+    InputError
+        Unknown tasks or comparators, or sizes that leave nothing to time.
     """
     tasks, comparators = tuple(tasks or TASKS), tuple(comparators or _COMPARATORS)
     for kind, names, valid in (("task", tasks, TASKS), ("comparator", comparators, JUDGES)):

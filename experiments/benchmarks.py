@@ -173,20 +173,30 @@ def benchmark_rules(
 ) -> pd.DataFrame:
     """Time a learning step, the optimiser's part included, of rules with their default options on 28 by 28 images.
 
-    Args:
-        rules: names or `family/variant`; every variant by default.
-        architecture: one or several.
-        batch_size: images a step.
-        n_turns: calls of a program of five scanned steps; backpropagation's program takes as many turns in between.
-        progress: called with measurements done, in all, and a line to show.
+    Parameters
+    ----------
+    rules
+        Names or `family/variant`; every variant by default.
+    architecture
+        One or several.
+    batch_size
+        Images a step.
+    n_turns
+        Calls of a program of five scanned steps; backpropagation's program takes as many turns in between.
+    progress
+        Called with measurements done, in all, and a line to show.
 
-    Returns:
-        One row a rule and architecture: `milliseconds_per_step` (median), `ratio` to backpropagation's, `ratio_limit`,
-        `products` (multiply-accumulates of a step in matrix products and convolutions) and `products_ratio`, `peak_megabytes`,
+    Returns
+    -------
+    pandas.DataFrame
+        One row a rule and architecture: `milliseconds_per_step` (median), `ratio` to backpropagation's, `ratio_limit`, `products`
+        (multiply-accumulates of a step in matrix products and convolutions) and `products_ratio`, `peak_megabytes`,
         `compile_seconds`, and for rules that spike `spikes_per_second`, simulated in wall time.
 
-    Raises:
-        InputError: unknown names, or fewer than one turn.
+    Raises
+    ------
+    InputError
+        Unknown names, or fewer than one turn.
     """
     if min(n_turns, batch_size) < 1:
         raise InputError(f"n_turns={n_turns} and batch_size={batch_size} were given, both must be at least 1")
@@ -207,15 +217,23 @@ def benchmark_spikes(
 ) -> dict[str, Any]:
     """Time learning in one layer of spiking units, beside what a library made for spikes publishes of the same size.
 
-    Args:
-        rule: a rule whose option `n_steps` is the length of a presentation.
-        n_neurons: units of the one hidden layer.
-        n_steps: length of a presentation.
-        batch_size: images a step.
-        n_turns: calls of a program of five scanned steps.
+    Parameters
+    ----------
+    rule
+        A rule whose option `n_steps` is the length of a presentation.
+    n_neurons
+        Units of the one hidden layer.
+    n_steps
+        Length of a presentation.
+    batch_size
+        Images a step.
+    n_turns
+        Calls of a program of five scanned steps.
 
-    Raises:
-        InputError: a rule that does not spike, or sizes under one.
+    Raises
+    ------
+    InputError
+        A rule that does not spike, or sizes under one.
     """
     if min(n_neurons, n_steps, batch_size, n_turns) < 1:
         raise InputError(f"n_neurons={n_neurons}, n_steps={n_steps}, batch_size={batch_size}, n_turns={n_turns}: each at least 1")

@@ -16,8 +16,10 @@ __all__ = ["restore", "save"]
 def save(folder: Path, state: RuleState) -> None:
     """Write a state; orbax writes beside and renames.
 
-    Raises:
-        InputError: no space, or no permission.
+    Raises
+    ------
+    InputError
+        No space, or no permission.
     """
     try:
         with ocp.StandardCheckpointer() as checkpointer:
@@ -29,8 +31,10 @@ def save(folder: Path, state: RuleState) -> None:
 def restore(folder: Path, like: RuleState) -> RuleState:
     """Read a state of the shapes of `like`, the state of a rule built with the same options.
 
-    Raises:
-        InputError: nothing there, or other shapes.
+    Raises
+    ------
+    InputError
+        Nothing there, or other shapes.
     """
     if not folder.is_dir():
         raise InputError(f"there is no checkpoint in {folder}: give the folder that train wrote with --out")

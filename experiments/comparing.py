@@ -26,7 +26,7 @@ from experiments.config import CompareConfig, to_record, write_yaml
 from experiments.environment import describe_environment
 from experiments.files import prepare_folder
 from experiments.recordings import load_recording
-from experiments.results import CLUSTER_COLUMNS, CONTROL_COLUMNS, DIFFERENCE_COLUMNS, SCORE_COLUMNS, Comparison
+from experiments.results import CLUSTER_COLUMNS, DIFFERENCE_COLUMNS, REFERENCE_MODEL_COLUMNS, SCORE_COLUMNS, Comparison
 from experiments.scorecards import CORE, scorecards
 from experiments.scoring import CONTROL, Model
 from experiments.training import Trained, build_network, options_record, train
@@ -35,7 +35,7 @@ from neurodata import PatternSet, Recording
 __all__ = ["compare", "large_enough", "region_rdms"]
 
 
-_LEAST_PIXELS = 32
+_MIN_PIXELS = 32
 
 
 def region_rdms(recording: Recording, distance: str) -> dict[str, np.ndarray]:
@@ -80,7 +80,7 @@ def _check_names(config: CompareConfig) -> None:
         ("front end", config.front_end, architectures.FRONT_ENDS),
         *(("comparator", name, [*rsa.COMPARATORS, *rsa.PATTERN_COMPARATORS]) for name in config.more_comparators),
         *(("factor", name, rsa.FACTORS) for name in config.factors),
-        *(("control model", name, rsa.CONTROLS) for name in config.controls),
+        *(("reference model", name, rsa.REFERENCE_MODELS) for name in config.reference_models),
     ]
     for kind, given, valid in checks:
         if given not in valid:
@@ -110,15 +110,22 @@ def compare(
 ) -> Comparison:
     """Compare what rules learn with what a recording's regions do.
 
-    Args:
-        config: what to run; or give its fields as keywords.
-        out: folder for tables, configuration and `report.html`; None writes nothing.
-        progress: called with parts done, parts in all and a line to show.
-        **fields: fields of `CompareConfig` that replace those of `config`.
+    Parameters
+    ----------
+    config
+        What to run; or give its fields as keywords.
+    out
+        Folder for tables, configuration and `report.html`; None writes nothing.
+    progress
+        Called with parts done, parts in all and a line to show.
+    **fields
+        Fields of `CompareConfig` that replace those of `config`.
 
-    Raises:
-        InputError: unknown names, a data set or recording that cannot be used, stimuli of a size that no layer takes, or an
-            `out` that cannot be written.
+    Raises
+    ------
+    InputError
+        Unknown names, a data set or recording that cannot be used, stimuli of a size that no layer takes, or an `out` that cannot
+        be written.
     """
     known = [field.name for field in dataclasses.fields(CompareConfig)]
     for name in fields:
@@ -175,9 +182,9 @@ def compare(
     started = time.perf_counter()
     tell(len(config.rules) + 1, "scoring layers against regions")
     measured = region_rdms(recording, config.distance)
-    controls = _control_rdms(recording, config, warnings)
+    references = _reference_rdms(recording, config, warnings)
     seen = views.score_views(
-        recording, measured, shown, controls, config, lambda line: tell(len(config.rules) + 1, f"scoring layers against {line}")
+        recording, measured, shown, references, config, lambda line: tell(len(config.rules) + 1, f"scoring layers against {line}")
     )
     of_regions = seen[0].regions
     for warning in (warning for view in seen for each in view.regions for warning in each.warnings):
@@ -216,7 +223,7 @@ def compare(
         differences=differences[main[1]].reset_index(drop=True),
         further_scores=scores[~main[0]].reset_index(drop=True),
         further_differences=differences[~main[1]].reset_index(drop=True),
-        controls=_frame([row for each in of_regions for row in each.controls], CONTROL_COLUMNS),
+        reference_models=_frame([row for each in of_regions for row in each.reference_models], REFERENCE_MODEL_COLUMNS),
         clusters=_frame([row for each in of_regions for row in each.clusters], CLUSTER_COLUMNS),
         factors={name: list(each.factors) for name, each in zip(measured, of_regions, strict=True)},
         accuracy=pd.concat([each.accuracy for each in trained], ignore_index=True),
@@ -250,21 +257,21 @@ def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame
 
 def large_enough(images: np.ndarray) -> np.ndarray:
     """Images for filters, which need some pixels a wave; pixels that are repeated hold the same picture."""
-    times = -(-_LEAST_PIXELS // min(images.shape[1:3]))
+    times = -(-_MIN_PIXELS // min(images.shape[1:3]))
     return images.repeat(times, axis=1).repeat(times, axis=2)
 
 
-def _control_rdms(recording: Recording, config: CompareConfig, warnings: list[str]) -> dict[str, np.ndarray]:
+def _reference_rdms(recording: Recording, config: CompareConfig, warnings: list[str]) -> dict[str, np.ndarray]:
     """RDMs of models that are no networks; one that tells no stimuli apart is named instead."""
     found: dict[str, np.ndarray] = {}
     images = large_enough(recording.stimuli.images)
-    for name in config.controls:
+    for name in config.reference_models:
         try:
             with python_warnings.catch_warnings():
                 python_warnings.simplefilter("ignore")
-                found |= rsa.control_rdms(images, [name], config.distance)
+                found |= rsa.reference_rdms(images, [name], config.distance)
         except rsa.InputError as error:
-            warnings.append(f"no RDM: control model '{name}': {error}")
+            warnings.append(f"no RDM: reference model '{name}': {error}")
     return found
 
 

@@ -28,21 +28,36 @@ _converter = make_converter()
 class TrainConfig:
     """One rule on one architecture and image set, one or several seeds.
 
-    Attributes:
-        rule: as `learning_rules.build` takes it: a name, `module:name` or `path.py:name`.
-        architecture: as `architectures.build` takes it, likewise.
-        dataset: a named image set, an `.npz` in the Keras layout or a folder of class folders.
-        epochs: passes over the training split; None chooses between 10 and 30, aiming at 700 steps.
-        batch_size: images a step; a last, smaller batch is left out of the epoch.
-        seed: of the first network; the others follow it.
-        n_seeds: networks that are trained together.
-        validation_fraction: share of the training images that choose between epochs.
-        split_seed: which images these are; the same for every seed.
-        n_train: size of a stratified subset to train on, None for all.
-        exclude_indices: images left out of every split, by their index in the source.
-        front_end: fixed, label-free transform before the first layer; "auto" is the one that the rule is tuned behind.
-        rule_options: options of the rule other than its defaults.
-        architecture_options: options of the architecture other than its defaults.
+    Attributes
+    ----------
+    rule
+        As `learning_rules.build` takes it: a name, `module:name` or `path.py:name`.
+    architecture
+        As `architectures.build` takes it, likewise.
+    dataset
+        A named image set, an `.npz` in the Keras layout or a folder of class folders.
+    epochs
+        Passes over the training split; None chooses between 10 and 30, aiming at 700 steps.
+    batch_size
+        Images a step; a last, smaller batch is left out of the epoch.
+    seed
+        Of the first network; the others follow it.
+    n_seeds
+        Networks that are trained together.
+    validation_fraction
+        Share of the training images that choose between epochs.
+    split_seed
+        Which images these are; the same for every seed.
+    n_train
+        Size of a stratified subset to train on, None for all.
+    exclude_indices
+        Images left out of every split, by their index in the source.
+    front_end
+        Fixed, label-free transform before the first layer; "auto" is the one that the rule is tuned behind.
+    rule_options
+        Options of the rule other than its defaults.
+    architecture_options
+        Options of the architecture other than its defaults.
     """
 
     rule: str = "backprop"
@@ -70,32 +85,57 @@ class TrainConfig:
 class CompareConfig:
     """Several rules on one architecture and image set, compared with one recording.
 
-    Attributes:
-        rules: what to train; the untrained control is added where it is missing.
-        architecture: as `architectures.build` takes it.
-        dataset: as in `TrainConfig`.
-        recording: a named recording or a user's folder.
-        epochs: as in `TrainConfig`.
-        batch_size: as in `TrainConfig`.
-        seed: of the first network of each rule; all rules start from the same weights and see the same order of images.
-        seeds: networks per rule.
-        distance: between patterns, one of `rsa.DISTANCES`, for the networks and for regions that come as patterns.
-        comparator: between RDMs, one of `rsa.COMPARATORS`: that of the report's pictures and tests.
-        more_comparators: others whose scores stand in the same table: of `rsa.COMPARATORS`, or, for recordings that come as
-            patterns, of `rsa.PATTERN_COMPARATORS`.
-        n_draws: bootstrap draws, and relabellings; 0 for scores without intervals.
-        factors: what intervals generalise over, of `rsa.FACTORS`; what there is too little of to draw from is left out and named.
-        controls: models that are no networks and stand beside them, of `rsa.CONTROLS`.
-        confidence: coverage of the intervals.
-        scorecard: criteria of plausibility that are put to every rule: "core" for those that need no training, "all", or "none".
-        stimulus_size: side in pixels at which the networks see the stimuli; None for the size that they were trained at.
-        more_stimulus_sizes: others at which layers are scored too, in the same table.
-        validation_fraction: as in `TrainConfig`.
-        split_seed: as in `TrainConfig`.
-        n_train: as in `TrainConfig`.
-        front_end: fixed, label-free transform before the first layer of every network, whatever its rule is tuned behind.
-        rule_options: rule -> options other than its defaults.
-        architecture_options: as in `TrainConfig`.
+    Attributes
+    ----------
+    rules
+        What to train; the untrained control is added where it is missing.
+    architecture
+        As `architectures.build` takes it.
+    dataset
+        As in `TrainConfig`.
+    recording
+        A named recording or a user's folder.
+    epochs
+        As in `TrainConfig`.
+    batch_size
+        As in `TrainConfig`.
+    seed
+        Of the first network of each rule; all rules start from the same weights and see the same order of images.
+    seeds
+        Networks per rule.
+    distance
+        Between patterns, one of `rsa.DISTANCES`, for the networks and for regions that come as patterns.
+    comparator
+        Between RDMs, one of `rsa.COMPARATORS`: that of the report's pictures and tests.
+    more_comparators
+        Others whose scores stand in the same table: of `rsa.COMPARATORS`, or, for recordings that come as patterns, of
+        `rsa.PATTERN_COMPARATORS`.
+    n_draws
+        Bootstrap draws, and permutations; 0 for scores without intervals.
+    factors
+        What intervals generalise over, of `rsa.FACTORS`; what there is too little of to draw from is left out and named.
+    reference_models
+        Models that are no networks and stand beside them, of `rsa.REFERENCE_MODELS`.
+    confidence
+        Coverage of the intervals.
+    scorecard
+        Criteria of plausibility that are put to every rule: "core" for those that need no training, "all", or "none".
+    stimulus_size
+        Side in pixels at which the networks see the stimuli; None for the size that they were trained at.
+    more_stimulus_sizes
+        Others at which layers are scored too, in the same table.
+    validation_fraction
+        As in `TrainConfig`.
+    split_seed
+        As in `TrainConfig`.
+    n_train
+        As in `TrainConfig`.
+    front_end
+        Fixed, label-free transform before the first layer of every network, whatever its rule is tuned behind.
+    rule_options
+        Rule -> options other than its defaults.
+    architecture_options
+        As in `TrainConfig`.
     """
 
     rules: tuple[str, ...] = ("untrained", "backprop", "feedback_alignment")
@@ -111,7 +151,7 @@ class CompareConfig:
     more_comparators: tuple[str, ...] = ()
     n_draws: int = 1000
     factors: tuple[str, ...] = ("stimuli", "subjects", "seeds")
-    controls: tuple[str, ...] = ("pixels", "luminance", "gabor", "hmax")
+    reference_models: tuple[str, ...] = ("pixels", "luminance", "gabor", "hmax")
     confidence: float = 0.95
     scorecard: str = "core"
     stimulus_size: int | None = None
@@ -177,8 +217,10 @@ def to_record(config: Any) -> dict[str, Any]:
 def from_record(record: Any, kind: type[Config], origin: str) -> Config:
     """A configuration from plain values.
 
-    Raises:
-        InputError: fields that do not exist (the nearest is guessed) or values of another type, with `origin` named.
+    Raises
+    ------
+    InputError
+        Fields that do not exist (the nearest is guessed) or values of another type, with `origin` named.
     """
     if not isinstance(record, dict):
         raise InputError(f"{origin} holds {type(record).__name__}, expected a mapping of configuration fields")
@@ -192,8 +234,10 @@ def from_record(record: Any, kind: type[Config], origin: str) -> Config:
 def read_yaml(path: Path, kind: type[Config]) -> Config:
     """A configuration from a YAML file.
 
-    Raises:
-        InputError: a file that is not there, is not YAML or does not fit.
+    Raises
+    ------
+    InputError
+        A file that is not there, is not YAML or does not fit.
     """
     return from_record(read_mapping(path, "rule: backprop"), kind, str(path))
 

@@ -58,30 +58,37 @@ def _same_category(recording: Recording) -> dict[str, np.ndarray]:
     return {"categories of the stimuli": rsa.to_condensed(1.0 - recording.stimuli.same_category())}
 
 
-def _controls(recording: Recording) -> dict[str, np.ndarray]:
+def _reference_rdms(recording: Recording) -> dict[str, np.ndarray]:
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")
-        return rsa.control_rdms(large_enough(recording.stimuli.images), distance=_DISTANCE)
+        return rsa.reference_rdms(large_enough(recording.stimuli.images), distance=_DISTANCE)
 
 
 def describe_recordings(names: Sequence[str], progress: Progress | None = None) -> list[dict[str, Any]]:
     """Describe recordings, and how those of the same number of stimuli agree.
 
-    Args:
-        names: named recordings or folders.
-        progress: called with parts done, parts in all and a line to show.
+    Parameters
+    ----------
+    names
+        Named recordings or folders.
+    progress
+        Called with parts done, parts in all and a line to show.
 
-    Returns:
+    Returns
+    -------
+    list of dict
         One row a fact: recording, region, what, value; upper and n_subjects of a noise ceiling. Two recordings' stimuli are brought
         into one order where they have the same names, and taken to be in one order where they are as many. Of a region with times,
         the ceiling is that of the time at which subjects agree most, and correlations are those of the mean over times.
 
-    Raises:
-        InputError: unknown names, or recordings that cannot be read.
+    Raises
+    ------
+    InputError
+        Unknown names, or recordings that cannot be read.
     """
     rows: list[dict[str, Any]] = []
     means: dict[str, dict[str, np.ndarray]] = {}
-    controls: dict[str, dict[str, np.ndarray]] = {}
+    references: dict[str, dict[str, np.ndarray]] = {}
     ids: dict[str, list[str]] = {}
     for index, name in enumerate(names):
         if progress is not None:
@@ -91,8 +98,8 @@ def describe_recordings(names: Sequence[str], progress: Progress | None = None) 
         means[recording.name] = _means(measured)
         ids[recording.name] = [str(each) for each in recording.stimuli.ids]
         rows += _ceiling_rows(recording, measured)
-        controls[recording.name] = _controls(recording)
-        models = {**controls[recording.name], **_same_category(recording), **neurodata.references(name)}
+        references[recording.name] = _reference_rdms(recording)
+        models = {**references[recording.name], **_same_category(recording), **neurodata.references(name)}
         rows += [
             {"recording": recording.name, "region": region, "what": f"rho with {model}", "value": _rho(mean, rdm)}
             for region, mean in means[recording.name].items()
@@ -129,7 +136,7 @@ def describe_recordings(names: Sequence[str], progress: Progress | None = None) 
             }
             for one, another, how in ((first, second, order), (second, first, back))
             for region, mean in means[one].items()
-            for model, rdm in controls[another].items()
+            for model, rdm in references[another].items()
             if len(mean) == len(rdm) and np.ptp(rdm) > 0
         ]
     return rows

@@ -28,10 +28,14 @@ class EpochSummary(NamedTuple):
 class Programs(NamedTuple):
     """The functions that a run jits, each over a leading axis of seeds.
 
-    Attributes:
-        init: keys (n_seeds,) -> Learner.
-        epoch: (learner, keys, epoch, images, labels) -> (learner, EpochSummary).
-        evaluate: (state, images, labels) -> counts of (true class, predicted class), (n_seeds, n_classes, n_classes).
+    Attributes
+    ----------
+    init
+        Keys (n_seeds,) -> Learner.
+    epoch
+        (learner, keys, epoch, images, labels) -> (learner, EpochSummary).
+    evaluate
+        (state, images, labels) -> counts of (true class, predicted class), (n_seeds, n_classes, n_classes).
     """
 
     init: Callable[[PRNGKeyArray], Learner]

@@ -55,8 +55,10 @@ def no_empty_folder(path: Path | None) -> Iterator[None]:
 def prepare_folder(path: Path) -> Path:
     """Make the folder that a run writes into.
 
-    Raises:
-        InputError: it is a file, holds something already, or cannot be written.
+    Raises
+    ------
+    InputError
+        It is a file, holds something already, or cannot be written.
     """
     try:
         if path.exists() and not path.is_dir():

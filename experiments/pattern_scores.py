@@ -48,16 +48,26 @@ def score_patterns(
 ) -> RegionScores:
     """Score every layer's patterns against a region's.
 
-    Args:
-        key: of folds and draws.
-        region: its name.
-        models: which layer of which network each set of patterns is of.
-        model_patterns: for each model (n_conditions, n_units).
-        data: for each subject (n_conditions, n_channels), or (n_times, n_conditions, n_channels).
-        subjects: their names.
-        times: in seconds, where the data have any.
-        measure: one of `rsa.PATTERN_COMPARATORS`.
-        config: draws, confidence and what to generalise over.
+    Parameters
+    ----------
+    key
+        Of folds and draws.
+    region
+        Its name.
+    models
+        Which layer of which network each set of patterns is of.
+    model_patterns
+        For each model (n_conditions, n_units).
+    data
+        For each subject (n_conditions, n_channels), or (n_times, n_conditions, n_channels).
+    subjects
+        Their names.
+    times
+        In seconds, where the data have any.
+    measure
+        One of `rsa.PATTERN_COMPARATORS`.
+    config
+        Draws, confidence and what to generalise over.
     """
     groups = grouped(models)
     names, members = list(groups), list(groups.values())

@@ -53,8 +53,10 @@ def simulated_with_reference(progress: Progress | None = None) -> Recording:
 def load_recording(name: str, progress: Progress | None = None) -> Recording:
     """A named recording or a user's folder.
 
-    Raises:
-        InputError: unknown name, or a folder that does not hold a recording.
+    Raises
+    ------
+    InputError
+        Unknown name, or a folder that does not hold a recording.
     """
     if name == "simulated" and not Path(name).is_dir():
         return simulated_with_reference(progress)

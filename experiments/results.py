@@ -5,8 +5,8 @@ DIR/config.yaml                 what was run, to be run again
 DIR/results.json                what `--json` prints, with versions and device
 DIR/tables/scores.csv           one row an observation, and the aggregates; of every comparator and size of stimuli
 DIR/tables/differences.csv      each rule's differences from the untrained control and from backpropagation
-DIR/tables/controls.csv         scores of models that are no networks: pixels, luminance, Gabor energy, HMAX
-DIR/tables/clusters.csv         of a recording in time: stretches in which a layer scores above its relabellings
+DIR/tables/reference_models.csv scores of models that are no networks: pixels, luminance, Gabor energy, HMAX
+DIR/tables/clusters.csv         of a recording in time: stretches in which a layer scores above its permutations
 DIR/tables/accuracy.csv         one row an epoch of a network
 DIR/tables/networks.csv         one row a node of a network: alignment with backpropagation, change of weights, activity
 DIR/arrays.npz                  RDMs of layers and regions, stimuli
@@ -36,7 +36,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rsatoolbox.rdm import RDMs
 
-__all__ = ["CLUSTER_COLUMNS", "CONTROL_COLUMNS", "DIFFERENCE_COLUMNS", "SCORE_COLUMNS", "VIEW_COLUMNS", "Comparison", "plain"]
+__all__ = [
+    "CLUSTER_COLUMNS",
+    "REFERENCE_MODEL_COLUMNS",
+    "DIFFERENCE_COLUMNS",
+    "SCORE_COLUMNS",
+    "VIEW_COLUMNS",
+    "Comparison",
+    "plain",
+]
 
 VIEW_COLUMNS = ("comparator", "size")
 """What tells one view of the same networks from another; size is the stimuli's height in pixels."""
@@ -57,14 +65,14 @@ SCORE_COLUMNS = (
     *VIEW_COLUMNS,
 )
 DIFFERENCE_COLUMNS = (
-    *("rule", "control", "layer", "region", "time", "difference", "lower", "upper", "p_value", "p_adjusted"),
+    *("rule", "reference", "layer", "region", "time", "difference", "lower", "upper", "p_value", "p_adjusted"),
     *VIEW_COLUMNS,
 )
-CONTROL_COLUMNS = ("control", "region", "time", "score", "lower", "upper", "p_value")
+REFERENCE_MODEL_COLUMNS = ("model", "region", "time", "score", "lower", "upper", "p_value")
 CLUSTER_COLUMNS = ("rule", "layer", "region", "start", "stop", "mass", "p_value")
-_TABLES = ("scores", "differences", "controls", "clusters", "accuracy", "networks")
+_TABLES = ("scores", "differences", "reference_models", "clusters", "accuracy", "networks")
 _VIEWED = ("scores", "differences")
-_TEXT = ("rule", "control", "layer", "region", "subject", "comparator")
+_TEXT = ("rule", "reference", "model", "layer", "region", "subject", "comparator")
 _WHOLE = ("seed", "epoch", "size")
 _ARRAYS = ("stimuli", "stimulus_ids")
 _REQUIRED = ("config", "environment", "dataset", "recording", "transform", "architecture", "rules", "ceilings")
@@ -117,38 +125,65 @@ def _together(scores: pd.DataFrame) -> pd.DataFrame:
 class Comparison:
     """Networks trained by several rules, compared with a recording.
 
-    Attributes:
-        config: what was run, as plain values.
-        environment: versions and device.
-        dataset: what the networks were trained on, as `ImageSet.to_record` gives it.
-        recording: name, modality, simulated, n_conditions, subjects (per region), citation, licence, notes, truth.
-        transform: how the stimuli were shown.
-        architecture: name, options and one row a layer.
-        rules: rule -> what it declares about itself.
-        scores: columns `SCORE_COLUMNS`. A row has a seed and a subject, and an interval for other stimuli; in aggregates both are
-            missing, and lower and upper are the interval of the mean over seeds and subjects for all of `factors`. `time` is
-            missing where the recording has none. `p_adjusted` is the false discovery rate over all aggregates, those of
-            `further_scores` among them. All are of the main comparator and size of stimuli.
-        differences: columns `DIFFERENCE_COLUMNS`: rule minus control (the untrained network, or backpropagation), paired, with
-            intervals for all of `factors`, and the false discovery rate over all differences.
-        further_scores: the same of other comparators, and of other sizes of stimuli; patterns' scores have intervals over subjects
-            and seeds alone and no p-values. On disk and in JSON they stand in the same table as the main ones.
-        further_differences: the same of differences.
-        controls: columns `CONTROL_COLUMNS`: scores of models that are no networks.
-        clusters: columns `CLUSTER_COLUMNS`: first and last time in seconds, corrected for all times of one layer.
-        scorecards: rule -> criterion -> verdict, value, evidence, claimed, difference, as `learning_rules.plausibility` finds them.
-        factors: region -> what its intervals generalise over.
-        accuracy: rule, seed, epoch, train_loss, train_accuracy, validation_accuracy, test_accuracy.
-        networks: rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms, saturated.
-        ceilings: region, time, lower, upper, withheld, n_subjects (one row a region and time), as plain mappings.
-        layer_rdms: (rule, layer) -> condensed RDM, mean over seeds.
-        region_rdms: region -> condensed RDM, mean over subjects (and times).
-        stimuli: (n_conditions, height, width, 3) uint8.
-        stimulus_ids: their names.
-        categories: one a stimulus, or None.
-        warnings: what went wrong or has to be known, by name.
-        seconds: phase -> wall time; "compile" apart.
-        report: path of the report, once written.
+    Attributes
+    ----------
+    config
+        What was run, as plain values.
+    environment
+        Versions and device.
+    dataset
+        What the networks were trained on, as `ImageSet.to_record` gives it.
+    recording
+        Name, modality, simulated, n_conditions, subjects (per region), citation, licence, notes, truth.
+    transform
+        How the stimuli were shown.
+    architecture
+        Name, options and one row a layer.
+    rules
+        Rule -> what it declares about itself.
+    scores
+        Columns `SCORE_COLUMNS`. A row has a seed and a subject, and an interval for other stimuli; in aggregates both are missing,
+        and lower and upper are the interval of the mean over seeds and subjects for all of `factors`. `time` is missing where the
+        recording has none. `p_adjusted` is the false discovery rate over all aggregates, those of `further_scores` among them. All
+        are of the main comparator and size of stimuli.
+    differences
+        Columns `DIFFERENCE_COLUMNS`: rule minus reference (the untrained network, or backpropagation), paired, with intervals for
+        all of `factors`, and the false discovery rate over all differences.
+    further_scores
+        The same of other comparators, and of other sizes of stimuli; patterns' scores have intervals over subjects and seeds alone
+        and no p-values. On disk and in JSON they stand in the same table as the main ones.
+    further_differences
+        The same of differences.
+    reference_models
+        Columns `REFERENCE_MODEL_COLUMNS`: scores of models that are no networks.
+    clusters
+        Columns `CLUSTER_COLUMNS`: first and last time in seconds, corrected for all times of one layer.
+    scorecards
+        Rule -> criterion -> verdict, value, evidence, claimed, difference, as `learning_rules.plausibility` finds them.
+    factors
+        Region -> what its intervals generalise over.
+    accuracy
+        Rule, seed, epoch, train_loss, train_accuracy, validation_accuracy, test_accuracy.
+    networks
+        Rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms, saturated.
+    ceilings
+        Region, time, lower, upper, withheld, n_subjects (one row a region and time), as plain mappings.
+    layer_rdms
+        (rule, layer) -> condensed RDM, mean over seeds.
+    region_rdms
+        Region -> condensed RDM, mean over subjects (and times).
+    stimuli
+        (n_conditions, height, width, 3) uint8.
+    stimulus_ids
+        Their names.
+    categories
+        One a stimulus, or None.
+    warnings
+        What went wrong or has to be known, by name.
+    seconds
+        Phase -> wall time; "compile" apart.
+    report
+        Path of the report, once written.
     """
 
     config: dict[str, Any]
@@ -160,7 +195,7 @@ class Comparison:
     rules: dict[str, dict[str, Any]]
     scores: pd.DataFrame
     differences: pd.DataFrame
-    controls: pd.DataFrame
+    reference_models: pd.DataFrame
     clusters: pd.DataFrame
     accuracy: pd.DataFrame
     networks: pd.DataFrame
@@ -199,8 +234,10 @@ class Comparison:
     def plot(self, what: str = "scores") -> Figure:
         """A figure: "overview", "accuracy", "scores", "scores_over_time", "sizes", "differences", "rdms" or "stimuli".
 
-        Raises:
-            InputError: there is no such figure.
+        Raises
+        ------
+        InputError
+            There is no such figure.
         """
         # matplotlib is slow to import; a run without pictures does without it.
         from experiments import report
@@ -259,8 +296,10 @@ class Comparison:
     def load(cls, folder: Path) -> Comparison:
         """Read what `save` wrote.
 
-        Raises:
-            InputError: a folder without results, or with some that cannot be read.
+        Raises
+        ------
+        InputError
+            A folder without results, or with some that cannot be read.
         """
         path = folder / "results.json"
         if not path.is_file():

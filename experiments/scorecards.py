@@ -45,20 +45,32 @@ def scorecards(
 ) -> dict[str, Card]:
     """Put every criterion to every rule.
 
-    Args:
-        rules: names, or `module:name` and `path.py:name` of a user's own.
-        architecture: of the small network that they are examined on; also `module:name` or `path.py:name`.
-        criteria: by default all.
-        seed: of everything that is drawn.
-        workers: rules at a time, each in a process of its own.
-        rule_options: rule -> options other than its defaults.
-        progress: called with rules done, in all, and a line to show.
+    Parameters
+    ----------
+    rules
+        Names, or `module:name` and `path.py:name` of a user's own.
+    architecture
+        Of the small network that they are examined on; also `module:name` or `path.py:name`.
+    criteria
+        By default all.
+    seed
+        Of everything that is drawn.
+    workers
+        Rules at a time, each in a process of its own.
+    rule_options
+        Rule -> options other than its defaults.
+    progress
+        Called with rules done, in all, and a line to show.
 
-    Returns:
+    Returns
+    -------
+    dict
         Rule -> criterion -> verdict, value, evidence, claimed, difference.
 
-    Raises:
-        InputError: unknown rules, criteria or architectures, or a rule that cannot be made.
+    Raises
+    ------
+    InputError
+        Unknown rules, criteria or architectures, or a rule that cannot be made.
     """
     resolve(architecture, architectures.ARCHITECTURES, "architecture")
     for criterion in criteria or ():

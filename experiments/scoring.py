@@ -1,4 +1,4 @@
-"""Scores of layers in one region: every network and subject, what holds beyond them, and beside them the control models.
+"""Scores of layers in one region: every network and subject, what holds beyond them, and beside them the reference models.
 
 Intervals of means are for other stimuli, subjects and training seeds together, as far as there are enough of each to draw from;
 those of single networks and subjects are for other stimuli alone. Differences from the untrained network and from
@@ -23,7 +23,7 @@ REFERENCES = (CONTROL, "backprop")
 """What every rule is held against, layer by layer."""
 
 # Beyond this many, single-subject rows of a recording in time would fill the tables with millions of numbers.
-_MOST_SUBJECT_ROWS = 200_000
+_MAX_SUBJECT_ROWS = 200_000
 
 
 class Model(NamedTuple):
@@ -39,7 +39,7 @@ class RegionScores(NamedTuple):
 
     scores: list[dict[str, Any]]
     differences: list[dict[str, Any]]
-    controls: list[dict[str, Any]]
+    reference_models: list[dict[str, Any]]
     clusters: list[dict[str, Any]]
     ceilings: list[dict[str, Any]]
     warnings: list[str]
@@ -119,7 +119,7 @@ def differences_of(
             if rule in (reference, CONTROL) or (reference, layer) not in names:
                 continue
             against = names.index((reference, layer))
-            row = {"rule": rule, "control": reference, "layer": layer, **where}
+            row = {"rule": rule, "reference": reference, "layer": layer, **where}
             if beyond is None:
                 difference = float(means[index] - means[against])
                 rows.append({**row, "difference": difference, "lower": np.nan, "upper": np.nan, "p_value": np.nan})
@@ -137,7 +137,7 @@ def _cluster_rows(
     times: Sequence[float],
     region: str,
 ) -> list[dict[str, Any]]:
-    """Stretches of time in which a rule's layer scores above its relabellings, corrected for all times."""
+    """Stretches of time in which a rule's layer scores above its permutations, corrected for all times."""
     if len(moments[0].evaluation.null) == 0:
         return []
     rows = []
@@ -154,7 +154,7 @@ def _cluster_rows(
                 "mass": cluster.mass,
                 "p_value": cluster.p_value,
             }
-            for cluster in rsa.cluster_relabellings(observed, null).clusters
+            for cluster in rsa.cluster_permutations(observed, null).clusters
         ]
     return rows
 
@@ -164,33 +164,44 @@ def score_region(
     region: str,
     models: Sequence[Model],
     model_rdms: np.ndarray,
-    controls: dict[str, np.ndarray],
+    references: dict[str, np.ndarray],
     data: np.ndarray,
     subjects: Sequence[str],
     times: Sequence[float] | None,
     config: CompareConfig,
     progress: Callable[[str], None] = lambda line: None,
 ) -> RegionScores:
-    """Score every layer, and every control model, against a region.
+    """Score every layer, and every reference model, against a region.
 
-    Args:
-        key: of all draws.
-        region: its name.
-        models: which layer of which network each RDM is of.
-        model_rdms: (n_models, n_pairs).
-        controls: RDM of each control model.
-        data: (n_subjects, n_pairs), or (n_times, n_subjects, n_pairs).
-        subjects: their names.
-        times: in seconds, where the data have any.
-        config: comparator, draws, confidence and what to generalise over.
-        progress: called with a line to show.
+    Parameters
+    ----------
+    key
+        Of all draws.
+    region
+        Its name.
+    models
+        Which layer of which network each RDM is of.
+    model_rdms
+        (n_models, n_pairs).
+    references
+        RDM of each reference model.
+    data
+        (n_subjects, n_pairs), or (n_times, n_subjects, n_pairs).
+    subjects
+        Their names.
+    times
+        In seconds, where the data have any.
+    config
+        Comparator, draws, confidence and what to generalise over.
+    progress
+        Called with a line to show.
     """
     timed = data.ndim == 3
     moments_of_time: Sequence[float | None] = list(times or ()) if timed else [None]
     groups = grouped(models)
     names, members = list(groups), list(groups.values())
     n_models = len(models)
-    rdms = np.concatenate([model_rdms, *(rdm[None] for rdm in controls.values())])
+    rdms = np.concatenate([model_rdms, *(rdm[None] for rdm in references.values())])
     wanted = [factor for factor in rsa.FACTORS if factor in config.factors]
     usable = rsa.usable_factors(rsa.condition_count(rdms.shape[1]), len(subjects), max(map(len, members)))
     factors = tuple(factor for factor in wanted if factor in usable)
@@ -200,10 +211,10 @@ def score_region(
         told = " and ".join(f"{few[factor]} {factor}" for factor in missing)
         warnings.append(f"intervals in region '{region}' hold for these {told} alone: there are too few to draw others from")
     n_rows = n_models * len(subjects) * len(moments_of_time)
-    with_subjects = n_rows <= _MOST_SUBJECT_ROWS
+    with_subjects = n_rows <= _MAX_SUBJECT_ROWS
     if not with_subjects:
         warnings.append(f"rows of single subjects left out: region '{region}' would have {n_rows}; the aggregates are whole")
-    scores, differences, of_controls, ceilings, moments = [], [], [], [], []
+    scores, differences, of_references, ceilings, moments = [], [], [], [], []
     for index, time in enumerate(moments_of_time):
         if timed:
             progress(f"{region}, {1000 * (time or 0):.0f} ms")
@@ -237,17 +248,17 @@ def score_region(
             for g, (rule, layer) in enumerate(names)
         ]
         differences += differences_of(names, moment.means.mean, beyond, where)
-        alone = [[n_models + index] for index in range(len(controls))]
-        beyond_controls = _beyond(jax.random.fold_in(key, 1), evaluation, alone, factors) if alone else None
-        of_controls += [
+        alone = [[n_models + index] for index in range(len(references))]
+        beyond_references = _beyond(jax.random.fold_in(key, 1), evaluation, alone, factors) if alone else None
+        of_references += [
             {
-                "control": name,
+                "model": name,
                 **where,
                 "score": float(evaluation.mean[n_models + c]),
-                **interval_of(beyond_controls, c),
+                **interval_of(beyond_references, c),
                 "p_value": float(evaluation.p_value[n_models + c]),
             }
-            for c, name in enumerate(controls)
+            for c, name in enumerate(references)
         ]
         ceilings.append(
             {
@@ -261,4 +272,4 @@ def score_region(
         # What the next time does not need is let go: draws of every subject at every time would fill the memory.
         moments.append(moment._replace(evaluation=evaluation._replace(subject_draws=None, subject_jackknife=None), beyond=None))
     clusters = _cluster_rows(names, moments, members, list(times or ()), region) if timed else []
-    return RegionScores(scores, differences, of_controls, clusters, ceilings, warnings, factors)
+    return RegionScores(scores, differences, of_references, clusters, ceilings, warnings, factors)

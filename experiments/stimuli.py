@@ -38,15 +38,22 @@ _LUMA_THOUSANDTHS = np.array([299, 587, 114], np.int32)
 def evaluation_shape(input_shape: tuple[int, ...], size: int | tuple[int, int] | None = None) -> tuple[int, int, int]:
     """Shape of one stimulus as the network gets it.
 
-    Args:
-        input_shape: ``(height, width, channels)`` that the network was trained on.
-        size: evaluation size in pixels, a number for a square or ``(height, width)``; None for the training size.
+    Parameters
+    ----------
+    input_shape
+        ``(height, width, channels)`` that the network was trained on.
+    size
+        Evaluation size in pixels, a number for a square or ``(height, width)``; None for the training size.
 
-    Returns:
+    Returns
+    -------
+    tuple[int, int, int]
         ``(height, width, channels)``.
 
-    Raises:
-        InputError: a size below one pixel, channels other than one or three, or a network that takes no images.
+    Raises
+    ------
+    InputError
+        A size below one pixel, channels other than one or three, or a network that takes no images.
 
     >>> evaluation_shape((32, 32, 3), 64)
     (64, 64, 3)
@@ -86,18 +93,26 @@ def present(
 ) -> Float32[np.ndarray, "n network_height network_width channels"]:
     """Show stimuli to a network, as the head of this module says.
 
-    Args:
-        stimuli_images: ``(n, height, width, 3)``, 0 to 255.
-        input_shape: ``(height, width, channels)`` that the network was trained on.
-        normalisation: that of the training split, of as many channels.
-        size: evaluation size in pixels, a number for a square or ``(height, width)``; None for the training size.
+    Parameters
+    ----------
+    stimuli_images
+        ``(n, height, width, 3)``, 0 to 255.
+    input_shape
+        ``(height, width, channels)`` that the network was trained on.
+    normalisation
+        That of the training split, of as many channels.
+    size
+        Evaluation size in pixels, a number for a square or ``(height, width)``; None for the training size.
 
-    Returns:
-        ``(n, network_height, network_width, channels)``, the same bits for the same input on every machine of one
-        Pillow version.
+    Returns
+    -------
+    numpy.ndarray
+        ``(n, network_height, network_width, channels)``, the same bits for the same input on every machine of one Pillow version.
 
-    Raises:
-        InputError: no stimuli, a size below one pixel, or channels that do not fit.
+    Raises
+    ------
+    InputError
+        No stimuli, a size below one pixel, or channels that do not fit.
     """
     height, width, channels = evaluation_shape(input_shape, size)
     if stimuli_images.size == 0:

@@ -27,7 +27,7 @@ from learning_rules import Learner, LearningRule, RuleSpec, RuleState
 
 __all__ = ["Trained", "build_network", "epochs_for", "front_end_of", "options_record", "train"]
 
-_TARGET_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 700, 10, 30
+_TARGET_STEPS, _MIN_EPOCHS, _MAX_EPOCHS = 700, 10, 30
 _DIAGNOSTIC_IMAGES = 512
 
 
@@ -35,22 +35,37 @@ _DIAGNOSTIC_IMAGES = 512
 class Trained:
     """Networks trained by one rule.
 
-    Attributes:
-        config: what was run; its epochs are those that were run.
-        images: the image set.
-        rule: the rule, on the network without its front end.
-        network: the network with its front end.
-        initial: initial parameters of the network, with a leading axis of seeds.
-        state: the last state, with a leading axis of seeds.
-        best: per seed the state of the epoch that was best on the validation images.
-        best_epoch: which one that was, (n_seeds,), counted from one.
-        accuracy: rule, seed, epoch, train_loss, train_accuracy, validation_accuracy, test_accuracy.
-        networks: rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms, saturated.
-        info: what the rule tells of itself on a batch after training (its loss, and quantities of its own such as settling
-            energies, goodness or reconstruction errors), with a leading axis of seeds.
-        warnings: what went wrong, by name.
-        seconds: wall time of the epochs and their evaluation.
-        compile_seconds: wall time of compiling them.
+    Attributes
+    ----------
+    config
+        What was run; its epochs are those that were run.
+    images
+        The image set.
+    rule
+        The rule, on the network without its front end.
+    network
+        The network with its front end.
+    initial
+        Initial parameters of the network, with a leading axis of seeds.
+    state
+        The last state, with a leading axis of seeds.
+    best
+        Per seed the state of the epoch that was best on the validation images.
+    best_epoch
+        Which one that was, (n_seeds,), counted from one.
+    accuracy
+        Rule, seed, epoch, train_loss, train_accuracy, validation_accuracy, test_accuracy.
+    networks
+        Rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms, saturated.
+    info
+        What the rule tells of itself on a batch after training (its loss, and quantities of its own such as settling energies,
+        goodness or reconstruction errors), with a leading axis of seeds.
+    warnings
+        What went wrong, by name.
+    seconds
+        Wall time of the epochs and their evaluation.
+    compile_seconds
+        Wall time of compiling them.
     """
 
     config: TrainConfig
@@ -86,12 +101,17 @@ class Trained:
     def represent(self, images: np.ndarray, network: Network | None = None) -> tuple[np.ndarray, ...]:
         """Activations of every layer for normalised images: (n_seeds, n_images, ...), in time (n_seeds, n_images, n_steps, ...).
 
-        Args:
-            images: (n, height, width, channels), as `ImageSet.normalise` gives them.
-            network: a part of the network that takes this size of images, from `Network.at_size`; the whole by default.
+        Parameters
+        ----------
+        images
+            (n, height, width, channels), as `ImageSet.normalise` gives them.
+        network
+            A part of the network that takes this size of images, from `Network.at_size`; the whole by default.
 
-        Raises:
-            InputError: a part is asked of a rule whose representation is not the forward pass.
+        Raises
+        ------
+        InputError
+            A part is asked of a rule whose representation is not the forward pass.
         """
         rule, state = self.rule, self.state
         if network is not None and network.input_shape != self.network.input_shape:
@@ -177,7 +197,7 @@ def epochs_for(config: TrainConfig, n_train: int) -> int:
     if config.epochs is not None:
         return config.epochs
     steps = max(n_train // config.batch_size, 1)
-    return int(np.clip(round(_TARGET_STEPS / steps), _FEWEST_EPOCHS, _MOST_EPOCHS))
+    return int(np.clip(round(_TARGET_STEPS / steps), _MIN_EPOCHS, _MAX_EPOCHS))
 
 
 def front_end_of(config: TrainConfig) -> str:
@@ -246,13 +266,19 @@ def _diagnose(
 def train(config: TrainConfig | None = None, progress: Progress | None = None, **fields: Any) -> Trained:
     """Train networks by one rule.
 
-    Args:
-        config: what to run; or give its fields as keywords.
-        progress: called with epochs done, epochs in all and a line to show.
-        **fields: fields of `TrainConfig` that replace those of `config`.
+    Parameters
+    ----------
+    config
+        What to run; or give its fields as keywords.
+    progress
+        Called with epochs done, epochs in all and a line to show.
+    **fields
+        Fields of `TrainConfig` that replace those of `config`.
 
-    Raises:
-        InputError: unknown names or options, a data set that cannot be used, or fewer images than a batch.
+    Raises
+    ------
+    InputError
+        Unknown names or options, a data set that cannot be used, or fewer images than a batch.
 
     >>> trained = train(rule="backprop", architecture="mlp", dataset="digits", epochs=2)
     >>> bool(trained.test_accuracy[0] > 0.5)

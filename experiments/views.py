@@ -108,7 +108,7 @@ def score_views(
     recording: Recording,
     region_rdms: dict[str, np.ndarray],
     shown: dict[int | None, Layers],
-    controls: dict[str, np.ndarray],
+    references: dict[str, np.ndarray],
     config: CompareConfig,
     tell: Callable[[str], None],
 ) -> list[View]:
@@ -134,7 +134,7 @@ def score_views(
                 regions.append(score_patterns(key, name, models, own, region.patterns(), subjects, times, comparator, settled))
             else:
                 own_rdms = np.stack(list(layers.rdms.values()))
-                regions.append(score_region(key, name, models, own_rdms, controls, data, subjects, times, settled, tell))
+                regions.append(score_region(key, name, models, own_rdms, references, data, subjects, times, settled, tell))
         views.append(View(comparator, size, regions))
     return views
 

@@ -28,14 +28,22 @@ def warnings_of(
 ) -> list[str]:
     """One sentence a failure.
 
-    Args:
-        rule: its name in the tables.
-        spec: what it declares.
-        accuracy: `Trained.accuracy`.
-        networks: `Trained.networks`.
-        confusion: counts on the test images, (n_seeds, true class, predicted class).
-        seeds: the networks' seeds.
-        weightless: layers that have no weights to move.
+    Parameters
+    ----------
+    rule
+        Its name in the tables.
+    spec
+        What it declares.
+    accuracy
+        `Trained.accuracy`.
+    networks
+        `Trained.networks`.
+    confusion
+        Counts on the test images, (n_seeds, true class, predicted class).
+    seeds
+        The networks' seeds.
+    weightless
+        Layers that have no weights to move.
     """
     found = []
     for index, seed in enumerate(seeds):

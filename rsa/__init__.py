@@ -9,10 +9,9 @@ from bioplausible.foundation.errors import InputError
 from rsa.alignment import narrow
 from rsa.bootstrap import bootstrap_counts, pair_weights
 from rsa.ceilings import NoiseCeiling, noise_ceiling
-from rsa.clusters import Cluster, ClusterTest, cluster_relabellings, cluster_sign_flips
+from rsa.clusters import Cluster, ClusterTest, cluster_permutations, cluster_sign_flips
 from rsa.comparators import COMPARATORS, Comparator
 from rsa.comparison import compare
-from rsa.controls import CONTROLS, control_rdms
 from rsa.convert import dataset_to_rsatoolbox, from_rsatoolbox, from_rsatoolbox_dataset, to_rsatoolbox
 from rsa.crossvalidated import crossnobis, poisson_cv
 from rsa.distances import DISTANCES, rdm
@@ -33,42 +32,42 @@ from rsa.noise import noise_precision
 from rsa.pairs import condition_count, to_condensed, to_square
 from rsa.partial import partial_compare
 from rsa.partitioning import partition_variance
+from rsa.reference_models import REFERENCE_MODELS, reference_rdms
 from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
 from rsa.searchlights import searchlight, searchlight_rdms
 from rsa.temporal import generalise_over_time, temporal_generalisation
 
 __all__ = [
-    "Aggregate",
     "COMPARATORS",
-    "CONTROLS",
+    "DISTANCES",
+    "FACTORS",
+    "MINIMUM",
+    "PATTERN_COMPARATORS",
+    "REFERENCE_MODELS",
+    "Aggregate",
     "Cluster",
     "ClusterTest",
     "Comparator",
     "Contrast",
-    "DISTANCES",
     "Draws",
     "Evaluation",
-    "FACTORS",
     "FlexibleScore",
     "Generalisation",
     "GeneralisedContrast",
     "InputError",
-    "MINIMUM",
     "Neighbourhoods",
     "NoiseCeiling",
-    "PATTERN_COMPARATORS",
     "PatternComparator",
     "aggregate",
     "angular_distance",
     "best_layer",
     "bootstrap_counts",
-    "cluster_relabellings",
+    "cluster_permutations",
     "cluster_sign_flips",
     "compare",
     "compare_patterns",
     "condition_count",
     "contrast",
-    "control_rdms",
     "crossed_variance",
     "crossnobis",
     "dataset_to_rsatoolbox",
@@ -91,6 +90,7 @@ __all__ = [
     "partition_variance",
     "poisson_cv",
     "rdm",
+    "reference_rdms",
     "score_map",
     "searchlight",
     "searchlight_rdms",

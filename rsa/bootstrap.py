@@ -1,4 +1,4 @@
-"""Resampling conditions: counts for the bootstrap, weights for pairs, relabellings for the null.
+"""Resampling conditions: counts for the bootstrap, weights for pairs, permutations for the null.
 
 Drawing conditions with replacement and computing RDMs again would meet each condition with its own copy, at distance
 zero, which any model predicts. rsatoolbox leaves those pairs out; so does the weight c_i c_j, which is defined for
@@ -44,14 +44,14 @@ def bootstrap_counts(key: jax.Array, n_draws: int, n_conditions: int) -> Int[np.
 
 @in_double_precision
 def condition_permutations(key: jax.Array, n_draws: int, n_conditions: int) -> Int[np.ndarray, "n_draws n_conditions"]:
-    """Draw random relabellings of the conditions, one a row.
+    """Draw random permutations of the conditions, one a row.
 
     Parameters
     ----------
     key
-        JAX random key; the same key gives the same relabellings.
+        JAX random key; the same key gives the same permutations.
     n_draws
-        Number of relabellings.
+        Number of permutations.
     n_conditions
         Number of conditions.
 

@@ -1,7 +1,7 @@
 r"""Cluster permutation tests over time: is there an effect anywhere, when it may last for any while?
 
 A time enters a cluster when its statistic passes a threshold; neighbours that do form one; a cluster's mass is the sum
-of its statistics; and its p-value is the share of relabelled data sets whose heaviest cluster is as heavy:
+of its statistics; and its p-value is the share of permuted data sets whose heaviest cluster is as heavy:
 
 .. math::
     p_c = \frac{1}{1 + D} \sum_{d=0}^{D} \Big[\max_{c'} |m_{c'}^{(d)}| \ge |m_c|\Big], \qquad m_c = \sum_{t \in c} s_t
@@ -9,8 +9,8 @@ of its statistics; and its p-value is the share of relabelled data sets whose he
 with draw 0 the data as they are. The family-wise error is controlled over all clusters. Two nulls, for two random factors:
 
 - :func:`cluster_sign_flips`: subjects are random; s is Student's t of their scores, and their signs are flipped;
-- :func:`cluster_relabellings`: conditions are random, also with one subject; s is the score in standard deviations of
-  its relabellings, and a time's threshold is a quantile of them.
+- :func:`cluster_permutations`: conditions are random, also with one subject; s is the score in standard deviations of
+  its permutations, and a time's threshold is a quantile of them.
 
 The p-value is the cluster's. It says nothing of a single time in it, and so not when an effect begins (Sassenhagen and
 Draschkow 2019).
@@ -114,7 +114,7 @@ def cluster_sign_flips(
     if n_subjects < least:
         raise InputError(
             f"the signs of {n_subjects} subjects flip in {2**n_subjects} ways, too few for any p-value below 0.05: "
-            f"at least {least} subjects are needed, or rsa.cluster_relabellings over conditions"
+            f"at least {least} subjects are needed, or rsa.cluster_permutations over conditions"
         )
     if n_draws < 1:
         raise InputError(f"{n_draws} draws were asked for: give one or more, such as 1000")
@@ -127,24 +127,24 @@ def cluster_sign_flips(
     return _test(statistics, -upper if two_sided else np.full(n_tests, -np.inf), upper, _edges(adjacency, n_tests))
 
 
-def cluster_relabellings(
+def cluster_permutations(
     observed: Real[Array, " n_times"],
     null: Real[Array, "n_draws n_null_times"],
     entry_level: float = 0.05,
     two_sided: bool = False,
     adjacency: Adjacency = None,
 ) -> ClusterTest:
-    """Test whether a curve is above its relabellings at some time.
+    """Test whether a curve is above its permutations at some time.
 
     Parameters
     ----------
     observed
         A score at each time, shape (n_times,), such as ``evaluation.mean[:, model]`` of :func:`rsa.evaluate`.
     null
-        The same under relabellings of the conditions that are shared by all times, shape (n_draws, n_times), such as
+        The same under permutations of the conditions that are shared by all times, shape (n_draws, n_times), such as
         ``evaluation.null[:, :, model].T``.
     entry_level, two_sided, adjacency
-        As in :func:`cluster_sign_flips`, with the quantile of a time's own relabellings in place of the t test.
+        As in :func:`cluster_sign_flips`, with the quantile of a time's own permutations in place of the t test.
 
     Returns
     -------
@@ -250,4 +250,4 @@ def _check(values: np.ndarray, what: str, entry_level: float) -> tuple[int, int]
     return values.shape[0], values.shape[1]
 
 
-__all__ = ["Cluster", "ClusterTest", "cluster_relabellings", "cluster_sign_flips"]
+__all__ = ["Cluster", "ClusterTest", "cluster_permutations", "cluster_sign_flips"]

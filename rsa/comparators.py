@@ -44,7 +44,7 @@ class Comparator(NamedTuple):
     score: prepared models, prepared data, weights (n_pairs,) → (n_models, n_subjects).
     draw_scores: prepared models, prepared data, counts (n_draws, n_conditions) → (n_draws, n_models, n_subjects).
     null_scores: prepared models, prepared data, permutations (n_draws, n_conditions) → (n_draws, n_models), the mean
-    score over subjects when the data's conditions are relabelled.
+    score over subjects when the data's conditions are permuted.
     centred: whether a constant RDM has no score (else only an RDM of zeros has none).
     weighs_pairs: whether ``score`` and ``pooled`` take any weights, or equal ones alone.
     traceable: whether JAX compiles these functions; else they take and give NumPy arrays.
@@ -233,7 +233,7 @@ def draw_scores(comparator: Comparator, models: Any, data: Any, counts: Any) -> 
 
 
 def null_scores(comparator: Comparator, models: Any, data: Any, permutations: Any) -> Any:
-    """Mean scores over subjects (n_draws, n_models) for each relabelling of conditions."""
+    """Mean scores over subjects (n_draws, n_models) for each permutation of conditions."""
     if comparator.traceable:
         return _null_scores(comparator, models, data, jnp.asarray(permutations))
     return comparator.null_scores(models, data, permutations)

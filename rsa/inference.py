@@ -5,13 +5,13 @@ subjects and these trained networks. All models, subjects and times share the sa
 
 Two questions get two methods:
 
-- *Is the mean score above zero?* Conditions of the data are relabelled, all subjects alike, which keeps every RDM an
+- *Is the mean score above zero?* Conditions of the data are permuted, all subjects alike, which keeps every RDM an
   RDM (Mantel 1967; Kriegeskorte et al. 2008). The test is exact for a model unrelated to the data. Entries of an RDM
   are never permuted as if they were independent.
 - *How large is a score, or a difference of models?* A t distribution on n_conditions - 1 degrees of freedom (as Schütt
   et al. 2023 use) around the score, with the variance of :mod:`rsa.variance`.
 
-The cosine of two RDMs of positive distances is positive whether they are related or not: there the relabelling test
+The cosine of two RDMs of positive distances is positive whether they are related or not: there the permutation test
 remains right, but an interval that excludes zero says nothing.
 
 References: Mantel 1967, Cancer Research 27:209; Kriegeskorte, Mur and Bandettini 2008,
@@ -49,7 +49,7 @@ class Evaluation(NamedTuple):
     p_value: (n_models,), one-sided, of the mean against an unrelated model; at least 1 / (n_draws + 1).
     draws: (n_draws, n_models), the mean over subjects in each bootstrap draw, NaN where a draw has none.
     jackknife: (n_conditions, n_models), the mean without each condition.
-    null: (n_draws, n_models), the mean under each relabelling of the conditions.
+    null: (n_draws, n_models), the mean under each permutation of the conditions.
     ceiling: noise ceiling of the subjects. comparator, confidence: as given.
     subject_draws: (n_draws, n_models, n_subjects), each subject's score in each draw; subject_jackknife: (n_conditions,
     n_models, n_subjects), without each condition. None unless asked for.
@@ -188,7 +188,7 @@ def evaluate(
     comparator
         As in :func:`rsa.compare`.
     n_draws
-        Bootstrap draws, and as many relabellings for the p-value. Zero gives scores and ceiling alone, with NaN for
+        Bootstrap draws, and as many permutations for the p-value. Zero gives scores and ceiling alone, with NaN for
         intervals and p-values.
     confidence
         Coverage of the intervals, between 0 and 1.

@@ -181,7 +181,7 @@ def draw_scores(
 def null_scores(
     models: Ranked, data: Ranked, permutations: Int[np.ndarray, "n_draws n_conditions"]
 ) -> Float[np.ndarray, "n_draws n_models"]:
-    """Mean tau-a over subjects when the data's conditions are relabelled, all subjects alike."""
+    """Mean tau-a over subjects when the data's conditions are permuted, all subjects alike."""
     n_conditions = np.asarray(permutations).shape[1]
     first, second = np.triu_indices(n_conditions, 1)
     index = np.zeros((n_conditions, n_conditions), dtype=np.int64)

@@ -7,7 +7,7 @@ Two promises that a report can make of a family of m tests:
   tests that are independent or related positively, as models on the same stimuli mostly are;
   :math:`c_m = \sum_{i \le m} 1/i` (Benjamini and Yekutieli 2001) for any relation.
 - *Not one finding is false*, but in five of a hundred studies: the family-wise error. When every test was scored
-  under the same relabellings of the conditions, the largest of their scores in each relabelling is the null of the
+  under the same permutations of the conditions, the largest of their scores in each permutation is the null of the
   largest score. Related tests cost less than with Bonferroni's division, because nothing is assumed about how they are related.
 
 References: Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x; Benjamini and Yekutieli 2001,
@@ -24,7 +24,7 @@ from scipy import stats
 from bioplausible.foundation.errors import InputError, unknown_name
 from rsa.pairs import Array
 
-# A relabelling that changes nothing must count as equal, though it was summed in another order.
+# A permutation that changes nothing must count as equal, though it was summed in another order.
 ROUNDING = 1e-12
 
 
@@ -77,7 +77,7 @@ def max_statistic_p_values(
     scores
         Observed scores of one family, any shape.
     null
-        The same scores under shared relabellings, shape (n_draws, ...): row d is one relabelling for all tests, as in
+        The same scores under shared permutations, shape (n_draws, ...): row d is one permutation for all tests, as in
         ``null`` of :func:`rsa.evaluate` (with times: ``np.moveaxis(evaluation.null, -2, 0)``). For a two-sided test give
         absolute values of both.
     step_down

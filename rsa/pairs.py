@@ -47,7 +47,7 @@ def condition_count(n_pairs: int) -> int:
 
 
 def permuted_pairs(permutation: Int[jax.Array, " n_conditions"]) -> Int[jax.Array, " n_pairs"]:
-    """Where each pair's entry comes from when the conditions of an RDM are relabelled (traceable)."""
+    """Where each pair's entry comes from when the conditions of an RDM are permuted (traceable)."""
     n_conditions = permutation.shape[0]
     first, second = np.triu_indices(n_conditions, 1)
     low = jnp.minimum(permutation[first], permutation[second])

@@ -1,13 +1,13 @@
-r"""Partial and semi-partial comparison: what models and data share beyond what control RDMs explain.
+r"""Partial and semi-partial comparison: what models and data share beyond what covariate RDMs explain.
 
-With weights :math:`w_p` of pairs, every RDM is regressed on a constant and the controls by weighted least squares, and e are what
+With weights :math:`w_p` of pairs, every RDM is regressed on a constant and the covariates by weighted least squares, and e are what
 remains, in the inner product :math:`\langle a, b \rangle = \sum_p w_p a_p b_p`:
 
 .. math:: r_{partial} = \frac{\langle e_m, e_d \rangle}{\lVert e_m \rVert \lVert e_d \rVert}, \qquad
           r_{semipartial} = \frac{\langle e_m, d \rangle}{\lVert e_m \rVert \lVert d - \bar d \rVert}
 
-The semi-partial form takes the controls out of the model alone; its square is the share of the data's variance that the model
-adds to the controls, and so it compares models whose data are the same. For one control c the two are
+The semi-partial form takes the covariates out of the model alone; its square is the share of the data's variance that the model
+adds to the covariates, and so it compares models whose data are the same. For one covariate c the two are
 
 .. math:: r_{md \cdot c} = \frac{r_{md} - r_{mc} r_{dc}}{\sqrt{(1 - r_{mc}^2)(1 - r_{dc}^2)}}, \qquad
           r_{d(m \cdot c)} = \frac{r_{md} - r_{mc} r_{dc}}{\sqrt{1 - r_{mc}^2}}
@@ -15,9 +15,9 @@ adds to the controls, and so it compares models whose data are the same. For one
 ``spearman`` does the same to mid-ranks. That is the common rank correlation, which divides by the variance that ties leave, and
 not the rho-a of :func:`rsa.compare`: without ties the two agree.
 
-Two limits. A control is taken out as well as it was measured: of one with noise, some of what it stands for stays. And ranks make
-relations straight one by one, not together: of normal variables that share half of their variance with a control and nothing else,
-the partial rank correlation is 0.012 instead of zero, while Pearson's is zero.
+Two limits. A covariate is taken out as well as it was measured: of one with noise, some of what it stands for stays. And ranks make
+relations straight one by one, not together: of normal variables that share half of their variance with a covariate and nothing
+else, the partial rank correlation is 0.012 instead of zero, while Pearson's is zero.
 
 Reference: Cohen et al. 2003, Applied Multiple Regression/Correlation Analysis, 3rd edition, doi:10.4324/9780203774441.
 """
@@ -33,8 +33,8 @@ from rsa.precision import in_double_precision
 COMPARATORS = ("pearson", "spearman")
 KINDS = ("partial", "semipartial")
 
-# Files hold RDMs in single precision: what is shorter than this share of an RDM once controls are taken out is rounding, and a
-# control that adds less to the others repeats them.
+# Files hold RDMs in single precision: what is shorter than this share of an RDM once covariates are taken out is rounding, and a
+# covariate that adds less to the others repeats them.
 ROUNDING = 1e-6
 
 _Vectors = Float[np.ndarray, "n_rdms n_pairs"]
@@ -58,17 +58,17 @@ def _vectors(rdms: np.ndarray, comparator: str, weights: np.ndarray) -> _Vectors
 
 
 def _without(vectors: _Vectors, basis: np.ndarray, kind: str) -> _Vectors:
-    """Take the controls out, and scale what is left to unit length."""
+    """Take the covariates out, and scale what is left to unit length."""
     left = vectors
-    # The second time takes out what rounding put back in where the controls explain nearly all.
+    # The second time takes out what rounding put back in where the covariates explain nearly all.
     for _ in range(2):
         left = left - (left @ basis.T) @ basis
     lengths = np.linalg.norm(left, axis=1)
     explained = np.flatnonzero(lengths <= ROUNDING)
     if len(explained):
         raise InputError(
-            f"the controls explain {kind} RDM {explained[0]} entirely, so nothing of it is left to compare: leave out the control "
-            "that it equals, or the RDM itself"
+            f"the covariates explain {kind} RDM {explained[0]} entirely, so nothing of it is left to compare: leave out the "
+            "covariate that it equals, or the RDM itself"
         )
     return left / lengths[:, None]
 
@@ -87,12 +87,12 @@ def _checked(rdms: object, kind: str) -> np.ndarray:
 def partial_compare(
     model_rdms: Real[Array, "n_models n_model_pairs"],
     data_rdms: Real[Array, "n_subjects n_pairs"],
-    control_rdms: Real[Array, "n_controls n_control_pairs"],
+    covariate_rdms: Real[Array, "n_covariates n_covariate_pairs"],
     comparator: str = "spearman",
     kind: str = "partial",
     weights: Real[Array, " n_weights"] | None = None,
 ) -> Float[np.ndarray, "n_models n_subjects"]:
-    """Score every model RDM against every subject's RDM, with control RDMs taken out.
+    """Score every model RDM against every subject's RDM, with covariate RDMs taken out.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ def partial_compare(
         Condensed RDMs, shape (n_models, n_pairs).
     data_rdms
         Condensed RDMs, shape (n_subjects, n_pairs).
-    control_rdms
-        Condensed RDMs that are taken out together, shape (n_controls, n_pairs); see :func:`rsa.control_rdms`.
+    covariate_rdms
+        Condensed RDMs that are taken out together, shape (n_covariates, n_pairs); :func:`rsa.reference_rdms` gives some.
     comparator
         ``"pearson"`` or ``"spearman"``.
     kind
-        ``"partial"``: controls are taken out of models and data. ``"semipartial"``: out of the models alone.
+        ``"partial"``: covariates are taken out of models and data. ``"semipartial"``: out of the models alone.
     weights
         How often each pair counts, shape (n_pairs,), as in :func:`rsa.compare`.
 
@@ -116,37 +116,37 @@ def partial_compare(
     Raises
     ------
     InputError
-        For an unknown comparator or kind, shapes that do not fit, NaN, constant RDMs, more controls than pairs allow, and RDMs that
-        the controls explain entirely.
+        For an unknown comparator or kind, shapes that do not fit, NaN, constant RDMs, more covariates than pairs allow, and RDMs
+        that the covariates explain entirely.
 
-    >>> model, control = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]), np.array([[1.0, -1.0, 0.0, 0.0, -1.0, 1.0]])
-    >>> partial_compare(model, model + 2 * control, control, "pearson").round(6)
+    >>> model, covariate = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]), np.array([[1.0, -1.0, 0.0, 0.0, -1.0, 1.0]])
+    >>> partial_compare(model, model + 2 * covariate, covariate, "pearson").round(6)
     array([[1.]])
     """
     if comparator not in COMPARATORS:
         raise unknown_name("comparator with a partial form", comparator, COMPARATORS)
     if kind not in KINDS:
         raise unknown_name("kind of partial comparison", kind, KINDS)
-    models, data, controls = _checked(model_rdms, "model"), _checked(data_rdms, "data"), _checked(control_rdms, "control")
+    models, data, covariates = _checked(model_rdms, "model"), _checked(data_rdms, "data"), _checked(covariate_rdms, "covariate")
     check_same_pairs(models, data)
     n_pairs = data.shape[1]
-    if controls.shape[1] != n_pairs:
+    if covariates.shape[1] != n_pairs:
         raise InputError(
-            f"the control RDMs have {condition_count(controls.shape[1])} conditions and the data's {condition_count(n_pairs)}: "
+            f"the covariate RDMs have {condition_count(covariates.shape[1])} conditions and the data's {condition_count(n_pairs)}: "
             "both must show the same conditions in the same order"
         )
     counts = np.ones(n_pairs) if weights is None else check_weights(weights, n_pairs, comparator)
     if counts.ndim > 1:
         raise InputError(f"the weights have shape {counts.shape}, but one set is expected, ({n_pairs},): take sets in turn")
-    for values, name in ((models, "model"), (data, "data"), (controls, "control")):
+    for values, name in ((models, "model"), (data, "data"), (covariates, "covariate")):
         check_varies(values, name, comparator, counts)
-    _, singular, directions = np.linalg.svd(_vectors(controls, comparator, counts), full_matrices=False)
+    _, singular, directions = np.linalg.svd(_vectors(covariates, comparator, counts), full_matrices=False)
     basis = directions[singular > ROUNDING * singular[0]]
     n_counted = int((counts > 0).sum())
     if n_counted < len(basis) + 3:
         raise InputError(
-            f"{len(basis)} controls and a constant leave {n_counted - len(basis) - 1} of {n_counted} pairs free, and a correlation "
-            "needs two or more: give fewer controls, or more conditions"
+            f"{len(basis)} covariates and a constant leave {n_counted - len(basis) - 1} of {n_counted} pairs free, and a "
+            "correlation needs two or more: give fewer covariates, or more conditions"
         )
     ours, theirs = _vectors(models, comparator, counts), _vectors(data, comparator, counts)
     ours = _without(ours, basis, "model")

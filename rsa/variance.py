@@ -80,13 +80,13 @@ def two_sided_p_value(difference: np.ndarray, standard_error: np.ndarray, n_cond
 
 
 def one_sided_permutation_p_value(score: np.ndarray, null: Float[np.ndarray, "n_draws ..."]) -> np.ndarray:
-    """Share of relabellings that score at least as high, the given labelling counted among them.
+    """Share of permutations that score at least as high, the given labelling counted among them.
 
     Reference: Phipson and Smyth 2010, doi:10.2202/1544-6115.1585 (permutation p-values are never zero).
     """
     if len(null) == 0:
         return np.full(np.shape(score), np.nan)
-    # A relabelling that changes nothing must count as equal, though it was summed in another order.
+    # A permutation that changes nothing must count as equal, though it was summed in another order.
     as_high = (null >= score - 1e-12).sum(axis=0)
     return np.asarray((1 + as_high) / (1 + len(null)))
 

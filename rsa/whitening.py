@@ -13,7 +13,7 @@ from bioplausible.foundation.errors import InputError
 from rsa.pairs import Array, condition_count
 
 # V has a row and a column a pair: 150 conditions make a matrix of a gigabyte.
-MOST_CONDITIONS = 150
+MAX_CONDITIONS = 150
 
 
 def whiten(
@@ -45,7 +45,7 @@ def whiten(
             f"the noise covariance has shape {sigma.shape}, but {n_conditions} conditions need ({n_conditions}, {n_conditions}): "
             "give the covariance of the conditions' estimates, not of channels"
         )
-    if n_conditions > MOST_CONDITIONS:
+    if n_conditions > MAX_CONDITIONS:
         raise InputError(
             f"{n_conditions} conditions make a covariance of {rdms.shape[-1]} pairs, too large to invert: leave the noise out for "
             "the default one, or use a comparator that is not whitened"

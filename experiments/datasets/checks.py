@@ -26,16 +26,24 @@ def byte_images(
 ) -> tuple[UInt8[np.ndarray, "n_train h w c"], UInt8[np.ndarray, "n_test h w c"], str]:
     """Training and test images as bytes with a channel axis.
 
-    Args:
-        train: array ``(n, height, width)`` or ``(n, height, width, 1 or 3)``.
-        test: the same, of the same image shape.
-        what: the file's name, for the error's sentence.
+    Parameters
+    ----------
+    train
+        Array ``(n, height, width)`` or ``(n, height, width, 1 or 3)``.
+    test
+        The same, of the same image shape.
+    what
+        The file's name, for the error's sentence.
 
-    Returns:
+    Returns
+    -------
+    tuple[numpy.ndarray, numpy.ndarray, str]
         Training images, test images, and a note where rounding to bytes changed pixels (else empty).
 
-    Raises:
-        InputError: the shape or the scale is not as described at the head of this module.
+    Raises
+    ------
+    InputError
+        The shape or the scale is not as described at the head of this module.
     """
     arrays = [_with_channels(np.asarray(train), "x_train", what), _with_channels(np.asarray(test), "x_test", what)]
     if arrays[0].shape[1:] != arrays[1].shape[1:]:
@@ -74,17 +82,26 @@ def byte_images(
 def class_labels(labels: Any, n_images: int, key: str, what: str) -> Int32[np.ndarray, " n"]:
     """Labels as int32, one for each image.
 
-    Args:
-        labels: array ``(n,)`` or ``(n, 1)`` of whole numbers from 0.
-        n_images: how many images they belong to.
-        key: what the array is called in the file.
-        what: the file's name, for the error's sentence.
+    Parameters
+    ----------
+    labels
+        Array ``(n,)`` or ``(n, 1)`` of whole numbers from 0.
+    n_images
+        How many images they belong to.
+    key
+        What the array is called in the file.
+    what
+        The file's name, for the error's sentence.
 
-    Returns:
+    Returns
+    -------
+    numpy.ndarray
         ``(n,)``.
 
-    Raises:
-        InputError: wrong shape, not whole numbers, negative, or not as many as images.
+    Raises
+    ------
+    InputError
+        Wrong shape, not whole numbers, negative, or not as many as images.
     """
     labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -115,16 +132,24 @@ def class_labels(labels: Any, n_images: int, key: str, what: str) -> Int32[np.nd
 def count_classes(train_labels: Int32[np.ndarray, " n_train"], test_labels: Int32[np.ndarray, " n_test"], what: str) -> int:
     """How many classes the training labels have, once it is sure that every label means something.
 
-    Args:
-        train_labels: ``(n_train,)``.
-        test_labels: ``(n_test,)``.
-        what: the file's name, for the error's sentence.
+    Parameters
+    ----------
+    train_labels
+        ``(n_train,)``.
+    test_labels
+        ``(n_test,)``.
+    what
+        The file's name, for the error's sentence.
 
-    Returns:
+    Returns
+    -------
+    int
         The number of classes: one more than the highest training label.
 
-    Raises:
-        InputError: there is one class only, the numbering has gaps, or a test label is beyond the training labels.
+    Raises
+    ------
+    InputError
+        There is one class only, the numbering has gaps, or a test label is beyond the training labels.
     """
     present = np.unique(train_labels)
     if len(present) < 2:

@@ -93,15 +93,22 @@ class _ArrayUnpickler(pickle.Unpickler):
 def read_batch(content: bytes, name: str) -> tuple[UInt8[np.ndarray, "n 32 32 3"], UInt8[np.ndarray, " n"]]:
     """Images and labels of one of the archive's pickles, without running what a pickle could ask to be run.
 
-    Args:
-        content: the pickle.
-        name: the file, for the error's sentence.
+    Parameters
+    ----------
+    content
+        The pickle.
+    name
+        The file, for the error's sentence.
 
-    Returns:
+    Returns
+    -------
+    tuple[numpy.ndarray, numpy.ndarray]
         ``(n, 32, 32, 3)`` images and ``(n,)`` labels.
 
-    Raises:
-        InputError: the pickle asks for a name beyond those of plain arrays, or does not hold a batch.
+    Raises
+    ------
+    InputError
+        The pickle asks for a name beyond those of plain arrays, or does not hold a batch.
     """
     try:
         batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
@@ -121,14 +128,20 @@ def read_batch(content: bytes, name: str) -> tuple[UInt8[np.ndarray, "n 32 32 3"
 def read_archive(path: Path) -> dict[str, np.ndarray]:
     """Training and test arrays from the archive; nothing is unpacked to disk.
 
-    Args:
-        path: the ``.tar.gz``.
+    Parameters
+    ----------
+    path
+        The ``.tar.gz``.
 
-    Returns:
+    Returns
+    -------
+    dict of numpy.ndarray
         ``x_train``, ``y_train``, ``x_test``, ``y_test``.
 
-    Raises:
-        InputError: the archive is damaged or a batch is missing.
+    Raises
+    ------
+    InputError
+        The archive is damaged or a batch is missing.
     """
     parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     wanted = _TRAIN_MEMBERS + _TEST_MEMBERS
@@ -159,10 +172,14 @@ def read_archive(path: Path) -> dict[str, np.ndarray]:
 def write_decoded(path: Path, arrays: dict[str, np.ndarray], archive_sha256: str) -> None:
     """Keep decoded arrays beside the archive, whole or not at all; where nothing can be written, go on without.
 
-    Args:
-        path: where to.
-        arrays: what to keep.
-        archive_sha256: checksum of the archive that they come from.
+    Parameters
+    ----------
+    path
+        Where to.
+    arrays
+        What to keep.
+    archive_sha256
+        Checksum of the archive that they come from.
     """
     if not path.parent.is_dir():
         return
@@ -174,11 +191,16 @@ def write_decoded(path: Path, arrays: dict[str, np.ndarray], archive_sha256: str
 def read_decoded(path: Path, archive_sha256: str) -> dict[str, np.ndarray] | None:
     """Decoded arrays that were kept, or None where there are none, or damaged ones, or ones of another archive.
 
-    Args:
-        path: where they are kept.
-        archive_sha256: checksum of the archive that they must come from.
+    Parameters
+    ----------
+    path
+        Where they are kept.
+    archive_sha256
+        Checksum of the archive that they must come from.
 
-    Returns:
+    Returns
+    -------
+    dict[str, numpy.ndarray] | None
         ``x_train``, ``y_train``, ``x_test``, ``y_test``; the zip's own CRC has been checked for each.
     """
     try:
@@ -193,11 +215,15 @@ def read_decoded(path: Path, archive_sha256: str) -> dict[str, np.ndarray] | Non
 def read() -> SourceImages:
     """Read CIFAR-10 from the cache, or download it into the cache.
 
-    Returns:
+    Returns
+    -------
+    SourceImages
         The image set.
 
-    Raises:
-        InputError: the cached archive is damaged, or it cannot be downloaded.
+    Raises
+    ------
+    InputError
+        The cached archive is damaged, or it cannot be downloaded.
     """
     decoded = data_path() / _DECODED
     arrays = read_decoded(decoded, _ARCHIVE_SHA256)

@@ -38,15 +38,21 @@ _ALPHA_MODES = ("LA", "RGBA", "PA")
 def read(folder: Path) -> SourceImages:
     """Read a folder of class folders.
 
-    Args:
-        folder: the folder.
+    Parameters
+    ----------
+    folder
+        The folder.
 
-    Returns:
+    Returns
+    -------
+    SourceImages
         The image set, called after the folder.
 
-    Raises:
-        InputError: there is no image or one class only, an image cannot be read or has another size, or the folders are
-            not as at the head of this module.
+    Raises
+    ------
+    InputError
+        There is no image or one class only, an image cannot be read or has another size, or the folders are not as at the head of
+        this module.
     """
     has_own_split = (folder / "train").is_dir() and (folder / "test").is_dir()
     if (folder / "train").is_dir() != (folder / "test").is_dir():

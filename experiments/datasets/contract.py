@@ -29,9 +29,12 @@ class SourceFile(NamedTuple):
 class Split(NamedTuple):
     """Images with their labels.
 
-    Attributes:
-        images: ``(n, height, width, channels)``, uint8, 0 to 255.
-        labels: ``(n,)``, int32, 0 to ``n_classes - 1``.
+    Attributes
+    ----------
+    images
+        ``(n, height, width, channels)``, uint8, 0 to 255.
+    labels
+        ``(n,)``, int32, 0 to ``n_classes - 1``.
     """
 
     images: UInt8[np.ndarray, "n height width channels"]
@@ -41,9 +44,12 @@ class Split(NamedTuple):
 class Normalisation(NamedTuple):
     """Mean and standard deviation of the training split's pixels, per channel, on the scale 0 to 1.
 
-    Attributes:
-        mean: ``(channels,)``, float32.
-        std: ``(channels,)``, float32, all positive.
+    Attributes
+    ----------
+    mean
+        ``(channels,)``, float32.
+    std
+        ``(channels,)``, float32, all positive.
     """
 
     mean: Float32[np.ndarray, " channels"]
@@ -52,10 +58,14 @@ class Normalisation(NamedTuple):
     def apply(self, pixels: Any) -> Any:
         """Scale pixels as the network sees them, ``(pixels / 255 - mean) / std``.
 
-        Args:
-            pixels: ``(..., channels)`` on the scale 0 to 255, of any dtype; a NumPy or a JAX array.
+        Parameters
+        ----------
+        pixels
+            ``(..., channels)`` on the scale 0 to 255, of any dtype; a NumPy or a JAX array.
 
-        Returns:
+        Returns
+        -------
+        numpy.ndarray
             An array of the same kind and shape, float32.
 
         >>> Normalisation(np.float32([0.5]), np.float32([0.25])).apply(np.uint8([[255], [0]])).tolist()
@@ -68,16 +78,26 @@ class Normalisation(NamedTuple):
 class SourceImages:
     """An image set as its files give it, before a validation split is taken.
 
-    Attributes:
-        name: what it is called in tables.
-        class_names: one for each label.
-        train: all its training images.
-        test: its test images.
-        citation: whom to cite.
-        licence: under which terms.
-        source: the files that were read.
-        notes: what a reader of the results must know of the pixels; empty where there is nothing.
-        excluded_indices: images that were left out of every split, by their index in the source.
+    Attributes
+    ----------
+    name
+        What it is called in tables.
+    class_names
+        One for each label.
+    train
+        All its training images.
+    test
+        Its test images.
+    citation
+        Whom to cite.
+    licence
+        Under which terms.
+    source
+        The files that were read.
+    notes
+        What a reader of the results must know of the pixels; empty where there is nothing.
+    excluded_indices
+        Images that were left out of every split, by their index in the source.
     """
 
     name: str
@@ -95,18 +115,28 @@ class SourceImages:
 class NamedSet:
     """An image set that is known by name: the facts one can print without reading it, and how to read it.
 
-    Attributes:
-        name: its name.
-        n_train: how many images there are for training and validation.
-        n_test: how many there are in the test split.
-        shape: ``(height, width, channels)`` of one image.
-        n_classes: how many classes there are.
-        citation: whom to cite.
-        licence: under which terms.
-        size_bytes: size of its files as downloaded or installed.
-        read: reads it, downloading it if it must.
-        remote_files: the files that it reads from the cache folder, downloaded where they are missing; none where it is
-            installed with a package.
+    Attributes
+    ----------
+    name
+        Its name.
+    n_train
+        How many images there are for training and validation.
+    n_test
+        How many there are in the test split.
+    shape
+        ``(height, width, channels)`` of one image.
+    n_classes
+        How many classes there are.
+    citation
+        Whom to cite.
+    licence
+        Under which terms.
+    size_bytes
+        Size of its files as downloaded or installed.
+    read
+        Reads it, downloading it if it must.
+    remote_files
+        The files that it reads from the cache folder, downloaded where they are missing; none where it is installed with a package.
     """
 
     name: str
@@ -134,10 +164,14 @@ class NamedSet:
 class FileFormat(NamedTuple):
     """A layout of the user's own files.
 
-    Attributes:
-        kind: what to call it in a message.
-        accepts: whether a path looks like one.
-        read: reads it.
+    Attributes
+    ----------
+    kind
+        What to call it in a message.
+    accepts
+        Whether a path looks like one.
+    read
+        Reads it.
     """
 
     kind: str
@@ -149,22 +183,36 @@ class FileFormat(NamedTuple):
 class ImageSet:
     """Images to train on, to choose on and to test on, with the normalisation that goes with them.
 
-    Attributes:
-        name: what it is called in tables.
-        class_names: one for each label.
-        citation: whom to cite.
-        licence: under which terms.
-        notes: what a reader of the results must know of the pixels; empty where there is nothing.
-        source: the files that were read, with their sha256.
-        train: images that change weights.
-        validation: images that choose between epochs, taken from the source's training images and never from its test
-            images.
-        test: images that measure.
-        normalisation: mean and standard deviation of the pixels of ``train``.
-        validation_fraction: fraction of the source's training images that went to ``validation``.
-        split_seed: seed that says which.
-        n_train: size of ``train`` that was asked for; None for all there are.
-        excluded_indices: images that were left out of every split, by their index in the source.
+    Attributes
+    ----------
+    name
+        What it is called in tables.
+    class_names
+        One for each label.
+    citation
+        Whom to cite.
+    licence
+        Under which terms.
+    notes
+        What a reader of the results must know of the pixels; empty where there is nothing.
+    source
+        The files that were read, with their sha256.
+    train
+        Images that change weights.
+    validation
+        Images that choose between epochs, taken from the source's training images and never from its test images.
+    test
+        Images that measure.
+    normalisation
+        Mean and standard deviation of the pixels of ``train``.
+    validation_fraction
+        Fraction of the source's training images that went to ``validation``.
+    split_seed
+        Seed that says which.
+    n_train
+        Size of ``train`` that was asked for; None for all there are.
+    excluded_indices
+        Images that were left out of every split, by their index in the source.
     """
 
     name: str
@@ -198,10 +246,14 @@ class ImageSet:
     ) -> Float32[np.ndarray, "*batch height width channels"]:
         """Images as the network sees them.
 
-        Args:
-            images: ``(..., height, width, channels)``, uint8.
+        Parameters
+        ----------
+        images
+            ``(..., height, width, channels)``, uint8.
 
-        Returns:
+        Returns
+        -------
+        numpy.ndarray
             The same shape, float32, by the training split's mean and standard deviation.
         """
         return self.normalisation.apply(images)
@@ -233,15 +285,22 @@ class ImageSet:
 def training_normalisation(images: UInt8[np.ndarray, "n height width channels"], name: str) -> Normalisation:
     """Mean and standard deviation per channel, exact because they are taken from the histogram of the bytes.
 
-    Args:
-        images: ``(n, height, width, channels)``, the training split alone.
-        name: the image set's name, for the error's sentence.
+    Parameters
+    ----------
+    images
+        ``(n, height, width, channels)``, the training split alone.
+    name
+        The image set's name, for the error's sentence.
 
-    Returns:
+    Returns
+    -------
+    Normalisation
         Their normalisation.
 
-    Raises:
-        InputError: all pixels of a channel are equal, so that there is nothing to see.
+    Raises
+    ------
+    InputError
+        All pixels of a channel are equal, so that there is nothing to see.
 
     >>> training_normalisation(np.uint8([0, 255]).reshape(2, 1, 1, 1), "two").std.tolist()
     [0.5]

@@ -43,15 +43,21 @@ def to_bytes(counts: Num[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
 def read(exclude_indices: Iterable[SupportsIndex] | None = None) -> SourceImages:
     """Read the digits and leave out those that serve as stimuli.
 
-    Args:
-        exclude_indices: indices into scikit-learn's order of 1,797 images; these images are in no split, and all others
-            stay in the split that they would be in without it.
+    Parameters
+    ----------
+    exclude_indices
+        Indices into scikit-learn's order of 1,797 images; these images are in no split, and all others stay in the split that they
+        would be in without it.
 
-    Returns:
+    Returns
+    -------
+    SourceImages
         The image set.
 
-    Raises:
-        InputError: an index is not one of an image, or nothing of a class is left.
+    Raises
+    ------
+    InputError
+        An index is not one of an image, or nothing of a class is left.
     """
     excluded = sorted({operator.index(index) for index in exclude_indices}) if exclude_indices is not None else []
     if excluded and not 0 <= excluded[0] <= excluded[-1] < _N_IMAGES:

@@ -91,8 +91,10 @@ def _installed(file: _IdxFile) -> Path:
 def decompress(path: Path) -> bytes:
     """What a gzip file holds.
 
-    Raises:
-        InputError: the file cannot be read or is not whole.
+    Raises
+    ------
+    InputError
+        The file cannot be read or is not whole.
     """
     try:
         return gzip.decompress(path.read_bytes())
@@ -106,16 +108,24 @@ def decompress(path: Path) -> bytes:
 def parse_idx(content: bytes, shape: tuple[int, ...], name: str) -> UInt8[np.ndarray, "..."]:
     """The array that an IDX file of unsigned bytes holds.
 
-    Args:
-        content: the file, decompressed.
-        shape: the shape that its header must state.
-        name: the file, for the error's sentence.
+    Parameters
+    ----------
+    content
+        The file, decompressed.
+    shape
+        The shape that its header must state.
+    name
+        The file, for the error's sentence.
 
-    Returns:
+    Returns
+    -------
+    numpy.ndarray
         An array of that shape.
 
-    Raises:
-        InputError: magic number, shape or length are not those of such a file.
+    Raises
+    ------
+    InputError
+        Magic number, shape or length are not those of such a file.
 
     >>> parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]), (2,), "labels").tolist()
     [7, 9]
@@ -137,11 +147,15 @@ def locate(file: _IdxFile) -> Path:
 def read() -> SourceImages:
     """Read Fashion-MNIST from Debian's folder, the cache or its authors' server.
 
-    Returns:
+    Returns
+    -------
+    SourceImages
         The image set.
 
-    Raises:
-        InputError: a file is damaged or is not Fashion-MNIST's, or cannot be downloaded.
+    Raises
+    ------
+    InputError
+        A file is damaged or is not Fashion-MNIST's, or cannot be downloaded.
     """
     arrays, source = [], []
     for file in _FILES:

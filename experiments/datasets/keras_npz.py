@@ -35,14 +35,20 @@ _TEXTS = ("note", "source", "citation", "licence", "class_names")
 def read(path: Path) -> SourceImages:
     """Read an ``.npz`` of the Keras layout.
 
-    Args:
-        path: the file.
+    Parameters
+    ----------
+    path
+        The file.
 
-    Returns:
+    Returns
+    -------
+    SourceImages
         The image set, called after the file.
 
-    Raises:
-        InputError: the file is damaged, lacks an array, or holds arrays that are not images with labels.
+    Raises
+    ------
+    InputError
+        The file is damaged, lacks an array, or holds arrays that are not images with labels.
     """
     what = str(path)
     arrays = _load_arrays(path)

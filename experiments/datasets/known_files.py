@@ -14,11 +14,16 @@ CIFAR10_CITATION = "Krizhevsky (2009), Learning Multiple Layers of Features from
 class KnownFile(NamedTuple):
     """Facts that a file does not state itself.
 
-    Attributes:
-        notes: what a reader of the results must know of its pixels.
-        class_names: one for each label.
-        citation: whom to cite.
-        licence: under which terms.
+    Attributes
+    ----------
+    notes
+        What a reader of the results must know of its pixels.
+    class_names
+        One for each label.
+    citation
+        Whom to cite.
+    licence
+        Under which terms.
     """
 
     notes: str

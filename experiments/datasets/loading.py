@@ -24,15 +24,21 @@ def names() -> tuple[str, ...]:
 def describe(name: str) -> dict[str, Any]:
     """Facts about a named image set, without reading or downloading it.
 
-    Args:
-        name: one of ``names()``.
+    Parameters
+    ----------
+    name
+        One of ``names()``.
 
-    Returns:
-        ``name, n_train, n_test, shape, n_classes, citation, licence, size_bytes, cached``; ``n_train`` counts the
-        images that training and validation share.
+    Returns
+    -------
+    dict
+        ``name, n_train, n_test, shape, n_classes, citation, licence, size_bytes, cached``; ``n_train`` counts the images that
+        training and validation share.
 
-    Raises:
-        InputError: the name is unknown.
+    Raises
+    ------
+    InputError
+        The name is unknown.
 
     >>> describe("digits")["shape"]
     (8, 8, 1)
@@ -45,15 +51,22 @@ def describe(name: str) -> dict[str, Any]:
 def fetch(name: str, progress: Progress | None = None) -> tuple[Path, ...]:
     """Download what a named image set still lacks, so that it can be read without a network.
 
-    Args:
-        name: one of ``names()``.
-        progress: called with bytes so far, bytes in all and a line to show while something is downloaded.
+    Parameters
+    ----------
+    name
+        One of ``names()``.
+    progress
+        Called with bytes so far, bytes in all and a line to show while something is downloaded.
 
-    Returns:
+    Returns
+    -------
+    tuple[Path, ...]
         The files in the cache folder; none for a set that is installed with a package.
 
-    Raises:
-        InputError: the name is unknown, or a file cannot be downloaded or written.
+    Raises
+    ------
+    InputError
+        The name is unknown, or a file cannot be downloaded or written.
 
     >>> fetch("digits")
     ()
@@ -73,22 +86,30 @@ def load(
 ) -> ImageSet:
     """Load an image set.
 
-    Args:
-        name: one of ``names()``, or the path of an ``.npz`` of the Keras layout, or of a folder of class folders. A
-            name goes before a path of the same spelling; ``./name`` means the path.
-        validation_fraction: fraction of the source's training images that become the validation split; the test split
-            is never touched.
-        split_seed: which of them, stratified by class, and which ones ``n_train`` keeps.
-        n_train: train on a stratified subset of this size; the validation and test splits stay whole, and a smaller
-            subset is nearly always part of a larger one.
-        exclude_indices: for ``digits`` alone, images to leave out of every split, by their index in scikit-learn's
-            order.
+    Parameters
+    ----------
+    name
+        One of ``names()``, or the path of an ``.npz`` of the Keras layout, or of a folder of class folders. A name goes before a
+        path of the same spelling; ``./name`` means the path.
+    validation_fraction
+        Fraction of the source's training images that become the validation split; the test split is never touched.
+    split_seed
+        Which of them, stratified by class, and which ones ``n_train`` keeps.
+    n_train
+        Train on a stratified subset of this size; the validation and test splits stay whole, and a smaller subset is nearly always
+        part of a larger one.
+    exclude_indices
+        For ``digits`` alone, images to leave out of every split, by their index in scikit-learn's order.
 
-    Returns:
+    Returns
+    -------
+    ImageSet
         The image set.
 
-    Raises:
-        InputError: the name or the path cannot be used; one sentence says why.
+    Raises
+    ------
+    InputError
+        The name or the path cannot be used; one sentence says why.
 
     >>> images = load("digits", n_train=100)
     >>> len(images.train.labels), len(images.validation.labels), len(images.test.labels), images.input_shape

@@ -32,11 +32,15 @@ _FILE = RemoteFile(
 def read() -> SourceImages:
     """Read MNIST from the cache, or download it into the cache.
 
-    Returns:
+    Returns
+    -------
+    SourceImages
         The image set.
 
-    Raises:
-        InputError: the cached file is damaged, or it cannot be downloaded.
+    Raises
+    ------
+    InputError
+        The cached file is damaged, or it cannot be downloaded.
     """
     images = keras_npz.read(fetch(_FILE))
     return dataclasses.replace(

@@ -19,13 +19,20 @@ def apportion(
 ) -> Int[np.ndarray, " classes"]:
     """Share ``total`` among classes in proportion to their counts, within bounds.
 
-    Args:
-        counts: ``(classes,)``, how many images each class has.
-        total: how many to choose; between the sums of the bounds.
-        lower: ``(classes,)``, the fewest to choose of each.
-        upper: ``(classes,)``, the most to choose of each.
+    Parameters
+    ----------
+    counts
+        ``(classes,)``, how many images each class has.
+    total
+        How many to choose; between the sums of the bounds.
+    lower
+        ``(classes,)``, the fewest to choose of each.
+    upper
+        ``(classes,)``, the most to choose of each.
 
-    Returns:
+    Returns
+    -------
+    numpy.ndarray
         ``(classes,)``, summing to ``total``; of equal remainders the first class is served first.
 
     >>> ones = np.ones(3, int)
@@ -48,12 +55,18 @@ def stratified_choice(
 ) -> tuple[Int[np.ndarray, " n_chosen"], Int[np.ndarray, " n_rest"]]:
     """Choose a number of images of each class.
 
-    Args:
-        labels: ``(n,)``.
-        chosen: ``(classes,)``, how many of each class.
-        seed: which ones.
+    Parameters
+    ----------
+    labels
+        ``(n,)``.
+    chosen
+        ``(classes,)``, how many of each class.
+    seed
+        Which ones.
 
-    Returns:
+    Returns
+    -------
+    tuple[numpy.ndarray, numpy.ndarray]
         Indices of the chosen images and of the rest, each in rising order.
     """
     is_chosen = np.zeros(len(labels), bool)
@@ -69,19 +82,30 @@ def take_fraction(
 ) -> tuple[Int[np.ndarray, " n_taken"], Int[np.ndarray, " n_rest"]]:
     """Take a stratified fraction away and leave at least one image of every class.
 
-    Args:
-        labels: ``(n,)``.
-        n_classes: how many classes there are.
-        fraction: above 0 and below 1.
-        seed: which images.
-        every_class: whether every class must give at least one image.
-        what: what is split, for the error's sentence.
+    Parameters
+    ----------
+    labels
+        ``(n,)``.
+    n_classes
+        How many classes there are.
+    fraction
+        Above 0 and below 1.
+    seed
+        Which images.
+    every_class
+        Whether every class must give at least one image.
+    what
+        What is split, for the error's sentence.
 
-    Returns:
+    Returns
+    -------
+    tuple[numpy.ndarray, numpy.ndarray]
         Indices taken and indices left, each in rising order.
 
-    Raises:
-        InputError: there are too few images.
+    Raises
+    ------
+    InputError
+        There are too few images.
     """
     counts = np.bincount(labels, minlength=n_classes)
     total = round(fraction * len(labels))
@@ -100,18 +124,28 @@ def take_subset(
 ) -> Int[np.ndarray, " n_images"]:
     """Choose a stratified subset with at least one image of every class.
 
-    Args:
-        labels: ``(n,)``.
-        n_classes: how many classes there are.
-        n_images: how many to choose.
-        seed: which images.
-        what: what the subset is taken from, for the error's sentence.
+    Parameters
+    ----------
+    labels
+        ``(n,)``.
+    n_classes
+        How many classes there are.
+    n_images
+        How many to choose.
+    seed
+        Which images.
+    what
+        What the subset is taken from, for the error's sentence.
 
-    Returns:
+    Returns
+    -------
+    numpy.ndarray
         ``(n_images,)``, indices in rising order.
 
-    Raises:
-        InputError: the number is below the number of classes or above the number of images.
+    Raises
+    ------
+    InputError
+        The number is below the number of classes or above the number of images.
     """
     if not n_classes <= n_images <= len(labels):
         raise InputError(

@@ -31,10 +31,14 @@ def _spread(positions: np.ndarray, gap: float) -> np.ndarray:
 def plot_accuracy(comparison: Comparison) -> Figure:
     """Draw test accuracy by epoch, one line a rule, named at its end.
 
-    Args:
-        comparison: its `accuracy` table.
+    Parameters
+    ----------
+    comparison
+        Its `accuracy` table.
 
-    Returns:
+    Returns
+    -------
+    Figure
         A figure with one panel; the dashed line is chance, where the number of classes is known.
     """
     rules = [rule for rule in rule_names(comparison) if rule in set(comparison.accuracy["rule"])]

@@ -9,28 +9,34 @@ from matplotlib.figure import Figure
 
 from experiments.report.scores import COLUMNS, layer_axis, offsets, panel_title, panels, value_limits
 from experiments.report.style import CONTROL_COLOUR, figure_style, horizontal_grid, rule_legend, rule_styles
-from experiments.report.views import CONTROL, at_reference_time, from_control, layer_names, region_names, rule_names
+from experiments.report.views import CONTROL, at_reference_time, from_reference, layer_names, region_names, rule_names
 from experiments.results import Comparison
 
 
 def plot_differences(comparison: Comparison, regions: Sequence[str] | None = None, *, legend: bool = True) -> Figure:
     """Draw differences from the untrained control by layer, one panel a region.
 
-    Args:
-        comparison: what to draw.
-        regions: which regions, None for all; the vertical scale is that of all in any case.
-        legend: whether to name the rules above the panels.
+    Parameters
+    ----------
+    comparison
+        What to draw.
+    regions
+        Which regions, None for all; the vertical scale is that of all in any case.
+    legend
+        Whether to name the rules above the panels.
 
-    Returns:
-        A figure. Bars are intervals; a point is filled where its interval excludes zero and hollow where it does
-        not, or where there is none. A recording with a time axis is shown at the time at which its subjects agree most.
+    Returns
+    -------
+    Figure
+        A figure. Bars are intervals; a point is filled where its interval excludes zero and hollow where it does not, or where
+        there is none. A recording with a time axis is shown at the time at which its subjects agree most.
     """
     layers, every_region = layer_names(comparison), region_names(comparison)
     styles = rule_styles(rule_names(comparison))
-    rules = [rule for rule in rule_names(comparison) if rule in set(from_control(comparison)["rule"]) and rule != CONTROL]
+    rules = [rule for rule in rule_names(comparison) if rule in set(from_reference(comparison)["rule"]) and rule != CONTROL]
     shifts = offsets(len(rules))
     shown = {
-        region: at_reference_time(comparison, from_control(comparison), region).set_index(["rule", "layer"])
+        region: at_reference_time(comparison, from_reference(comparison), region).set_index(["rule", "layer"])
         for region in every_region
     }
     extremes = [table[["difference", "lower", "upper"]].to_numpy(float) for table in shown.values()]

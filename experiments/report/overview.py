@@ -101,10 +101,14 @@ def _similarity(axes: Axes, comparison: Comparison, rules: list[str], region: st
 def plot_overview(comparison: Comparison) -> Figure:
     """Draw accuracy, plausibility and brain similarity side by side, one row a rule.
 
-    Args:
-        comparison: its accuracy, scorecards and scores; without scorecards that panel is left out.
+    Parameters
+    ----------
+    comparison
+        Its accuracy, scorecards and scores; without scorecards that panel is left out.
 
-    Returns:
+    Returns
+    -------
+    Figure
         A figure. Of plausibility, a full disc says that a criterion is met, half a disc partly, a ring not. Of similarity, points
         are best layers with their intervals, hollow where the rule does not beat its untrained control, before the noise ceiling.
     """

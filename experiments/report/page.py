@@ -20,7 +20,7 @@ from experiments.report.rdms import plot_rdms
 from experiments.report.scorecard import scorecard_html
 from experiments.report.scores import COMPARATOR_LABELS, plot_scores, score_label
 from experiments.report.sizes import by_size, plot_sizes
-from experiments.report.stimuli import MOST_STIMULI, plot_stimuli
+from experiments.report.stimuli import MAX_STIMULI, plot_stimuli
 from experiments.report.style import CONTROL_COLOUR, CONTROL_COLOUR_DARK, RULE_COLOURS, rule_styles
 from experiments.report.svg import inline_svg
 from experiments.report.time_course import plot_scores_over_time
@@ -28,7 +28,7 @@ from experiments.report.views import CONTROL, final_accuracy, has_times, layer_n
 from experiments.results import Comparison, plain
 
 # Below this a layer's weights hardly moved, and its score is the architecture's rather than the rule's.
-LEAST_WEIGHT_CHANGE = 0.01
+MIN_WEIGHT_CHANGE = 0.01
 DISTANCES = {
     "correlation": "1 minus the Pearson correlation of two stimuli's patterns",
     "euclidean": "the squared Euclidean distance between two stimuli's patterns",
@@ -85,7 +85,7 @@ def _network_rows(comparison: Comparison) -> list[dict[str, Any]]:
         for place, layer in enumerate(own):
             values = table.loc[(rule, layer)]
             excused = layer in weightless or (frozen and layer != own[-1])
-            still = not excused and values["relative_weight_change"] < LEAST_WEIGHT_CHANGE
+            still = not excused and values["relative_weight_change"] < MIN_WEIGHT_CHANGE
             rows.append(
                 {"rule": rule, "layer": layer, "first": place == 0, "n_layers": len(own), "still": still, **values.to_dict()}
             )
@@ -135,10 +135,14 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def render(comparison: Comparison) -> str:
     """Render the page.
 
-    Args:
-        comparison: what was run and found.
+    Parameters
+    ----------
+    comparison
+        What was run and found.
 
-    Returns:
+    Returns
+    -------
+    str
         HTML, the same bytes for the same comparison.
     """
     environment = Environment(
@@ -184,17 +188,17 @@ def render(comparison: Comparison) -> str:
         further=_rows(comparison.further_aggregates()),
         comparator_labels=COMPARATOR_LABELS,
         differences=_rows(comparison.differences),
-        controls=_rows(comparison.controls),
+        reference_models=_rows(comparison.reference_models),
         clusters=_rows(comparison.clusters),
         drawn=wording.drawn(comparison),
         timed=has_times(comparison),
         networks=_network_rows(comparison),
         card=scorecard_html(comparison.scorecards) if comparison.scorecards else "",
-        least_weight_change=LEAST_WEIGHT_CHANGE,
+        min_weight_change=MIN_WEIGHT_CHANGE,
         figures=_figures(comparison),
         score_label=score_label(comparison),
         distance=DISTANCES.get(str(comparison.config.get("distance")), str(comparison.config.get("distance"))),
-        most_stimuli=MOST_STIMULI,
+        max_stimuli=MAX_STIMULI,
         configuration=to_yaml(plain(comparison.config)),
         withheld=sorted({row["withheld"] for row in comparison.ceilings if row.get("withheld")}),
         # The style sheet is ours and holds no data.
@@ -207,18 +211,25 @@ def render(comparison: Comparison) -> str:
 def write_report(comparison: Comparison, path: Path) -> Path:
     """Write the report of a comparison.
 
-    Args:
-        comparison: what was run and found.
-        path: the file to write, whole or not at all.
+    Parameters
+    ----------
+    comparison
+        What was run and found.
+    path
+        The file to write, whole or not at all.
 
-    Returns:
+    Returns
+    -------
+    Path
         The path.
 
-    Raises:
-        InputError: the file cannot be written.
+    Raises
+    ------
+    InputError
+        The file cannot be written.
     """
     write_text(path, render(comparison))
     return path
 
 
-__all__ = ["LEAST_WEIGHT_CHANGE", "render", "write_report"]
+__all__ = ["MIN_WEIGHT_CHANGE", "render", "write_report"]

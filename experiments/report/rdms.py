@@ -21,20 +21,26 @@ from experiments.report.views import layer_names, region_names, rule_names
 from experiments.results import Comparison
 
 COLOURS = "cividis"
-MOST_PIXELS = 128
+MAX_PIXELS = 128
 
 
 def ranked_picture(
-    rdm: Real[np.ndarray, " n_pairs"], order: np.ndarray, most_pixels: int = MOST_PIXELS
+    rdm: Real[np.ndarray, " n_pairs"], order: np.ndarray, max_pixels: int = MAX_PIXELS
 ) -> Float[np.ndarray, "side side"]:
     """An RDM as a square of percentile ranks, its stimuli reordered.
 
-    Args:
-        rdm: condensed, (n_pairs,).
-        order: (n_conditions,), index of the stimulus in each row.
-        most_pixels: a larger square is averaged down to that side.
+    Parameters
+    ----------
+    rdm
+        Condensed, (n_pairs,).
+    order
+        (n_conditions,), index of the stimulus in each row.
+    max_pixels
+        A larger square is averaged down to that side.
 
-    Returns:
+    Returns
+    -------
+    numpy.ndarray
         Square of 0 to 100; the diagonal is NaN where the square was not averaged.
 
     >>> ranked_picture(np.array([1.0, 2.0, 3.0]), np.arange(3)).tolist()
@@ -45,10 +51,10 @@ def ranked_picture(
     square = np.full((n_conditions, n_conditions), np.nan)
     square[np.triu_indices(n_conditions, 1)] = ranks
     square = np.where(np.isnan(square), square.T, square)[np.ix_(order, order)]
-    if n_conditions > most_pixels:
+    if n_conditions > max_pixels:
         np.fill_diagonal(square, 0)
         image = Image.fromarray(square.astype(np.float32))
-        square = np.asarray(image.resize((most_pixels, most_pixels), Image.Resampling.BOX)).astype(float)
+        square = np.asarray(image.resize((max_pixels, max_pixels), Image.Resampling.BOX)).astype(float)
     return square
 
 
@@ -84,10 +90,14 @@ def _label_categories(axes: Axes, comparison: Comparison, ordering: Ordering) ->
 def plot_rdms(comparison: Comparison) -> Figure:
     """Draw the RDMs of regions (mean over subjects) and of each rule's layers (mean over seeds).
 
-    Args:
-        comparison: its RDMs, stimuli and categories.
+    Parameters
+    ----------
+    comparison
+        Its RDMs, stimuli and categories.
 
-    Returns:
+    Returns
+    -------
+    Figure
         A figure: one row of regions, then one row a rule and one column a layer. Thin lines part the categories.
     """
     ordering = picture_order(comparison)
@@ -137,4 +147,4 @@ def plot_rdms(comparison: Comparison) -> Figure:
     return figure
 
 
-__all__ = ["COLOURS", "MOST_PIXELS", "plot_rdms", "ranked_picture"]
+__all__ = ["COLOURS", "MAX_PIXELS", "plot_rdms", "ranked_picture"]

@@ -60,10 +60,14 @@ def _differs(entry: dict[str, Any]) -> bool:
 def scorecard_table(cards: dict[str, Any]) -> Table:
     """Lay cards out for a terminal: one row a rule, one column a criterion.
 
-    Args:
-        cards: rule -> criterion -> verdict, value, evidence, claimed, difference.
+    Parameters
+    ----------
+    cards
+        Rule -> criterion -> verdict, value, evidence, claimed, difference.
 
-    Returns:
+    Returns
+    -------
+    Table
         A table; an exclamation mark says that the literature claims otherwise.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0), caption_justify="left")
@@ -87,9 +91,12 @@ def scorecard_table(cards: dict[str, Any]) -> Table:
 def scorecard_html(cards: dict[str, Any], standalone: bool = False) -> Markup:
     """Cards as a part of a page: the marks, and under each rule the evidence in sentences.
 
-    Args:
-        cards: as for `scorecard_table`.
-        standalone: whether the part is to stand alone, as a page that opens offline.
+    Parameters
+    ----------
+    cards
+        As for `scorecard_table`.
+    standalone
+        Whether the part is to stand alone, as a page that opens offline.
     """
     criteria = _criteria(cards)
     head = Markup("").join(

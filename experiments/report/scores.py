@@ -103,8 +103,8 @@ def draw_ceiling(axes: Axes, lower: float, upper: float) -> None:
     )
 
 
-def draw_controls(axes: Axes, scores: dict[str, float], limits: tuple[float, float]) -> None:
-    """A dashed line for each control model, named at the right edge; names that would overlap are moved apart."""
+def draw_reference_models(axes: Axes, scores: dict[str, float], limits: tuple[float, float]) -> None:
+    """A dashed line for each reference model, named at the right edge; names that would overlap are moved apart."""
     least = 0.055 * (limits[1] - limits[0])
     place = -math.inf
     for name, score in sorted(scores.items(), key=lambda pair: pair[1]):
@@ -116,15 +116,20 @@ def draw_controls(axes: Axes, scores: dict[str, float], limits: tuple[float, flo
 def plot_scores(comparison: Comparison, regions: Sequence[str] | None = None, *, legend: bool = True) -> Figure:
     """Draw scores by layer, one panel a region.
 
-    Args:
-        comparison: what to draw.
-        regions: which regions, None for all; the vertical scale is that of all in any case.
-        legend: whether to name the rules above the panels.
+    Parameters
+    ----------
+    comparison
+        What to draw.
+    regions
+        Which regions, None for all; the vertical scale is that of all in any case.
+    legend
+        Whether to name the rules above the panels.
 
-    Returns:
-        A figure. Points are means over seeds and subjects, bars their intervals, faint dots single seeds, dashed lines models
-        that are no networks. A
-        recording with a time axis is shown at the time at which its subjects agree most.
+    Returns
+    -------
+    Figure
+        A figure. Points are means over seeds and subjects, bars their intervals, faint dots single seeds, dashed lines models that
+        are no networks. A recording with a time axis is shown at the time at which its subjects agree most.
     """
     rules, layers, every_region = rule_names(comparison), layer_names(comparison), region_names(comparison)
     styles, shifts = rule_styles(rules), offsets(len(rules))
@@ -143,7 +148,7 @@ def plot_scores(comparison: Comparison, regions: Sequence[str] | None = None, *,
             [table[["score", "lower", "upper"]].to_numpy(float).ravel(), seeds.to_numpy(float), [bounds.lower, bounds.upper]]
         )
         for table, seeds, bounds in shown.values()
-    ] + [comparison.controls["score"].to_numpy(float)]
+    ] + [comparison.reference_models["score"].to_numpy(float)]
     chosen = list(every_region if regions is None else regions)
     with figure_style():
         figure, grid = panels(len(chosen), legend)
@@ -169,8 +174,8 @@ def plot_scores(comparison: Comparison, regions: Sequence[str] | None = None, *,
             layer_axis(axes, layers)
             limits = value_limits(*extremes)
             axes.set_ylim(*limits)
-            beside = at_reference_time(comparison, comparison.controls, region)
-            draw_controls(axes, dict(zip(beside["control"], beside["score"].astype(float), strict=True)), limits)
+            beside = at_reference_time(comparison, comparison.reference_models, region)
+            draw_reference_models(axes, dict(zip(beside["model"], beside["score"].astype(float), strict=True)), limits)
             axes.set_title(panel_title(comparison, region))
             if place % COLUMNS == 0:
                 axes.set_ylabel(score_label(comparison))

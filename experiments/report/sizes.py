@@ -23,12 +23,18 @@ def by_size(comparison: Comparison) -> pd.DataFrame:
 def plot_sizes(comparison: Comparison, regions: Sequence[str] | None = None, *, legend: bool = True) -> Figure:
     """Draw scores against the stimuli's size.
 
-    Args:
-        comparison: of several sizes of stimuli.
-        regions: which regions, None for all; the vertical scale is that of all in any case.
-        legend: whether to name the rules above the panels.
+    Parameters
+    ----------
+    comparison
+        Of several sizes of stimuli.
+    regions
+        Which regions, None for all; the vertical scale is that of all in any case.
+    legend
+        Whether to name the rules above the panels.
 
-    Returns:
+    Returns
+    -------
+    Figure
         A figure, empty of lines where there was one size alone. Points are means over seeds and subjects, bars their intervals; a
         recording with a time axis is shown at the time at which its subjects agree most.
     """

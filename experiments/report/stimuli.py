@@ -13,7 +13,7 @@ from PIL import Image
 from experiments.report.style import empty_figure, figure_style
 from experiments.results import Comparison
 
-MOST_STIMULI = 160
+MAX_STIMULI = 160
 _COLUMNS = 16
 _SIDE = 44
 
@@ -21,10 +21,14 @@ _SIDE = 44
 class Ordering(NamedTuple):
     """Order of the stimuli in pictures.
 
-    Attributes:
-        order: (n_conditions,), index of the stimulus at each place; by category where there are any.
-        categories: their names in order; empty where there are none.
-        starts: place at which each category begins.
+    Attributes
+    ----------
+    order
+        (n_conditions,), index of the stimulus at each place; by category where there are any.
+    categories
+        Their names in order; empty where there are none.
+    starts
+        Place at which each category begins.
     """
 
     order: Int[np.ndarray, " n_conditions"]
@@ -57,15 +61,19 @@ def thumbnail(image: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np
 def plot_stimuli(comparison: Comparison) -> Figure:
     """Draw the stimuli in reading order, each category beginning a row.
 
-    Args:
-        comparison: its stimuli and categories; of more than 160, evenly spaced ones are shown.
+    Parameters
+    ----------
+    comparison
+        Its stimuli and categories; of more than 160, evenly spaced ones are shown.
 
-    Returns:
+    Returns
+    -------
+    Figure
         A figure with one panel a category, or one in all.
     """
     ordering = picture_order(comparison)
     every = np.arange(len(ordering.order))
-    shown = every if len(every) <= MOST_STIMULI else np.unique(np.linspace(0, len(every) - 1, MOST_STIMULI).round().astype(int))
+    shown = every if len(every) <= MAX_STIMULI else np.unique(np.linspace(0, len(every) - 1, MAX_STIMULI).round().astype(int))
     edges = (*ordering.starts, len(every)) if ordering.categories else (0, len(every))
     groups = [ordering.order[shown[(shown >= low) & (shown < high)]] for low, high in zip(edges, edges[1:], strict=False)]
     titles = ordering.categories or ("",)
@@ -89,4 +97,4 @@ def plot_stimuli(comparison: Comparison) -> Figure:
     return figure
 
 
-__all__ = ["MOST_STIMULI", "Ordering", "picture_order", "plot_stimuli", "thumbnail"]
+__all__ = ["MAX_STIMULI", "Ordering", "picture_order", "plot_stimuli", "thumbnail"]

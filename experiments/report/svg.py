@@ -37,12 +37,18 @@ def _own_ids(text: str, name: str) -> str:
 def inline_svg(figure: Figure, name: str, alternative: str) -> Markup:
     """Draw a figure as an `<svg>` element.
 
-    Args:
-        figure: what to draw.
-        name: letters, digits and hyphens, one of its own for each figure of a page.
-        alternative: what a person who does not see the figure is told.
+    Parameters
+    ----------
+    figure
+        What to draw.
+    name
+        Letters, digits and hyphens, one of its own for each figure of a page.
+    alternative
+        What a person who does not see the figure is told.
 
-    Returns:
+    Returns
+    -------
+    Markup
         Markup without prolog, comments, metadata and outside references.
     """
     buffer = io.StringIO()

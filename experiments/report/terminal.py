@@ -31,10 +31,14 @@ def _ceiling_line(finding: RegionFinding) -> Text:
 def terminal_table(comparison: Comparison) -> Table:
     """Lay the comparison out for a terminal: each rule's accuracy, its best layer in each region, and what learning adds.
 
-    Args:
-        comparison: what was found.
+    Parameters
+    ----------
+    comparison
+        What was found.
 
-    Returns:
+    Returns
+    -------
+    Table
         A table whose first line in each region is its noise ceiling; a star marks a rule that beats its untrained control.
     """
     simulated = bool(comparison.recording.get("simulated"))

@@ -16,14 +16,20 @@ from experiments.results import Comparison
 def plot_scores_over_time(comparison: Comparison, regions: Sequence[str] | None = None, *, legend: bool = True) -> Figure:
     """Draw scores against time from stimulus onset.
 
-    Args:
-        comparison: of a recording with a time axis.
-        regions: which regions, None for all that have times; the vertical scale is that of all in any case.
-        legend: whether to name the rules above the panels.
+    Parameters
+    ----------
+    comparison
+        Of a recording with a time axis.
+    regions
+        Which regions, None for all that have times; the vertical scale is that of all in any case.
+    legend
+        Whether to name the rules above the panels.
 
-    Returns:
-        A figure. Lines are means over seeds and subjects, bands their intervals over stimuli; the grey band is the noise
-        ceiling, a grey line its lower bound where the upper is withheld. The vertical line is stimulus onset.
+    Returns
+    -------
+    Figure
+        A figure. Lines are means over seeds and subjects, bands their intervals over stimuli; the grey band is the noise ceiling, a
+        grey line its lower bound where the upper is withheld. The vertical line is stimulus onset.
     """
     rules, layers = rule_names(comparison), layer_names(comparison)
     styles = rule_styles(rules)

@@ -30,14 +30,22 @@ class Ceiling(NamedTuple):
 class Standing(NamedTuple):
     """A rule's best layer in a region, and what came of it there.
 
-    Attributes:
-        rule: the rule.
-        layer: the layer with its highest score.
-        score: mean over seeds and subjects.
-        lower, upper: interval of the score, NaN without one.
-        difference: paired difference from the control in the same layer, NaN for the control itself.
-        difference_lower, difference_upper: its interval, NaN without one.
-        beats: whether the difference's interval lies above zero; None where nothing was tested.
+    Attributes
+    ----------
+    rule
+        The rule.
+    layer
+        The layer with its highest score.
+    score
+        Mean over seeds and subjects.
+    lower, upper
+        Interval of the score, NaN without one.
+    difference
+        Paired difference from the control in the same layer, NaN for the control itself.
+    difference_lower, difference_upper
+        Its interval, NaN without one.
+    beats
+        Whether the difference's interval lies above zero; None where nothing was tested.
     """
 
     rule: str
@@ -112,15 +120,15 @@ def at_reference_time(comparison: Comparison, frame: pd.DataFrame, region: str) 
     return chosen[chosen["time"].isna()] if time is None else chosen[np.isclose(chosen["time"].astype(float), time)]
 
 
-def from_control(comparison: Comparison, control: str = CONTROL) -> pd.DataFrame:
+def from_reference(comparison: Comparison, reference: str = CONTROL) -> pd.DataFrame:
     """Differences from one of the networks that every rule is held against."""
-    return comparison.differences[comparison.differences["control"] == control]
+    return comparison.differences[comparison.differences["reference"] == reference]
 
 
 def standings(comparison: Comparison, region: str) -> list[Standing]:
     """Each rule's best layer in a region, best rule first."""
     scores = at_reference_time(comparison, comparison.aggregates(), region)
-    differences = at_reference_time(comparison, from_control(comparison), region)
+    differences = at_reference_time(comparison, from_reference(comparison), region)
     rows = []
     for rule in rule_names(comparison):
         own = scores[(scores["rule"] == rule) & scores["score"].notna()]
@@ -152,7 +160,7 @@ __all__ = [
     "at_reference_time",
     "ceiling",
     "final_accuracy",
-    "from_control",
+    "from_reference",
     "has_times",
     "layer_names",
     "number",

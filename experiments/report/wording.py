@@ -14,12 +14,18 @@ MISSING = "–"
 class RegionFinding(NamedTuple):
     """What the comparison found in one region.
 
-    Attributes:
-        region: its name.
-        milliseconds: the time that is spoken of, None without a time axis.
-        sentences: the finding in plain words.
-        standings: each rule's best layer, best rule first.
-        ceiling: noise ceiling at that time.
+    Attributes
+    ----------
+    region
+        Its name.
+    milliseconds
+        The time that is spoken of, None without a time axis.
+    sentences
+        The finding in plain words.
+    standings
+        Each rule's best layer, best rule first.
+    ceiling
+        Noise ceiling at that time.
     """
 
     region: str

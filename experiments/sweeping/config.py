@@ -24,11 +24,15 @@ __all__ = ["SearchConfig", "SweepConfig", "expand", "family_of"]
 class SearchConfig:
     """A random search with the same budget for every rule.
 
-    Attributes:
-        trials: trainings per rule and architecture; the first is with the rule's defaults.
-        space: "all", a family or `family/variant` -> option -> a list to choose from, or `{low, high}` to draw from, uniformly in
-            the logarithm. `network.` before an option makes it one of the architecture's. The more specific entry wins.
-        seed: of the draws; those of a rule and architecture depend on nothing else.
+    Attributes
+    ----------
+    trials
+        Trainings per rule and architecture; the first is with the rule's defaults.
+    space
+        "all", a family or `family/variant` -> option -> a list to choose from, or `{low, high}` to draw from, uniformly in the
+        logarithm. `network.` before an option makes it one of the architecture's. The more specific entry wins.
+    seed
+        Of the draws; those of a rule and architecture depend on nothing else.
     """
 
     trials: int = 1
@@ -44,15 +48,22 @@ class SearchConfig:
 class SweepConfig:
     """Many trainings.
 
-    Attributes:
-        title: one line on what they are for.
-        train: fields of `TrainConfig` that all runs share.
-        runs: each a mapping of fields of `TrainConfig` to a value or a list of values, whose product is run; "rule: all" is every
-            variant.
-        search: None for each run as it stands.
-        floors: network -> rule or family -> test accuracy to reach. A network is an architecture ("mlp"), or one with options
-            ("mlp hidden=100"), which then counts alone for it.
-        published: network -> rule or family -> `{accuracy, source}`.
+    Attributes
+    ----------
+    title
+        One line on what they are for.
+    train
+        Fields of `TrainConfig` that all runs share.
+    runs
+        Each a mapping of fields of `TrainConfig` to a value or a list of values, whose product is run; "rule: all" is every
+        variant.
+    search
+        None for each run as it stands.
+    floors
+        Network -> rule or family -> test accuracy to reach. A network is an architecture ("mlp"), or one with options ("mlp
+        hidden=100"), which then counts alone for it.
+    published
+        Network -> rule or family -> `{accuracy, source}`.
     """
 
     title: str = ""
@@ -140,8 +151,10 @@ def _trials(config: TrainConfig, search: SearchConfig) -> list[TrainConfig]:
 def expand(config: SweepConfig) -> list[TrainConfig]:
     """Every training of a sweep, in order; each only once.
 
-    Raises:
-        InputError: unknown rules, fields or rules in the search space.
+    Raises
+    ------
+    InputError
+        Unknown rules, fields or rules in the search space.
 
     >>> block = {"rule": ["untrained", "backprop"], "architecture": ["mlp", "cnn"]}
     >>> [(run.rule, run.architecture) for run in expand(SweepConfig(train={"dataset": "digits"}, runs=(block,)))]

@@ -55,11 +55,16 @@ def _panel(axes: Axes, title: str, rows: list[dict[str, Any]]) -> None:
 def picture(summary: pd.DataFrame, title: str) -> str:
     """Draw the summary of a sweep.
 
-    Args:
-        summary: `Sweep.summary` of a sweep that is no search.
-        title: one line.
+    Parameters
+    ----------
+    summary
+        `Sweep.summary` of a sweep that is no search.
+    title
+        One line.
 
-    Returns:
+    Returns
+    -------
+    str
         An SVG: one panel a network; dots are means with one standard deviation over seeds, squares the untrained control, thin
         lines lead from each rule's control to its mean, bars mark floors. Orange misses its floor or does not beat its control.
     """

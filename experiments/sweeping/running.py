@@ -32,10 +32,14 @@ __all__ = ["Sweep", "sweep"]
 class Sweep:
     """Many trainings.
 
-    Attributes:
-        config: what was run.
-        runs: one row a network: the run's fields, `test_accuracy`, `validation_accuracy` of the last epoch, `seconds`, `warnings`.
-        summary: one row a rule, architecture and front end; for a search, one row a rule and architecture with the best trial.
+    Attributes
+    ----------
+    config
+        What was run.
+    runs
+        One row a network: the run's fields, `test_accuracy`, `validation_accuracy` of the last epoch, `seconds`, `warnings`.
+    summary
+        One row a rule, architecture and front end; for a search, one row a rule and architecture with the best trial.
     """
 
     config: SweepConfig
@@ -154,14 +158,21 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     Trainings whose file is there are not run again, unless the rule's defaults have changed since. The tables are written anew
     after every training, and say how many are still to come.
 
-    Args:
-        config: what to run.
-        out: the folder; a new one, an empty one, or one in which this sweep was interrupted.
-        workers: trainings at a time, each in a process of its own.
-        progress: called with trainings done, in all, and a line to show.
+    Parameters
+    ----------
+    config
+        What to run.
+    out
+        The folder; a new one, an empty one, or one in which this sweep was interrupted.
+    workers
+        Trainings at a time, each in a process of its own.
+    progress
+        Called with trainings done, in all, and a line to show.
 
-    Raises:
-        InputError: a configuration that no run could follow, or a folder that holds something else.
+    Raises
+    ------
+    InputError
+        A configuration that no run could follow, or a folder that holds something else.
     """
     if workers < 1:
         raise InputError(f"workers={workers} was given, it must be at least 1")

@@ -22,9 +22,12 @@ _RUN = ["rule", "architecture", "dataset", "front_end", "architecture_options", 
 def network_name(architecture: str, options: str) -> str:
     """An architecture with the options that were given to it.
 
-    Args:
-        architecture: its name.
-        options: as JSON, a mapping.
+    Parameters
+    ----------
+    architecture
+        Its name.
+    options
+        As JSON, a mapping.
 
     >>> network_name("mlp", '{"hidden": [100], "activation": "tanh"}'), network_name("cnn", "{}")
     ('mlp hidden=100 activation=tanh', 'cnn')
@@ -51,16 +54,20 @@ def _of_rule(table: dict[str, dict[str, Any]], architecture: str, options: str, 
 def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
     """One row a rule, network, front end and number of epochs.
 
-    Args:
-        runs: `Sweep.runs`.
-        config: floors and published figures.
+    Parameters
+    ----------
+    runs
+        `Sweep.runs`.
+    config
+        Floors and published figures.
 
-    Returns:
+    Returns
+    -------
+    pandas.DataFrame
         `mean` and `standard_deviation` of the test accuracy over seeds; `control` and `control_front_end`, the best untrained
-        network with the same architecture and epochs, on plain images or behind the same front end, and whether the rule is
-        above it by more than two standard errors of the difference of means (`beats_control`, None with one seed and for the
-        control itself);
-        `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and `published_source`.
+        network with the same architecture and epochs, on plain images or behind the same front end, and whether the rule is above
+        it by more than two standard errors of the difference of means (`beats_control`, None with one seed and for the control
+        itself); `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and `published_source`.
     """
     rows = []
     for names, group in runs.groupby(_RUN, sort=False):
@@ -173,11 +180,16 @@ def _search_lines(table: pd.DataFrame) -> list[str]:
 def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int) -> str:
     """The summary for reading; every figure in it comes from the table.
 
-    Args:
-        config: what is run.
-        summary: `Sweep.summary`, of what has been run.
-        done: trainings that have been run.
-        of: trainings in all.
+    Parameters
+    ----------
+    config
+        What is run.
+    summary
+        `Sweep.summary`, of what has been run.
+    done
+        Trainings that have been run.
+    of
+        Trainings in all.
     """
     lines = [f"# {config.title or 'Sweep'}", ""]
     if done < of:

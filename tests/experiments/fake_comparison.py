@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata, t
 
-from experiments.results import CLUSTER_COLUMNS, CONTROL_COLUMNS, DIFFERENCE_COLUMNS, Comparison
+from experiments.results import CLUSTER_COLUMNS, DIFFERENCE_COLUMNS, REFERENCE_MODEL_COLUMNS, Comparison
 
 LAYERS = ("conv_0", "conv_1", "hidden_0", "output")
 RULES = ("untrained", "backprop", "feedback_alignment", "feedback_alignment/direct")
@@ -115,7 +115,7 @@ def fake_comparison(
             own = rng.standard_normal((n_seeds, n_pairs)) * 0.5
             layer_rdms_of_seed[rule, layer] = share * category_rdm + (1 - share) * 0.6 * pixel_rdm + own
 
-    score_rows, difference_rows, control_rows, cluster_rows, ceilings = [], [], [], [], []
+    score_rows, difference_rows, reference_rows, cluster_rows, ceilings = [], [], [], [], []
     for region in regions:
         for time, strength in signal.items():
             data = _standard(measured[region] * strength + rng.standard_normal(measured[region].shape) * (1.01 - strength))
@@ -144,20 +144,20 @@ def fake_comparison(
                             score_rows.append(
                                 {**place, **one, "lower": low, "upper": high, "p_value": np.nan, "p_adjusted": np.nan, **bounds}
                             )
-                for control in ("untrained", "backprop"):
+                for reference in ("untrained", "backprop"):
                     for rule in rules:
-                        if rule in ("untrained", control) or control not in rules:
+                        if rule in ("untrained", reference) or reference not in rules:
                             continue
-                        difference = means[rule] - means[control]
+                        difference = means[rule] - means[reference]
                         low, high, p_value = _interval(difference, 0.012, n_conditions, n_draws > 0)
-                        place = {"rule": rule, "control": control, "layer": layer, "region": region}
+                        place = {"rule": rule, "reference": reference, "layer": layer, "region": region}
                         place["time"] = np.nan if time is None else time
                         tested = {"lower": low, "upper": high, "p_value": p_value, "p_adjusted": min(2 * p_value, 1.0)}
                         difference_rows.append({**place, "difference": difference, **tested})
             for name, score in (("pixels", 0.1), ("gabor", 0.12)):
                 low, high, p_value = _interval(score * strength, 0.02, n_conditions, n_draws > 0)
-                place = {"control": name, "region": region, "time": np.nan if time is None else time}
-                control_rows.append({**place, "score": score * strength, "lower": low, "upper": high, "p_value": p_value})
+                place = {"model": name, "region": region, "time": np.nan if time is None else time}
+                reference_rows.append({**place, "score": score * strength, "lower": low, "upper": high, "p_value": p_value})
         if times is not None and n_draws > 0:
             stretch = {"region": region, "start": times[0], "stop": times[-1], "mass": 12.3, "p_value": 0.01}
             cluster_rows.append({"rule": rules[-1], "layer": LAYERS[0], **stretch})
@@ -288,7 +288,7 @@ def fake_comparison(
         },
         scores=pd.DataFrame(score_rows).assign(comparator="spearman", size=32),
         differences=pd.DataFrame(difference_rows, columns=list(DIFFERENCE_COLUMNS)).assign(comparator="spearman", size=32),
-        controls=pd.DataFrame(control_rows, columns=list(CONTROL_COLUMNS)),
+        reference_models=pd.DataFrame(reference_rows, columns=list(REFERENCE_MODEL_COLUMNS)),
         clusters=pd.DataFrame(cluster_rows, columns=list(CLUSTER_COLUMNS)),
         factors={region: ["stimuli", *(["subjects"] if n_subjects >= 4 else [])] for region in regions},
         accuracy=pd.DataFrame(accuracy_rows),

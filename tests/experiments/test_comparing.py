@@ -153,7 +153,7 @@ def test_every_row_carries_its_region_s_ceiling(study):
 def test_differences_are_those_of_the_aggregates(study):
     comparison, *_ = study
     table = comparison.differences
-    assert set(table["rule"]) == {"backprop"} and set(table["control"]) == {"untrained"}
+    assert set(table["rule"]) == {"backprop"} and set(table["reference"]) == {"untrained"}
     assert len(table) == len(LAYERS) * 2
     for row in table.itertuples():
         place = {"layer": row.layer, "region": row.region}
@@ -179,7 +179,7 @@ def test_intervals_generalise_over_what_there_is_enough_of(study, recording_fold
 
 def test_rules_are_held_against_backpropagation_too(recording_folder):
     comparison = compare(CONFIG, recording=recording_folder, rules=("backprop", "feedback_alignment"), seeds=1, epochs=1)
-    pairs = set(comparison.differences[["rule", "control"]].itertuples(index=False, name=None))
+    pairs = set(comparison.differences[["rule", "reference"]].itertuples(index=False, name=None))
     assert pairs == {("backprop", "untrained"), ("feedback_alignment", "untrained"), ("feedback_alignment", "backprop")}
     adjusted = comparison.differences["p_adjusted"]
     np.testing.assert_allclose(adjusted, false_discovery_control(comparison.differences["p_value"]))
@@ -187,9 +187,9 @@ def test_rules_are_held_against_backpropagation_too(recording_folder):
 
 def test_models_that_are_no_networks_stand_beside(study):
     comparison, *_ = study
-    controls = comparison.controls
-    assert len(controls) == 2 * len(CONFIG.controls) and set(controls["control"]) == set(CONFIG.controls)
-    assert controls[["score", "lower", "upper", "p_value"]].notna().all(axis=None)
+    table = comparison.reference_models
+    assert len(table) == 2 * len(CONFIG.reference_models) and set(table["model"]) == set(CONFIG.reference_models)
+    assert table[["score", "lower", "upper", "p_value"]].notna().all(axis=None)
 
 
 def test_scores_are_scipy_s_on_the_networks_that_were_trained(study, recording):
@@ -275,7 +275,7 @@ def test_json_has_the_documented_fields(study):
 def test_the_folder_holds_what_is_documented(study, recording_folder):
     comparison, out, _ = study
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    tables = {f"tables/{name}.csv" for name in ("scores", "differences", "controls", "clusters", "accuracy", "networks")}
+    tables = {f"tables/{name}.csv" for name in ("scores", "differences", "reference_models", "clusters", "accuracy", "networks")}
     assert files == {"config.yaml", "results.json", "arrays.npz", "report.html"} | tables
     expected = dataclasses.replace(CONFIG, rules=("untrained", "backprop"), recording=recording_folder)
     stored = read_yaml(out / "config.yaml", CompareConfig)
@@ -334,7 +334,7 @@ def test_scores_of_patterns_generalise_over_subjects_and_claim_no_p_value(views)
     means = single.groupby(["rule", "layer", "region"])["score"].mean()
     np.testing.assert_allclose(cka.set_index(["rule", "layer", "region"])["score"].sort_index(), means.sort_index(), rtol=1e-12)
     differences = comparison.further_differences.query("comparator == 'cka'")
-    assert set(differences["control"]) == {"untrained"} and differences["p_value"].between(0, 1).all()
+    assert set(differences["reference"]) == {"untrained"} and differences["p_value"].between(0, 1).all()
 
 
 def test_the_report_shows_other_measures_and_sizes(views):
@@ -417,7 +417,7 @@ def test_networks_that_tell_nothing_apart_are_a_mistake_with_a_reason(recording_
 
 
 def test_too_many_rows_of_single_subjects_are_left_out_and_said(recording_folder, monkeypatch):
-    monkeypatch.setattr(scoring, "_MOST_SUBJECT_ROWS", 10)
+    monkeypatch.setattr(scoring, "_MAX_SUBJECT_ROWS", 10)
     comparison = compare(CONFIG, recording=recording_folder, rules=("untrained",), seeds=1, epochs=1, n_draws=0)
     assert comparison.scores["subject"].isna().all() and len(comparison.scores) == len(LAYERS) * 2
     assert sum("left out" in each for each in comparison.warnings) == 2
@@ -435,7 +435,7 @@ def test_too_many_rows_of_single_subjects_are_left_out_and_said(recording_folder
         ({"more_stimulus_sizes": (8,)}, ["8 pixels", "twice"]),
         ({"front_end": "zac"}, ["'zac'", "zca"]),
         ({"factors": ("stimulus",)}, ["'stimulus'", "did you mean 'stimuli'"]),
-        ({"controls": ("pixel",)}, ["'pixel'", "did you mean 'pixels'"]),
+        ({"reference_models": ("pixel",)}, ["'pixel'", "did you mean 'pixels'"]),
         ({"dataset": "digist"}, ["'digist'", "digits"]),
         ({"recording": "cichy"}, ["'cichy'", "cichy92"]),
         ({"rule_options": {"backprop": {"lerning_rate": 1.0}}}, ["'lerning_rate'", "did you mean 'learning_rate'"]),

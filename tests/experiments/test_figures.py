@@ -22,7 +22,7 @@ from experiments.report.rdms import ranked_picture
 from experiments.report.stimuli import picture_order
 from experiments.report.style import MARKERS, RULE_COLOURS, rule_styles
 from experiments.report.svg import inline_svg
-from experiments.report.views import ceiling, from_control
+from experiments.report.views import ceiling, from_reference
 
 
 def _finite(figure: Figure) -> bool:
@@ -77,7 +77,7 @@ def test_difference_figure_fills_what_excludes_zero(comparisons):
     comparison = comparisons["plain"]
     for axes in plot_differences(comparison).axes:
         region = axes.get_title(loc="left")
-        own = from_control(comparison)
+        own = from_reference(comparison)
         own = own[own["region"] == region]
         solid = ((own["lower"] > 0) | (own["upper"] < 0)).sum()
         filled = hollow = 0
@@ -129,7 +129,7 @@ def test_pictures_are_ordered_by_category():
 
 def test_large_rdms_are_averaged_to_a_small_picture():
     rdm = np.random.default_rng(0).random(300 * 299 // 2)
-    picture = ranked_picture(rdm, np.arange(300), most_pixels=100)
+    picture = ranked_picture(rdm, np.arange(300), max_pixels=100)
     assert picture.shape == (100, 100)
     assert np.isfinite(picture).all()
     assert picture[np.triu_indices(100, 1)].mean() == pytest.approx(50, abs=1)

@@ -78,7 +78,7 @@ def _renamed(comparison: Comparison, names: dict[str, str]) -> Comparison:
 
     def tables(name):
         frame = getattr(comparison, name)
-        return frame.replace({column: names for column in ("rule", "control", "layer", "region") if column in frame})
+        return frame.replace({column: names for column in ("rule", "reference", "model", "layer", "region") if column in frame})
 
     def other(name):
         return names.get(name, name)
@@ -94,7 +94,7 @@ def _renamed(comparison: Comparison, names: dict[str, str]) -> Comparison:
             "layers": [{**row, "layer": other(row["layer"])} for row in comparison.architecture["layers"]],
         },
         factors={other(region): drawn for region, drawn in comparison.factors.items()},
-        **{name: tables(name) for name in ("scores", "differences", "controls", "clusters", "accuracy", "networks")},
+        **{name: tables(name) for name in ("scores", "differences", "reference_models", "clusters", "accuracy", "networks")},
     )
 
 

@@ -260,7 +260,7 @@ def test_progress_counts_epochs():
 
 @pytest.mark.parametrize("n_train", [200, 1_000, 3_000, 5_000, 7_000, 60_000])
 def test_epochs_aim_at_a_number_of_steps_within_bounds(n_train):
-    fewest, most, target = training._FEWEST_EPOCHS, training._MOST_EPOCHS, training._TARGET_STEPS
+    fewest, most, target = training._MIN_EPOCHS, training._MAX_EPOCHS, training._TARGET_STEPS
     epochs, steps = epochs_for(TrainConfig(batch_size=100), n_train), n_train // 100
     assert fewest <= epochs <= most
     if epochs < most:

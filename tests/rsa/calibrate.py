@@ -35,7 +35,7 @@ def study(random, relation=0.0, n_subjects=8, n_seeds=1):
 
 
 def score_p_value(random, key, comparator):
-    """A model that is unrelated, by relabelling."""
+    """A model that is unrelated, by permutation."""
     models, data = study(random)
     return rsa.evaluate(key, models[:, 0], data, comparator, n_draws=99).p_value[0] <= 0.05
 
@@ -76,10 +76,10 @@ def clusters_of_flips(random, key):
     return any(cluster.p_value <= 0.05 for cluster in rsa.cluster_sign_flips(key, noise, n_draws=199).clusters)
 
 
-def clusters_of_relabellings(random, key):
-    """Any stretch of smooth noise over time, against its relabellings."""
+def clusters_of_permutations(random, key):
+    """Any stretch of smooth noise over time, against its permutations."""
     noise = gaussian_filter1d(random.normal(size=(200, 60)), 3, axis=1)
-    return any(cluster.p_value <= 0.05 for cluster in rsa.cluster_relabellings(noise[0], noise[1:]).clusters)
+    return any(cluster.p_value <= 0.05 for cluster in rsa.cluster_permutations(noise[0], noise[1:]).clusters)
 
 
 def mean_zero(random, key):
@@ -91,9 +91,9 @@ def checks():
     """Name, what is counted, nominal rate, and whether one study counts."""
     both, every = truth(1), truth(4)
     return [
-        ("score, relabelling, Pearson", "false positives", 0.05, lambda r, k: score_p_value(r, k, "pearson")),
-        ("score, relabelling, rho-a", "false positives", 0.05, lambda r, k: score_p_value(r, k, "spearman")),
-        ("score, relabelling, whitened", "false positives", 0.05, lambda r, k: score_p_value(r, k, "whitened_pearson")),
+        ("score, permutation, Pearson", "false positives", 0.05, lambda r, k: score_p_value(r, k, "pearson")),
+        ("score, permutation, rho-a", "false positives", 0.05, lambda r, k: score_p_value(r, k, "spearman")),
+        ("score, permutation, whitened", "false positives", 0.05, lambda r, k: score_p_value(r, k, "whitened_pearson")),
         ("contrast, stimuli, Pearson", "false positives", 0.05, lambda r, k: contrast_over_stimuli(r, k, "pearson")),
         ("contrast, stimuli, rho-a", "false positives", 0.05, lambda r, k: contrast_over_stimuli(r, k, "spearman")),
         ("contrast, stimuli and subjects", "false positives", 0.05, lambda r, k: contrast_over_all(r, k, BOTH)),
@@ -102,7 +102,7 @@ def checks():
         ("interval, stimuli, subjects, seeds", "misses", 0.05, lambda r, k: missed_by_interval(r, k, ALL, every)),
         ("maximum statistic, 40 tests", "false families", 0.05, family_of_maxima),
         ("clusters in time, sign flips", "false families", 0.05, clusters_of_flips),
-        ("clusters in time, relabelling", "false families", 0.05, clusters_of_relabellings),
+        ("clusters in time, permutation", "false families", 0.05, clusters_of_permutations),
         ("crossnobis of noise above zero", "share", 0.5, mean_zero),
     ]
 

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 import rsa
 from rsa import clusters as module
-from rsa.clusters import cluster_relabellings, cluster_sign_flips
+from rsa.clusters import cluster_permutations, cluster_sign_flips
 
 N_TIMES = 40
 
@@ -118,10 +118,10 @@ def _heaviest_by_hand(curve: np.ndarray, upper: np.ndarray) -> float:
     return heaviest
 
 
-def test_relabellings_equal_their_definition():
+def test_permutations_equal_their_definition():
     random = np.random.default_rng(6)
     observed, null = 0.3 + 0.01 * (_smooth(random, N_TIMES) + _window(3.0)), 0.3 + 0.01 * _smooth(random, 99, N_TIMES)
-    ours = cluster_relabellings(observed, null)
+    ours = cluster_permutations(observed, null)
     pool = np.concatenate([observed[None], null])
     z = (pool - pool.mean(axis=0)) / pool.std(axis=0)
     upper = np.quantile(z, 0.95, axis=0)
@@ -138,7 +138,7 @@ def test_relabellings_equal_their_definition():
 def test_both_sides_are_each_others_mirror():
     random = np.random.default_rng(7)
     observed, null = _smooth(random, N_TIMES) + _window(2.0), _smooth(random, 199, N_TIMES)
-    above, below = (cluster_relabellings(sign * observed, sign * null, two_sided=True) for sign in (1, -1))
+    above, below = (cluster_permutations(sign * observed, sign * null, two_sided=True) for sign in (1, -1))
     assert [(c.start, c.stop, round(c.mass, 9), c.p_value) for c in above.clusters] == [
         (c.start, c.stop, round(-c.mass, 9), c.p_value) for c in below.clusters
     ]
@@ -148,24 +148,24 @@ def test_both_sides_are_each_others_mirror():
 @pytest.mark.parametrize("entry_level", [0.05, 0.01])
 def test_smooth_noise_has_a_cluster_in_five_percent_of_studies(entry_level, two_sided):
     random = np.random.default_rng(8)
-    flips, relabellings = [], []
+    flips, permutations = [], []
     for number in range(500):
         noise = _smooth(random, 12, N_TIMES)
         flips.append(cluster_sign_flips(jax.random.key(number), noise, entry_level, two_sided, n_draws=199))
         curves = _smooth(random, 200, N_TIMES)
-        relabellings.append(cluster_relabellings(curves[0], curves[1:], entry_level, two_sided))
-    for tests in (flips, relabellings):
+        permutations.append(cluster_permutations(curves[0], curves[1:], entry_level, two_sided))
+    for tests in (flips, permutations):
         false = sum(any(cluster.p_value <= 0.05 for cluster in test.clusters) for test in tests)
         assert binomtest(false, 500, 0.05).pvalue > 0.01, false / 500
 
 
 def test_a_planted_window_is_found():
     random = np.random.default_rng(9)
-    found = {"flips": [], "relabellings": []}
+    found = {"flips": [], "permutations": []}
     for number in range(100):
         flips = cluster_sign_flips(jax.random.key(number), _smooth(random, 12, N_TIMES) + _window(1.0), n_draws=199)
-        relabellings = cluster_relabellings(_smooth(random, N_TIMES) + _window(3.0), _smooth(random, 199, N_TIMES))
-        for name, test in (("flips", flips), ("relabellings", relabellings)):
+        permutations = cluster_permutations(_smooth(random, N_TIMES) + _window(3.0), _smooth(random, 199, N_TIMES))
+        for name, test in (("flips", flips), ("permutations", permutations)):
             found[name].append(any(c.p_value <= 0.05 and c.start < 25 and c.stop > 15 for c in test.clusters))
     assert all(np.mean(hits) > 0.8 for hits in found.values()), {name: np.mean(hits) for name, hits in found.items()}
 
@@ -177,7 +177,7 @@ def test_an_evaluation_over_times_has_what_is_needed():
     related = np.array([0, 1, 1, 1, 0])[:, None, None, None]
     data = rsa.rdm(related * patterns + random.normal(size=(5, 1, 12, 20)))
     evaluation = rsa.evaluate(jax.random.key(1), rsa.rdm(patterns)[None], data, n_draws=199)
-    (cluster,) = cluster_relabellings(evaluation.mean[:, 0], evaluation.null[:, :, 0].T).clusters
+    (cluster,) = cluster_permutations(evaluation.mean[:, 0], evaluation.null[:, :, 0].T).clusters
     assert (cluster.start, cluster.stop) == (1, 4) and cluster.p_value <= 0.01
 
 
@@ -185,7 +185,7 @@ def test_times_without_any_spread_enter_no_cluster():
     scores = _smooth(np.random.default_rng(11), 8, N_TIMES)
     scores[:, :10] = 0.0
     assert (cluster_sign_flips(jax.random.key(0), scores).statistic[:10] == 0).all()
-    assert (cluster_relabellings(scores[0], np.repeat(scores, 4, axis=0)).statistic[:10] == 0).all()
+    assert (cluster_permutations(scores[0], np.repeat(scores, 4, axis=0)).statistic[:10] == 0).all()
     sure = np.ones((6, 3))
     (cluster,) = cluster_sign_flips(jax.random.key(0), sure).clusters
     assert cluster.p_value == 1 / 64 and cluster.stop == 3
@@ -203,8 +203,8 @@ SCORES = np.random.default_rng(12).normal(size=(8, 5))
         (lambda key: cluster_sign_flips(key, SCORES, entry_level=0.5), "entry_level is 0.5"),
         (lambda key: cluster_sign_flips(key, SCORES, n_draws=0), "0 draws"),
         (lambda key: cluster_sign_flips(key, SCORES, adjacency=np.eye(4)), r"shape \(4, 4\), but \(5, 5\)"),
-        (lambda key: cluster_relabellings(SCORES[0], SCORES), "8 draws cannot tell a quantile of 0.05: at least 19"),
-        (lambda key: cluster_relabellings(SCORES[0, :4], SCORES), r"\(4,\) and the null \(8, 5\)"),
+        (lambda key: cluster_permutations(SCORES[0], SCORES), "8 draws cannot tell a quantile of 0.05: at least 19"),
+        (lambda key: cluster_permutations(SCORES[0, :4], SCORES), r"\(4,\) and the null \(8, 5\)"),
     ],
 )
 def test_mistakes_end_in_a_sentence(call, message):

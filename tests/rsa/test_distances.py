@@ -86,7 +86,7 @@ def test_scales_and_rotations():
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**31), distance=st.sampled_from(sorted(rsa.DISTANCES)))
-def test_relabelling_conditions_relabels_the_rdm(seed, distance):
+def test_permuting_conditions_permutes_the_rdm(seed, distance):
     random = np.random.default_rng(seed)
     patterns, permutation, options = random.random((6, 5)), random.permutation(6), _options(distance, 5)
     square = rsa.to_square(rsa.rdm(patterns, distance, **options))

@@ -55,7 +55,7 @@ def test_jackknife_leaves_one_condition_out(comparator, tied_rdms):
     np.testing.assert_allclose(jackknife[5], rsa.compare(*without, comparator).mean(axis=1), rtol=0, atol=1e-13)
 
 
-def test_the_null_relabels_conditions_and_not_entries(comparator, tied_rdms):
+def test_the_null_permutes_conditions_and_not_entries(comparator, tied_rdms):
     models, data = tied_rdms(8, 3, 8), tied_rdms(9, 4, 8)
     evaluation = rsa.evaluate(KEY, models, data, comparator, n_draws=20)
     permutations = condition_permutations(jax.random.split(KEY)[1], 20, 8)

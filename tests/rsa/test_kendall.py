@@ -30,7 +30,7 @@ def test_draws_equal_scores_of_weighted_pairs(rdms):
         np.testing.assert_array_equal(draw, rsa.compare(*rdms, "kendall", weights=weights))
 
 
-def test_relabelled_scores_are_scores_of_relabelled_rdms(rdms):
+def test_permuted_scores_are_scores_of_permuted_rdms(rdms):
     random = np.random.default_rng(2)
     permutations = np.stack([random.permutation(N_CONDITIONS) for _ in range(3)])
     prepared = [kendall.prepare(x) for x in rdms]

@@ -1,4 +1,4 @@
-"""What is known of the 92 objects, by our own distances, controls and comparators.
+"""What is known of the 92 objects, by our own distances, reference models and comparators.
 
 Kriegeskorte et al. 2008, doi:10.1016/j.neuron.2008.10.043 (patterns, images on grey); Cichy, Pantazis and Oliva 2014,
 doi:10.1038/nn.3635 (the same objects, fifteen subjects).
@@ -81,12 +81,12 @@ def test_it_tells_the_animate_from_the_inanimate(cichy, animacy, region, expecte
 
 
 def test_pixels_hardly_explain_early_visual_cortex(images, cichy):
-    pixels = rsa.control_rdms(images, ["pixels"])["pixels"]
+    pixels = rsa.reference_rdms(images, ["pixels"])["pixels"]
     assert _score(pixels, cichy["EVC"].mean(axis=0)) == pytest.approx(0.08, abs=0.005)
 
 
 def test_gabor_energy_explains_early_visual_cortex_first(images, cichy):
-    controls = rsa.control_rdms(images)
-    early, late = ({name: _score(one, cichy[region].mean(axis=0)) for name, one in controls.items()} for region in ("EVC", "IT"))
+    models = rsa.reference_rdms(images)
+    early, late = ({name: _score(one, cichy[region].mean(axis=0)) for name, one in models.items()} for region in ("EVC", "IT"))
     assert early["gabor"] == max(early.values()) and early["gabor"] > late["gabor"] + 0.1
     assert early["gabor"] > early["pixels"] + 0.2 > early["luminance"] + 0.2

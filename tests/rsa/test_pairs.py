@@ -31,7 +31,7 @@ def test_condition_count_inverts_the_number_of_pairs(n_conditions):
     assert condition_count(n_conditions * (n_conditions - 1) // 2) == n_conditions
 
 
-def test_permuted_pairs_relabels_the_square_matrix():
+def test_permuted_pairs_permutes_the_square_matrix():
     random = np.random.default_rng(1)
     condensed, permutation = random.random(28), random.permutation(8)
     moved = rsa.to_square(condensed)[np.ix_(permutation, permutation)]

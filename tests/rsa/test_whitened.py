@@ -55,14 +55,14 @@ def test_resampled_conditions_are_as_many_patterns_as_were_drawn(name, tied_rdms
 
 
 @whitened
-def test_relabelled_conditions_are_scored_as_relabelled_rdms(name, tied_rdms):
+def test_permuted_conditions_are_scored_as_permuted_rdms(name, tied_rdms):
     models, data = tied_rdms(0, 2, 8), tied_rdms(1, 3, 8)
     evaluation = rsa.evaluate(jax.random.key(0), models, data, name, n_draws=5)
     orders = condition_permutations(jax.random.split(jax.random.key(0))[1], 5, 8)
     square = rsa.to_square(data)
     for order, null in zip(orders, evaluation.null, strict=True):
-        relabelled = rsa.to_condensed(square[:, order][:, :, order])
-        np.testing.assert_allclose(null, rsa.compare(models, relabelled, name).mean(axis=1), atol=1e-12)
+        permuted = rsa.to_condensed(square[:, order][:, :, order])
+        np.testing.assert_allclose(null, rsa.compare(models, permuted, name).mean(axis=1), atol=1e-12)
 
 
 @whitened

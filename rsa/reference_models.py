@@ -1,11 +1,11 @@
-r"""Control models: what the images alone explain, shown beside every score.
+r"""Reference models: what the images alone explain, shown beside every score.
 
 - ``pixels``: the image itself;
 - ``luminance``: its mean luma, one number (ITU-R BT.601 weights);
 - ``gabor``: V1 complex cells, the root mean energy of quadrature pairs at four scales and eight orientations, in eight
   by eight cells of the image (Kay et al. 2008 for the idea of such a bank);
 - ``hmax``: C1 of HMAX, the largest response of simple cells over places and neighbouring scales, at eight scales and four
-  orientations. The layers above C1 match templates that are drawn or learned from images; a control should have no such
+  orientations. The layers above C1 match templates that are drawn or learned from images; a reference model should have no such
   choice, so there is no C2. Filters are those of :mod:`rsa.steerable`, in place of the paper's Gabors.
 
 References: Kay et al. 2008, doi:10.1038/nature06713; Riesenhuber and Poggio 1999, doi:10.1038/14819; Serre et al. 2007,
@@ -180,7 +180,7 @@ def hmax(images: Images) -> Patterns:
     return _without_rounding(np.maximum(over_rows[..., :-1], over_rows[..., 1:]), grey)
 
 
-CONTROLS: dict[str, Callable[[Images], Patterns]] = {
+REFERENCE_MODELS: dict[str, Callable[[Images], Patterns]] = {
     "pixels": pixels,
     "luminance": luminance,
     "gabor": gabor,
@@ -188,57 +188,57 @@ CONTROLS: dict[str, Callable[[Images], Patterns]] = {
 }
 
 
-def _control_rdm(name: str, images: Images, distance: str) -> np.ndarray:
+def _reference_rdm(name: str, images: Images, distance: str) -> np.ndarray:
     try:
-        patterns = CONTROLS[name](images)
+        patterns = REFERENCE_MODELS[name](images)
         if np.ptp(patterns, axis=0).max() <= EQUAL_TOLERANCE * np.abs(patterns).max():
             raise InputError(
-                "it is the same for all images, which were equated for it, and a constant RDM has no score; leave this control out"
+                "it is the same for all images, which were equated for it, and a constant RDM has no score; leave this model out"
             )
         return rdm(patterns, "euclidean" if patterns.shape[1] == 1 else distance)
     except InputError as error:
-        raise InputError(f"the control '{name}' has no RDM: {error}") from None
+        raise InputError(f"the reference model '{name}' has no RDM: {error}") from None
 
 
-def control_rdms(
+def reference_rdms(
     images: Images, names: Sequence[str] | None = None, distance: str = "correlation"
 ) -> dict[str, Float[np.ndarray, " n_pairs"]]:
-    """RDMs of the control models.
+    """RDMs of the reference models.
 
     Parameters
     ----------
     images
         The stimuli as the networks see them, shape (n_images, height, width, 1 or 3), bytes or floats.
     names
-        Which of ``CONTROLS``; by default all, less those without an RDM for these images, which a warning names.
+        Which of ``REFERENCE_MODELS``; by default all, less those without an RDM for these images, which a warning names.
     distance
         As in :func:`rsa.rdm`, without mahalanobis. Luminance has one channel, and always squared differences.
 
     Returns
     -------
-    Condensed RDM, shape (n_pairs,), of each control.
+    Condensed RDM, shape (n_pairs,), of each model.
 
     Raises
     ------
     InputError
-        For an unknown control, images of another shape, and a control asked for by name that is the same for all images.
+        For an unknown model, images of another shape, and a model asked for by name that is the same for all images.
 
     >>> images = np.random.default_rng(0).random((4, 16, 16, 3))
-    >>> {name: one.shape for name, one in control_rdms(images, ["pixels", "luminance"]).items()}
+    >>> {name: one.shape for name, one in reference_rdms(images, ["pixels", "luminance"]).items()}
     {'pixels': (6,), 'luminance': (6,)}
     """
     for name in names or ():
-        if name not in CONTROLS:
-            raise unknown_name("control", name, CONTROLS)
+        if name not in REFERENCE_MODELS:
+            raise unknown_name("reference model", name, REFERENCE_MODELS)
     unwhitened = [name for name in DISTANCES if name not in WHITENED]
     if distance not in unwhitened:
         raise unknown_name("distance between images", distance, unwhitened)
     if len(_checked(images)) < MINIMUM_CONDITIONS:
         raise InputError(f"an RDM needs at least {MINIMUM_CONDITIONS} images, and {len(images)} were given: give more stimuli")
     found = {}
-    for name in CONTROLS if names is None else names:
+    for name in REFERENCE_MODELS if names is None else names:
         try:
-            found[name] = _control_rdm(name, images, distance)
+            found[name] = _reference_rdm(name, images, distance)
         except InputError as error:
             if names is not None:
                 raise
@@ -246,4 +246,4 @@ def control_rdms(
     return found
 
 
-__all__ = ["CONTROLS", "control_rdms", "gabor", "hmax", "luminance", "pixels"]
+__all__ = ["REFERENCE_MODELS", "reference_rdms", "gabor", "hmax", "luminance", "pixels"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import rsa
-from rsa import controls
-from rsa.controls import CONTROLS, N_CELLS, gabor, hmax, luminance, pixels
+from rsa import reference_models
+from rsa.reference_models import N_CELLS, REFERENCE_MODELS, gabor, hmax, luminance, pixels
 
 
 def _images(seed: int, n_images: int = 5, height: int = 24, width: int = 24, n_colours: int = 3) -> np.ndarray:
@@ -18,15 +18,17 @@ def _grating(cycles: float, degrees: float, phase: float = 0.0, size: int = 64) 
     return 0.5 + 0.4 * np.cos(2 * np.pi * cycles * along + phase)
 
 
-@pytest.mark.parametrize("name", sorted(CONTROLS))
-def test_every_control_makes_one_pattern_an_image(name):
+@pytest.mark.parametrize("name", sorted(REFERENCE_MODELS))
+def test_every_model_makes_one_pattern_an_image(name):
     images = _images(0)
-    patterns = CONTROLS[name](images)
+    patterns = REFERENCE_MODELS[name](images)
     assert patterns.dtype == np.float64 and patterns.shape[0] == 5 and patterns.ndim == 2
-    np.testing.assert_allclose(CONTROLS[name](images / 255), patterns, rtol=1e-13)
-    np.testing.assert_array_equal(CONTROLS[name](images[3:]), patterns[3:])
+    np.testing.assert_allclose(REFERENCE_MODELS[name](images / 255), patterns, rtol=1e-13)
+    np.testing.assert_array_equal(REFERENCE_MODELS[name](images[3:]), patterns[3:])
     grey = images[..., :1]
-    np.testing.assert_allclose(CONTROLS[name](np.repeat(grey, 3, axis=-1) / 255)[:, 0], CONTROLS[name](grey)[:, 0], rtol=1e-12)
+    np.testing.assert_allclose(
+        REFERENCE_MODELS[name](np.repeat(grey, 3, axis=-1) / 255)[:, 0], REFERENCE_MODELS[name](grey)[:, 0], rtol=1e-12
+    )
 
 
 def test_pixels_and_luminance_are_what_they_say():
@@ -70,15 +72,15 @@ def test_c1_prefers_the_matching_orientation_and_scale():
             assert np.unravel_index(middle.argmax(), middle.shape) == (band, orientation)
 
 
-@pytest.mark.parametrize("control", [gabor, hmax])
-def test_contrast_scales_and_brightness_does_not_matter(control):
+@pytest.mark.parametrize("model", [gabor, hmax])
+def test_contrast_scales_and_brightness_does_not_matter(model):
     images = _images(2, n_colours=1) / 255
-    np.testing.assert_allclose(control(0.5 * images + 0.2), 0.5 * control(images), rtol=1e-9)
+    np.testing.assert_allclose(model(0.5 * images + 0.2), 0.5 * model(images), rtol=1e-9)
 
 
-@pytest.mark.parametrize("control", [gabor, hmax])
-def test_blank_images_drive_nothing(control):
-    assert (control(np.full((2, 33, 20, 3), 0.3)) == 0).all()
+@pytest.mark.parametrize("model", [gabor, hmax])
+def test_blank_images_drive_nothing(model):
+    assert (model(np.full((2, 33, 20, 3), 0.3)) == 0).all()
 
 
 def test_the_resolution_hardly_matters():
@@ -90,33 +92,33 @@ def test_the_resolution_hardly_matters():
 def test_luminance_of_black_and_white_images_tells_the_two_apart():
     images = np.zeros((4, 8, 8, 1), dtype=np.uint8)
     images[2:] = 255
-    np.testing.assert_array_equal(rsa.control_rdms(images, ["luminance"])["luminance"], [0, 1, 1, 1, 1, 0])
+    np.testing.assert_array_equal(rsa.reference_rdms(images, ["luminance"])["luminance"], [0, 1, 1, 1, 1, 0])
 
 
 def test_rdms_are_those_of_the_patterns():
     images = _images(3)
-    found = rsa.control_rdms(images)
-    assert sorted(found) == sorted(CONTROLS)
+    found = rsa.reference_rdms(images)
+    assert sorted(found) == sorted(REFERENCE_MODELS)
     for name, condensed in found.items():
-        expected = rsa.rdm(CONTROLS[name](images), "euclidean" if name == "luminance" else "correlation")
+        expected = rsa.rdm(REFERENCE_MODELS[name](images), "euclidean" if name == "luminance" else "correlation")
         np.testing.assert_array_equal(condensed, expected)
-    np.testing.assert_array_equal(rsa.control_rdms(images, ["gabor"], "euclidean")["gabor"], rsa.rdm(gabor(images), "euclidean"))
+    np.testing.assert_array_equal(rsa.reference_rdms(images, ["gabor"], "euclidean")["gabor"], rsa.rdm(gabor(images), "euclidean"))
 
 
 def test_equal_luminance_is_refused_by_name_and_left_out_otherwise():
     images = np.stack([np.roll(_images(4, 1), shift, axis=2)[0] for shift in range(5)])
-    with pytest.raises(rsa.InputError, match="control 'luminance' has no RDM: it is the same for all images.*constant RDM"):
-        rsa.control_rdms(images, ["pixels", "luminance"])
+    with pytest.raises(rsa.InputError, match="reference model 'luminance' has no RDM: it is the same for all images.*constant RDM"):
+        rsa.reference_rdms(images, ["pixels", "luminance"])
     with pytest.warns(UserWarning, match="'luminance' has no RDM: it is the same"):
-        found = rsa.control_rdms(images)
+        found = rsa.reference_rdms(images)
     assert sorted(found) == ["gabor", "hmax", "pixels"]
 
 
 def test_a_blank_image_is_named():
     images = _images(5)
     images[2] = 128
-    with pytest.raises(rsa.InputError, match="control 'gabor' has no RDM: the pattern of condition 2 is constant"):
-        rsa.control_rdms(images, ["gabor"])
+    with pytest.raises(rsa.InputError, match="reference model 'gabor' has no RDM: the pattern of condition 2 is constant"):
+        rsa.reference_rdms(images, ["gabor"])
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_a_blank_image_is_named():
         (_images(6).astype(np.int32), {}, "these are int32: convert them to float"),
         (np.full((5, 20, 20, 1), np.nan), {}, "NaN"),
         (_images(6)[:2], {}, "at least 3 images, and 2 were given"),
-        (_images(6), {"names": ["gabour"]}, "unknown control 'gabour': did you mean 'gabor'"),
+        (_images(6), {"names": ["gabour"]}, "unknown reference model 'gabour': did you mean 'gabor'"),
         (_images(6), {"distance": "mahalanobis"}, "unknown distance between images 'mahalanobis'"),
         (_images(6, height=12), {"names": ["hmax"]}, "'hmax' .*12x24 pixels are too small"),
     ],
@@ -135,7 +137,7 @@ def test_a_blank_image_is_named():
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_unusable_images_are_refused(images, options, message):
     with pytest.raises(rsa.InputError, match=message):
-        rsa.control_rdms(images, **options)
+        rsa.reference_rdms(images, **options)
 
 
 def test_a_set_of_photographs_takes_seconds():
@@ -144,4 +146,4 @@ def test_a_set_of_photographs_takes_seconds():
     gabor(images)
     hmax(images)
     assert time.process_time() - start < 12
-    assert controls.IMAGES_AT_ONCE < 118
+    assert reference_models.IMAGES_AT_ONCE < 118
