@@ -148,7 +148,7 @@ def feedback_angles(network: Network, params: Sequence[Params], feedback: Sequen
         return jnp.degrees(jnp.arccos(jnp.clip(cosine, -1, 1)))
 
     each = zip(network.nodes, params, feedback, strict=True)
-    return tuple(angle(node, w, b) for node, w, b in each if b is not None)
+    return tuple(angle(node, w, b) for node, w, b in each if b is not None and node.weighted)
 
 
 # Of rules that still walk a chain; to be deleted with the last of them.

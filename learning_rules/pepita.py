@@ -25,14 +25,17 @@ fixed         random and fixed (Dellaferrera and Kreiman 2022, arXiv 2201.11665)
 
 Nodes below the readout follow with momentum, as published: their changes vanish with the error, which keeps the Hebbian products
 from feeding on themselves. Adam takes steps of one size however small the error is, and the convolutional network loses what it
-learned. A unit whose weights are shared by many places is told the mean over them, and no unit is told more than a share of the
+learned. A unit whose weights are shared by many places is told the mean over them, and no unit is told more than a fraction of the
 length of its weights (Brock et al. 2021, arXiv 2102.06171): rare bursts silence deep nodes otherwise.
 
 Departures: the readout learns by Adam, no dropout, and the rate falls as half a cosine. :math:`F` is scaled to a size of its own in
 both variants. Mirrors work from the first step on, beside the rule. Where an output has another shape than the pre-activations
-(pooling, gates, attention), the difference is carried to these by the activation's own derivative in the first pass. On a graph
-:math:`F` is what the whole network of feedback weights, all of it linear, carries back from the scores to the input in one step;
-in time an example's error modulates the input of every step.
+(pooling), the difference is carried to these by the activation's own derivative in the first pass. On a graph :math:`F` is what
+the whole network of feedback weights, all of it linear, carries back from the scores to the input in one step; in time an example's
+error modulates the input of every step, and the readout's error goes back through what it remembers.
+
+Units with several pre-activations (gates, attention) are none of this theory's: a unit's one difference tells it of its output, not
+of each factor that its output is a product of, and there is no linear network of them all for :math:`F` to be.
 """
 
 from __future__ import annotations
@@ -54,9 +57,10 @@ from bioplausible.foundation.options import fraction, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_weights import feedback_angles, mirror
 from learning_rules.feedforward import feedforward_rule
+from learning_rules.needs import Needs
 from learning_rules.objectives import Objective, as_batch
 from learning_rules.optimizers import adam, cosine_schedule, hidden_and_readout, mean_over_places
-from learning_rules.signals import hebbian_product, local_derivative, merge_steps
+from learning_rules.signals import hebbian_product, local_derivative, merge_steps, replay
 
 __all__ = ["FAMILY", "PepitaOptions", "pepita"]
 
@@ -185,11 +189,11 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec, objective: 
         modulated = network.trace(params, x + n * jnp.tensordot(own, projection, axes=1), encoded=True)
 
         differences = [h - h_modulated for h, h_modulated in zip(first.outputs, modulated.outputs, strict=True)]
-        signals = merge_steps(network, (first.z, (*(d / n for d in differences[:-1]), error), first.states, first.skips))
-        *hidden, readout_signals = zip(network.nodes, *signals, strict=True)
-        post = [*(_at_synapses(*each) for each in hidden), local_derivative(*readout_signals)]
-        heard = merge_steps(network, modulated.inputs)
-        updates: dict[str, Any] = {"network": tuple(map(hebbian_product, network.nodes, params, heard, post))}
+        signals = merge_steps(network, (first.z, tuple(d / n for d in differences), first.states, first.skips))
+        post = [_at_synapses(*each) for each in zip(network.nodes, *signals, strict=True)]
+        products = map(hebbian_product, network.nodes, params, merge_steps(network, modulated.inputs), post)
+        _, pull = jax.vjp(lambda own: replay(network, len(params) - 1, own, modulated), params[-1])
+        updates: dict[str, Any] = {"network": (*list(products)[:-1], *pull(error))}
         info: dict[str, Any] = {
             **objective.metrics(readout, batch),
             # Below `loss` where the modulation points to where the loss falls, which is what makes the differences teach.
@@ -247,4 +251,5 @@ FAMILY = Family(
             {"variant": "fixed"},
         ),
     },
+    needs=Needs(one_z=True),
 )

@@ -9,6 +9,7 @@ from small_task import batch_of, network_of, train
 
 import learning_rules
 from learning_rules import InputError, RuleState
+from learning_rules.pepita import _mirrored_projection
 
 both_networks = pytest.mark.parametrize("architecture", ["mlp", "cnn"])
 both_variants = pytest.mark.parametrize("variant", ["fixed", "weight_mirror"])
@@ -41,7 +42,7 @@ def projection_of(rule, state):
 
 
 def closed_form(rule, state, batch):
-    """What is updates for where differences are slopes: of a linear network at any modulation, of every one at a small one."""
+    """The updates where differences are slopes: of a linear network at any modulation, of every one at a small one."""
     images, labels = batch
     network, params = rule.network, state.params["network"]
     scores = network.forward(params, images)[-1]
@@ -118,14 +119,16 @@ def test_mirrored_weights_without_overlap_give_the_gradient():
             np.testing.assert_allclose(u, v, atol=1e-5)
 
 
-@both_networks
+@pytest.mark.parametrize("architecture", ["cnn", "mlp", "residual", "elman", "spiking", "flax"])
 def test_without_an_answer_to_the_error_only_the_readout_learns(architecture):
+    """By its gradient, which goes back through what a readout remembers."""
     network = network_of(architecture)
     with jax.enable_x64(True):
-        rule, state = started(network)
+        rule, state = started(network, "fixed")
         still = RuleState(state.params, jax.tree.map(jnp.zeros_like, state.carry))
         images, labels = batch = batch_of(2, dtype=jnp.float64)
-        loss = lambda params: loss_function("cross_entropy")(network.forward(params, images)[-1], labels)  # noqa: E731
+        scores = lambda params: network.scores(network.forward(params, images)[-1])  # noqa: E731
+        loss = lambda params: loss_function("cross_entropy")(scores(params), labels)  # noqa: E731
         updates, gradient = ask(rule, still, batch), jax.jit(jax.grad(loss))(state.params["network"])
         assert all(float(jnp.abs(leaf).max()) == 0 for leaf in jax.tree.leaves(updates[:-1]))
         assert_same(updates[-1], gradient[-1], 1e-12)
@@ -198,6 +201,64 @@ def test_a_small_modulation_teaches_by_the_slope_along_it_over_skips():
             assert_same(update["kernel"], x.T @ post / len(labels), 1e-5)
 
 
+def test_a_small_modulation_teaches_by_the_slope_along_it_through_time():
+    """On an Elman network: every step is modulated alike, and differences are slopes through all steps before."""
+    network = network_of("elman")
+    with jax.enable_x64(True):
+        rule, state = started(network, "fixed", modulation=1e-7)
+        images, labels = batch = batch_of(2, n=8, dtype=jnp.float64)
+        *params, top = state.params["network"]
+
+        def outputs(rows):
+            h, kept = [jnp.zeros((8, own["bias"].size)) for own in params], []
+            for row in rows:
+                before, below = list(h), row
+                for k, own in enumerate(params):
+                    h[k] = below = jnp.tanh(below @ own["kernel"] + before[k] @ own["kernel_1"] + own["bias"])
+                kept.append(list(h))
+            return kept
+
+        rows = jnp.moveaxis(images[..., 0], 1, 0)
+        error = jax.nn.softmax(outputs(rows)[-1][-1] @ top["kernel"] + top["bias"]) - jax.nn.one_hot(labels, 4)
+        modulation = jnp.broadcast_to(error @ state.carry["projection"].reshape(4, -1), rows.shape)
+        _, slopes = jax.jvp(outputs, (rows,), (modulation,))
+        modulated = outputs(rows + modulation)
+        updates = ask(rule, state, batch)
+        for k, update in enumerate(updates[:-1]):
+            below = [h[k - 1] for h in modulated] if k else list(rows + modulation)
+            before = [jnp.zeros_like(modulated[0][k]), *(h[k] for h in modulated[:-1])]
+            for name, pre in (("kernel", below), ("kernel_1", before)):
+                expected = -sum(x.T @ slope[k] for x, slope in zip(pre, slopes, strict=True)) / len(labels)
+                assert_same(update[name], expected, 1e-5)
+        assert_same(updates[-1]["kernel"], modulated[-1][-1].T @ error / len(labels), 1e-5)
+
+
+def test_the_mirrored_projection_of_a_residual_network_adds_up_all_paths():
+    network = network_of("residual")
+    with jax.enable_x64(True):
+        _, state = started(network, "weight_mirror")
+        first, second, third, top = (b["kernel"] for b in state.params["feedback"])
+        rows = (first @ (second + jnp.eye(16)) @ (third + jnp.eye(16)) @ top).T
+        expected = -3 * rows / jnp.sqrt(jnp.mean(jnp.sum(rows**2, axis=1)))
+        found = _mirrored_projection(network, state.params["feedback"], 3.0)
+        np.testing.assert_allclose(found.reshape(rows.shape), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ["residual", "elman", "spiking", "flax"])
+def test_a_modulation_through_the_forward_weights_goes_where_the_loss_falls(architecture):
+    rule = learning_rules.build("pepita/weight_mirror", network_of(architecture))
+    params = jax.jit(rule.network.init)(jax.random.key(0))
+    state = RuleState({"network": params, "feedback": params}, {})
+    info = jax.jit(rule.assign_credit)(jax.random.key(1), state, batch_of(2, n=64))[2]
+    assert info["modulated_loss"] < info["loss"]
+
+
+@pytest.mark.parametrize("architecture", ["gated", "attention"])
+def test_units_with_several_pre_activations_are_refused(architecture):
+    with pytest.raises(InputError, match="a tree of several arrays"):
+        learning_rules.build("pepita", network_of(architecture))
+
+
 @both_networks
 def test_momentum_repeats_a_share_of_the_last_step_and_places_share_a_rate(architecture):
     network = network_of(architecture)
@@ -243,5 +304,5 @@ def test_a_momentum_that_never_forgets_is_refused(momentum):
 
 @pytest.mark.parametrize("name", ["modulation", "clipping", "readout_rate", "mirror_rate", "mirror_examples"])
 def test_nothing_where_something_is_needed_is_refused(name):
-    with pytest.raises(InputError, match="must be positive"):
+    with pytest.raises(InputError, match=f"{name}=0 was given, expected a number above 0"):
         learning_rules.build("pepita", network_of("mlp"), **{name: 0})
