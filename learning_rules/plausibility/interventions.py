@@ -18,9 +18,8 @@ from jax import Array
 from architectures import BIAS, WEIGHT
 from architectures.edge import INPUT
 from architectures.roles import of_kind, role_leaves
-from learning_rules.objectives import Batch
 from learning_rules.plausibility.null_space import Weights, change_of_size, unfelt, weights_of
-from learning_rules.plausibility.rule_under_test import RuleUnderTest
+from learning_rules.plausibility.rule_under_test import Pair, RuleUnderTest
 from learning_rules.plausibility.traced_rule import Place
 
 __all__ = ["Movement", "above_at_random", "in_null_space", "movement", "of_labels", "of_tied_labels"]
@@ -99,7 +98,7 @@ def _with(test: RuleUnderTest, node: int, changes: dict[int, np.ndarray]) -> dic
     return {**params, "network": tuple(network)}
 
 
-def _updates(test: RuleUnderTest, params: Any, batch: Batch, draw: int) -> Updates:
+def _updates(test: RuleUnderTest, params: Any, batch: Pair, draw: int) -> Updates:
     return test.precise(params, test.precise_state.carry, batch, test.key(100 + draw))
 
 
@@ -135,7 +134,7 @@ def _places(test: RuleUnderTest) -> list[Place]:
 @_once
 def _of_plain_pass(test: RuleUnderTest) -> dict[int, list[tuple[np.ndarray, ...]]]:
     """What synapses are given in one pass of the network, each step for itself."""
-    trace = jax.jit(test.network.trace)(test.precise_state.params["network"], test.precise_batch().inputs)
+    trace = jax.jit(test.network.trace)(test.precise_state.params["network"], test.precise_batch()[0])
     found = {}
     for index, inputs in enumerate(trace.inputs):
         signals = tuple(np.asarray(x) for x in inputs)
@@ -170,7 +169,7 @@ def in_null_space(test: RuleUnderTest) -> dict[Place, Movement]:
     with jax.enable_x64(True):
         batch = test.precise_batch()
         forward = jax.jit(test.network.forward)
-        activations = [np.asarray(h) for h in forward(test.precise_state.params["network"], batch.inputs)]
+        activations = [np.asarray(h) for h in forward(test.precise_state.params["network"], batch[0])]
         unchanged = _unchanged(test)
         found = {}
         for place in _places(test):
@@ -187,7 +186,7 @@ def in_null_space(test: RuleUnderTest) -> dict[Place, Movement]:
                 params = _with(test, place.node, changes)
                 pair = (_without(each, test, place) for each in (unchanged.updates[draw], _updates(test, params, batch, draw)))
                 updates.append(movement(*pair))
-                after = [np.asarray(h) for h in forward(params["network"], batch.inputs)]
+                after = [np.asarray(h) for h in forward(params["network"], batch[0])]
                 relative = [np.abs(a - b).max() / max(np.abs(a).max(), 1e-300) for a, b in zip(activations, after, strict=True)]
                 moved = max(moved, float(max(relative)))
             if updates:
@@ -216,7 +215,7 @@ def above_at_random(test: RuleUnderTest) -> dict[int, Movement]:
         return found
 
 
-def _of_batches(test: RuleUnderTest, params: Any, one: Batch, other: Batch) -> Movement:
+def _of_batches(test: RuleUnderTest, params: Any, one: Pair, other: Pair) -> Movement:
     pairs = [[_flat(_updates(test, params, batch, draw)) for batch in (one, other)] for draw in range(_N_DRAWS)]
     return Movement(np.stack([movement(*pair) for pair in pairs]), 0.0)
 
@@ -263,8 +262,7 @@ def of_tied_labels(test: RuleUnderTest) -> Movement:
     The batch is one image over and over.
     """
     with jax.enable_x64(True):
-        one = test.precise_batch(change=jnp.zeros_like)
-        other = test.precise_batch(change=jnp.ones_like)
-        images = jnp.broadcast_to(one.inputs[:1], one.inputs.shape)
-        params = _tied(test, images)
-        return _of_batches(test, params, one._replace(inputs=images), other._replace(inputs=images))
+        images, of_one = test.precise_batch(change=jnp.zeros_like)
+        of_other = test.precise_batch(change=jnp.ones_like)[1]
+        same = jnp.broadcast_to(images[:1], images.shape)
+        return _of_batches(test, _tied(test, same), (same, of_one), (same, of_other))

@@ -22,14 +22,17 @@ from architectures import INPUT, WEIGHT, Network
 from architectures.node import is_shape
 from architectures.roles import role_leaves
 from learning_rules.contract import LearningRule, RuleState
-from learning_rules.objectives import CLASSES, Batch
+from learning_rules.objectives import CLASSES
 from learning_rules.plausibility.images import Images, digits, small_network
 from learning_rules.plausibility.neighbours import hidden_nodes
 from learning_rules.plausibility.tagging import Shown, shown_to
 from learning_rules.plausibility.traced_rule import Dataflow, dataflow_of
 from learning_rules.step import Learner, make_step
 
-__all__ = ["LONG", "RuleUnderTest"]
+__all__ = ["LONG", "Pair", "RuleUnderTest"]
+
+Pair = tuple[Array, Any]
+"""Inputs and targets: of the two forms of a batch, the one that every rule takes, a user's that unpacks it too."""
 
 _STEPS_BEFORE = 5
 _STEP = 0.05
@@ -125,11 +128,10 @@ class RuleUnderTest:
         """Steps that an image is shown for; 1 in a static network."""
         return _n_steps(self.network)
 
-    def batch(self, index: int, n_examples: int | None = None) -> Batch:
+    def batch(self, index: int) -> Pair:
         """The index-th batch of the training images."""
-        size = n_examples or self.n_examples
-        at = (np.arange(size) + index * size) % len(self.images.train)
-        return Batch(jnp.asarray(self.images.train[at]), self.targets(jnp.asarray(self.images.train_labels[at])))
+        at = (np.arange(self.n_examples) + index * self.n_examples) % len(self.images.train)
+        return jnp.asarray(self.images.train[at]), self.targets(jnp.asarray(self.images.train_labels[at]))
 
     def accuracy(self, state: RuleState) -> float:
         """Fraction of held-out images that are told right; scores that are not numbers are wrong."""
@@ -164,7 +166,7 @@ class RuleUnderTest:
 
         def one(index: Array, learner: Learner) -> Learner:
             at = (index * batch_size + jnp.arange(batch_size)) % len(images)
-            return step(learner, jax.random.fold_in(key, index), Batch(images[at], self.targets(labels[at])))[0]
+            return step(learner, jax.random.fold_in(key, index), (images[at], self.targets(labels[at])))[0]
 
         return jax.jit(lambda state, n: jax.lax.fori_loop(0, n, one, Learner(state, optimizer.init(state.params))).state)
 
@@ -190,7 +192,7 @@ class RuleUnderTest:
         """(params, carry, batch, key) -> what the rule asks for in the second of two steps in turn, and the last carry."""
         rule = self.make(shown_to(self.network, self.shown))
 
-        def updates(params: Any, carry: Any, batch: Batch, key: Array) -> Any:
+        def updates(params: Any, carry: Any, batch: Pair, key: Array) -> Any:
             def step(carry: Any, key: Array) -> tuple[Any, Any]:
                 found, after, _ = rule.assign_credit(key, RuleState(params, carry), batch)
                 return after.carry, found
@@ -201,7 +203,7 @@ class RuleUnderTest:
 
         return jax.jit(updates)
 
-    def precise(self, params: Any, carry: Any, batch: Batch, key: Array) -> list[list[np.ndarray]]:
+    def precise(self, params: Any, carry: Any, batch: Pair, key: Array) -> list[list[np.ndarray]]:
         """What the rule asks of each array of every node, in double precision, flat.
 
         Two steps in turn, of which the second counts: a rule may keep for the next step what it must not use in this one.
@@ -238,7 +240,7 @@ class RuleUnderTest:
         fewest = min(_room(self.network) or [self.n_examples])
         return next((n for n in (self.n_examples, 7, 5, 4, 3, 2) if n <= self.n_examples and n * self.n_steps < fewest), 1)
 
-    def precise_batch(self, index: int = 0, change: Callable[[Array], Array] = lambda labels: labels) -> Batch:
+    def precise_batch(self, index: int = 0, change: Callable[[Array], Array] = lambda labels: labels) -> Pair:
         """A batch in double precision.
 
         Parameters
@@ -252,7 +254,7 @@ class RuleUnderTest:
             at = (np.arange(self.n_precise) + index * self.n_precise) % len(self.images.train)
             images = jnp.asarray(self.images.train[at], jnp.float64)
             targets = self.targets(change(jnp.asarray(self.images.train_labels[at])))
-            return Batch(images, _as_double(targets))
+            return images, _as_double(targets)
 
 
 def _n_steps(network: Network) -> int:

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from learning_rules.objectives import Batch
 from learning_rules.plausibility.criterion import FAILS, MEETS, NOT_APPLICABLE, PARTLY, Criterion, Finding
 from learning_rules.plausibility.neighbours import place_of
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
@@ -45,7 +44,7 @@ def _fractions(test: RuleUnderTest, learning: bool) -> dict[Wire, float]:
     rule = test.make(recorded(test.network, wires))
     images = jnp.asarray(test.images.train[:_N_IMAGES])
     if learning:
-        batch = Batch(images, test.targets(jnp.asarray(test.images.train_labels[:_N_IMAGES])))
+        batch = images, test.targets(jnp.asarray(test.images.train_labels[:_N_IMAGES]))
         jax.block_until_ready(jax.jit(rule.assign_credit)(test.key(2), test.start, batch)[:2])
     else:
         jax.block_until_ready(jax.jit(rule.represent)(test.start, images))

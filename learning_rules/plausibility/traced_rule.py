@@ -188,5 +188,5 @@ def dataflow_of(test: RuleUnderTest) -> Dataflow:
         signals=_united(_by_node(cut[:n_updates], updates)),
         carry=dict(zip(paths, whole[n_updates:], strict=True)),
         reads=_reads_of(test, lambda state, batch, key: test.rule.assign_credit(key, state, batch)[0], batch, test.key(2)),
-        inference=_reads_of(test, lambda state, images: test.rule.represent(state, images), batch.inputs),
+        inference=_reads_of(test, lambda state, images: test.rule.represent(state, images), batch[0]),
     )
