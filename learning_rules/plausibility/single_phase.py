@@ -21,7 +21,7 @@ from learning_rules.plausibility.criterion import (
 )
 from learning_rules.plausibility.neighbours import above, examined, hearers
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
-from learning_rules.plausibility.traced_rule import node_of, read_by
+from learning_rules.plausibility.traced_rule import node_of, read_by, returns
 
 __all__ = ["CRITERION"]
 
@@ -32,14 +32,14 @@ _ONE_SWEEP = 1.5
 def _ratio(test: RuleUnderTest, node: int) -> float:
     """Products that read a node's weights in learning over those in inference."""
     reads, inference = test.dataflow.reads, test.dataflow.inference
-    inferred = read_by(inference.forward, node) + read_by(inference.backward, node)
-    # A node that reads its own weights backwards for its own change, as a local reconstruction does, makes no second pass by it.
-    signals = test.dataflow.signals[node]
-    own = any(token[0] == "weights" and token[1].node == node and token[2] == "backward" for token in signals)
-    learned = read_by(reads.forward, node)
-    if not own or read_by(inference.backward, node):
-        learned += read_by(reads.backward, node)
-    return learned / max(inferred, 1.0)
+    settled = read_by(inference.backward, node)
+    # A node that reads its own weights backwards for its own change, as a local reconstruction does, makes no second pass by it;
+    # where they lead back to it, that is a pass back in time.
+    read = {token[1] for token in test.dataflow.signals[node] if token[0] == "weights" and token[2] == "backward"}
+    own = {place for place in read if place.node == node and not returns(test.network, place) and not settled}
+    backward = {place: products for place, products in reads.backward.items() if place not in own}
+    learned = read_by(reads.forward, node) + read_by(backward, node)
+    return learned / max(read_by(inference.forward, node) + settled, 1.0)
 
 
 def _from_above(test: RuleUnderTest, node: int) -> list[int]:
@@ -53,7 +53,10 @@ def probe(test: RuleUnderTest) -> Finding:
     names, inference = test.network.node_names, test.dataflow.inference
     if not any(test.dataflow.signals[node] for node in test.hidden):
         return Finding(NOT_APPLICABLE, 1.0, NOTHING_LEARNED)
-    ratios = {node: _ratio(test, node) for node in test.hidden}
+    nodes = examined(test.network) or test.hidden
+    # Where the readout hears all of them, what reads its weights says whether errors come back from it.
+    read = test.hidden if examined(test.network) else (*test.hidden, len(names) - 1)
+    ratios = {node: _ratio(test, node) for node in read}
     value = max(ratios.values())
     if any(read_by(inference.backward, node) for node in test.hidden):
         return Finding(
@@ -68,7 +71,7 @@ def probe(test: RuleUnderTest) -> Finding:
             value,
             f"learning reads the weights of {names[node]} {value:.1f} times as often as inference: it takes further passes",
         )
-    needs = {node: _from_above(test, node) for node in examined(test.network) or test.hidden}
+    needs = {node: _from_above(test, node) for node in nodes}
     waits = [node for node, needed in needs.items() if needed]
     if waits:
         far = any(set(needs[node]) - hearers(test.network, node) for node in waits)
