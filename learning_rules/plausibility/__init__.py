@@ -3,7 +3,8 @@
 from learning_rules.plausibility.card import CRITERIA, Entry, scorecard
 from learning_rules.plausibility.claims import CLAIMS, Claim, claim_for
 from learning_rules.plausibility.criterion import FAILS, MEETS, NOT_APPLICABLE, PARTLY, Criterion, Finding
-from learning_rules.plausibility.subject import Images
+from learning_rules.plausibility.images import Images
+from learning_rules.plausibility.rule_under_test import RuleUnderTest
 
 __all__ = [
     "CLAIMS",
@@ -17,6 +18,7 @@ __all__ = [
     "Entry",
     "Finding",
     "Images",
+    "RuleUnderTest",
     "claim_for",
     "scorecard",
 ]

@@ -26,7 +26,8 @@ from learning_rules.plausibility import (
 )
 from learning_rules.plausibility.claims import claim_for
 from learning_rules.plausibility.criterion import Criterion
-from learning_rules.plausibility.subject import Images, Subject, digits
+from learning_rules.plausibility.images import Images, digits
+from learning_rules.plausibility.rule_under_test import RuleUnderTest
 from learning_rules.registry import build
 
 __all__ = ["CRITERIA", "Entry", "scorecard"]
@@ -52,12 +53,18 @@ CRITERIA: dict[str, Criterion] = {
 class Entry:
     """One line of a card.
 
-    Attributes:
-        verdict: "meets", "partly", "fails" or "not applicable".
-        value: the number that was measured, see the criterion's `measure`.
-        evidence: in a sentence.
-        claimed: the verdict that a publication gives, with its source; "" where none does.
-        difference: why the two differ, "" where they agree or nothing is claimed.
+    Attributes
+    ----------
+    verdict
+        "meets", "partly", "fails" or "not applicable".
+    value
+        The number that was measured, see the criterion's `measure`.
+    evidence
+        In a sentence.
+    claimed
+        The verdict that a publication gives, with its source; "" where none does.
+    difference
+        Why the two differ, "" where they agree or nothing is claimed.
     """
 
     verdict: str
@@ -67,8 +74,8 @@ class Entry:
     difference: str = ""
 
 
-def _entry(rule: str, criterion: Criterion, subject: Subject) -> Entry:
-    found = criterion.probe(subject)
+def _entry(rule: str, criterion: Criterion, test: RuleUnderTest) -> Entry:
+    found = criterion.probe(test)
     claim = claim_for(rule, criterion.name)
     if claim is None:
         return Entry(*found)
@@ -79,7 +86,7 @@ def _entry(rule: str, criterion: Criterion, subject: Subject) -> Entry:
 
 def scorecard(
     rule: str | Callable[[Network], LearningRule],
-    architecture: str = "mlp",
+    architecture: str | Network = "mlp",
     criteria: Sequence[str] | None = None,
     seed: int = 0,
     name: str | None = None,
@@ -88,20 +95,34 @@ def scorecard(
 ) -> dict[str, Entry]:
     """Put every criterion's question to a rule.
 
-    Args:
-        rule: a name that `learning_rules.build` takes, or a function from a network to a `LearningRule`.
-        architecture: of the small network that it is examined on, one of `architectures.names()`.
-        criteria: names of `CRITERIA`, by default all.
-        seed: of everything that is drawn.
-        name: what the rule is called, by default its spec's name.
-        images: what the behavioural criteria learn from, by default handwritten digits.
-        **options: of the rule, where it is given by name.
+    Parameters
+    ----------
+    rule
+        A name that `learning_rules.build` takes, `module:name` and `path.py:name` of a user's own among them, or a function from a
+        network to a `LearningRule`.
+    architecture
+        Of the small network that it is examined on: a name that `architectures.build` takes, a user's own among them, or a network
+        that tells ten classes of 8 x 8 images apart.
+    criteria
+        Names of `CRITERIA`, by default all.
+    seed
+        Of everything that is drawn.
+    name
+        What the rule is called, by default its spec's name.
+    images
+        What the behavioural criteria learn from, by default handwritten digits.
+    **options
+        Of the rule, where it is given by name.
 
-    Returns:
+    Returns
+    -------
+    dict
         Criterion -> what was found.
 
-    Raises:
-        InputError: unknown rules, options or criteria, or a network that the rule cannot train.
+    Raises
+    ------
+    InputError
+        Unknown rules, architectures, options or criteria, or a network that the rule cannot train.
 
     >>> card = scorecard("feedback_alignment", criteria=["weight transport"])
     >>> card["weight transport"].verdict
@@ -115,6 +136,6 @@ def scorecard(
     def make(network: Network) -> LearningRule:
         return build(rule, network, **options) if isinstance(rule, str) else rule(network)
 
-    subject = Subject(name or str(rule), make, architecture, seed, images or digits())
-    called = name or subject.rule.spec.name
-    return {each: _entry(called, CRITERIA[each], subject) for each in chosen}
+    test = RuleUnderTest(name or str(rule), make, architecture, seed, images or digits())
+    called = name or test.rule.spec.name
+    return {each: _entry(called, CRITERIA[each], test) for each in chosen}

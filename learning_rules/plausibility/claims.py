@@ -13,10 +13,14 @@ __all__ = ["CLAIMS", "Claim", "claim_for"]
 class Claim(NamedTuple):
     """A published mark.
 
-    Attributes:
-        verdict: as published, in our words.
-        source: authors, year, DOI or arXiv id.
-        if_not: why the measurement differs, where it does.
+    Attributes
+    ----------
+    verdict
+        As published, in our words.
+    source
+        Authors, year, DOI or arXiv id.
+    if_not
+        Why the measurement differs, where it does.
     """
 
     verdict: str
@@ -64,7 +68,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "local credit": Claim(
             "meets",
             _LEE,
-            "a block's loss is local, but its target comes down from the scores through all inverses above it as a vector, as an "
+            "a layer's loss is local, but its target comes down from the scores through all inverses above it as a vector, as an "
             "error would, and is no activity of any unit",
         ),
     },
@@ -72,21 +76,21 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "local credit": Claim(
             "meets",
             _WHITTINGTON,
-            "plasticity is local once states have settled; with few steps taken from the top down, an error passes all blocks "
+            "plasticity is local once states have settled; with few steps taken from the top down, an error passes all layers "
             "within one step and is held nowhere on the way",
         ),
         "weight transport": Claim("fails", _WHITTINGTON),
     },
     "predictive_coding/error_based": {
         "local credit": Claim(
-            "meets", _WHITTINGTON, "errors are the states here, and each step carries them through all blocks at once"
+            "meets", _WHITTINGTON, "errors are the states here, and each step carries them through all layers at once"
         )
     },
     "energy_based": {
         "weight transport": Claim(
             "meets",
             f"{_LV}, Table 1",
-            "settling sums every block's weights over its units to feed states below: feedback weights are the forward ones, which "
+            "settling sums every layer's weights over its units to feed states below: feedback weights are the forward ones, which "
             "Scellier and Bengio 2017 (doi:10.3389/fncom.2017.00024) say themselves",
         ),
         "local credit": Claim("meets", _SCELLIER),
@@ -103,7 +107,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
             "meets",
             _HOIER,
             "the difference of a unit's two states is all that it needs, but one sweep sends these differences down through all "
-            "blocks, and only their means are on a wire",
+            "layers, and only their means are on a wire",
         ),
     },
     "dendritic": {
@@ -111,13 +115,13 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "local credit": Claim(
             "meets",
             _LV,
-            "the apical signal of a block is worked out from the error of the block above, and that from the block above it, up to "
+            "the apical signal of a layer is worked out from the error of the layer above, and that from the layer above it, up to "
             "the label: what comes down is a vector of errors that no unit's activity carries",
         ),
         "single phase": Claim(
             "meets",
             _LV,
-            "basal and apical weights learn at once, but a block's apical signal waits for the blocks above it to have answered",
+            "basal and apical weights learn at once, but a layer's apical signal waits for the layers above it to have answered",
         ),
     },
     "forward_forward": {
@@ -125,11 +129,11 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "local credit": Claim(
             "meets",
             _HINTON,
-            "each block follows its own goodness, but the block that sees the label (all, where labels are given to all) is taught "
+            "each layer follows its own goodness, but the layer that sees the label (all, where labels are given to all) is taught "
             "by it as a vector, and hard negatives ask the readout",
         ),
         "update unlocking": Claim(
-            "meets", _HINTON, "hard negatives are drawn from what the readout answers, which depends on all blocks"
+            "meets", _HINTON, "hard negatives are drawn from what the readout answers, which depends on all layers"
         ),
         "single phase": Claim(
             "fails", _HINTON, "one pass is enough here: classes compete for channels, and there are no negative images"
@@ -138,7 +142,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     "local_losses": {
         "weight transport": Claim("meets", _NOKLAND_EIDNES),
         "update unlocking": Claim("meets", _NOKLAND_EIDNES),
-        "local credit": Claim("meets", _NOKLAND_EIDNES, "nothing crosses a block, but the label reaches every block as a vector"),
+        "local credit": Claim("meets", _NOKLAND_EIDNES, "nothing crosses a layer, but the label reaches every layer as a vector"),
     },
     "perturbation": {
         "weight transport": Claim("meets", _WERFEL),
@@ -149,13 +153,13 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     "perturbation/forward_gradient_activities": {
         "weight transport": Claim("meets", _REN),
         "local credit": Claim(
-            "meets", _REN, "losses of groups of units need the label in every block, a vector and not one number"
+            "meets", _REN, "losses of groups of units need the label in every layer, a vector and not one number"
         ),
         "teaching signal": Claim("partly", _REN),
         "single phase": Claim(
             "fails",
             _REN,
-            "activities are perturbed block by block and judged by losses of the block's own, all in one sweep",
+            "activities are perturbed layer by layer and judged by losses of the layer's own, all in one sweep",
         ),
     },
     "pepita": {
@@ -172,7 +176,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     },
     "hebbian/class_gated": {
         "local credit": Claim(
-            "meets", _KROTOV, "competition within an image's class needs the label in every block, unlike the rule without labels"
+            "meets", _KROTOV, "competition within an image's class needs the label in every layer, unlike the rule without labels"
         ),
         "teaching signal": Claim("meets", _KROTOV, "the label gates which units compete: this variant is not the published rule"),
     },
@@ -180,7 +184,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "weight transport": Claim("meets", _DIEHL),
         "local credit": Claim("meets", _DIEHL),
         "single phase": Claim("meets", _DIEHL),
-        "update unlocking": Claim("meets", _DIEHL, "here a reward decides, which depends on all blocks"),
+        "update unlocking": Claim("meets", _DIEHL, "here a reward decides, which depends on all layers"),
         "teaching signal": Claim("meets", _DIEHL),
         "spiking communication": Claim("meets", _DIEHL),
         "Dale's law": Claim(
@@ -192,6 +196,13 @@ CLAIMS: dict[str, dict[str, Claim]] = {
 
 def claim_for(rule: str, criterion: str) -> Claim | None:
     """The published mark of a rule, or of its family.
+
+    Parameters
+    ----------
+    rule
+        `family` or `family/variant`.
+    criterion
+        One of `CRITERIA`.
 
     >>> claim_for("feedback_alignment/sign", "weight transport").verdict
     'partly'

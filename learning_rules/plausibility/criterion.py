@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from learning_rules.plausibility.subject import Subject
+from learning_rules.plausibility.rule_under_test import RuleUnderTest
 
-__all__ = ["FAILS", "MEETS", "NOT_APPLICABLE", "PARTLY", "Criterion", "Finding", "listed"]
+__all__ = ["FAILS", "MEETS", "NOTHING_LEARNED", "NOT_APPLICABLE", "PARTLY", "Criterion", "Finding", "listed"]
 
 MEETS, PARTLY, FAILS, NOT_APPLICABLE = "meets", "partly", "fails", "not applicable"
 
@@ -15,10 +15,14 @@ MEETS, PARTLY, FAILS, NOT_APPLICABLE = "meets", "partly", "fails", "not applicab
 class Finding(NamedTuple):
     """An answer.
 
-    Attributes:
-        verdict: "meets", "partly", "fails" or "not applicable".
-        value: the number that was measured; what it is a number of stands in the criterion's `measure`.
-        evidence: in a sentence.
+    Attributes
+    ----------
+    verdict
+        "meets", "partly", "fails" or "not applicable".
+    value
+        The number that was measured; what it is a number of stands in the criterion's `measure`.
+    evidence
+        In a sentence.
     """
 
     verdict: str
@@ -26,25 +30,34 @@ class Finding(NamedTuple):
     evidence: str
 
 
+NOTHING_LEARNED = "hidden nodes learn nothing"
+
+
 class Criterion(NamedTuple):
     """A question put to a rule by experiment.
 
-    Attributes:
-        name: as in tables.
-        question: in a sentence.
-        measure: what the value is.
-        citation: where the criterion comes from.
-        probe: the experiment.
+    Attributes
+    ----------
+    name
+        As in tables.
+    question
+        In a sentence.
+    measure
+        What the value is.
+    citation
+        Where the criterion comes from.
+    probe
+        The experiment.
     """
 
     name: str
     question: str
     measure: str
     citation: str
-    probe: Callable[[Subject], Finding]
+    probe: Callable[[RuleUnderTest], Finding]
 
 
-def listed(items: list[str]) -> str:
+def listed(items: Sequence[str]) -> str:
     """Names in a sentence.
 
     >>> listed(["a", "b", "c"])

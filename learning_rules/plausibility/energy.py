@@ -12,10 +12,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from architectures import Network
 from learning_rules.plausibility.criterion import FAILS, MEETS, PARTLY, Criterion, Finding
 from learning_rules.plausibility.dataflow import Reads
-from learning_rules.plausibility.spiking import EVENTS, share_of_events
-from learning_rules.plausibility.subject import Subject
+from learning_rules.plausibility.neighbours import place_of
+from learning_rules.plausibility.rule_under_test import RuleUnderTest
+from learning_rules.plausibility.spiking import EVENTS, fractions_of_events
+from learning_rules.plausibility.tagging import Wire
+from learning_rules.plausibility.traced_rule import Place
 
 __all__ = ["CRITERION", "Cost", "cost"]
 
@@ -24,7 +28,13 @@ _ACCUMULATE_PJ = 0.9
 
 
 class Cost(NamedTuple):
-    """Operations an example: multiply-accumulates, accumulates, and nanojoules."""
+    """Operations an example.
+
+    Attributes
+    ----------
+    multiply_accumulates, accumulates
+        Numbers of them.
+    """
 
     multiply_accumulates: float
     accumulates: float
@@ -35,28 +45,45 @@ class Cost(NamedTuple):
         return (self.multiply_accumulates * _MULTIPLY_ACCUMULATE_PJ + self.accumulates * _ACCUMULATE_PJ) / 1000
 
 
-def cost(subject: Subject, reads: Reads, learning: bool) -> Cost:
-    """Of one example."""
-    events = share_of_events(subject, learning)
-    # Block k's synapses are driven by the wire below it.
-    cheap = sum(reads.forward[position + 1] for position, share in events.items() if share >= EVENTS)
-    return Cost((reads.products - cheap) / subject.n_examples, cheap / subject.n_examples)
+def cost(test: RuleUnderTest, reads: Reads, learning: bool) -> Cost:
+    """Of one example.
+
+    Parameters
+    ----------
+    test
+        The rule under test.
+    reads
+        Products of its learning step, or of its inference.
+    learning
+        Which of the two.
+    """
+    events = fractions_of_events(test, learning)
+    place = place_of(test.network)
+    cheap = 0.0
+    for index in range(len(test.network.nodes)):
+        for number, edge in enumerate(test.network.weighted_edges(index)):
+            if events.get(Wire(place[edge.source], index), 0.0) >= EVENTS:
+                cheap += reads.forward[Place(index, number)]
+    return Cost((reads.products - cheap) / test.n_examples, cheap / test.n_examples)
 
 
-@lru_cache
-def _of_backpropagation(architecture: str) -> float:
+def _of_backpropagation(architecture: str | Network) -> float:
     from learning_rules.registry import build
 
-    reference = Subject("backprop", lambda network: build("backprop", network), architecture)
+    reference = RuleUnderTest("backprop", lambda network: build("backprop", network), architecture)
     return cost(reference, reference.dataflow.reads, learning=True).nanojoules
 
 
-def probe(subject: Subject) -> Finding:
+_of_small_network = lru_cache(_of_backpropagation)
+
+
+def probe(test: RuleUnderTest) -> Finding:
     """Count."""
-    flow = subject.dataflow
-    learned = cost(subject, flow.reads, learning=True)
-    inferred = cost(subject, flow.inference, learning=False)
-    value = learned.nanojoules / _of_backpropagation(subject.architecture)
+    flow = test.dataflow
+    learned = cost(test, flow.reads, learning=True)
+    inferred = cost(test, flow.inference, learning=False)
+    reference = _of_small_network if isinstance(test.architecture, str) else _of_backpropagation
+    value = learned.nanojoules / reference(test.architecture)
     told = (
         f"{learned.nanojoules:.0f} nJ to learn an example ({learned.multiply_accumulates / 1000:.1f} k multiply-accumulates, "
         f"{learned.accumulates / 1000:.1f} k accumulates), {inferred.nanojoules:.0f} nJ to infer one; {value:.2f} times what "

@@ -1,4 +1,4 @@
-"""Changes of weights and labels that are put to a rule, and how far what it asks of a block moves.
+"""Changes of weights and labels that are put to a rule, and how far what it asks of a node moves.
 
 All in double precision and with the same key, so that a rule that does not read what was changed asks for the same bits but for
 rounding.
@@ -11,175 +11,258 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import jax
-import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from learning_rules.plausibility.subject import Subject
+from architectures import BIAS, WEIGHT
+from architectures.edge import INPUT
+from architectures.roles import of_kind, role_leaves
+from learning_rules.plausibility.null_space import Weights, change_of_size, unfelt, weights_of
+from learning_rules.plausibility.rule_under_test import Pair, RuleUnderTest
+from learning_rules.plausibility.traced_rule import Place
 
 __all__ = ["Movement", "above_at_random", "in_null_space", "movement", "of_labels", "of_tied_labels"]
 
 Answer = TypeVar("Answer")
+Updates = list[list[np.ndarray]]
 
 _N_DRAWS = 3
-_RELATIVE_SIZE = 0.5
+_NEWTON_STEPS = 3
 
 
 class Movement(NamedTuple):
-    """How far blocks' changes moved, relative to their length: (n_draws, n_blocks); NaN for blocks of which nothing was asked.
+    """How far nodes' changes moved.
 
-    `activities` is how far what the network represents moved, the largest relative change below the output.
+    Attributes
+    ----------
+    updates
+        Relative to their length, (n_draws, n_nodes); NaN for nodes of which nothing was asked.
+    activities
+        How far what the network represents moved, the largest relative change of any node.
+    spanned
+        Whether what the rule showed the synapses spans every direction, so that only a plain pass does not feel the change.
     """
 
     updates: np.ndarray
     activities: float
+    spanned: bool = False
 
-    def of(self, block: int) -> float:
+    def of(self, node: int) -> float:
         """Median over draws."""
-        return float(np.median(self.updates[:, block]))
+        return float(np.median(self.updates[:, node]))
 
 
-def _once(intervention: Callable[[Subject], Answer]) -> Callable[[Subject], Answer]:
-    """Several criteria look at one intervention: it is made once for each subject, under its own name."""
+def _once(intervention: Callable[[RuleUnderTest], Answer]) -> Callable[[RuleUnderTest], Answer]:
+    """Several criteria look at one intervention: it is made once for each rule, under its own name."""
 
     @functools.wraps(intervention)
-    def remembered(subject: Subject) -> Answer:
-        found: Answer = subject.once(intervention.__name__, intervention)
+    def remembered(test: RuleUnderTest) -> Answer:
+        found: Answer = test.once(intervention.__name__, intervention)
         return found
 
     return remembered
 
 
 def movement(before: list[np.ndarray], after: list[np.ndarray]) -> np.ndarray:
-    """Relative change of each block's flat update."""
+    """Relative change of each node's flat update.
+
+    Parameters
+    ----------
+    before, after
+        One array per node.
+    """
     lengths = np.array([np.linalg.norm(each) for each in before])
     moved = np.array([np.linalg.norm(new - old) for old, new in zip(before, after, strict=True)])
     return np.divide(moved, lengths, out=np.full(len(moved), np.nan), where=lengths > 0)
 
 
-def _flat(tree: Any) -> tuple[Array, Any]:
-    return jax.flatten_util.ravel_pytree(tree)
+def _flat(updates: Updates) -> list[np.ndarray]:
+    return [np.concatenate(own) if own else np.zeros(0) for own in updates]
 
 
-def _null_direction(subject: Subject, block: int, x: Array, key: Array) -> Any:
-    """A change of a block's weights that no synapse of it feels on these inputs: a random one less what would be felt.
-
-    A synapse is linear in its parameters, so that what is felt is a matrix times the change; the matrix's row space is taken out.
-    """
-    chain = subject.network.blocks[block]
-    flat, unravel = _flat(subject.precise_state.params["network"][block])
-
-    def felt(change: Array, x: Array) -> Array:
-        return chain.synapse(unravel(change), x).ravel()
-
-    matrix = np.asarray(subject.once(f"felt by {block}", lambda _: jax.jit(jax.jacobian(felt)))(jnp.zeros_like(flat), x))
-    drawn = np.asarray(jax.random.normal(key, flat.shape, jnp.float64))
-    # By the small side: outputs are fewer than weights. Twice, for what rounding leaves of the first time.
-    gram = matrix @ matrix.T
-    for _ in range(2):
-        drawn = drawn - matrix.T @ np.linalg.lstsq(gram, matrix @ drawn, rcond=1e-12)[0]
-    return _sized(drawn, flat, unravel)
+def _without(updates: Updates, test: RuleUnderTest, place: Place) -> list[np.ndarray]:
+    """Flat updates, those of the changed weights themselves left out: a synapse may know its own strength."""
+    roles = role_leaves(test.network.nodes[place.node].roles)
+    kept = [leaf for role, leaf in zip(roles, updates[place.node], strict=True) if role.kind != WEIGHT or role.edge != place.edge]
+    return _flat([kept if node == place.node else own for node, own in enumerate(updates)])
 
 
-def _sized(drawn: np.ndarray, flat: Array, unravel: Callable[[Array], Any]) -> Any:
-    """A change of the weights `flat` in the direction drawn, of a size in proportion to theirs."""
-    return unravel(jnp.asarray(drawn * _RELATIVE_SIZE * np.linalg.norm(np.asarray(flat)) / np.linalg.norm(drawn)))
-
-
-def _with(subject: Subject, block: int, change: Any) -> dict[str, Any]:
-    params = subject.precise_state.params
+def _with(test: RuleUnderTest, node: int, changes: dict[int, np.ndarray]) -> dict[str, Any]:
+    """The rule's parameters with some arrays of a node changed."""
+    params = test.precise_state.params
+    leaves, structure = jax.tree.flatten(params["network"][node])
+    changed = [jnp.asarray(np.asarray(leaf) + changes[k]) if k in changes else leaf for k, leaf in enumerate(leaves)]
     network = list(params["network"])
-    network[block] = jax.tree.map(lambda old, new: jnp.asarray(np.asarray(old) + np.asarray(new)), network[block], change)
+    network[node] = jax.tree.unflatten(structure, changed)
     return {**params, "network": tuple(network)}
 
 
-def _asked(subject: Subject, params: Any, images: Array, labels: Array, draw: int) -> list[np.ndarray]:
-    return subject.precise(params, subject.precise_state.carry, images, labels, subject.key(100 + draw))
+def _updates(test: RuleUnderTest, params: Any, batch: Pair, draw: int) -> Updates:
+    return test.precise(params, test.precise_state.carry, batch, test.key(100 + draw))
+
+
+class _Unchanged(NamedTuple):
+    updates: list[Updates]
+    shown: list[dict[int, list[tuple[np.ndarray, ...]]]]
 
 
 @_once
-def _unchanged(subject: Subject) -> list[list[np.ndarray]]:
-    """What is asked for with nothing changed, once a draw."""
-    images, labels = subject.precise_batch()
-    return [_asked(subject, subject.precise_state.params, images, labels, draw) for draw in range(_N_DRAWS)]
+def _unchanged(test: RuleUnderTest) -> _Unchanged:
+    """What is asked for with nothing changed, and what synapses were given meanwhile, once a draw."""
+    batch, params = test.precise_batch(), test.precise_state.params
+    found = _Unchanged([], [])
+    for draw in range(_N_DRAWS):
+        test.shown.signals, test.shown.listening = {}, True
+        found.updates.append(_updates(test, params, batch, draw))
+        jax.effects_barrier()
+        test.shown.listening = False
+        found.shown.append(test.shown.signals)
+    return found
+
+
+def _places(test: RuleUnderTest) -> list[Place]:
+    """Weights between nodes, whose node is linear in them."""
+    found = []
+    for index, node in enumerate(test.network.nodes):
+        edges = test.network.weighted_edges(index)
+        read = {role.edge for role in role_leaves(node.roles) if role.kind == WEIGHT and role.edge is not None}
+        found += [Place(index, edge) for edge in sorted(read) if edges[edge].source != INPUT and node.affine]
+    return found
 
 
 @_once
-def in_null_space(subject: Subject) -> dict[int, Movement]:
-    """Change each block's weights, from the second on, where the batch does not feel it; see what moves below."""
-    with jax.enable_x64(True):
-        images, labels = subject.precise_batch()
-        params = subject.precise_state.params
-        forward = jax.jit(subject.network.forward)
-        activations = forward(params["network"], images)
-        unchanged = _unchanged(subject)
-        found = {}
-        for block in range(1, len(subject.network.blocks)):
-            updates, moved = [], 0.0
-            for draw in range(_N_DRAWS):
-                key = jax.random.fold_in(subject.key(10 + block), draw)
-                changed = _with(subject, block, _null_direction(subject, block, activations[block - 1], key))
-                updates.append(movement(unchanged[draw], _asked(subject, changed, images, labels, draw)))
-                after = forward(changed["network"], images)
-                pairs = [(np.asarray(a), np.asarray(b)) for a, b in zip(activations, after, strict=True)]
-                moved = max(moved, max(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in pairs))
-            found[block] = Movement(np.stack(updates), moved)
-        return found
+def _of_plain_pass(test: RuleUnderTest) -> dict[int, list[tuple[np.ndarray, ...]]]:
+    """What synapses are given in one pass of the network, each step for itself."""
+    trace = jax.jit(test.network.trace)(test.precise_state.params["network"], test.precise_batch()[0])
+    found = {}
+    for index, inputs in enumerate(trace.inputs):
+        signals = tuple(np.asarray(x) for x in inputs)
+        found[index] = [tuple(x[step] for x in signals) for step in range(test.n_steps)] if test.network.temporal else [signals]
+    return found
+
+
+def _change(test: RuleUnderTest, node: int, weights: list[Weights], shown: Any, draw: Any) -> dict[int, np.ndarray] | None:
+    """A change of some arrays of a node's weights that its synapses do not feel; None where one of them feels all."""
+    found = {}
+    for each in weights:
+        change = unfelt(each, test.precise_state.params["network"][node], shown, draw)
+        if change is None:
+            return None
+        found[each.leaf] = change
+    return found
+
+
+def _of_place(test: RuleUnderTest, place: Place) -> list[Weights]:
+    node = test.network.nodes[place.node]
+    roles = enumerate(role_leaves(node.roles))
+    return [weights_of(node, index, role) for index, role in roles if role.kind == WEIGHT and role.edge == place.edge]
 
 
 @_once
-def above_at_random(subject: Subject) -> dict[int, Movement]:
-    """Change each block's weights, from the second on, at random; see what moves below."""
-    with jax.enable_x64(True):
-        images, labels = subject.precise_batch()
-        params = subject.precise_state.params
-        unchanged = _unchanged(subject)
-        found = {}
-        for block in range(1, len(subject.network.blocks)):
-            updates = []
-            flat, unravel = _flat(params["network"][block])
-            for draw in range(_N_DRAWS):
-                drawn = np.asarray(jax.random.normal(jax.random.fold_in(subject.key(20 + block), draw), flat.shape, jnp.float64))
-                changed = _with(subject, block, _sized(drawn, flat, unravel))
-                after = _asked(subject, changed, images, labels, draw)
-                updates.append(movement(unchanged[draw], after))
-            found[block] = Movement(np.stack(updates), float("nan"))
-        return found
+def in_null_space(test: RuleUnderTest) -> dict[Place, Movement]:
+    """Change weights between nodes where nothing that their synapses were given in the step feels it; see what moves.
 
-
-@_once
-def of_labels(subject: Subject) -> Movement:
-    """Give every image the next class's label."""
-    with jax.enable_x64(True):
-        images, labels = subject.precise_batch()
-        params, n_classes = subject.precise_state.params, subject.network.n_classes
-        updates = [
-            movement(_asked(subject, params, images, labels, draw), _asked(subject, params, images, (labels + 1) % n_classes, draw))
-            for draw in range(_N_DRAWS)
-        ]
-    return Movement(np.stack(updates), 0.0)
-
-
-@_once
-def of_tied_labels(subject: Subject) -> Movement:
-    """Turn the error at an equal loss: where two classes score alike, an image gets the label of the one, then of the other.
-
-    The batch is one image over and over, and an output bias makes the two scores equal.
+    Where the rule's own passes leave no such direction, the change is one that a plain pass does not feel; where that leaves none
+    either, there is no answer for these weights.
     """
     with jax.enable_x64(True):
-        images, labels = subject.precise_batch()
-        images = jnp.broadcast_to(images[:1], images.shape)
-        params = subject.precise_state.params
-        scores = jax.jit(subject.network.forward)(params["network"], images)[-1][0]
-        last = dict(params["network"][-1])
-        last["bias"] = last["bias"].at[0].add(scores[1] - scores[0])
-        changed = {**params, "network": (*params["network"][:-1], last)}
-        updates = [
-            movement(
-                _asked(subject, changed, images, jnp.zeros_like(labels), draw),
-                _asked(subject, changed, images, jnp.ones_like(labels), draw),
-            )
-            for draw in range(_N_DRAWS)
-        ]
-    return Movement(np.stack(updates), 0.0)
+        batch = test.precise_batch()
+        forward = jax.jit(test.network.forward)
+        activations = [np.asarray(h) for h in forward(test.precise_state.params["network"], batch[0])]
+        unchanged = _unchanged(test)
+        found = {}
+        for place in _places(test):
+            updates, moved, spanned, weights = [], 0.0, False, _of_place(test, place)
+            for draw in range(_N_DRAWS):
+                drawn = np.random.default_rng((test.seed, 10, place.node, place.edge or 0, draw))
+                shown = unchanged.shown[draw].get(place.node)
+                changes = None if shown is None else _change(test, place.node, weights, shown, drawn)
+                if changes is None:
+                    spanned, plain = True, _of_plain_pass(test)
+                    changes = _change(test, place.node, weights, plain[place.node], drawn)
+                if changes is None:
+                    break
+                params = _with(test, place.node, changes)
+                pair = (_without(each, test, place) for each in (unchanged.updates[draw], _updates(test, params, batch, draw)))
+                updates.append(movement(*pair))
+                after = [np.asarray(h) for h in forward(params["network"], batch[0])]
+                relative = [np.abs(a - b).max() / max(np.abs(a).max(), 1e-300) for a, b in zip(activations, after, strict=True)]
+                moved = max(moved, float(max(relative)))
+            if updates:
+                found[place] = Movement(np.stack(updates), moved, spanned)
+        return found
+
+
+@_once
+def above_at_random(test: RuleUnderTest) -> dict[int, Movement]:
+    """Change each node's parameters, from the second node on, at random; see what moves below."""
+    with jax.enable_x64(True):
+        batch, unchanged = test.precise_batch(), _unchanged(test).updates
+        found = {}
+        for node in range(1, len(test.network.nodes)):
+            leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(test.precise_state.params["network"][node])]
+            if not leaves:
+                continue
+            whole, ends = np.concatenate([leaf.ravel() for leaf in leaves]), np.cumsum([leaf.size for leaf in leaves])[:-1]
+            updates = []
+            for draw in range(_N_DRAWS):
+                drawn = np.random.default_rng((test.seed, 20, node, draw)).normal(size=whole.shape)
+                parts = np.split(change_of_size(drawn, whole), ends)
+                params = _with(test, node, {k: part.reshape(leaves[k].shape) for k, part in enumerate(parts)})
+                updates.append(movement(_flat(unchanged[draw]), _flat(_updates(test, params, batch, draw))))
+            found[node] = Movement(np.stack(updates), float("nan"))
+        return found
+
+
+def _of_batches(test: RuleUnderTest, params: Any, one: Pair, other: Pair) -> Movement:
+    pairs = [[_flat(_updates(test, params, batch, draw)) for batch in (one, other)] for draw in range(_N_DRAWS)]
+    return Movement(np.stack([movement(*pair) for pair in pairs]), 0.0)
+
+
+@_once
+def of_labels(test: RuleUnderTest) -> Movement:
+    """Give every image the next class's label."""
+    other = test.precise_batch(change=lambda labels: (labels + 1) % test.network.n_classes)
+    with jax.enable_x64(True):
+        return _of_batches(test, test.precise_state.params, test.precise_batch(), other)
+
+
+def _tied(test: RuleUnderTest, images: Array) -> dict[str, Any]:
+    """The rule's parameters with the readout changed so that an image's first two scores are alike.
+
+    By biases where the readout has some, else by its weights: the smallest change that does it, found by Newton's method, which is
+    exact after one step where scores are linear in them.
+    """
+    network, params = test.network, test.precise_state.params
+    *below, last = params["network"]
+    roles = network.nodes[-1].roles
+    by = (BIAS,) if any(role.kind == BIAS for role in role_leaves(roles)) else (WEIGHT,)
+
+    def gap(own: Any) -> Array:
+        scores = network.scores(network.forward((*below, own), images[:1])[-1])[0]
+        return scores[1] - scores[0]
+
+    @jax.jit
+    def nearer(own: Any) -> Any:
+        value, slope = jax.value_and_grad(gap)(own)
+        slope = of_kind(slope, roles, by)
+        squared = sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(slope))
+        return jax.tree.map(lambda leaf, along: leaf - value / squared * along, own, slope)
+
+    for _ in range(_NEWTON_STEPS):
+        last = nearer(last)
+    return {**params, "network": (*below, last)}
+
+
+@_once
+def of_tied_labels(test: RuleUnderTest) -> Movement:
+    """Turn the error at an equal loss: where two classes score alike, an image gets the label of the one, then of the other.
+
+    The batch is one image over and over.
+    """
+    with jax.enable_x64(True):
+        images, of_one = test.precise_batch(change=jnp.zeros_like)
+        of_other = test.precise_batch(change=jnp.ones_like)[1]
+        same = jnp.broadcast_to(images[:1], images.shape)
+        return _of_batches(test, _tied(test, same), (same, of_one), (same, of_other))

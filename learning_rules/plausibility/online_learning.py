@@ -9,25 +9,31 @@ Bottou 1998; Hayes et al. 2021, doi:10.1162/neco_a_01433 (replay).
 from __future__ import annotations
 
 from learning_rules.plausibility.criterion import FAILS, MEETS, PARTLY, Criterion, Finding, listed
-from learning_rules.plausibility.subject import Subject
-from learning_rules.plausibility.training import SAMPLES, accuracy, of_batch_size
+from learning_rules.plausibility.rule_under_test import RuleUnderTest
+from learning_rules.plausibility.training import SAMPLES, of_batch_size
 
 __all__ = ["CRITERION", "stored"]
 
 _BATCH = 128
 
 
-def stored(subject: Subject) -> list[str]:
-    """What the carry keeps of the data themselves: "images", "labels"."""
-    return sorted({origin.copy for origin in subject.dataflow.carry.values() if origin.copy})
+def stored(test: RuleUnderTest) -> list[str]:
+    """What the carry keeps of the data themselves: "images", "labels".
+
+    Parameters
+    ----------
+    test
+        The rule under test.
+    """
+    return sorted({origin.copy for origin in test.dataflow.carry.values() if origin.copy})
 
 
-def probe(subject: Subject) -> Finding:
+def probe(test: RuleUnderTest) -> Finding:
     """Train both ways, and look into the carry."""
-    alone, together = (accuracy(subject, of_batch_size(subject, size)) for size in (1, _BATCH))
+    alone, together = (test.accuracy(of_batch_size(test, size)) for size in (1, _BATCH))
     value = alone / max(together, 1e-9)
     told = f"accuracy {alone:.2f} after {SAMPLES} examples one by one, {together:.2f} in batches of {_BATCH}"
-    kept = stored(subject)
+    kept = stored(test)
     if kept:
         return Finding(FAILS, value, f"{listed(kept)} themselves are kept from step to step, a stored data set; {told}")
     # As much above chance as a batch, or nearly.

@@ -1,20 +1,21 @@
 """Where a value comes from: tokens, and what becomes of them where values meet.
 
-- `("weights", k, how)`: block k's weights. `how` is "forward" where they were summed over their fan-in, as a synapse does;
-  "backward" where they were summed over their units, as an error carried down through them is, or "sign backward" where their signs
-  were; "value" where they were looked at without either.
+- `("weights", place, how)`: weights that belong to a place in the network. `how` is "forward" where they were summed over their
+  fan-in, as a synapse does; "backward" where they were summed over their units, as an error carried down through them is, or "sign
+  backward" where their signs were; "value" where they were looked at without either.
 - `("activity", k)`, `("labels",)`, `("images",)`, `("random",)`, `("params", name)`, `("carry",)`.
 - `("scalar", token)`: no more than a number an example, or one in all, is left of it.
 
-Some values are still a block's weights: moved, resized or rescaled, with their axes known (`weight_after`).
+Some values are still a place's weights: moved, resized or rescaled, with their axes known (`weight_after`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 from learning_rules.plausibility.axes import Axes, broadcast, reshape, union
+from learning_rules.plausibility.jaxprs import Step, shape_of, summed_of
 
 __all__ = [
     "NOTHING",
@@ -27,7 +28,6 @@ __all__ = [
     "joined",
     "meets_a_signal",
     "mixed",
-    "shape_of",
     "together",
     "weight_after",
     "without_first_axis",
@@ -37,16 +37,38 @@ Token = tuple[Any, ...]
 
 
 class Weight(NamedTuple):
-    """That a value is still a block's weight array: which axes are which, whether only signs are left, whether a signal came in."""
+    """That a value is still an array of weights.
 
-    block: int
+    Attributes
+    ----------
+    place
+        Whose weights they are.
+    axes
+        Which axes are which.
+    sign
+        Whether only signs are left.
+    multiplied
+        Whether a signal came in.
+    """
+
+    place: Hashable
     axes: Axes
     sign: bool = False
     multiplied: bool = False
 
 
 class Origin(NamedTuple):
-    """Where a value comes from. `copy` names an input of which this is a copy, number by number."""
+    """Where a value comes from.
+
+    Attributes
+    ----------
+    tokens
+        What went into it.
+    weight
+        Whose weights it still is, None where it is none.
+    copy
+        The input of which this is a copy, number by number, "" where it is none.
+    """
 
     tokens: frozenset[Token] = frozenset()
     weight: Weight | None = None
@@ -64,11 +86,6 @@ _MOVES = ("reshape", "transpose", "broadcast_in_dim", "squeeze", "expand_dims", 
          "convert_element_type", "stack")  # fmt: skip
 
 
-def shape_of(variable: Any) -> tuple[int, ...]:
-    """Shape of a traced variable; of what has none, that of a scalar."""
-    return tuple(getattr(variable.aval, "shape", ()))
-
-
 def as_vector(origin: Origin) -> Origin:
     """Numbers an example that are put side by side are no longer one number."""
     return origin._replace(tokens=frozenset(token[1] if token[0] == "scalar" else token for token in origin.tokens))
@@ -79,34 +96,54 @@ def meets_a_signal(other: Origin) -> bool:
     return any(token[0] not in ("weights", "params") for token in other.tokens)
 
 
-def mixed(weight: Weight, equation: Any, place: int, over: frozenset[str]) -> Weight:
-    """A weight times a constant matrix: its own free axes, and the partner's, which stand for what was summed."""
-    contracted, batched = equation.params["dimension_numbers"]
-    n_other = len(shape_of(equation.invars[1 - place]))
-    free = [axis for i, axis in enumerate(weight.axes) if i not in contracted[place] and i not in batched[place]]
-    partner = [over] * (n_other - len(contracted[1 - place]) - len(batched[1 - place]))
-    shared = [weight.axes[axis] for axis in batched[place]]
-    return weight._replace(axes=(*shared, *free, *partner) if place == 0 else (*shared, *partner, *free), sign=False)
+def mixed(weight: Weight, step: Step, factor: int, over: frozenset[str]) -> Weight:
+    """A weight times a constant matrix: its own free axes, and the partner's, which stand for what was summed.
+
+    Parameters
+    ----------
+    weight
+        The weight.
+    step
+        A matrix product.
+    factor
+        Which of the two factors the weight is.
+    over
+        The weight's own axes that were summed over.
+    """
+    summed, shared = summed_of(step)
+    n_other = len(shape_of(step.inputs[1 - factor]))
+    free = [axis for i, axis in enumerate(weight.axes) if i not in summed[factor] and i not in shared[factor]]
+    partner = [over] * (n_other - len(summed[1 - factor]) - len(shared[1 - factor]))
+    beside = [weight.axes[axis] for axis in shared[factor]]
+    return weight._replace(axes=(*beside, *free, *partner) if factor == 0 else (*beside, *partner, *free), sign=False)
 
 
-def copied(equation: Any, inputs: list[Origin]) -> str:
-    """The input of which an equation's output is still a copy: moved, or rescaled by constants, but not mixed."""
+def copied(step: Step, inputs: Sequence[Origin]) -> str:
+    """The input of which an equation's output is still a copy: moved, or rescaled by constants, but not mixed.
+
+    Parameters
+    ----------
+    step
+        The equation.
+    inputs
+        Origins of its inputs.
+    """
     sources = {origin.copy for origin in inputs if origin.copy}
     if len(sources) != 1:
         return ""
     # What is written among other things of the same kind is still stored.
-    if equation.primitive.name in _MOVES:
+    if step.name in _MOVES:
         return next(iter(sources))
     others = [origin for origin in inputs if not origin.copy]
     plain = all(not origin.tokens for origin in others)
-    same = shape_of(equation.outvars[0]) in [shape_of(variable) for variable in equation.invars]
-    return next(iter(sources)) if plain and same and equation.primitive.name not in REDUCTIONS else ""
+    same = shape_of(step.outputs[0]) in [shape_of(variable) for variable in step.inputs]
+    return next(iter(sources)) if plain and same and step.name not in REDUCTIONS else ""
 
 
 def together(inputs: Sequence[Origin]) -> Origin:
     """Of a value into which all of these may have gone."""
     tokens = frozenset().union(*(origin.tokens for origin in inputs)) if inputs else frozenset()
-    lost = {("weights", origin.weight.block, "value") for origin in inputs if origin.weight is not None}
+    lost = {("weights", origin.weight.place, "value") for origin in inputs if origin.weight is not None}
     return Origin(tokens | lost)
 
 
@@ -116,7 +153,15 @@ def _is_blank(origin: Origin) -> bool:
 
 
 def joined(one: Origin, other: Origin, keep: Origin | None = None) -> Origin:
-    """Either of two: all tokens, and what both agree on, or one has while the other is blank."""
+    """Either of two: all tokens, and what both agree on, or one has while the other is blank.
+
+    Parameters
+    ----------
+    one, other
+        Origins.
+    keep
+        What is known whichever of the two it is; all else of it stays.
+    """
     if keep is not None:
         return keep._replace(tokens=one.tokens | other.tokens)
     tokens = one.tokens | other.tokens
@@ -125,7 +170,7 @@ def joined(one: Origin, other: Origin, keep: Origin | None = None) -> Origin:
         # A place that nothing was put into yet may hold the other's weights.
         weight = one.weight or other.weight
     if weight is None:
-        tokens |= {("weights", each.weight.block, "value") for each in (one, other) if each.weight is not None}
+        tokens |= {("weights", each.weight.place, "value") for each in (one, other) if each.weight is not None}
     # An empty buffer that images are written into holds images.
     copy = one.copy or other.copy if not (one.copy and other.copy and one.copy != other.copy) else ""
     return Origin(tokens, weight, copy)
@@ -136,14 +181,22 @@ def without_first_axis(origin: Origin) -> Origin:
     return origin if origin.weight is None else origin._replace(weight=origin.weight._replace(axes=origin.weight.axes[1:]))
 
 
-def weight_after(equation: Any, inputs: list[Origin]) -> Weight | None:
-    """The weight that an equation's output still is, None where it is none any more."""
-    held = [(place, origin.weight) for place, origin in enumerate(inputs) if origin.weight is not None]
-    if not held or len({weight.block for _, weight in held}) != 1:
+def weight_after(step: Step, inputs: Sequence[Origin]) -> Weight | None:
+    """The weight that an equation's output still is, None where it is none any more.
+
+    Parameters
+    ----------
+    step
+        The equation.
+    inputs
+        Origins of its inputs.
+    """
+    held = [(index, origin.weight) for index, origin in enumerate(inputs) if origin.weight is not None]
+    if not held or len({weight.place for _, weight in held}) != 1:
         return None
-    name, parameters = equation.primitive.name, equation.params
-    place, weight = held[0]
-    before, after = shape_of(equation.invars[place]), shape_of(equation.outvars[0])
+    name, parameters = step.name, step.parameters
+    first, weight = held[0]
+    before, after = shape_of(step.inputs[first]), shape_of(step.outputs[0])
     if name == "reshape":
         return weight._replace(axes=reshape(weight.axes, before, after))
     if name == "transpose":
@@ -162,9 +215,9 @@ def weight_after(equation: Any, inputs: list[Origin]) -> Weight | None:
         others = [origin for origin in inputs if origin.weight is None]
         multiplies = name in ("mul", "div") and any(_is_signal(origin) for origin in others)
         # A sign times what is known of the same weights may be the weights again.
-        known = any(token[0] == "weights" and token[1] == weight.block for origin in others for token in origin.tokens)
+        known = any(token[0] == "weights" and token[1] == weight.place for origin in others for token in origin.tokens)
         sign = (name == "sign" or all(each.sign for _, each in held)) and not known
-        return Weight(weight.block, axes, sign, multiplies or any(each.multiplied for _, each in held))
+        return Weight(weight.place, axes, sign, multiplies or any(each.multiplied for _, each in held))
     return None
 
 

@@ -17,8 +17,7 @@ from jax import Array
 
 from learning_rules.contract import RuleState
 from learning_rules.plausibility.criterion import FAILS, MEETS, PARTLY, Criterion, Finding
-from learning_rules.plausibility.subject import Subject
-from learning_rules.plausibility.training import accuracy, long_training
+from learning_rules.plausibility.rule_under_test import RuleUnderTest
 
 __all__ = ["CRITERION", "noisy", "rounded"]
 
@@ -28,7 +27,15 @@ _N_DRAWS = 3
 
 
 def noisy(params: Any, key: Array) -> Any:
-    """Every array of the network with noise in proportion to its root mean square."""
+    """Every array of the network with noise in proportion to its root mean square.
+
+    Parameters
+    ----------
+    params
+        Any tree.
+    key
+        Of the noise.
+    """
     leaves, shape = jax.tree.flatten(params)
     keys = jax.random.split(key, len(leaves))
     changed = [
@@ -40,6 +47,11 @@ def noisy(params: Any, key: Array) -> Any:
 
 def rounded(params: Any) -> Any:
     """Every array of the network on sixteen levels between its extremes.
+
+    Parameters
+    ----------
+    params
+        Any tree.
 
     >>> int(len(jnp.unique(rounded(jnp.linspace(0.0, 1.0, 100)))))
     16
@@ -53,22 +65,18 @@ def rounded(params: Any) -> Any:
     return jax.tree.map(one, params)
 
 
-def probe(subject: Subject) -> Finding:
+def probe(test: RuleUnderTest) -> Finding:
     """Spoil what was learned."""
-    state = long_training(subject)
-    clean = accuracy(subject, state)
+    state = test.state
+    clean = test.accuracy(state)
 
     def with_network(network: Any) -> RuleState:
         return state._replace(params={**state.params, "network": network})
 
-    network = state.params["network"]
-    spoil = jax.jit(noisy)
-    with_noise = float(
-        np.mean(
-            [accuracy(subject, with_network(spoil(network, jax.random.fold_in(subject.key(6), draw)))) for draw in range(_N_DRAWS)]
-        )
-    )
-    in_four_bits = accuracy(subject, with_network(jax.jit(rounded)(network)))
+    network, spoil = state.params["network"], jax.jit(noisy)
+    keys = [jax.random.fold_in(test.key(6), draw) for draw in range(_N_DRAWS)]
+    with_noise = float(np.mean([test.accuracy(with_network(spoil(network, key))) for key in keys]))
+    in_four_bits = test.accuracy(with_network(jax.jit(rounded)(network)))
     value = min(with_noise, in_four_bits) / max(clean, 1e-9)
     told = f"accuracy {clean:.2f}, {with_noise:.2f} with noise on every synapse, {in_four_bits:.2f} with synapses of 4 bits"
     if clean < 0.2:

@@ -1,8 +1,8 @@
-"""Are the signals between blocks binary events, while learning and at the test?
+"""Are the signals between nodes binary events, while learning and at the test?
 
-Every value that goes into the synapses of a block above another is looked at while the rule runs: events have two levels in every
-channel, one where something happens and one where nothing does, or three where they have a sign. A little else may pass, such as
-the mean that a feed-forward inhibition hears.
+Every value that one node hears of another is looked at while the rule runs: events have two levels in every channel, one where
+something happens and one where nothing does, or three where they have a sign. A little else may pass, such as the mean that a
+feed-forward inhibition hears.
 
 Pfeiffer and Pfeil 2018, doi:10.3389/fnins.2018.00774.
 """
@@ -13,54 +13,69 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from learning_rules.plausibility.criterion import FAILS, MEETS, PARTLY, Criterion, Finding
-from learning_rules.plausibility.subject import Subject
-from learning_rules.plausibility.tagging import Wires, recorded
+from learning_rules.plausibility.criterion import FAILS, MEETS, NOT_APPLICABLE, PARTLY, Criterion, Finding
+from learning_rules.plausibility.neighbours import place_of
+from learning_rules.plausibility.rule_under_test import RuleUnderTest
+from learning_rules.plausibility.tagging import Wire, Wires, recorded
 
-__all__ = ["CRITERION", "EVENTS", "share_of_events"]
+__all__ = ["CRITERION", "EVENTS", "fractions_of_events"]
 
 _N_IMAGES = 64
 EVENTS = 0.95
-"""From this share on a wire carries events."""
+"""From this fraction on a wire carries events."""
 
 
-def share_of_events(subject: Subject, learning: bool) -> dict[int, float]:
-    """For each wire the share of values that are one of the levels of their channel; -1 is what the first block sees."""
-    found: dict[int, float] = subject.once(f"events, {learning}", lambda of: _shares(of, learning))
+def fractions_of_events(test: RuleUnderTest, learning: bool) -> dict[Wire, float]:
+    """For each wire the fraction of values that are one of the levels of their channel.
+
+    Parameters
+    ----------
+    test
+        The rule under test.
+    learning
+        Whether to look while it learns, or while it represents.
+    """
+    found: dict[Wire, float] = test.once(f"events, {learning}", lambda of: _fractions(of, learning))
     return found
 
 
-def _shares(subject: Subject, learning: bool) -> dict[int, float]:
+def _fractions(test: RuleUnderTest, learning: bool) -> dict[Wire, float]:
     wires = Wires()
-    rule = subject.make(recorded(subject.network, wires))
-    images, labels = jnp.asarray(subject.images.train[:_N_IMAGES]), jnp.asarray(subject.images.train_labels[:_N_IMAGES])
+    rule = test.make(recorded(test.network, wires))
+    images = jnp.asarray(test.images.train[:_N_IMAGES])
     if learning:
-        jax.block_until_ready(jax.jit(rule.assign_credit)(subject.key(2), subject.start, (images, labels))[:2])
+        batch = images, test.targets(jnp.asarray(test.images.train_labels[:_N_IMAGES]))
+        jax.block_until_ready(jax.jit(rule.assign_credit)(test.key(2), test.start, batch)[:2])
     else:
-        jax.block_until_ready(jax.jit(rule.represent)(subject.start, images))
+        jax.block_until_ready(jax.jit(rule.represent)(test.start, images))
     jax.effects_barrier()
-    return {position: wires.share(position) for position in range(-1, len(subject.network.blocks) - 1)}
+    place = place_of(test.network)
+    every = {Wire(place[edge.source], index) for index, edges in enumerate(test.network.edges) for edge in edges}
+    return {wire: wires.fraction(wire) for wire in sorted(every)}
 
 
-def probe(subject: Subject) -> Finding:
-    """Look at the wires between hidden blocks; what the readout hears may be rates."""
-    between = range(len(subject.network.blocks) - 2)
+def probe(test: RuleUnderTest) -> Finding:
+    """Look at the wires between hidden nodes; what the readout hears may be rates."""
+    last = len(test.network.nodes) - 1
     fewest = []
     for learning in (True, False):
-        shares = share_of_events(subject, learning)
-        fewest.append(float(np.nanmin([shares[position] for position in between])))
+        between = [each for wire, each in fractions_of_events(test, learning).items() if wire.source >= 0 and wire.hearer != last]
+        seen = [each for each in between if each == each]
+        fewest.append(min(seen, default=float("nan")))
+    if not between:
+        return Finding(NOT_APPLICABLE, 0.0, "no hidden node hears another")
     told = (
-        f"of the values between hidden blocks, {fewest[0]:.0%} are events or none while learning and {fewest[1]:.0%} at the test "
+        f"of the values between hidden nodes, {fewest[0]:.0%} are events or none while learning and {fewest[1]:.0%} at the test "
         "(on the wire with the fewest)"
     )
-    whole = [share >= EVENTS for share in fewest]
-    return Finding(MEETS if all(whole) else PARTLY if any(whole) else FAILS, min(fewest), told)
+    whole = [each >= EVENTS for each in fewest]
+    return Finding(MEETS if all(whole) else PARTLY if any(whole) else FAILS, float(np.min(fewest)), told)
 
 
 CRITERION = Criterion(
     "spiking communication",
-    "Are the signals between blocks binary events?",
-    "share of values between hidden blocks that are an event or none, learning or test, on the wire with the fewest",
+    "Are the signals between nodes binary events?",
+    "fraction of values between hidden nodes that are an event or none, learning or test, on the wire with the fewest",
     "Pfeiffer and Pfeil 2018, doi:10.3389/fnins.2018.00774",
     probe,
 )

@@ -1,103 +1,233 @@
 """A network that leaves its marks in a traced program, or tells what passed over its wires.
 
-Whatever a rule does with a block's synapses it does through `Block.synapse` and `Block.activate`. Marked there, activities can be
-recognised in any program that a rule compiles to, through derivatives, loops and batching, without the rule's help.
+Whatever a rule does with a node it does through `Node.synapse` and `Node.activate`. Marked there, activities can be recognised
+in any program that a rule compiles to, through derivatives, loops over time and batching, without the rule's help.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.ad_checkpoint import checkpoint_name
 
-from architectures import Block, Network
+from architectures import Network, Node
+from learning_rules.plausibility.jaxprs import mark
+from learning_rules.plausibility.neighbours import place_of
 
-__all__ = ["WIRE", "Wires", "marked", "recorded", "wire_of"]
+__all__ = ["WIRE", "Shown", "Wire", "Wires", "marked", "recorded", "shown_to", "wire_of"]
 
-_LEAST_VALUES = 20
+_MIN_VALUES = 20
 WIRE = "bioplausible wire "
-"""Marks are named by this and the position whose activity it is: -1 for what the first block sees."""
+"""Marks are named by this and the node whose activity it is: -1 for what comes from outside."""
+
+Signals = tuple[Array, ...]
 
 
-def _changed(network: Network, change: Callable[[int, Block], Block]) -> Network:
-    return dataclasses.replace(network, blocks=tuple(change(index, block) for index, block in enumerate(network.blocks)))
+class Wire(NamedTuple):
+    """From which node to which: -1 is what comes from outside."""
+
+    source: int
+    hearer: int
+
+
+class _Heard(NamedTuple):
+    """The sources of what arrives over weighted edges, and over skips, in order."""
+
+    inputs: tuple[int, ...]
+    skips: tuple[int, ...]
+
+
+def _changed(network: Network, change: Callable[[int, Node, _Heard], Node]) -> Network:
+    place = place_of(network)
+    nodes = []
+    for index, (node, edges) in enumerate(zip(network.nodes, network.edges, strict=True)):
+        inputs = tuple(place[edge.source] for edge in edges if not edge.skip)
+        skips = tuple(place[edge.source] for edge in edges if edge.skip)
+        nodes.append(change(index, node, _Heard(inputs, skips)))
+    return dataclasses.replace(network, nodes=tuple(nodes))
 
 
 def wire_of(name: str) -> int | None:
-    """The position that a mark belongs to, None for names that are not ours."""
+    """The node that a mark belongs to, None for names that are not ours."""
     return int(name.removeprefix(WIRE)) if name.startswith(WIRE) else None
 
 
 def marked(network: Network) -> Network:
-    """The network with a mark on what goes into every block's synapses, on what these deliver, and on what the block passes on."""
+    """The network with a mark on all that a node hears, on its pre-activations, and on the readout's outputs.
 
-    def change(index: int, block: Block) -> Block:
-        def synapse(params: Any, x: Array) -> Array:
-            return checkpoint_name(block.synapse(params, checkpoint_name(x, f"{WIRE}{index - 1}")), f"{WIRE}{index}")
+    Parameters
+    ----------
+    network
+        The network; in one that runs in time, marks are inside the loop over steps.
+    """
 
-        def activate(z: Array) -> Array:
-            return checkpoint_name(block.activate(z), f"{WIRE}{index}")
+    def marks(signals: Signals, sources: Sequence[int]) -> Signals:
+        return tuple(mark(x, f"{WIRE}{source}") for x, source in zip(signals, sources, strict=True))
 
-        # What other blocks pass on is known by the next one's synapses, which are given it; the last one's scores by nothing else.
-        last = index == len(network.blocks) - 1
-        return dataclasses.replace(block, synapse=synapse, activate=activate if last else block.activate)
+    def change(index: int, node: Node, heard: _Heard) -> Node:
+        def own(tree: Any) -> Any:
+            return jax.tree.map(lambda leaf: mark(leaf, f"{WIRE}{index}"), tree)
+
+        def synapse(params: Any, inputs: Signals) -> Any:
+            return own(node.synapse(params, marks(inputs, heard.inputs)))
+
+        def activate(state: Any, z: Any, skips: Signals) -> tuple[Any, Array]:
+            state, h = node.activate(state, z, marks(skips, heard.skips))
+            # What other nodes pass on is known by those who hear it; the readout's scores by nothing else.
+            return state, own(h) if index == len(network.nodes) - 1 else h
+
+        return dataclasses.replace(node, synapse=synapse, activate=activate)
+
+    return _changed(network, change)
+
+
+def _telling(tell: Callable[..., None], summary: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    """(value, seen) -> value, which tells a summary of what was seen while the program runs.
+
+    What is told hangs on the value: where a rule evaluates it for a derivative alone and nothing of it is used, nothing went over a
+    wire, and nothing is told. A derivative passes as if it were not there.
+    """
+
+    @jax.custom_jvp
+    def hang(value: Any, seen: Any) -> Any:
+        # Nought, of which the value's first number has part: in single precision, which is all that comes and goes whole.
+        zero = (jax.tree.leaves(value)[0].ravel()[0] * 0).astype(jnp.float32)
+
+        def call(zero: Any, told: Any) -> Any:
+            tell(*told)
+            return np.zeros_like(zero)
+
+        zero = jax.pure_callback(call, jax.ShapeDtypeStruct((), jnp.float32), zero, summary(seen), vmap_method="sequential")
+        return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), value)
+
+    @hang.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        return hang(*primals), tangents[0]
+
+    return lambda value, seen: hang(value, jax.lax.stop_gradient(seen))
+
+
+@dataclasses.dataclass
+class Wires:
+    """What went over each wire.
+
+    Attributes
+    ----------
+    values
+        How many values.
+    events
+        How many of them were one of their channel's levels.
+    """
+
+    values: dict[Wire, int] = dataclasses.field(default_factory=dict)
+    events: dict[Wire, int] = dataclasses.field(default_factory=dict)
+
+    def record(self, wire: Wire, n_values: int, n_events: int) -> None:
+        """Add what one evaluation saw."""
+        self.values[wire] = self.values.get(wire, 0) + n_values
+        self.events[wire] = self.events.get(wire, 0) + n_events
+
+    def fraction(self, wire: Wire) -> float:
+        """Fraction of values that were one of their channel's levels; NaN where nothing was seen."""
+        return self.events.get(wire, 0) / self.values[wire] if self.values.get(wire) else float("nan")
+
+
+def _n_events(x: Array) -> Array:
+    # An event or none, or one of either sign, less what inhibition takes from the channel whatever comes: at most three levels in a
+    # channel, not always 0 and 1. A few values say nothing of levels.
+    ordered = jnp.sort(x, axis=0)
+    n_levels = 1 + jnp.sum(ordered[1:] != ordered[:-1], axis=0)
+    return len(x) * jnp.sum(n_levels <= 3) if len(x) >= _MIN_VALUES else jnp.asarray(0)
+
+
+def recorded(network: Network, wires: Wires) -> Network:
+    """The network that counts the events among all that its nodes hear, while it runs.
+
+    Parameters
+    ----------
+    network
+        The network.
+    wires
+        Where counts are kept.
+    """
+
+    def counting(value: Any, on_wires: Sequence[Wire], signals: Signals) -> Any:
+        if not signals or not jax.tree.leaves(value):
+            return value
+        sizes = [x.size for x in signals]
+
+        def tell(*n_events: Any) -> None:
+            for wire, size, each in zip(on_wires, sizes, n_events, strict=True):
+                wires.record(wire, size, int(each))
+
+        return _telling(tell, lambda seen: tuple(map(_n_events, seen)))(value, signals)
+
+    def change(index: int, node: Node, heard: _Heard) -> Node:
+        def synapse(params: Any, inputs: Signals) -> Any:
+            return counting(node.synapse(params, inputs), [Wire(source, index) for source in heard.inputs], inputs)
+
+        def activate(state: Any, z: Any, skips: Signals) -> tuple[Any, Array]:
+            state, h = node.activate(state, z, skips)
+            # What a unit keeps of its own is no signal to others.
+            others = [(Wire(source, index), x) for source, x in zip(heard.skips, skips, strict=True) if source != index]
+            return state, counting(h, [wire for wire, _ in others], tuple(x for _, x in others))
+
+        return dataclasses.replace(node, synapse=synapse, activate=activate)
 
     return _changed(network, change)
 
 
 @dataclasses.dataclass
-class Wires:
-    """What went into each block's synapses: how many values, and how many of them were one of their channel's levels."""
+class Shown:
+    """What nodes' synapses were given, while it is listened to.
 
-    values: dict[int, int] = dataclasses.field(default_factory=dict)
-    binary: dict[int, int] = dataclasses.field(default_factory=dict)
-
-    def record(self, index: int, n_values: int, n_binary: Any) -> None:
-        """Add what one evaluation saw."""
-        self.values[index] = self.values.get(index, 0) + n_values
-        self.binary[index] = self.binary.get(index, 0) + int(np.sum(n_binary))
-
-    def share(self, index: int) -> float:
-        """Share of values that were one of their channel's levels; NaN where nothing was seen."""
-        return self.binary.get(index, 0) / self.values[index] if self.values.get(index) else float("nan")
-
-
-def recorded(network: Network, wires: Wires) -> Network:
-    """The network that tells what goes into every block's synapses while it runs.
-
-    What is told hangs on what the synapses deliver: where a rule evaluates them for a derivative alone and nothing of what they
-    deliver is used, nothing went over the wire, and nothing is told.
+    Attributes
+    ----------
+    signals
+        Node -> what arrived over each weighted edge, once for each evaluation.
+    listening
+        Whether more is kept.
     """
 
-    def change(index: int, block: Block) -> Block:
-        @jax.custom_jvp
-        def observe(z: Array, x: Array) -> Array:
-            # An event or none, or one of either sign, less what inhibition takes from the channel whatever comes: at most three
-            # levels in a channel, not always 0 and 1. A few values say nothing of levels.
-            ordered = jnp.sort(x, axis=0)
-            n_levels = 1 + jnp.sum(ordered[1:] != ordered[:-1], axis=0)
-            n_binary = len(x) * jnp.sum(n_levels <= 3) if len(x) >= _LEAST_VALUES else jnp.asarray(0)
+    signals: dict[int, list[tuple[np.ndarray, ...]]] = dataclasses.field(default_factory=dict)
+    listening: bool = False
 
-            def tell(first: Any, n_binary: Any) -> Any:
-                wires.record(index - 1, x.size * np.size(n_binary), n_binary)
-                return np.zeros_like(first)
+    def record(self, node: int, inputs: Signals) -> None:
+        """Add what one evaluation was given, in bits."""
+        if self.listening:
+            self.signals.setdefault(node, []).append(tuple(_from_bits(x) for x in inputs))
 
-            zero = jax.pure_callback(tell, jax.ShapeDtypeStruct((), z.dtype), z.ravel()[0] * 0, n_binary, vmap_method="sequential")
-            return z + zero
 
-        @observe.defjvp
-        def _(primals: Any, tangents: Any) -> Any:
-            return observe(*primals), tangents[0]
+def _bits(x: Array) -> Array:
+    # What is told while a program runs comes in single precision, and would lose half its digits.
+    return jax.lax.bitcast_convert_type(x.astype(jnp.float64), jnp.uint32)
 
-        def synapse(params: Any, x: Array) -> Array:
-            return observe(block.synapse(params, x), jax.lax.stop_gradient(x))
 
-        return dataclasses.replace(block, synapse=synapse)
+def _from_bits(bits: Any) -> np.ndarray:
+    return np.ascontiguousarray(bits).view(np.float64)[..., 0]
+
+
+def shown_to(network: Network, shown: Shown) -> Network:
+    """The network that keeps all that its synapses are given while it runs, at every step of every pass.
+
+    Parameters
+    ----------
+    network
+        The network.
+    shown
+        Where it is kept.
+    """
+
+    def change(index: int, node: Node, heard: _Heard) -> Node:
+        # What the weights of a node sum of nothing but the outside reads no other node.
+        if not node.weighted or all(source < 0 for source in heard.inputs):
+            return node
+        hang = _telling(lambda *inputs: shown.record(index, inputs), lambda inputs: tuple(map(_bits, inputs)))
+        return dataclasses.replace(node, synapse=lambda params, inputs: hang(node.synapse(params, inputs), inputs))
 
     return _changed(network, change)

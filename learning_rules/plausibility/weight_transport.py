@@ -1,19 +1,35 @@
 """Do feedback signals read the forward weights backwards?
 
-Two kinds of evidence, which are always both reported. *Intervention*: a block's weights are changed in the null space of the
-batch's presynaptic activity, which leaves every forward activity as it was; if what is asked of blocks below moves, the weights
-were read in the other direction. *Dataflow*: the program's products are searched for one that sums the weights over their units.
-The intervention needs no look inside, but accuses rules whose second pass leaves the null space (perturbed, modulated or settled
-activities); there the dataflow decides.
+Two kinds of evidence, which are always both reported. *Intervention*: weights between nodes are changed in the null space of
+all that their synapses were given while the rule learned, which leaves every pre-activation as it was; if what is asked of
+nodes below moves, the weights were read in the other direction. *Dataflow*: the program's products are searched for one that
+sums the weights over their units. The intervention needs no look inside, but accuses rules that pass signals which no synapse
+was shown (tangents carried forward), or that show their synapses every direction there is; there the dataflow decides.
+
+In a network that runs in time, weights that meet what their own node passed on a step ago carry errors back in time: there the
+changes of the node's other weights are looked at, since a synapse may know its own strength.
 
 Grossberg 1987, doi:10.1111/j.1551-6708.1987.tb00862.x; Crick 1989, doi:10.1038/337129a0 (weight transport).
 """
 
 from __future__ import annotations
 
-from learning_rules.plausibility.criterion import FAILS, MEETS, NOT_APPLICABLE, PARTLY, Criterion, Finding, listed
+from architectures.roles import role_leaves
+from learning_rules.plausibility.criterion import (
+    FAILS,
+    MEETS,
+    NOT_APPLICABLE,
+    NOTHING_LEARNED,
+    PARTLY,
+    Criterion,
+    Finding,
+    listed,
+)
 from learning_rules.plausibility.interventions import in_null_space
-from learning_rules.plausibility.subject import Subject
+from learning_rules.plausibility.neighbours import above
+from learning_rules.plausibility.origins import Token
+from learning_rules.plausibility.rule_under_test import RuleUnderTest
+from learning_rules.plausibility.traced_rule import Place, node_of, read_by, returns
 
 __all__ = ["CRITERION"]
 
@@ -21,64 +37,79 @@ __all__ = ["CRITERION"]
 _MOVED = 1e-6
 
 
-def _read_backwards(subject: Subject, how: str) -> list[int]:
-    """Blocks whose weights are read so in the changes of blocks below."""
-    return sorted(
-        {
-            token[1]
-            for block in subject.hidden
-            for token in subject.dataflow.updates[block]
-            if token[0] == "weights" and token[2] == how and token[1] > block
-        }
-    )
+def _foreign_reads(test: RuleUnderTest, how: str) -> list[Place]:
+    """Weights that are read so in the changes of nodes below, or of their own node's other weights where they lead back to it."""
+    found: set[Place] = set()
+    for node in test.hidden:
+        higher = above(test.network, node)
+        found |= {token[1] for token in test.dataflow.updates[node] if _reads(token, how) and node_of(token) in higher}
+        for role, tokens in zip(role_leaves(test.network.nodes[node].roles), test.dataflow.arrays[node], strict=True):
+            own = {token[1] for token in tokens if _reads(token, how) and node_of(token) == node}
+            found |= {place for place in own if returns(test.network, place) and place.edge != role.edge}
+    return sorted(found)
 
 
-def _looked_at(subject: Subject) -> bool:
-    """Whether weights above were looked at in a way that the dataflow lost track of."""
+def _reads(token: Token, how: str) -> bool:
+    return token[0] == "weights" and token[2] == how
+
+
+def _movements(test: RuleUnderTest) -> dict[tuple[Place, int], float]:
+    """How far each node's change moves with weights above it, and with weights that lead back to it; NaN left out."""
+    found = {}
+    for place, moved in in_null_space(test).items():
+        touched = [node for node in test.hidden if node < place.node or (node == place.node and returns(test.network, place))]
+        found.update({(place, node): moved.of(node) for node in touched})
+    return {pair: each for pair, each in found.items() if each == each}
+
+
+def _takes_more_passes(test: RuleUnderTest) -> bool:
+    """Whether learning makes passes that inference does not, or draws at random."""
+    flow = test.dataflow
     return any(
-        token[0] == "weights" and token[2] == "value" and token[1] > block
-        for block in subject.hidden
-        for token in subject.dataflow.updates[block]
+        read_by(flow.reads.forward, node) > 1.5 * read_by(flow.inference.forward, node) or ("random",) in flow.updates[node]
+        for node in test.hidden
     )
 
 
-def probe(subject: Subject) -> Finding:
+def probe(test: RuleUnderTest) -> Finding:
     """Both kinds of evidence."""
-    names = subject.network.block_names
-    if not any(subject.dataflow.updates[block] for block in subject.hidden):
-        return Finding(NOT_APPLICABLE, 0.0, "the body learns nothing")
-    moved = {(block, below): found.of(below) for block, found in in_null_space(subject).items() for below in range(block)}
-    value = max((each for each in moved.values() if each == each), default=0.0)
-    backwards, signs = _read_backwards(subject, "backward"), _read_backwards(subject, "sign backward")
-    flow = subject.dataflow
-    extra = any(flow.reads.forward[block] > 1.5 * flow.inference.forward[block] for block in subject.hidden) or any(
-        ("random",) in flow.updates[block] for block in subject.hidden
-    )
-    told = f"a change of weights that no forward activity feels moves the changes below by {value:.1e} (relative)"
+    names = test.network.node_names
+    if not test.hidden_learn:
+        return Finding(NOT_APPLICABLE, 0.0, NOTHING_LEARNED)
+
+    def where(places: list[Place]) -> str:
+        return listed(list(dict.fromkeys(names[place.node] for place in places)))
+
+    moved = _movements(test)
+    value = max(moved.values(), default=0.0)
+    backwards, signs = _foreign_reads(test, "backward"), _foreign_reads(test, "sign backward")
+    told = f"a change of weights that no synapse feels moves the changes below by {value:.1e} (relative)"
+    if not in_null_space(test):
+        told = "there is no change of weights that no synapse feels"
+    if any(each.spanned for each in in_null_space(test).values()):
+        told += ", where the rule's own passes span every direction one that a plain pass does not feel"
     if backwards:
-        where = listed([names[block] for block in backwards])
         agrees = "" if value > _MOVED else "; the intervention did not see it"
         return Finding(
             FAILS,
             value,
-            f"errors are summed over the units of {where}, that is, carried down through forward weights; {told}{agrees}",
+            f"errors are summed over the units of {where(backwards)}, that is, carried down through forward weights; "
+            f"{told}{agrees}",
         )
     if signs:
-        return Finding(
-            PARTLY, value, f"errors are carried down through the signs of {listed([names[block] for block in signs])}; {told}"
-        )
-    if value > _MOVED and (not extra or _looked_at(subject)):
+        return Finding(PARTLY, value, f"errors are carried down through the signs of {where(signs)}; {told}")
+    if value > _MOVED and (not _takes_more_passes(test) or _foreign_reads(test, "value")):
         return Finding(
             FAILS,
             value,
             f"{told}, which no product that the dataflow follows explains: the weights are read in some other way",
         )
-    if not any(each == each for each in moved.values()):
+    if not moved and in_null_space(test):
         return Finding(
-            FAILS, float("nan"), "what it asks of blocks below others is nothing or not a number: no movement can be told"
+            FAILS, float("nan"), "what it asks of nodes below others is nothing or not a number: no movement can be told"
         )
     if value > _MOVED:
-        why = "no product sums forward weights over their units: a second pass or settling leaves the null space and explains it"
+        why = "no product sums forward weights over their units: signals that no synapse was shown, or settling, explain it"
         return Finding(MEETS, value, f"{told}, but {why}")
     return Finding(MEETS, value, f"no product sums forward weights over their units, and {told}")
 
@@ -86,7 +117,7 @@ def probe(subject: Subject) -> Finding:
 CRITERION = Criterion(
     "weight transport",
     "Do feedback signals keep from reading the forward weights backwards?",
-    "largest relative movement of a change below, after a change of weights that no forward activity feels",
+    "largest relative movement of a change below, after a change of weights that no synapse feels",
     "Grossberg 1987, doi:10.1111/j.1551-6708.1987.tb00862.x; Crick 1989, doi:10.1038/337129a0",
     probe,
 )

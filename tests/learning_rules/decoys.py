@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import learning_rules
 from learning_rules.contract import LearningRule, RuleState
 from learning_rules.feedforward import feedforward_rule
+from learning_rules.objectives import as_batch
 from learning_rules.optimizers import adam
-from learning_rules.signals import hebbian_product, local_derivative, project_back, sweep
+from learning_rules.signals import hebbian_products, local_derivative, project_back
 
 INNOCENT = learning_rules.spec("feedback_alignment")
 
@@ -18,23 +19,30 @@ def _rule(network, init, assign_credit) -> LearningRule:
     return feedforward_rule(INNOCENT, network, None, init, assign_credit, lambda n_steps=None: adam(1e-3, n_steps))
 
 
+def _pair(batch):
+    return as_batch(batch)[:2]
+
+
+def _error(scores, labels):
+    return (jax.nn.softmax(scores) - jax.nn.one_hot(labels, scores.shape[1])) / len(labels)
+
+
 def _errors(network, params, feedback, images, labels):
-    """Signals of a pass, and each block's error at its synapses, carried down through `feedback`."""
-    signals = sweep(network, params, network.encode(images))
-    scores = signals.activations[-1]
-    error = (jax.nn.softmax(scores) - jax.nn.one_hot(labels, network.n_classes)) / len(labels)
-    errors: list[Any] = [local_derivative(network.chain[-1], signals.synaptic[-1], error)]
-    for block, below in zip(reversed(range(1, len(network.chain))), reversed(range(len(network.chain) - 1)), strict=True):
-        carried = project_back(network.chain[block], feedback[block], signals.inputs[block], errors[0])
-        errors.insert(0, local_derivative(network.chain[below], signals.synaptic[below], carried))
-    return signals, errors
+    """Signals of a pass down a chain, and each node's error at its pre-activations, carried down through `feedback`."""
+    trace = network.trace(params, images)
+
+    def at_z(index, error):
+        return local_derivative(network.nodes[index], trace.z[index], error)
+
+    errors: list[Any] = [at_z(-1, _error(trace.outputs[-1], labels))]
+    for index in range(len(network.nodes) - 1, 0, -1):
+        (carried,) = project_back(network.nodes[index], feedback[index], trace.inputs[index], errors[0])
+        errors.insert(0, at_z(index - 1, carried))
+    return trace, errors
 
 
-def _products(network, params, signals, errors):
-    return tuple(
-        hebbian_product(block, each, x, error)
-        for block, each, x, error in zip(network.chain, params, signals.inputs, errors, strict=True)
-    )
+def _products(network, params, trace, errors):
+    return hebbian_products(network, params, trace.inputs, errors)
 
 
 def dressed_backpropagation(network):
@@ -42,8 +50,8 @@ def dressed_backpropagation(network):
 
     def assign_credit(key, state, batch):
         params = state.params["network"]
-        asked = _products(network, params, *_errors(network, params, params, *batch))
-        return {"network": asked}, state, {}
+        updates = _products(network, params, *_errors(network, params, params, *_pair(batch)))
+        return {"network": updates}, state, {}
 
     return _rule(network, lambda key: RuleState({"network": network.init(key)}, ()), assign_credit)
 
@@ -53,8 +61,8 @@ def copied_transpose(network):
 
     def assign_credit(key, state, batch):
         params = state.params["network"]
-        asked = _products(network, params, *_errors(network, params, state.carry, *batch))
-        return {"network": asked}, RuleState(state.params, jax.tree.map(lambda leaf: leaf * 1.0, params)), {}
+        updates = _products(network, params, *_errors(network, params, state.carry, *_pair(batch)))
+        return {"network": updates}, RuleState(state.params, jax.tree.map(lambda leaf: leaf * 1.0, params)), {}
 
     def init(key):
         params = network.init(key)
@@ -68,9 +76,9 @@ def one_step_late(network):
 
     def assign_credit(key, state, batch):
         params = state.params["network"]
-        signals, errors = _errors(network, params, params, *batch)
+        trace, errors = _errors(network, params, params, *_pair(batch))
         late = [kept.astype(now.dtype) for kept, now in zip(state.carry, errors, strict=True)]
-        return {"network": _products(network, params, signals, late)}, RuleState(state.params, _sized(errors)), {}
+        return {"network": _products(network, params, trace, late)}, RuleState(state.params, _sized(errors)), {}
 
     def _sized(errors):
         # The carry has one shape: a mean over the batch, given to every example of the next.
@@ -78,10 +86,10 @@ def one_step_late(network):
 
     def init(key):
         params = network.init(key)
-        return RuleState({"network": params}, [jnp.zeros((1, *block.synapse_shape)) for block in network.chain])
+        return RuleState({"network": params}, [jnp.zeros((1, *node.z_shape)) for node in network.nodes])
 
     def broadcast(key, state, batch):
-        n = len(batch[0])
+        n = len(_pair(batch)[0])
         wide = state._replace(carry=[jnp.broadcast_to(each, (n, *each.shape[1:])) for each in state.carry])
         return assign_credit(key, wide, batch)
 
@@ -97,8 +105,8 @@ def handed_on(network, n_steps=4):
 
     def assign_credit(key, state, batch):
         params = state.params["network"]
-        asked = _products(network, params, *_errors(network, params, state.carry[-1], *batch))
-        return {"network": asked}, state._replace(carry=(params, *state.carry[:-1])), {}
+        updates = _products(network, params, *_errors(network, params, state.carry[-1], *_pair(batch)))
+        return {"network": updates}, state._replace(carry=(params, *state.carry[:-1])), {}
 
     return _rule(network, init, assign_credit)
 
@@ -108,13 +116,13 @@ def remote_reader(network):
 
     def assign_credit(key, state, batch):
         params = state.params["network"]
-        signals = sweep(network, params, network.encode(batch[0]))
-        scores = signals.activations[-1]
+        trace = network.trace(params, _pair(batch)[0])
+        scores = trace.outputs[-1]
         looked = []
-        for index, z in enumerate(signals.synaptic):
+        for index, z in enumerate(trace.z):
             mixing = jax.random.normal(jax.random.key(index), (scores.shape[1], z[0].size), z.dtype)
             looked.append(-z * jnp.tanh(scores @ mixing).reshape(z.shape) / len(z))
-        return {"network": _products(network, params, signals, looked)}, state, {}
+        return {"network": _products(network, params, trace, looked)}, state, {}
 
     return _rule(network, lambda key: RuleState({"network": network.init(key)}, ()), assign_credit)
 
@@ -123,15 +131,15 @@ def hoarder(network, n_kept=256):
     """Backpropagation on images that it keeps in its carry."""
 
     def assign_credit(key, state, batch):
-        images, labels = batch
+        images, labels = _pair(batch)
         kept_images, kept_labels, place = state.carry
         at = (place + jnp.arange(len(images))) % n_kept
         kept = kept_images.at[at].set(images.astype(kept_images.dtype)), kept_labels.at[at].set(labels)
         chosen = jax.random.randint(key, (len(images),), 0, n_kept)
         params = state.params["network"]
         drawn = kept[0][chosen], kept[1][chosen]
-        asked = _products(network, params, *_errors(network, params, params, *drawn))
-        return {"network": asked}, RuleState(state.params, (*kept, (place + len(images)) % n_kept)), {}
+        updates = _products(network, params, *_errors(network, params, params, *drawn))
+        return {"network": updates}, RuleState(state.params, (*kept, (place + len(images)) % n_kept)), {}
 
     def init(key):
         images = jnp.zeros((n_kept, *network.input_shape))
@@ -146,14 +154,13 @@ def _dressed(carry_down):
     def make(network):
         def assign_credit(key, state, batch):
             params = state.params["network"]
-            signals = sweep(network, params, network.encode(batch[0]))
-            scores = signals.activations[-1]
-            error = (jax.nn.softmax(scores) - jax.nn.one_hot(batch[1], network.n_classes)) / len(scores)
-            errors: list[Any] = [error]
-            for index in range(len(network.chain) - 1, 0, -1):
-                carried = carry_down(errors[0], params[index]["kernel"], key).reshape(signals.activations[index - 1].shape)
-                errors.insert(0, local_derivative(network.chain[index - 1], signals.synaptic[index - 1], carried))
-            return {"network": _products(network, params, signals, errors)}, state, {}
+            images, labels = _pair(batch)
+            trace = network.trace(params, images)
+            errors: list[Any] = [_error(trace.outputs[-1], labels)]
+            for index in range(len(network.nodes) - 1, 0, -1):
+                carried = carry_down(errors[0], params[index]["kernel"], key).reshape(trace.outputs[index - 1].shape)
+                errors.insert(0, local_derivative(network.nodes[index - 1], trace.z[index - 1], carried))
+            return {"network": _products(network, params, trace, errors)}, state, {}
 
         return _rule(network, lambda key: RuleState({"network": network.init(key)}, ()), assign_credit)
 
@@ -187,8 +194,8 @@ def copied_by_constraint(network):
 
     def assign_credit(key, state, batch):
         params, feedback = state.params["network"], state.params["feedback"]
-        asked = _products(network, params, *_errors(network, params, feedback, *batch))
-        return {"network": asked, "feedback": jax.tree.map(jnp.zeros_like, feedback)}, state, {}
+        updates = _products(network, params, *_errors(network, params, feedback, *_pair(batch)))
+        return {"network": updates, "feedback": jax.tree.map(jnp.zeros_like, feedback)}, state, {}
 
     def init(key):
         return RuleState({"network": network.init(key), "feedback": network.init(jax.random.fold_in(key, 1))}, ())
@@ -204,7 +211,7 @@ def honest_but_odd(network):
         odd = jax.tree.map(
             lambda leaf: jax.lax.map(lambda row: row * 1.0, leaf.ravel()).reshape(leaf.shape), state.params["network"]
         )
-        asked, after, info = rule.assign_credit(key, state._replace(params={**state.params, "network": odd}), batch)
-        return asked, after._replace(params=state.params), info
+        updates, after, info = rule.assign_credit(key, state._replace(params={**state.params, "network": odd}), batch)
+        return updates, after._replace(params=state.params), info
 
     return rule._replace(assign_credit=assign_credit)

@@ -27,7 +27,8 @@ from learning_rules import plausibility
 from learning_rules.contract import RuleState
 from learning_rules.plausibility import dales_law, energy, online_learning, robustness
 from learning_rules.plausibility.interventions import Movement, above_at_random, in_null_space, of_labels
-from learning_rules.plausibility.subject import Subject
+from learning_rules.plausibility.rule_under_test import RuleUnderTest
+from learning_rules.plausibility.traced_rule import Place
 
 STRUCTURAL = ("weight transport", "local credit", "single phase", "update unlocking", "teaching signal")
 RULES = sorted({rule for criterion in STRUCTURAL for rule in TABLE[criterion]})
@@ -51,27 +52,26 @@ BOTH_KINDS = ("backprop", "feedback_alignment/random", "local_losses/both", "per
 
 
 @functools.cache
-def subject_of(rule, architecture="mlp"):
-    return Subject(rule, lambda network: learning_rules.build(rule, network), architecture)
+def rule_under_test(rule, architecture="mlp"):
+    return RuleUnderTest(rule, lambda network: learning_rules.build(rule, network), architecture)
 
 
-def traced_only(subject):
+def traced_only(test):
     """Give the interventions' answers as nought, so that nothing is compiled and the traced program alone decides."""
-    n_blocks = len(subject.network.blocks)
-    still = Movement(np.zeros((1, n_blocks)), 0.0)
-    by_block = {block: still for block in range(1, n_blocks)}
+    n_nodes = len(test.network.nodes)
+    still = Movement(np.zeros((1, n_nodes)), 0.0)
     for name, answer in (
-        ("in_null_space", by_block),
-        ("above_at_random", by_block),
+        ("in_null_space", {Place(node, 0): still for node in range(1, n_nodes)}),
+        ("above_at_random", {node: still for node in range(1, n_nodes)}),
         ("of_labels", still),
         ("of_tied_labels", still),
     ):
-        subject.once(name, lambda _, answer=answer: answer)
-    return subject
+        test.once(name, lambda _, answer=answer: answer)
+    return test
 
 
-def probe(subject, criterion):
-    return plausibility.CRITERIA[criterion].probe(subject)
+def probe(test, criterion):
+    return plausibility.CRITERIA[criterion].probe(test)
 
 
 def test_every_criterion_has_a_row():
@@ -81,11 +81,13 @@ def test_every_criterion_has_a_row():
 @pytest.mark.parametrize(("name", "architecture"), [(rule, "mlp") for rule in RULES] + [(rule, "cnn") for rule in ON_CNN])
 def test_known_rules_get_known_verdicts(name, architecture):
     whole = name in BOTH_KINDS
-    subject = subject_of(name, architecture) if whole else traced_only(Subject(name, subject_of(name).make, architecture))
+    test = (
+        rule_under_test(name, architecture) if whole else traced_only(RuleUnderTest(name, rule_under_test(name).make, architecture))
+    )
     for criterion in STRUCTURAL:
         # Whether a change waits for a number alone shows by what moves.
         if name in TABLE[criterion] and (whole or criterion != "update unlocking" or TABLE[criterion][name] == "meets"):
-            found = probe(subject, criterion)
+            found = probe(test, criterion)
             assert found.verdict == TABLE[criterion][name], (criterion, found)
             assert np.isfinite(found.value) and found.evidence
 
@@ -93,7 +95,7 @@ def test_known_rules_get_known_verdicts(name, architecture):
 @pytest.mark.parametrize("criterion", ["spiking communication", "Dale's law", "online learning", "robustness", "energy"])
 def test_behaviour_gets_known_verdicts(criterion):
     for rule, verdict in TABLE[criterion].items():
-        found = probe(subject_of(rule), criterion)
+        found = probe(rule_under_test(rule), criterion)
         assert found.verdict == verdict, (rule, found)
 
 
@@ -101,8 +103,8 @@ def test_behaviour_gets_known_verdicts(criterion):
 
 
 def card_of(decoy, *criteria):
-    subject = Subject(decoy.__name__, decoy)
-    return {criterion: probe(subject, criterion) for criterion in criteria}
+    test = RuleUnderTest(decoy.__name__, decoy)
+    return {criterion: probe(test, criterion) for criterion in criteria}
 
 
 @pytest.mark.parametrize(
@@ -122,14 +124,14 @@ def test_weights_that_are_read_backwards_in_secret_are_found(decoy):
     ["transposed by a loop", "a running sum, with noise", "behind a barrier", "flattened", "sign times size", "by another hand"],
 )
 def test_backpropagation_is_known_in_any_disguise(name):
-    found = probe(Subject(name, disguised(name)), "weight transport")
+    found = probe(RuleUnderTest(name, disguised(name)), "weight transport")
     assert found.verdict == "fails" and found.value > 0.01, found
 
 
 @pytest.mark.parametrize("name", ["a unit at a time", "unit by unit, stacked"])
 def test_an_error_told_one_unit_after_the_other_is_no_broadcast_scalar(name):
-    subject = Subject(name, disguised(name))
-    found = {criterion: probe(subject, criterion) for criterion in ("local credit", "teaching signal", "update unlocking")}
+    test = RuleUnderTest(name, disguised(name))
+    found = {criterion: probe(test, criterion) for criterion in ("local credit", "teaching signal", "update unlocking")}
     assert {entry.verdict for entry in found.values()} == {"fails"}, found
 
 
@@ -146,8 +148,8 @@ def test_what_is_not_a_number_meets_nothing():
         rule = learning_rules.build("backprop", network)
 
         def assign_credit(key, state, batch):
-            asked, state, info = rule.assign_credit(key, state, batch)
-            return jax.tree.map(lambda leaf: leaf * jnp.nan, asked), state, info
+            updates, state, info = rule.assign_credit(key, state, batch)
+            return jax.tree.map(lambda leaf: leaf * jnp.nan, updates), state, info
 
         return rule._replace(assign_credit=assign_credit)
 
@@ -166,12 +168,12 @@ def test_graded_signals_are_no_events_however_few_come_at_a_time():
 
         return rule._replace(represent=represent)
 
-    assert probe(Subject("one by one", one_by_one), "spiking communication").verdict == "fails"
+    assert probe(RuleUnderTest("one by one", one_by_one), "spiking communication").verdict == "fails"
 
 
 def test_what_it_is_copied_from_moves_a_copied_transpose():
     assert card_of(copied_transpose, "weight transport")["weight transport"].value > 0.01
-    assert probe(subject_of("feedback_alignment/random"), "weight transport").value < 1e-9
+    assert probe(rule_under_test("feedback_alignment/random"), "weight transport").value < 1e-9
 
 
 def test_a_look_at_a_remote_block_is_found():
@@ -182,12 +184,12 @@ def test_a_look_at_a_remote_block_is_found():
 
 
 def test_a_stored_data_set_is_found():
-    subject = Subject("hoarder", hoarder)
-    assert online_learning.stored(subject) == ["images", "labels"]
-    found = probe(subject, "online learning")
+    test = RuleUnderTest("hoarder", hoarder)
+    assert online_learning.stored(test) == ["images", "labels"]
+    found = probe(test, "online learning")
     assert found.verdict == "fails" and "stored data set" in found.evidence
     for rule in ("hebbian/competitive", "stdp/reward_modulated", "feedback_alignment/weight_mirror"):
-        assert online_learning.stored(subject_of(rule)) == []
+        assert online_learning.stored(rule_under_test(rule)) == []
 
 
 # Verdicts hang on nothing but the rule.
@@ -209,8 +211,8 @@ EXPECTED = {
 )
 def test_verdicts_do_not_depend_on_seed_width_batch_or_activation(widths, activation, n_examples, seed, rule):
     network = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10, hidden=tuple(widths), activation=activation)
-    subject = Subject(rule, lambda net: learning_rules.build(rule, net), seed=seed, given=network, n_examples=n_examples)
-    assert (probe(subject, "weight transport").verdict, probe(subject, "update unlocking").verdict) == EXPECTED[rule]
+    test = RuleUnderTest(rule, lambda net: learning_rules.build(rule, net), seed=seed, architecture=network, n_examples=n_examples)
+    assert (probe(test, "weight transport").verdict, probe(test, "update unlocking").verdict) == EXPECTED[rule]
 
 
 # The two kinds of evidence.
@@ -218,27 +220,41 @@ def test_verdicts_do_not_depend_on_seed_width_batch_or_activation(widths, activa
 
 @pytest.mark.parametrize("architecture", ["mlp", "cnn"])
 def test_no_forward_activity_feels_the_change_in_the_null_space(architecture):
-    subject = subject_of("backprop", architecture)
-    found = in_null_space(subject)
-    assert sorted(found) == [1, 2, 3]
+    test = rule_under_test("backprop", architecture)
+    found = in_null_space(test)
+    assert sorted(found) == [(1, 0), (2, 0), (3, 0)]
     assert all(each.activities < 1e-12 for each in found.values())
-    # The last block's own change has the same inputs and the same errors.
-    assert found[1].of(1) < 1e-10 and found[3].of(2) > 0.01
-    assert above_at_random(subject)[3].of(2) > 0.01
-    assert of_labels(subject).of(0) > 0.1
+    # The node's own change has the same inputs and the same errors.
+    assert found[1, 0].of(1) < 1e-10 and found[3, 0].of(2) > 0.01
+    assert above_at_random(test)[3].of(2) > 0.01
+    assert of_labels(test).of(0) > 0.1
 
 
 # Behaviour.
 
 
 def test_signs_of_outgoing_weights_are_counted_over_units():
+    dense = architectures.build("mlp", input_shape=(3, 1, 1), n_classes=2, hidden=(3, 2))
     kernel = np.array([[1.0, 2.0], [-1.0, -2.0], [1.0, -1.0]])
-    params = {"network": [{"kernel": np.eye(3)}, {"kernel": kernel}, {"kernel": np.ones((2, 2))}]}
-    assert dales_law.share_of_violations(params, 3) == pytest.approx(1 / 3)
+    params = [
+        {"bias": np.zeros(3), "kernel": np.eye(3)},
+        {"bias": np.zeros(2), "kernel": kernel},
+        {"bias": 0, "kernel": np.ones((2, 2))},
+    ]
+    assert dales_law.fraction_of_violations(dense, params) == pytest.approx(1 / 3)
+    maps = architectures.build("cnn", input_shape=(8, 8, 1), n_classes=2, channels=(2, 4), hidden=())
     patches = np.ones((3, 3, 2, 4))
     patches[0, 0, 1, 0] = -1
-    params["network"][1] = {"kernel": patches}
-    assert dales_law.share_of_violations(params, 3) == pytest.approx(1 / 2)
+    params = [{"bias": 0, "kernel": np.ones((3, 3, 1, 2))}, {"bias": 0, "kernel": patches}, {"bias": 0, "kernel": np.ones((4, 2))}]
+    assert dales_law.fraction_of_violations(maps, params) == pytest.approx(1 / 2)
+
+
+def test_a_units_weights_onto_its_own_layer_count_beside_those_above():
+    network = architectures.build("recurrent", input_shape=(8, 8, 1), n_classes=2, hidden=(3, 2))
+    params = jax.tree.map(jnp.ones_like, network.init(jax.random.key(0)))
+    assert [each.shape for each in dales_law.outgoing_weights(network, params)] == [(3, 5), (2, 2)]
+    params[1]["kernel"] = params[1]["kernel"].at[0].set(-1.0)
+    assert dales_law.fraction_of_violations(network, params) == pytest.approx(1 / 5)
 
 
 def test_synapses_are_spoiled_as_much_as_is_said():
@@ -249,12 +265,12 @@ def test_synapses_are_spoiled_as_much_as_is_said():
 
 
 def test_operations_of_backpropagation_are_those_of_the_books():
-    subject = subject_of("backprop")
+    test = rule_under_test("backprop")
     widths = (64, 48, 40, 32, 10)
     forward = [below * above for below, above in zip(widths[:-1], widths[1:], strict=True)]
-    # Up, once more for each block's product of signals, and down through all blocks but the first.
-    assert subject.dataflow.reads.products / subject.n_examples == 2 * sum(forward) + sum(forward[1:])
-    assert energy.cost(subject, subject.dataflow.inference, learning=False).nanojoules == pytest.approx(sum(forward) * 4.6e-3)
+    # Up, once more for each node's product of signals, and down through all nodes but the first.
+    assert test.dataflow.reads.products / test.n_examples == 2 * sum(forward) + sum(forward[1:])
+    assert energy.cost(test, test.dataflow.inference, learning=False).nanojoules == pytest.approx(sum(forward) * 4.6e-3)
 
 
 # The card.
@@ -295,10 +311,10 @@ def test_a_step_is_traced_without_being_run():
         rule = learning_rules.build("backprop", network)
 
         def assign_credit(key, state: RuleState, batch):
-            asked, state, info = rule.assign_credit(key, state, batch)
-            return jax.tree.map(lambda leaf: leaf / 0.0, asked), state, info
+            updates, state, info = rule.assign_credit(key, state, batch)
+            return jax.tree.map(lambda leaf: leaf / 0.0, updates), state, info
 
         return rule._replace(assign_credit=assign_credit)
 
-    subject = Subject("explosive", explosive)
-    assert ("weights", 3, "backward") in subject.dataflow.updates[2]
+    test = RuleUnderTest("explosive", explosive)
+    assert ("weights", (3, 0), "backward") in test.dataflow.updates[2]

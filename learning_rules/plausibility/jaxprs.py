@@ -1,0 +1,215 @@
+"""Traced programs as JAX keeps them: the one file here that knows how, for all releases that this may run on.
+
+Two forms are known. In JAX 0.10 a closed program wraps a plain one, and a scan says how many of its inputs are constants and
+how many are carried in `num_consts` and `num_carry`. In JAX 0.12 there is one kind of program, and a scan says the same by
+`ft_in`, three groups of inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.ad_checkpoint import checkpoint_name
+from jax.extend.core import Literal
+from jax.interpreters import partial_eval
+
+__all__ = [
+    "Program",
+    "Scan",
+    "Step",
+    "Summed",
+    "While",
+    "as_program",
+    "branches_of",
+    "is_constant",
+    "is_floating",
+    "mark",
+    "mark_of",
+    "programs_of",
+    "scan_of",
+    "shape_of",
+    "steps",
+    "summed_of",
+    "trace",
+    "while_of",
+    "without_unused",
+]
+
+Program = Any
+Variable = Any
+
+
+class Step(NamedTuple):
+    """One equation of a program.
+
+    Attributes
+    ----------
+    name
+        Of the primitive.
+    inputs, outputs
+        Variables; among the inputs, constants too (`is_constant`).
+    parameters
+        As the primitive has them.
+    """
+
+    name: str
+    inputs: tuple[Variable, ...]
+    outputs: tuple[Variable, ...]
+    parameters: Mapping[str, Any]
+
+
+class Scan(NamedTuple):
+    """A loop of known length; its inputs are constants, then what is carried, then what is scanned over.
+
+    Attributes
+    ----------
+    body
+        The program of one round.
+    n_constants, n_carried
+        Numbers of inputs of each kind.
+    length
+        Number of rounds.
+    """
+
+    body: Program
+    n_constants: int
+    n_carried: int
+    length: int
+
+
+class While(NamedTuple):
+    """A loop of unknown length; its inputs are the condition's constants, the body's, then what is carried.
+
+    Attributes
+    ----------
+    condition, body
+        Programs.
+    n_of_condition, n_of_body
+        Numbers of constants.
+    """
+
+    condition: Program
+    body: Program
+    n_of_condition: int
+    n_of_body: int
+
+
+class Summed(NamedTuple):
+    """Axes of the two factors of a matrix product or a convolution.
+
+    Attributes
+    ----------
+    axes
+        Over which each factor is summed.
+    shared
+        That stay side by side.
+    """
+
+    axes: tuple[tuple[int, ...], tuple[int, ...]]
+    shared: tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def trace(function: Callable[..., Any], *inputs: Any) -> tuple[Program, Any]:
+    """The program that a function is when it is traced.
+
+    Parameters
+    ----------
+    function
+        Of arrays in any trees.
+    *inputs
+        What to trace it with; only shapes and types matter.
+
+    Returns
+    -------
+    program, outputs
+        The program, and the tree of its outputs' shapes.
+    """
+    program, outputs = jax.make_jaxpr(function, return_shape=True)(*inputs)
+    return program, outputs
+
+
+def as_program(value: Any) -> Program | None:
+    """The plain program that a value is or wraps, None where it is something else."""
+    plain = getattr(value, "jaxpr", value)
+    return plain if hasattr(plain, "eqns") and hasattr(plain, "invars") else None
+
+
+def without_unused(program: Program) -> tuple[Program, tuple[bool, ...]]:
+    """The program without what no output needs, and which of its inputs are still there."""
+    plain = as_program(program)
+    assert plain is not None
+    found, used = partial_eval.dce_jaxpr(plain, [True] * len(plain.outvars))
+    return found, tuple(used)
+
+
+def steps(program: Program) -> list[Step]:
+    """The equations of a program, in order."""
+    return [Step(each.primitive.name, tuple(each.invars), tuple(each.outvars), each.params) for each in program.eqns]
+
+
+def programs_of(step: Step) -> list[Program]:
+    """Programs inside an equation, whatever they are called there."""
+    values = [each for value in step.parameters.values() for each in (value if isinstance(value, list | tuple) else (value,))]
+    return [program for program in map(as_program, values) if program is not None]
+
+
+def scan_of(step: Step) -> Scan:
+    """What a scan is made of."""
+    parameters = step.parameters
+    if "num_consts" in parameters:
+        n_constants, n_carried = parameters["num_consts"], parameters["num_carry"]
+    else:
+        constants, carried, _ = parameters["ft_in"].unpack()
+        n_constants, n_carried = len(constants), len(carried)
+    return Scan(as_program(parameters["jaxpr"]), n_constants, n_carried, parameters["length"])
+
+
+def while_of(step: Step) -> While:
+    """What a while loop is made of."""
+    parameters = step.parameters
+    condition, body = as_program(parameters["cond_jaxpr"]), as_program(parameters["body_jaxpr"])
+    return While(condition, body, parameters["cond_nconsts"], parameters["body_nconsts"])
+
+
+def branches_of(step: Step) -> list[Program]:
+    """The programs that a conditional chooses among."""
+    return [as_program(branch) for branch in step.parameters["branches"]]
+
+
+def summed_of(step: Step) -> Summed:
+    """Over which axes a product sums."""
+    numbers = step.parameters["dimension_numbers"]
+    if step.name == "dot_general":
+        (lhs, rhs), (lhs_shared, rhs_shared) = numbers
+        return Summed((tuple(lhs), tuple(rhs)), (tuple(lhs_shared), tuple(rhs_shared)))
+    return Summed((tuple(numbers.lhs_spec[1:]), tuple(numbers.rhs_spec[1:])), ((), ()))
+
+
+def is_constant(variable: Variable) -> bool:
+    """Whether an input of an equation is a number that stands in the program itself."""
+    return isinstance(variable, Literal)
+
+
+def shape_of(variable: Variable) -> tuple[int, ...]:
+    """Shape of a variable; of what has none, that of a scalar."""
+    return tuple(getattr(variable.aval, "shape", ()))
+
+
+def is_floating(variable: Variable) -> bool:
+    """Whether a variable holds real numbers."""
+    return bool(jnp.issubdtype(getattr(variable.aval, "dtype", bool), jnp.floating))
+
+
+def mark(x: Array, name: str) -> Array:
+    """The same array, with a name on it that stays in any program it goes into."""
+    marked: Array = checkpoint_name(x, name)
+    return marked
+
+
+def mark_of(step: Step) -> str:
+    """The name that an equation puts on its input, "" where it does something else."""
+    return str(step.parameters["name"]) if step.name == "name" else ""
