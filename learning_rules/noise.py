@@ -21,10 +21,14 @@ __all__ = ["signs"]
 def signs(key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> Array:
     """Independent random signs, plus or minus one.
 
-    Args:
-        key: of the draw.
-        shape: of the result.
-        dtype: of the result.
+    Parameters
+    ----------
+    key
+        Of the draw.
+    shape
+        Of the result.
+    dtype
+        Of the result.
 
     >>> signs(jax.random.key(0), (2, 3)).shape
     (2, 3)

@@ -9,7 +9,7 @@ from networks import N_CLASSES, NETWORKS, SIDE, network_of
 
 import learning_rules
 
-__all__ = ["BATCH", "NETWORKS", "N_CLASSES", "SIDE", "batch_of", "double", "network_of", "train"]
+__all__ = ["BATCH", "NETWORKS", "N_CLASSES", "SIDE", "batch_of", "course", "double", "network_of", "train"]
 
 BATCH = 32
 PATTERNS = np.random.default_rng(0).normal(size=(N_CLASSES, SIDE, SIDE, 1))
@@ -29,7 +29,7 @@ def double(tree):
 
 
 @functools.cache
-def _course(seed, n_steps):
+def course(seed, n_steps):
     """Batches and keys of some steps: drawn once for all rules, since compiling what draws takes longer than drawing."""
 
     @jax.jit
@@ -50,8 +50,8 @@ def train(rule, state, n_steps=80, seed=0):
         learner, info = step(learner, key, batch)
         return learner, (info["loss"], info["accuracy"])
 
-    def run(state, course):
-        learner, trace = jax.lax.scan(one, learning_rules.Learner(state, transform.init(state.params)), course)
+    def run(state, steps):
+        learner, trace = jax.lax.scan(one, learning_rules.Learner(state, transform.init(state.params)), steps)
         return learner.state, trace
 
-    return jax.jit(run)(state, _course(seed, n_steps))
+    return jax.jit(run)(state, course(seed, n_steps))

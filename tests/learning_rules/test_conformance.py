@@ -1,22 +1,36 @@
-"""What every rule and variant keeps, on a dense and on a convolutional network. A new rule joins by one row in rule_table.py."""
+"""What every rule and variant keeps, on every network that it supports. A new rule joins by one row in rule_table.py.
+
+Every variant is tried on the dense and on the convolutional network, and the first of each family on all the others as well. Two
+programs are compiled of each: a course of learning, several seeds at once, and one step looked at from all sides.
+"""
 
 import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from moving import is_moved
 from rule_table import TABLE
-from small_task import batch_of, network_of, train
+from small_task import NETWORKS, batch_of, course, network_of
 
 import learning_rules
 from architectures.activations import ACTIVATIONS
 from learning_rules import InputError
-from learning_rules.losses import loss_and_error
 from learning_rules.signals import hebbian_product
 
-CASES = [(name, architecture) for name in TABLE for architecture in ("mlp", "cnn")]
+FIRST = tuple(
+    f"{family}/{variant}" if (variant := next(iter(each.variants))) else family for family, each in learning_rules.FAMILIES.items()
+)
+PLAIN = ("mlp", "cnn")
+OTHERS = tuple(name for name in NETWORKS if name not in PLAIN)
+CASES = [(name, architecture) for name in TABLE for architecture in PLAIN]
+# What the graph, time and attention ask of a rule they ask of each of its variants alike.
+ON_GRAPHS = [(name, architecture) for name in FIRST for architecture in OTHERS]
 every_rule = pytest.mark.parametrize(("name", "architecture"), CASES)
+every_network = pytest.mark.parametrize(("name", "architecture"), CASES + ON_GRAPHS)
+N_STEPS, SEED = 80, 0
 
 
 @functools.cache
@@ -24,149 +38,233 @@ def rule_of(name, architecture):
     return learning_rules.build(name, network_of(architecture), **TABLE[name])
 
 
+def supported(name, architecture):
+    """Leave a test where rule and network do not go together; a test of its own holds the rule to its reason."""
+    if not learning_rules.support(name, network_of(architecture)).supported:
+        pytest.skip(learning_rules.support(name, network_of(architecture)).reason)
+
+
 @functools.cache
 def shared_start(architecture):
-    return jax.jit(network_of(architecture).init)(jax.random.key(0))
+    return jax.jit(network_of(architecture).init)(jax.random.key(SEED))
 
 
-def readout_alignment(rule, state, asked, batch):
-    """Cosine between what a rule asks of the last block and the delta rule on the states that the rule itself represents.
+def readout_alignment(rule, state, updates, batch, signals):
+    """Cosine between what a rule asks of the readout and the delta rule on the states that the rule itself represents.
 
     Where they are the forward pass's, that is backpropagation's gradient. Other rules settle, spike or see labels: the forward
-    pass's states are none that they visit, but the last block's error needs no way back from theirs either.
+    pass's states are none that they visit, but the readout's error needs no way back from theirs either.
     """
-    images, labels = batch
-    *_, below, scores = rule.represent(state, images)
-    _, error = loss_and_error("cross_entropy", scores, labels)
-    delta = hebbian_product(rule.network.chain[-1], state.params["network"][-1], below, error)
-    u, v = (jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)]) for tree in (asked["network"][-1], delta))
+    *_, below, scores = signals
+    error = rule.objective.loss_and_error(scores, learning_rules.as_batch(batch))[1]
+    delta = hebbian_product(rule.network.nodes[-1], state.params["network"][-1], (below,), error)
+    u, v = (jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)]) for tree in (updates["network"][-1], delta))
     return jnp.vdot(u, v) / jnp.maximum(jnp.linalg.norm(u) * jnp.linalg.norm(v), 1e-30)
 
 
-@functools.cache
-def programs(name, architecture):
-    """What the suite compiles of a rule, each once: its start, a step looked at from all sides, and its answers."""
-    rule = rule_of(name, architecture)
+class Course(NamedTuple):
+    """What became of a network."""
 
-    def step(key, state, batch):
-        alignment = learning_rules.alignment_with_backprop(rule, state, key, batch)
-        asked = rule.assign_credit(key, state, batch)[0]
-        return asked, alignment, readout_alignment(rule, state, asked, batch)
+    before: Any
+    after: Any
+    first_updates: Any
+    losses: np.ndarray
+    accuracies: np.ndarray
 
-    def answers(state, images):
-        return rule.predict(state, images), rule.represent(state, images)
 
-    return jax.jit(rule.init), jax.jit(step), jax.jit(answers)
+class Look(NamedTuple):
+    """One step, and what the state before it answers; every leaf has two runs as its leading axis."""
+
+    updates: Any
+    after: Any
+    info: Any
+    scores: Any
+    activations: Any
+    alignment: Any
+    readout: Any
+    change: Any
+
+
+def as_numbers(leaf):
+    return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.asarray(leaf)
 
 
 @functools.cache
 def trained(name, architecture):
-    before = programs(name, architecture)[0](jax.random.key(0))
-    after, (losses, accuracies) = train(rule_of(name, architecture), before)
-    return before, after, np.asarray(losses), np.asarray(accuracies)
+    """A course of learning."""
+    rule = rule_of(name, architecture)
+    optimizer = rule.optimizer()
+
+    def one(learner, now):
+        batch, key = now
+        updates, state, info = rule.assign_credit(key, learner.state, batch)
+        given = rule._replace(assign_credit=lambda *_: (updates, state, info))
+        learner, info = learning_rules.make_step(given, optimizer)(learner, key, batch)
+        return learner, (updates, info["loss"], info["accuracy"])
+
+    @jax.jit
+    def run(key, steps):
+        learner = learning_rules.start(rule, optimizer, key)
+        after, (updates, losses, accuracies) = jax.lax.scan(one, learner, steps)
+        return Course(learner.state, after.state, jax.tree.map(lambda leaf: leaf[0], updates), losses, accuracies)
+
+    return jax.tree.map(as_numbers, run(jax.random.key(SEED), course(0, N_STEPS)))
+
+
+@functools.cache
+def looked_at(name, architecture):
+    """Two runs at once: a step where the course has led, and the course's first; twice, with the same numbers."""
+    rule = rule_of(name, architecture)
+
+    def look(key, state, batch, images, before):
+        updates, after, info = rule.assign_credit(key, state, batch)
+        seen = Look(updates, after, info, rule.predict(state, images), rule.represent(state, images), None, None, None)
+        if architecture not in PLAIN:
+            return seen
+        given = rule._replace(assign_credit=lambda *_: (updates, after, info))
+        return seen._replace(
+            alignment=learning_rules.alignment_with_backprop(given, state, key, batch),
+            readout=readout_alignment(rule, state, updates, batch, rule.represent(state, batch[0])),
+            change=learning_rules.relative_weight_change(rule.network, before.params["network"], state.params["network"]),
+        )
+
+    course_taken = trained(name, architecture)
+    batch, key = of_run(0, course(0, N_STEPS))
+    fresh = batch_of(6), jax.random.key(5)
+    both = [(fresh[1], course_taken.after, fresh[0]), (key, course_taken.before, batch)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *both)
+    program = jax.jit(jax.vmap(look, in_axes=(0, 0, 0, None, None)))
+    arguments = (*stacked, batch_of(7, n=200)[0], course_taken.before)
+    return tuple(jax.tree.map(as_numbers, program(*arguments)) for _ in range(2))
+
+
+def of_run(index, tree):
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def after_the_course(name, architecture):
+    return of_run(0, looked_at(name, architecture)[0])
 
 
 def test_every_rule_has_a_row():
     assert set(TABLE) == set(learning_rules.names(variants=True))
+    assert set(FIRST) <= set(TABLE) and len(FIRST) == len(learning_rules.FAMILIES)
 
 
-@every_rule
+@every_network
+def test_what_is_not_supported_is_refused_with_the_reason(name, architecture):
+    said = learning_rules.support(name, network_of(architecture))
+    if said.supported:
+        assert not said.reason and rule_of(name, architecture).spec.name == name
+    else:
+        assert (architecture not in PLAIN or not is_moved(name)) and said.reason and "\n" not in said.reason
+        with pytest.raises(InputError) as caught:
+            rule_of(name, architecture)
+        assert str(caught.value).endswith(said.reason)
+
+
+@every_network
 def test_pseudo_gradients_have_the_tree_of_the_parameters(name, architecture):
-    rule = rule_of(name, architecture)
-    state = programs(name, architecture)[0](jax.random.key(0))
-    asked, after, info = jax.eval_shape(rule.assign_credit, jax.random.key(1), state, batch_of(0))
-    assert jax.tree.structure(asked) == jax.tree.structure(state.params)
-    for a, p in zip(jax.tree.leaves(asked), jax.tree.leaves(state.params), strict=True):
-        assert a.shape == p.shape and a.dtype == p.dtype
-    assert jax.tree.structure(after) == jax.tree.structure(state)
-    assert {"loss", "accuracy"} <= set(info)
+    supported(name, architecture)
+    rule, look, state = rule_of(name, architecture), after_the_course(name, architecture), trained(name, architecture).after
+    assert jax.tree.structure(look.updates) == jax.tree.structure(state.params)
+    for a, p in zip(jax.tree.leaves(look.updates), jax.tree.leaves(state.params), strict=True):
+        assert a.shape == p.shape and a.dtype == p.dtype and np.all(np.isfinite(a))
+    assert jax.tree.structure(look.after) == jax.tree.structure(state)
+    assert {"loss", "accuracy"} <= set(look.info)
     assert jax.tree.structure(rule.constrain(state.params)) == jax.tree.structure(state.params)
 
 
-@every_rule
+@every_network
 def test_starts_at_the_network_that_every_rule_starts_at(name, architecture):
-    ours = programs(name, architecture)[0](jax.random.key(0)).params["network"]
-    shared = shared_start(architecture)
+    supported(name, architecture)
+    ours, shared = trained(name, architecture).before.params["network"], shared_start(architecture)
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(shared), strict=True):
         # Programs compiled in haste, as here, may differ in the last bit of what they draw.
         np.testing.assert_allclose(a, b, atol=3e-7)
 
 
-@every_rule
+@every_network
 def test_maps_over_seeds_and_depends_on_the_key_alone(name, architecture):
-    rule = rule_of(name, architecture)
-
-    init, one_step, _ = programs(name, architecture)
-    keys, batch = jax.random.split(jax.random.key(0), 3), batch_of(0)
-    states = [init(key) for key in keys]
-    step = jax.jit(jax.vmap(lambda key, state: rule.assign_credit(key, state, batch)[0]))
-    stacked = jax.tree.map(
-        lambda *leaves: jnp.stack(leaves) if jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key) else np.stack(leaves), *states
-    )
-    together, again = step(keys, stacked), step(keys, stacked)
-    alone, _, _ = one_step(keys[1], states[1], batch)
-    for a, b, c in zip(jax.tree.leaves(together), jax.tree.leaves(again), jax.tree.leaves(alone), strict=True):
-        np.testing.assert_array_equal(a, b)
-        np.testing.assert_allclose(a[1], c, rtol=2e-3, atol=1e-5)
+    supported(name, architecture)
+    one, again = looked_at(name, architecture)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(again), strict=True):
+        assert np.array_equal(a, b) or not isinstance(a, np.ndarray)
+    alone, together = trained(name, architecture).first_updates, of_run(1, one.updates)
+    for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-5)
+    start = jax.eval_shape(jax.vmap(rule_of(name, architecture).init), jax.random.split(jax.random.key(0), 3))
+    for several, single in zip(jax.tree.leaves(start), jax.tree.leaves(trained(name, architecture).before), strict=True):
+        assert several.shape == (3, *single.shape)
 
 
 @every_rule
 def test_learns_the_small_task(name, architecture):
-    _, _, losses, accuracies = trained(name, architecture)
+    _, _, _, losses, accuracies = trained(name, architecture)
     assert np.all(np.isfinite(losses))
     assert losses[-10:].mean() < 0.7 * losses[:5].mean()
     assert accuracies[-10:].mean() > 0.6  # chance is a quarter
 
 
-@every_rule
-def test_every_block_moves_unless_it_is_declared_frozen(name, architecture):
-    rule = rule_of(name, architecture)
-    before, after, _, _ = trained(name, architecture)
-    change = np.asarray(
-        jax.jit(lambda b, a: learning_rules.relative_weight_change(rule.network, b, a))(
-            before.params["network"], after.params["network"]
-        )
-    )
-    assert np.all(np.isfinite(change))
+@pytest.mark.parametrize(("name", "architecture"), ON_GRAPHS)
+def test_learns_on_graphs_and_in_time(name, architecture):
+    supported(name, architecture)
+    losses = trained(name, architecture).losses
+    assert losses[-10:].mean() < 0.9 * losses[:5].mean()
+
+
+@every_network
+def test_every_node_moves_unless_it_is_declared_frozen(name, architecture):
+    supported(name, architecture)
+    rule, (before, after, *_) = rule_of(name, architecture), trained(name, architecture)
+
+    def moved(a, b):
+        return [np.abs(x - y).max() > 0 for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)]
+
+    weighted = np.array([node.weighted for node in rule.network.nodes])
+    each = [any(moved(*pair)) for pair in zip(before.params["network"], after.params["network"], strict=True)]
     if rule.spec.frozen == "hidden":
-        assert np.all(change[:-1] == 0) and change[-1] > 0.01
+        assert not any(each[:-1]) and each[-1]
     else:
-        assert np.all(change > 0.01)
+        assert np.array_equal(each, weighted)
+    if architecture in PLAIN:
+        change = after_the_course(name, architecture).change
+        assert np.all(np.isfinite(change))
+        assert change[-1] > 0.01 and (rule.spec.frozen == "hidden" or np.all(change > 0.01))
     for part in set(before.params) - {"network"}:
-        for a, b in zip(jax.tree.leaves(before.params[part]), jax.tree.leaves(after.params[part]), strict=True):
-            assert np.abs(np.asarray(a) - np.asarray(b)).max() > 0
+        assert all(moved(before.params[part], after.params[part]))
 
 
-@every_rule
+@every_network
 def test_everything_stays_finite(name, architecture):
-    _, after, _, _ = trained(name, architecture)
-    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(after))
+    supported(name, architecture)
+    numbers = [leaf for leaf in jax.tree.leaves(trained(name, architecture)) if isinstance(leaf, np.ndarray)]
+    assert all(np.all(np.isfinite(leaf)) for leaf in numbers)
 
 
-@every_rule
+@every_network
 def test_predicts_and_represents(name, architecture):
-    rule = rule_of(name, architecture)
-    _, state, _, _ = trained(name, architecture)
-    images, labels = batch_of(7, n=200)
-    scores, activations = programs(name, architecture)[2](state, images)
-    assert scores.shape == (200, 4)
-    assert np.mean(np.argmax(scores, -1) == np.asarray(labels)) > 0.6
-    assert [h.shape[1:] for h in activations] == [node.output_shape for node in rule.network.nodes]
+    supported(name, architecture)
+    network, look = network_of(architecture), after_the_course(name, architecture)
+    assert look.scores.shape == (200, 4) and np.all(np.isfinite(look.scores))
+    in_time = look.activations[0].shape[1:2] if network.temporal else ()
+    assert [h.shape for h in look.activations] == [(200, *in_time, *node.output_shape) for node in network.nodes]
+    if architecture in PLAIN:
+        assert np.mean(np.argmax(look.scores, -1) == np.asarray(batch_of(7, n=200)[1])) > 0.6
 
 
 @every_rule
 def test_alignment_with_backprop_is_a_cosine_beside_a_norm(name, architecture):
-    _, state, _, _ = trained(name, architecture)
-    _, alignment, readout = programs(name, architecture)[1](jax.random.key(5), state, batch_of(6))
+    look, spec = after_the_course(name, architecture), rule_of(name, architecture).spec
+    alignment = look.alignment
     assert np.all(np.abs(alignment.cosine) <= 1 + 1e-5) and np.all(np.isfinite(alignment.reference_norm))
-    spec = rule_of(name, architecture).spec
     if spec.activation in ("", *ACTIVATIONS):
         assert np.all(np.asarray(alignment.reference_norm) > 0)
-        assert float(readout) > 0.9  # the last block's error needs no way back
+        assert float(look.readout) > 0.9  # the readout's error needs no way back
     else:
         # Units that spike: backpropagation's is another network's gradient, and two presentations of an image are not alike; the
         # family's own tests hold the readout to the delta rule on the very spikes that it learned from.
-        assert float(readout) > 0.3
+        assert float(look.readout) > 0.3
     if spec.represents_by_forward_pass:
         assert float(alignment.cosine[-1]) > 0.9
 

@@ -3,24 +3,33 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from small_task import NETWORKS, batch_of, double, network_of
 
-import architectures
 import learning_rules
-from learning_rules import InputError, RuleState
-from learning_rules.losses import loss_function
+from learning_rules import Batch, InputError, RuleState
 from learning_rules.perturbation_decorrelation import decorrelated, follow_correlations
+from learning_rules.signals import cut, exact
 
-both_networks = pytest.mark.parametrize("architecture", sorted(NETWORKS))
-mean_loss = loss_function("cross_entropy")
+both_networks = pytest.mark.parametrize("architecture", ["cnn", "mlp"])
 
 # Noise on fewer numbers needs fewer draws: an estimate's error is about sqrt(numbers that share a slope / draws).
-TINY = {"mlp": {"hidden": (4,)}, "cnn": {"channels": (2,), "hidden": (3,)}}
+TINY = {
+    "mlp": {"hidden": (4,)},
+    "cnn": {"channels": (2,), "hidden": (3,)},
+    "residual": {"hidden": (4, 4)},
+    "elman": {"hidden": (4,)},
+    "gated": {"hidden": (2,)},
+}
+
+
+def mean_loss(scores, labels):
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, labels))
 
 
 def flat(tree):
-    return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
+    return jnp.concatenate([jnp.zeros(0), *(leaf.ravel() for leaf in jax.tree.leaves(tree))])
 
 
 def cosine(a, b):
@@ -32,7 +41,7 @@ def state_of(rule, seed=0):
 
 
 def estimates_of(rule, state, batch, n_draws, chunk=250):
-    """One flat estimate a draw for every block, (n_draws, n_parameters)."""
+    """One flat estimate a draw for every node, (n_draws, n_parameters)."""
 
     def one(key):
         return tuple(flat(tree) for tree in rule.assign_credit(key, state, batch)[0]["network"])
@@ -53,16 +62,23 @@ def assert_tends_to(estimates, reference):
         assert 2.5 < float(error_of_few / error_of_all) < 6.5  # a sixteenth of the draws, four times the error
 
 
-@both_networks
-@pytest.mark.parametrize("variant", ["weight", "forward_gradient_weights", "node"])
+@pytest.mark.parametrize(
+    ("variant", "architecture"),
+    [(variant, name) for variant in ("weight", "node") for name in ("cnn", "mlp", "residual", "elman")]
+    + [("forward_gradient_weights", "cnn"), ("forward_gradient_weights", "mlp"), ("node", "gated")],
+)
 def test_the_mean_over_draws_tends_to_the_gradient(architecture, variant):
     network = network_of(architecture, **TINY[architecture])
     rule = learning_rules.build("perturbation", network, variant=variant, readout="perturbation", perturbation_size=1e-4)
     with jax.enable_x64(True):
         state = state_of(rule)
         images, labels = batch_of(2, n=8, dtype=jnp.float64)
-        gradient = jax.jit(jax.grad(lambda p: mean_loss(network.forward(p, images)[-1], labels)))(state.params["network"])
-        # All weights share one slope, and small gradients drown in it: the whole is compared, not its blocks.
+
+        def loss(params):
+            return mean_loss(network.scores(network.forward(params, images)[-1]), labels)
+
+        gradient = jax.jit(jax.grad(loss))(state.params["network"])
+        # All weights share one slope, and small gradients drown in it: the whole is compared, not its nodes.
         draws = estimates_of(rule, state, (images, labels), 2000 if variant == "node" else 16000)
         if variant == "node":
             assert_tends_to(draws, [flat(tree) for tree in gradient])
@@ -70,29 +86,32 @@ def test_the_mean_over_draws_tends_to_the_gradient(architecture, variant):
             assert_tends_to([jnp.concatenate(draws, axis=1)], [flat(gradient)])
 
 
-@both_networks
-def test_group_estimates_tend_to_the_gradient_of_each_blocks_own_loss(architecture):
+@pytest.mark.parametrize("architecture", ["cnn", "mlp", "residual", "elman", "spiking", "attention"])
+def test_group_estimates_tend_to_the_gradient_of_each_nodes_own_loss(architecture):
     # A rectifier's slope is nothing where noise is kept out and one elsewhere: only another function shows that it is used.
-    network = network_of(architecture, activation={"mlp": "tanh", "cnn": "relu"}[architecture])
+    network = network_of(architecture, **({"activation": "tanh"} if architecture in ("mlp", "residual") else {}))
     rule = learning_rules.build("perturbation/forward_gradient_activities", network, group_size=5)
     with jax.enable_x64(True):
         state = state_of(rule)
         images, labels = batch_of(2, n=8, dtype=jnp.float64)
 
         def own_losses(params):
-            x, total = network.encode(images), 0.0
-            tops = (*params["heads"], params["network"][-1])
-            for block, w, top in zip(network.chain[:-1], params["network"][:-1], tops, strict=False):
-                x = block.apply(w, jax.lax.stop_gradient(x))
-                total += mean_loss(x.reshape(len(x), -1) @ top["kernel"] + top["bias"], labels)
-            scores = network.chain[-1].apply(tops[-1], jax.lax.stop_gradient(x))
-            return total + mean_loss(scores, labels)
+            synapses = cut(network, exact(network, params["network"]))
+            *hidden, readout = network.trace(params["network"], images, synapses).outputs
+            total = mean_loss(network.scores(readout), labels)
+            with_weights = [h for node, h in zip(network.nodes, hidden, strict=False) if node.weighted]
+            for h, head in zip(with_weights, params["heads"], strict=True):
+                steps = h if network.temporal else h[None]
+                guesses = [x.reshape(len(x), -1) @ head["kernel"] + head["bias"] for x in steps]
+                total += sum(mean_loss(guess, labels) for guess in guesses) / len(guesses)
+            return total
 
         gradient = jax.jit(jax.grad(own_losses))(state.params)
         draws = estimates_of(rule, state, (images, labels), 2000)
-        assert_tends_to(draws[:-1], [flat(tree) for tree in gradient["network"][:-1]])
-        asked = jax.jit(rule.assign_credit)(jax.random.key(1), state, (images, labels))[0]
-        for a, b in [(asked["heads"], gradient["heads"]), (asked["network"][-1], gradient["network"][-1])]:
+        weighted = [index for index, node in enumerate(network.nodes[:-1]) if node.weighted]
+        assert_tends_to([draws[index] for index in weighted], [flat(gradient["network"][index]) for index in weighted])
+        updates = jax.jit(rule.assign_credit)(jax.random.key(1), state, (images, labels))[0]
+        for a, b in [(updates["heads"], gradient["heads"]), (updates["network"][-1], gradient["network"][-1])]:
             np.testing.assert_allclose(flat(a), flat(b), rtol=1e-10, atol=1e-12)  # the delta rule is no estimate
 
 
@@ -122,8 +141,8 @@ def test_node_noise_is_kept_from_units_that_cannot_pass_it_on():
     with jax.enable_x64(True):
         state = state_of(rule)
         images, labels = batch_of(2, n=1, dtype=jnp.float64)
-        asked = jax.jit(rule.assign_credit)(jax.random.key(0), state, (images, labels))[0]["network"]
-        for h, ask in zip(network.forward(state.params["network"], images)[:-1], asked[:-1], strict=True):
+        updates = jax.jit(rule.assign_credit)(jax.random.key(0), state, (images, labels))[0]["network"]
+        for h, ask in zip(network.forward(state.params["network"], images)[:-1], updates[:-1], strict=True):
             np.testing.assert_array_equal(ask["bias"] != 0, h[0] > 0)
 
 
@@ -140,7 +159,7 @@ def test_more_draws_lie_closer_to_their_mean(variant):
     assert 3 < spread(1) / spread(16) < 5
 
 
-def test_a_block_learns_from_its_own_loss_alone():
+def test_a_node_learns_from_its_own_loss_alone():
     """Other weights above change nothing below."""
     network = network_of("mlp")
     rule = learning_rules.build("perturbation/forward_gradient_activities", network)
@@ -167,15 +186,17 @@ def test_decorrelated_learning_is_that_of_a_network_whose_inputs_are_decorrelate
         state = state_of(rule)
         batch = batch_of(2, n=8, dtype=jnp.float64)
         rng = np.random.default_rng(0)
-        matrices = tuple(jnp.asarray(np.eye(len(r)) + 0.1 * rng.normal(size=r.shape)) for r in state.carry["decorrelation"])
+        matrices = jax.tree.map(
+            lambda r: jnp.asarray(np.eye(len(r)) + 0.1 * rng.normal(size=r.shape)), state.carry["decorrelation"]
+        )
         carry = {**state.carry, "decorrelation": matrices, "n_updates": jnp.int32(0)}
-        asked = jax.jit(rule.assign_credit)(jax.random.key(1), RuleState(state.params, carry), batch)[0]["network"]
+        updates = jax.jit(rule.assign_credit)(jax.random.key(1), RuleState(state.params, carry), batch)[0]["network"]
         undone = jax.jit(plain.assign_credit)(jax.random.key(1), RuleState(state.params, {}), batch)[0]["network"]
-        for a, p, r in zip(asked[:-1], undone[:-1], matrices, strict=False):
+        for a, p, (r,) in zip(updates[:-1], undone[:-1], matrices, strict=False):
             # dL/dW = (R h) delta^T for W R h, hence dA = R^T (R h) delta^T with kernels as (inputs, units).
             np.testing.assert_allclose(a["kernel"], r.T @ (r @ p["kernel"]), rtol=1e-9, atol=1e-12)
             assert float(jnp.abs(a["kernel"] - p["kernel"]).max()) > 1e-3
-        np.testing.assert_allclose(flat(asked[-1]), flat(undone[-1]), rtol=1e-12)
+        np.testing.assert_allclose(flat(updates[-1]), flat(undone[-1]), rtol=1e-12)
 
 
 def test_decorrelation_whitens_and_then_stays():
@@ -192,30 +213,51 @@ def test_decorrelation_whitens_and_then_stays():
 
 
 @pytest.mark.parametrize("variant", ["node", "weight", "forward_gradient_activities"])
-def test_every_position_of_an_unrolled_chain_takes_part(variant):
-    blocks = (
-        architectures.dense_block("first", (8, 8, 1), 6, "tanh"),
-        architectures.dense_block("loop", (6,), 6, "tanh"),
-        architectures.dense_block("output", (6,), 4, "identity"),
-    )
-    network = architectures.Network("recurrent", (8, 8, 1), 4, blocks, order=(0, 1, 1, 2))
-    rule = learning_rules.build("perturbation", network, variant=variant, perturbation_size=1e-3)
+@pytest.mark.parametrize("architecture", sorted(NETWORKS))
+def test_every_node_with_weights_takes_part_in_every_network(architecture, variant):
+    network = network_of(architecture)
+    rule = learning_rules.build("perturbation", network, variant=variant, perturbation_size=0.3)
     state = rule.init(jax.random.key(0))
-    asked, _, info = jax.jit(rule.assign_credit)(jax.random.key(1), state, batch_of(2))
-    assert jax.tree.structure(asked) == jax.tree.structure(state.params)
-    assert all(float(jnp.abs(flat(tree)).max()) > 0 for tree in asked["network"])
+    updates, _, info = jax.jit(rule.assign_credit)(jax.random.key(1), state, batch_of(2))
+    assert jax.tree.structure(updates) == jax.tree.structure(state.params)
+    for node, tree in zip(network.nodes, updates["network"], strict=True):
+        assert not node.weighted or (np.all(np.isfinite(flat(tree))) and float(jnp.abs(flat(tree)).max()) > 0)
     if variant != "weight":
-        assert len(info["slope"]) == 3
+        assert len(info["slope"]) == sum(node.weighted for node in network.nodes[:-1])
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "elman"])
+@pytest.mark.parametrize("variant", ["node", "weight", "forward_gradient_activities"])
+def test_examples_that_do_not_count_teach_nothing(architecture, variant):
+    network = network_of(architecture)
+    rule = learning_rules.build("perturbation", network, variant=variant)
+    with jax.enable_x64(True):
+        state, (images, labels) = state_of(rule), batch_of(2, dtype=jnp.float64)
+        mask = (jnp.arange(len(labels)) % 3 > 0).astype(jnp.float64)
+        others = jnp.where(mask[:, None, None, None] > 0, images, -images[::-1])
+        ask = jax.jit(lambda images: rule.assign_credit(jax.random.key(1), state, Batch(images, labels, mask))[0])
+        np.testing.assert_allclose(flat(ask(images)), flat(ask(others)), rtol=1e-9, atol=1e-12)
+
+
+def test_only_nodes_above_the_perturbed_one_are_run_again():
+    """A first layer much larger than all else is run once, and its weights' update is one product more."""
+    network = network_of("residual", hidden=(16, 16, 16), side=48)
+    rule = learning_rules.build("perturbation/node", network)
+    state, (images, labels) = rule.init(jax.random.key(0)), batch_of(2)
+    images = jnp.ones((len(labels), 48, 48, 1))
+    compiled = jax.jit(lambda state, batch: rule.assign_credit(jax.random.key(1), state, batch)[0]).lower(state, (images, labels))
+    product = 2 * len(labels) * 48 * 48 * 16
+    assert 2 * product < compiled.compile().cost_analysis()["flops"] < 2.5 * product
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"variant": "node", "perturbation_size": 0.0}, "must be positive"),
-        ({"variant": "node", "readout": "hebb"}, "'delta_rule' or 'perturbation'"),
+        ({"variant": "node", "perturbation_size": 0.0}, "above 0"),
+        ({"variant": "node", "readout": "hebb"}, "Valid are: delta_rule, perturbation"),
         ({"readout": "perturbation"}, "heads of their own"),
         ({"variant": "weight", "decorrelation_rate": 0.1}, "sees no inputs"),
-        ({"decorrelation_rate": -0.1}, "a small rate"),
+        ({"decorrelation_rate": -0.1}, "at least 0"),
     ],
 )
 def test_mistakes_are_named(options, message):
@@ -223,6 +265,6 @@ def test_mistakes_are_named(options, message):
         learning_rules.build("perturbation", network_of("mlp"), **options)
 
 
-def test_the_teaching_signal_is_a_reward_where_no_block_sees_the_labels():
+def test_the_teaching_signal_is_a_reward_where_no_node_sees_the_labels():
     rule = learning_rules.build("perturbation/node", network_of("mlp"), readout="perturbation")
     assert rule.spec.teaching_signal == "reward" and rule.spec.trained_otherwise == ()

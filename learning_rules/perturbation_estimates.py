@@ -1,0 +1,248 @@
+r"""What perturbation estimates errors and gradients with: noise on weights, on a node's pre-activations, or on groups of units.
+
+Each function takes what stays the same from draw to draw and gives an estimate as a function of a key, so that several draws can be
+averaged. `learning_rules/perturbation.py` has the equations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, PRNGKeyArray
+
+from architectures import Crossing, Network, Node, Params, Trace
+from learning_rules.noise import signs
+from learning_rules.objectives import Batch, Objective
+from learning_rules.signals import clamped, exact, merge_steps, perturbed
+
+__all__ = ["group_estimate", "group_slopes", "mean_over_draws", "node_estimate", "weight_estimate"]
+
+
+def _noise_like(key: PRNGKeyArray, tree: Any) -> Any:
+    leaves, structure = jax.tree.flatten(tree)
+    keys = jax.random.split(key, len(leaves))
+    noise = [jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, noise)
+
+
+def _signs_where(key: PRNGKeyArray, moves: Any, like: Any) -> Any:
+    """Random signs where something moves, zero elsewhere, of the shapes of a tree."""
+    leaves, structure = jax.tree.flatten(like)
+    keys = [key] if len(leaves) == 1 else jax.random.split(key, len(leaves))
+    noise = [
+        jnp.where(moving.reshape(leaf.shape) != 0, signs(k, leaf.shape, leaf.dtype), 0)
+        for k, moving, leaf in zip(keys, jax.tree.leaves(moves), leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, noise)
+
+
+def mean_over_draws(estimate: Callable[[PRNGKeyArray], Any], key: PRNGKeyArray, n_draws: int) -> Any:
+    """Mean of what a function gives for several keys.
+
+    Parameters
+    ----------
+    estimate
+        key -> a tree of arrays.
+    key
+        Split into one a draw where there are several.
+    n_draws
+        At least 1.
+    """
+    if n_draws == 1:
+        return estimate(key)
+    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), jax.vmap(estimate)(jax.random.split(key, n_draws)))
+
+
+def weight_estimate(
+    network: Network,
+    objective: Objective,
+    params: tuple[Params, ...],
+    x: Array,
+    batch: Batch,
+    size: float | None = None,
+    with_readout: bool = False,
+) -> Callable[[PRNGKeyArray], tuple[tuple[Params, ...], Array]]:
+    """Estimate the gradient of the mean loss from noise on all weights at once.
+
+    Parameters
+    ----------
+    network, objective, batch
+        What is asked of whom.
+    params
+        One tree per node.
+    x
+        Inputs as `network.encode` gives them.
+    size
+        Standard deviation of the noise, for and against; None for the exact slope, by forward-mode differentiation.
+    with_readout
+        Whether the readout's weights are perturbed too.
+
+    Returns
+    -------
+    function
+        key -> (estimate like the parameters, the slope that it was made of).
+    """
+
+    def loss(params: tuple[Params, ...]) -> Array:
+        return objective.loss(network.trace(params, x, encoded=True).outputs[-1], batch)
+
+    def estimate(key: PRNGKeyArray) -> tuple[tuple[Params, ...], Array]:
+        noise = _noise_like(key, params)
+        if not with_readout:
+            noise = (*noise[:-1], jax.tree.map(jnp.zeros_like, noise[-1]))
+        if size is None:
+            _, slope = jax.jvp(loss, (params,), (noise,))
+        else:
+            up, down = (loss(jax.tree.map(lambda w, u, s=sign * size: w + s * u, params, noise)) for sign in (1, -1))
+            slope = (up - down) / (2 * size)
+        return jax.tree.map(lambda u: slope * u, noise), slope
+
+    return estimate
+
+
+def _reached(network: Network, index: int) -> set[int]:
+    """Numbers of the nodes that hear a node, by others and a step later too."""
+    names, found = network.node_names, {network.node_names[index]}
+    hearing: set[int] = set()
+    while True:
+        more = {k for k, edges in enumerate(network.edges) if any(edge.source in found for edge in edges)}
+        if more == hearing:
+            return hearing
+        hearing, found = more, found | {names[k] for k in more}
+
+
+def _passes(node: Node, state: Any, z: Any, skips: tuple[Array, ...]) -> Any:
+    """Nought where a unit passes nothing on, neither now nor, by what it remembers, later."""
+    after, pull = jax.vjp(lambda value: node.activate(state, value, skips), z)
+    return pull(jax.tree.map(jnp.ones_like, after))[0]
+
+
+def node_estimate(
+    network: Network,
+    objective: Objective,
+    params: tuple[Params, ...],
+    x: Array,
+    batch: Batch,
+    trace: Trace,
+    index: int,
+    size: float,
+) -> Callable[[PRNGKeyArray], tuple[Any, Array]]:
+    """Estimate one node's error at its pre-activations from noise there, of its own at every step, for and against.
+
+    Parameters
+    ----------
+    network, objective, batch
+        What is asked of whom.
+    params
+        One tree per node.
+    x
+        Inputs as `network.encode` gives them.
+    trace
+        Of the run without noise.
+    index
+        Number of the node.
+    size
+        Standard deviation of the noise.
+
+    Returns
+    -------
+    function
+        key -> (estimate like z, whose sum over examples is the mean loss's; the slope of each example, (n,)).
+    """
+    node, z = network.nodes[index], trace.z[index]
+    # A unit whose derivative is zero would add its noise to the estimate and nothing to the slope.
+    passes = _passes(node, *merge_steps(network, (trace.states[index], z, trace.skips[index])))
+    reached = _reached(network, index)
+    # Whatever the noise does not reach is as it was: it need not be run again.
+    known = tuple(None if k in reached or k == index else h for k, h in enumerate(trace.outputs))
+    z_known = None if index in reached else z
+
+    def losses(noise: Any) -> Array:
+        def synapses(now: Any) -> tuple[Crossing, ...]:
+            noise, known, z = now
+            crossings = list(clamped(exact(network, params), known))
+            if index not in reached:
+                crossings[index] = crossings[index]._replace(synapse=lambda inputs: z)
+            return perturbed(crossings, [noise if k == index else None for k in range(len(crossings))])
+
+        moved = network.trace(params, x, synapses, per_step=(noise, known, z_known), encoded=True)
+        return objective.per_example(moved.outputs[-1], batch)
+
+    def estimate(key: PRNGKeyArray) -> tuple[Any, Array]:
+        noise = _signs_where(key, passes, z)
+        up, down = jax.vmap(lambda sign: losses(jax.tree.map(lambda u: sign.astype(u.dtype) * size * u, noise)))(jnp.array([1, -1]))
+        slope = (up - down) / (2 * size)
+        weighted = slope * objective.weights(batch).astype(slope.dtype)
+        lead = (1, -1) if network.temporal else (-1,)
+        return jax.tree.map(lambda u: u * weighted.reshape(*lead, *[1] * (u.ndim - len(lead))), noise), slope
+
+    return estimate
+
+
+def group_slopes(
+    error: Float[Array, "n units"], noise: Float[Array, "n units"], group_size: int
+) -> tuple[Float[Array, "n units"], Float[Array, "n n_groups"]]:
+    """Each group's noise times the slope of the loss along it, and the slopes.
+
+    Parameters
+    ----------
+    error
+        Derivative of the loss with respect to each unit.
+    noise
+        The direction in which each unit is perturbed.
+    group_size
+        Units that share a slope; the last group may be smaller.
+
+    >>> import jax.numpy as jnp
+    >>> estimate, slopes = group_slopes(jnp.array([[1.0, 2.0, 3.0]]), jnp.array([[1.0, -1.0, 1.0]]), 2)
+    >>> slopes.tolist(), estimate.tolist()
+    ([[-1.0, 3.0]], [[-1.0, 1.0, 3.0]])
+    """
+    n, n_units = noise.shape
+    padding = ((0, 0), (0, -n_units % group_size))
+    grouped = jnp.pad(noise, padding).reshape(n, -1, group_size)
+    slopes = jnp.sum(grouped * jnp.pad(error, padding).reshape(grouped.shape), axis=-1)
+    return (grouped * slopes[:, :, None]).reshape(n, -1)[:, :n_units], slopes
+
+
+def group_estimate(
+    network: Network, trace: Trace, index: int, error: Array, group_size: int
+) -> Callable[[PRNGKeyArray], tuple[Array, Array]]:
+    """Estimate a node's error at its output from noise there, with one slope for each group of units.
+
+    Parameters
+    ----------
+    network
+        The network.
+    trace
+        Of the run without noise.
+    index
+        Number of the node.
+    error
+        The derivative of the node's own loss at its output, (n, ...) or (time, n, ...).
+    group_size
+        Units that share a slope.
+
+    Returns
+    -------
+    function
+        key -> (estimate like the output, slopes).
+    """
+    node, h = network.nodes[index], trace.outputs[index]
+    state, z, skips = merge_steps(network, (trace.states[index], trace.z[index], trace.skips[index]))
+    ones = jax.tree.map(jnp.ones_like, z)
+    _, moves = jax.jvp(lambda value: node.activate(state, value, skips)[1], (z,), (ones,))
+
+    def estimate(key: PRNGKeyArray) -> tuple[Array, Array]:
+        noise = _signs_where(key, moves, h)
+        # The head is linear: pushing a group's noise through it and projecting on the scores' error gives the same number as the
+        # inner product with `error`, which takes one matrix product for all groups.
+        flat_error, flat_noise = (merge_steps(network, each).reshape(len(moves), -1) for each in (error, noise))
+        estimated, slopes = group_slopes(flat_error, flat_noise, group_size)
+        return estimated.reshape(h.shape), slopes
+
+    return estimate
