@@ -14,7 +14,6 @@ from architectures.dynamics import gated, leaky_integrate_and_fire, leaky_rate
 from architectures.edge import INPUT, Edge
 from architectures.flax_modules import from_nnx, node_from_nnx
 from architectures.front_end import FRONT_ENDS, FrontEnd, fit_front_end, no_front_end
-from architectures.legacy import Block
 from architectures.network import Crossing, Network, Trace, chain
 from architectures.node import Node, Params, make_node
 from architectures.readings import READINGS, Reading, make_reading
@@ -30,7 +29,6 @@ __all__ = [
     "INPUT",
     "READINGS",
     "WEIGHT",
-    "Block",
     "Crossing",
     "Edge",
     "FrontEnd",

@@ -23,7 +23,6 @@ from jaxtyping import PRNGKeyArray
 from architectures.edge import INPUT, Edge
 from architectures.front_end import FrontEnd, no_front_end
 from architectures.graph import check, in_order, same_shape
-from architectures.legacy import Legacy
 from architectures.node import Node, Params
 from architectures.readings import Reading
 from bioplausible.foundation.errors import InputError, unknown_name
@@ -81,7 +80,7 @@ Crossings = Sequence[Crossing | Callable[[tuple[Array, ...]], Any]]
 
 
 @dataclass(frozen=True)
-class Network(Legacy):
+class Network:
     """A graph of nodes. Of nodes whose order is not given by their edges, the one that was given first comes first.
 
     Attributes

@@ -187,7 +187,7 @@ def _errors(
     (_, told), gradients = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)(params, quiet, still)
     updates, at_z, at_outputs = gradients
     at_readout = objective.loss_and_error(told[0], batch)[1]
-    return _Errors(updates, *told, at_z, (*at_outputs[:-1], at_readout))
+    return _Errors(updates, told[0], told[1], at_z, (*at_outputs[:-1], at_readout))
 
 
 def _learn_apical(
@@ -202,8 +202,9 @@ def _learn_apical(
     """What every node's apical weights are asked for, and the loss that each goes down; `n` answers are judged."""
 
     def of_node(index: int, node: Node, basal: Params, theta: Params) -> tuple[Params, Array]:
-        if options.variant == "noise":
-            return _follow_noise(node, basal, theta, fluctuations[index])
+        seen = fluctuations[index] if fluctuations else None
+        if seen is not None:
+            return _follow_noise(node, basal, theta, seen)
         # Errors of the docstring go against the gradient, and are each example's own.
         inputs, error = found.inputs[index], jax.tree.map(lambda e: -n * e, found.at_z[index])
         if options.variant == "local_error":
@@ -214,9 +215,9 @@ def _learn_apical(
         sent_down = project_back(node, completed(basal, theta), inputs, error)
         if options.variant == "local_error":
             product = hebbian_product(node, basal, sent_down, jax.tree.map(lambda e: e / few, error))
-            return without_bias(node, product), 0.5 * sum(jnp.sum(jnp.square(each)) for each in sent_down) / few
+            return without_bias(node, product), 0.5 * jnp.sum(jnp.stack([jnp.sum(jnp.square(each)) for each in sent_down])) / few
         # The basal weights' own product: at the apical synapse it is soma times what arrives from above.
-        along = sum(jnp.sum(u * down) for u, down in zip(inputs, sent_down, strict=True))
+        along = jnp.sum(jnp.stack([jnp.sum(u * down) for u, down in zip(inputs, sent_down, strict=True)]))
         return without_bias(node, found.updates[index]), -along / n
 
     each = enumerate(zip(network.nodes, params, apical, strict=True))

@@ -204,7 +204,7 @@ def _dual(
             if hears_input_alone(network, index):  # made once, outside the loop
                 drives[index] = signals.z[index]
 
-        def coupled(means: tuple[Array, ...]) -> Array:
+        def coupled(means: tuple[Array, ...]) -> Any:
             crossings = exact(linear, params)
             for index, mean in enumerate(means):
 

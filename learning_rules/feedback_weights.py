@@ -149,9 +149,3 @@ def feedback_angles(network: Network, params: Sequence[Params], feedback: Sequen
 
     each = zip(network.nodes, params, feedback, strict=True)
     return tuple(angle(node, w, b) for node, w, b in each if b is not None and node.weighted)
-
-
-# Of rules that still walk a chain; to be deleted with the last of them.
-def bare_weights(params: Params) -> Params:
-    """Without what is added to the sums."""
-    return jax.tree.map(lambda leaf: leaf if leaf.ndim > 1 else None, params)

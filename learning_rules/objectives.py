@@ -220,10 +220,6 @@ class Objective:
         """Number of answers that count: of examples, or of steps of examples where every step has a target."""
         return math.prod(self.scores(readout).shape[:-1]) if batch.mask is None else jnp.maximum(jnp.sum(batch.mask), 1)
 
-    def n_counted(self, readout: Array, batch: Batch) -> Array | float:
-        """Number of answers that count: of examples, or of steps of examples where every step has a target."""
-        return math.prod(self.scores(readout).shape[:-1]) if batch.mask is None else jnp.maximum(jnp.sum(batch.mask), 1)
-
     def loss(self, readout: Array, batch: Batch) -> Float[Array, ""]:
         """Mean loss over all that counts."""
         self.check(readout, batch)

@@ -13,7 +13,7 @@ from architectures import Network, Node
 from architectures.node import is_shape
 from bioplausible.foundation.errors import InputError
 
-__all__ = ["adam", "body_and_readout", "cosine_schedule", "falling_rate", "hidden_and_readout", "mean_over_places", "per_part"]
+__all__ = ["adam", "cosine_schedule", "hidden_and_readout", "mean_over_places", "per_part"]
 
 
 def cosine_schedule(learning_rate: float, n_steps: int | None) -> optax.ScalarOrSchedule:
@@ -118,8 +118,3 @@ def hidden_and_readout(
     """
     part = ("hidden",) * (len(network.nodes) - 1) + ("readout",)
     return optax.partition({"hidden": hidden, "readout": readout, **others}, {"network": part, **{name: name for name in others}})
-
-
-# Their names before; to be deleted with the last who use them.
-falling_rate = cosine_schedule
-body_and_readout = hidden_and_readout

@@ -8,18 +8,16 @@ cross-entropy at one layer.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 from jax import Array
-from jaxtyping import Float, Int
 
-from architectures import Block, Network, Params, Trace
-from learning_rules.losses import accuracy, loss_and_error
+from architectures import Network, Params, Trace
 from learning_rules.objectives import Batch, Objective
-from learning_rules.signals import hebbian_product, local_derivative, replay
+from learning_rules.signals import replay
 
-__all__ = ["Readout", "ReadoutStep", "delta_rule", "readout_step", "without_readout"]
+__all__ = ["ReadoutStep", "readout_step"]
 
 
 class ReadoutStep(NamedTuple):
@@ -63,27 +61,3 @@ def readout_step(network: Network, params: Params, trace: Trace, batch: Batch, o
 
     (_, outputs), updates = jax.value_and_grad(loss, has_aux=True)(params)
     return ReadoutStep(updates, outputs, objective.metrics(outputs, batch))
-
-
-# Of rules that still walk a chain; to be deleted with the last of them.
-
-
-class Readout(NamedTuple):
-    """What the delta rule asks of the readout, and how well it does."""
-
-    pseudo_gradient: Params
-    loss: Float[Array, ""]
-    accuracy: Float[Array, ""]
-
-
-def delta_rule(block: Block, params: Params, h: Array, labels: Int[Array, " n"], loss: str = "cross_entropy") -> Readout:
-    """One step of the delta rule on the last block, whose input is `h` (n, ...)."""
-    z = block.synapse(params, h)
-    scores = block.activate(z)
-    value, error = loss_and_error(loss, scores, labels)
-    return Readout(hebbian_product(block, params, h, local_derivative(block, z, error)), value, accuracy(scores, labels))
-
-
-def without_readout(network: Any) -> str:
-    """Why a network has no readout of its own, "" where it has one."""
-    return ""

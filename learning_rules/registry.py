@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -152,13 +151,7 @@ def support(name: str, network: Network, objective: str | Objective | None = Non
 
 
 def _why_not(family: Family, variant: Variant, network: Network, objective: Objective) -> str:
-    if _walks_a_chain(family) and (network.temporal or not network.is_chain):
-        return "its nodes do not each hear the one before and nothing else, and the rule still walks a chain: use 'mlp' or 'cnn'"
     return missing(variant.needs or family.needs, network, objective) or family.supports(network)
-
-
-def _walks_a_chain(family: Family) -> bool:  # of rules not yet moved; to be deleted with the last of them
-    return len(inspect.signature(family.make).parameters) == 3
 
 
 def build(name: str, network: Network | Any, *, objective: str | Objective | None = None, **options: Any) -> LearningRule:
@@ -197,13 +190,11 @@ def build(name: str, network: Network | Any, *, objective: str | Objective | Non
     family, variant = _find(name, options.pop("variant", None))
     given = {**variant.options, **options}
     chosen: Any = make_options(family.options, given, f"rule '{variant.spec.name}'", hidden=("variant",))
-    asked = make_objective(chosen.loss if objective is None else objective, network)
-    reason = _why_not(family, variant, network, asked)
+    wanted = make_objective(chosen.loss if objective is None else objective, network)
+    reason = _why_not(family, variant, network, wanted)
     if reason:
         raise InputError(f"rule '{name}' cannot train this '{network.name}': {reason}")
-    if _walks_a_chain(family):
-        return family.make(network, chosen, variant.spec)._replace(objective=asked)
-    return family.make(network, chosen, variant.spec, asked)
+    return family.make(network, chosen, variant.spec, wanted)
 
 
 def _made_by_user(name: str, make: Callable[..., Any], network: Network, options: Mapping[str, Any]) -> LearningRule:

@@ -31,7 +31,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
-from architectures import INPUT, Block, Crossing, Network, Node, Params, Trace
+from architectures import INPUT, Crossing, Network, Node, Params, Trace
 
 __all__ = [
     "broadcast",
@@ -560,7 +560,7 @@ def scale_examples(network: Network, signal: Array, factors: Array) -> Array:
     return signal * factors.reshape(-1, *[1] * (signal.ndim - 1 - network.temporal))
 
 
-def hebbian_product(node: Node | Block, params: Params, inputs: Any, post: Any) -> Params:
+def hebbian_product(node: Node, params: Params, inputs: Any, post: Any) -> Params:
     """Presynaptic times postsynaptic signal, summed over the batch and over shared positions.
 
     Since a synapse is linear in its parameters, their values do not enter: `params` gives the shapes.
@@ -598,7 +598,7 @@ def hebbian_products(network: Network, params: Sequence[Params], inputs: Sequenc
     return tuple(hebbian_product(node, own, x, at_z) for node, own, x, at_z in each)
 
 
-def project_back(node: Node | Block, params: Params, inputs: Any, error: Any) -> Any:
+def project_back(node: Node, params: Params, inputs: Any, error: Any) -> Any:
     """An error at a node's pre-activations, carried to its inputs through `params`, whichever weights these are.
 
     Since a synapse is affine in its inputs, their values do not enter: they give the shapes.
@@ -618,7 +618,7 @@ def project_back(node: Node | Block, params: Params, inputs: Any, error: Any) ->
     return pull(error)[0]
 
 
-def local_derivative(node: Node | Block, z: Any, error: Array, state: Any = (), skips: tuple[Array, ...] = ()) -> Any:
+def local_derivative(node: Node, z: Any, error: Array, state: Any = (), skips: tuple[Array, ...] = ()) -> Any:
     """An error at a node's output, times the derivative of its activation at `z`.
 
     Parameters
@@ -634,28 +634,5 @@ def local_derivative(node: Node | Block, z: Any, error: Array, state: Any = (), 
     skips
         What arrived over its skip edges.
     """
-    if isinstance(node, Node):
-        _, pull = jax.vjp(lambda value: node.activate(state, value, skips)[1], z)
-    else:
-        _, pull = jax.vjp(node.activate, z)
+    _, pull = jax.vjp(lambda value: node.activate(state, value, skips)[1], z)
     return pull(error)[0]
-
-
-# Of rules that still walk a chain; to be deleted with the last of them.
-
-
-from typing import NamedTuple  # noqa: E402
-
-
-class Sweep(NamedTuple):  # type: ignore[no-redef] # noqa: F811
-    """One pass of a chain."""
-
-    inputs: tuple[Array, ...]
-    synaptic: tuple[Array, ...]
-    activations: tuple[Array, ...]
-
-
-def sweep(network: Network, params: Sequence[Params], x: Array) -> Sweep:
-    """Run the chain on an encoded input (n, ...) and keep every signal."""
-    trace = network.trace(params, x, encoded=True)
-    return Sweep(tuple(inputs[0] for inputs in trace.inputs), trace.z, trace.outputs)
