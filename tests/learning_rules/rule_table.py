@@ -1,4 +1,7 @@
-"""One row a rule and variant: the options that the shared small task is learned with. A rule without a row fails the suite."""
+"""One row a rule and variant: the options that the shared small task is learned with. A rule without a row fails the suite.
+
+`REFUSES` says which of the other small networks the first variant of a family cannot train, so that none is lost unnoticed.
+"""
 
 TABLE = {
     "untrained": {"learning_rate": 0.02},
@@ -44,4 +47,15 @@ TABLE = {
     "energy_based/one_sided": {"learning_rate": 0.01},
     "energy_based/contrastive_hebbian": {"learning_rate": 0.01},
     "energy_based/dual_propagation": {"learning_rate": 0.01},
+}
+
+_IN_TIME = {"gated", "spiking", "elman"}
+
+REFUSES = {
+    "hebbian/competitive": {"gated", "attention"},
+    "stdp/pair": {"residual", "attention", *_IN_TIME},
+    "predictive_coding/standard": _IN_TIME,
+    "forward_forward/channel_wise": _IN_TIME,
+    "pepita/weight_mirror": {"gated", "attention"},
+    "energy_based/centred": {"attention", *_IN_TIME},
 }

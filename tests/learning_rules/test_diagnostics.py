@@ -1,7 +1,5 @@
 """Diagnostics measure what they say: on rules and activities for which the answer is known."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +19,7 @@ def test_backpropagation_lies_on_itself(architecture):
     np.testing.assert_allclose(alignment.norm, alignment.reference_norm, rtol=1e-5)
 
 
-def test_a_block_that_is_asked_for_nothing_has_cosine_zero():
+def test_a_node_that_is_asked_for_nothing_has_cosine_zero():
     rule = learning_rules.build("untrained", network_of("mlp"))
     state = rule.init(jax.random.key(0))
     alignment = learning_rules.alignment_with_backprop(rule, state, jax.random.key(1), batch_of(0))
@@ -29,7 +27,7 @@ def test_a_block_that_is_asked_for_nothing_has_cosine_zero():
     assert alignment.cosine[-1] > 0.99 and np.all(alignment.reference_norm > 0)
 
 
-def test_a_block_that_is_asked_for_next_to_nothing_has_a_cosine_all_the_same():
+def test_a_node_that_is_asked_for_next_to_nothing_has_a_cosine_all_the_same():
     """Squares of such numbers vanish in single precision, and a length of zero would leave anything for the cosine."""
     rule = learning_rules.build("backprop", network_of("mlp"))
     faint = rule._replace(
@@ -41,9 +39,19 @@ def test_a_block_that_is_asked_for_next_to_nothing_has_a_cosine_all_the_same():
 
 
 def test_change_of_weights_is_relative_and_leaves_biases_out():
+    network = architectures.chain([architectures.readout("output", (2,), 3)], name="one", input_shape=(2,), n_classes=3)
     before = ({"kernel": jnp.full((2, 3), 2.0), "bias": jnp.zeros(3)},)
     after = ({"kernel": jnp.full((2, 3), 3.0), "bias": jnp.full(3, 100.0)},)
-    np.testing.assert_allclose(learning_rules.relative_weight_change(before, after), [0.5], rtol=1e-6)
+    np.testing.assert_allclose(learning_rules.relative_weight_change(network, before, after), [0.5], rtol=1e-6)
+
+
+def test_change_of_weights_takes_all_of_a_tree_and_nodes_without_weights_stand_still():
+    network = network_of("attention")
+    before = jax.jit(network.init)(jax.random.key(0))
+    after = jax.tree.map(lambda leaf: 1.25 * leaf + (leaf.ndim == 1), before)  # all biases move, from nought to one
+    change = dict(zip(network.node_names, learning_rules.relative_weight_change(network, before, after), strict=True))
+    assert change.pop("normalised") == 0
+    np.testing.assert_allclose(list(change.values()), 0.25, rtol=1e-5)
 
 
 def test_activity_counts_units_that_no_example_drives():
@@ -75,22 +83,45 @@ def test_a_tangent_is_flat_where_its_input_is_large():
     assert learning_rules.saturation(network, params, images)[0] == 0.5
 
 
-def test_a_diagnosis_has_a_number_for_every_block_and_what_the_rule_tells():
+def test_a_diagnosis_has_a_number_for_every_node_and_what_the_rule_tells():
     rule = learning_rules.build("local_losses", network_of("cnn"))
     state = rule.init(jax.random.key(0))
     diagnosis = jax.jit(lambda s: learning_rules.diagnose(rule, s.params["network"], s, jax.random.key(1), batch_of(0)))(state)
-    assert {name: values.shape for name, values in diagnosis.blocks.items()} == dict.fromkeys(
+    assert {name: values.shape for name, values in diagnosis.nodes.items()} == dict.fromkeys(
         ("cosine", "reference_norm", "relative_weight_change", "silent", "mean", "rms", "saturated"), (4,)
     )
-    np.testing.assert_array_equal(diagnosis.blocks["relative_weight_change"], 0)
+    np.testing.assert_array_equal(diagnosis.nodes["relative_weight_change"], 0)
     assert len(diagnosis.info["node_loss"]) == 3 and diagnosis.info["loss"].shape == ()
 
 
-def test_a_block_that_is_passed_twice_is_described_once():
-    once = network_of("mlp", hidden=(16, 16))
-    twice = dataclasses.replace(once, order=(0, 1, 1, 2))
-    rule = learning_rules.build("backprop", twice)
-    state = rule.init(jax.random.key(0))
-    diagnosis = learning_rules.diagnose(rule, state.params["network"], state, jax.random.key(1), batch_of(0))
-    by_position = learning_rules.activity(rule.represent(state, batch_of(0)[0])).rms
-    np.testing.assert_allclose(diagnosis.blocks["rms"], by_position[jnp.array([0, 2, 3])], rtol=1e-6)
+@pytest.mark.parametrize("architecture", ["residual", "gated", "attention", "spiking", "elman", "flax"])
+def test_a_diagnosis_of_any_network_is_by_its_nodes_and_finite(architecture):
+    network = network_of(architecture)
+    rule = learning_rules.build("backprop", network)
+
+    @jax.jit
+    def run(key):
+        state = rule.init(key)
+        diagnosis = learning_rules.diagnose(rule, state.params["network"], state, key, batch_of(0))
+        return diagnosis, rule.represent(state, batch_of(0)[0])
+
+    diagnosis, activations = run(jax.random.key(0))
+    assert {values.shape for values in diagnosis.nodes.values()} == {(len(network.nodes),)}
+    assert all(np.all(np.isfinite(values)) for values in diagnosis.nodes.values())
+    weighted = np.array([node.weighted for node in network.nodes])
+    np.testing.assert_allclose(diagnosis.nodes["cosine"], weighted, atol=1e-5)  # backpropagation lies on itself
+    for h, mean, rms in zip(activations, diagnosis.nodes["mean"], diagnosis.nodes["rms"], strict=True):
+        np.testing.assert_allclose(mean, np.mean(h), atol=1e-5)
+        np.testing.assert_allclose(rms, np.sqrt(np.mean(np.square(h))), rtol=1e-4)
+    assert np.all((diagnosis.nodes["saturated"] >= 0) & (diagnosis.nodes["saturated"] <= 1))
+
+
+def test_units_in_time_are_flat_where_their_surrogate_is():
+    """At each step by itself, with what a unit remembers as it stood."""
+    network = network_of("spiking")
+    params, (images, _) = jax.jit(network.init)(jax.random.key(0)), batch_of(3)
+    measured, trace = jax.jit(lambda p: (learning_rules.saturation(network, p, images), network.trace(p, images)))(params)
+    for index in (0, 1):
+        v, spiked = trace.states[index]
+        above = 0.9 * v + trace.z[index] - spiked - 1.0
+        np.testing.assert_allclose(measured[index], np.mean(1 / (1 + 10 * np.abs(above)) ** 2 < 0.01), atol=1e-4)
