@@ -75,7 +75,7 @@ def node_of(token: Token) -> int:
 
 def read_by(reads: Mapping[Any, float], node: int) -> float:
     """Products that read a node's weights, over all its edges."""
-    return sum(products for place, products in reads.items() if place.node == node)
+    return float(sum(products for place, products in reads.items() if place.node == node))
 
 
 def returns(network: Network, place: Place) -> bool:
