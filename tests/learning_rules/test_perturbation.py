@@ -29,7 +29,7 @@ def mean_loss(scores, labels):
 
 
 def flat(tree):
-    return jnp.concatenate([jnp.zeros(0), *(leaf.ravel() for leaf in jax.tree.leaves(tree))])
+    return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)] or [jnp.zeros(1)])
 
 
 def cosine(a, b):
@@ -79,7 +79,8 @@ def test_the_mean_over_draws_tends_to_the_gradient(architecture, variant):
 
         gradient = jax.jit(jax.grad(loss))(state.params["network"])
         # All weights share one slope, and small gradients drown in it: the whole is compared, not its nodes.
-        draws = estimates_of(rule, state, (images, labels), 2000 if variant == "node" else 16000)
+        few = variant == "node" and architecture != "gated"  # whose readout hears little: small gradients drown again
+        draws = estimates_of(rule, state, (images, labels), 2000 if few else 16000)
         if variant == "node":
             assert_tends_to(draws, [flat(tree) for tree in gradient])
         else:
