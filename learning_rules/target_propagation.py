@@ -250,11 +250,11 @@ def _feedback_loss(at: _Site, inverse: Params, key: PRNGKeyArray, options: Targe
         (above,) = _noise(key_above, (at.h,), options.noise)
         returned = at.invert(inverse, at.z, at.run(noisy) - at.h)
         shrunk = at.invert(inverse, at.z, above)
-        total = sum(0.5 * jnp.sum(jnp.square(s)) - jnp.sum(e * r) for s, e, r in zip(shrunk, below, returned, strict=True))
+        terms = [0.5 * jnp.sum(jnp.square(s)) - jnp.sum(e * r) for s, e, r in zip(shrunk, below, returned, strict=True)]
     else:
         returned = at.invert(inverse, noisy, at.run(noisy))
-        total = sum(0.5 * jnp.sum(jnp.square(r - x)) for r, x in zip(returned, shaken, strict=True))
-    return total / (len(at.h) * options.noise**2)
+        terms = [0.5 * jnp.sum(jnp.square(r - x)) for r, x in zip(returned, shaken, strict=True)]
+    return sum(terms[1:], start=terms[0]) / (len(at.h) * options.noise**2)
 
 
 def _learn_inverses(
