@@ -65,8 +65,8 @@ class Normalisation(NamedTuple):
 
         Returns
         -------
-        numpy.ndarray
-            An array of the same kind and shape, float32.
+        array
+            Of the same kind and shape, float32.
 
         >>> Normalisation(np.float32([0.5]), np.float32([0.25])).apply(np.uint8([[255], [0]])).tolist()
         [[2.0], [-2.0]]

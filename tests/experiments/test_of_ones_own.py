@@ -117,6 +117,14 @@ def test_the_same_names_work_in_python(mine):
     assert trained.network.node_names == ("linear_0", "linear_1") and trained.name == rule
 
 
+def test_a_scorecard_examines_a_rule_on_a_network_of_ones_own(mine, run_json):
+    network, rule = mine
+    arguments = ("--criteria", "weight transport,update unlocking", "--workers", "1", "--architecture", network)
+    cards = run_json("scorecard", rule, "backprop", *arguments)
+    assert list(cards) == [rule, "backprop"]
+    assert cards[rule]["weight transport"]["verdict"] == "meets" and cards["backprop"]["weight transport"]["verdict"] == "fails"
+
+
 def test_a_comparison_scores_the_layers_of_a_network_of_ones_own(mine, recording, run_json, tmp_path):
     network, rule = mine
     arguments = ("--rules", f"backprop,{rule}", "--architecture", network, "--recording", recording, "--epochs", "1")
