@@ -216,7 +216,7 @@ class Objective:
         mask = None if batch.mask is None else at_each(batch.mask)
         return replace(self, per_step=True), Batch(batch.inputs, at_each(batch.targets), mask)
 
-    def n_counted(self, readout: Array, batch: Batch) -> Array | float:
+    def n_counted(self, readout: Array, batch: Batch) -> Array | int:
         """Number of answers that count: of examples, or of steps of examples where every step has a target."""
         return math.prod(self.scores(readout).shape[:-1]) if batch.mask is None else jnp.maximum(jnp.sum(batch.mask), 1)
 

@@ -264,7 +264,8 @@ class _Energy:
         states = (*(h + m for h, m in zip(self.rest.outputs, shown, strict=False)), None)
         if rate is None or self.options.order == "simultaneous":
             return clamped(crossings, states)
-        kept = [(rate, *each) for each in zip(self.precisions, moved, self.rest.outputs, strict=False)]
+        each = zip(self.precisions, moved, self.rest.outputs, strict=False)
+        kept = [(rate, jnp.asarray(precision, m.dtype), m, h) for precision, m, h in each]
         return relayed(crossings, states, (*kept, ()), _after_its_step)
 
     def _error(self, index: int, moved: Array, prediction: Array) -> Array:
