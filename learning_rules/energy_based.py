@@ -118,8 +118,13 @@ def _free_output(options: EnergyBasedOptions, objective: Objective) -> OutputEne
     return lambda scores: -0.5 * options.output_gain * jnp.sum(jnp.square(scores), axis=-1)
 
 
-def _clamped_output(labels: Array, gain: float) -> OutputEnergy:
-    return lambda scores: -gain * jnp.take_along_axis(scores, labels[:, None], axis=-1)[:, 0]
+def _clamped_output(batch: Batch, gain: float, free: OutputEnergy) -> OutputEnergy:
+    """The output held at the labels; where an example does not count, it stays free."""
+
+    def held(scores: Array) -> Array:
+        return -gain * jnp.take_along_axis(scores, batch.targets[:, None], axis=-1)[:, 0]
+
+    return held if batch.mask is None else lambda scores: jnp.where(batch.mask > 0, held(scores), free(scores))
 
 
 def _nudged_output(objective: Objective, batch: Batch, beta: float) -> OutputEnergy:
@@ -129,7 +134,8 @@ def _nudged_output(objective: Objective, batch: Batch, beta: float) -> OutputEne
 def _conditions(options: EnergyBasedOptions, objective: Objective, batch: Batch) -> tuple[OutputEnergy, OutputEnergy, float]:
     """The output energies of the two conditions that are compared, and how far apart they lie."""
     if options.variant == "contrastive_hebbian":
-        return _clamped_output(batch.targets, options.output_gain), _free_output(options, objective), options.output_gain
+        free = _free_output(options, objective)
+        return _clamped_output(batch, options.output_gain, free), free, options.output_gain
     nudged = _nudged_output(objective, batch, options.beta)
     if options.variant == "one_sided":
         return nudged, _free_output(options, objective), options.beta
@@ -183,7 +189,8 @@ def _contrast_of_conditions(
         "nudged_residual": jnp.stack([each.residual for each in settled], axis=1),
         "state_difference": jnp.stack([jnp.sqrt(jnp.mean(jnp.square(a - b))) for a, b in zip(*states, strict=True)]),
     }
-    return jax.tree.map(lambda leaf: leaf / (apart * len(x)), difference), told
+    n = objective.n_counted(free.drives[-1], batch)  # the two conditions are one for examples that do not count
+    return jax.tree.map(lambda leaf: leaf / (apart * n), difference), told
 
 
 def _dual(
@@ -224,7 +231,8 @@ def _dual(
     means, every_pass = lax.scan(one_pass, signals.outputs[:-1], None, length=options.nudged_sweeps)
     apart = tuple(difference[-1] for difference in every_pass)
     heard = network.trace(params, x, clamped(exact(network, params), (*means, None)), encoded=True).inputs
-    post = [-difference / (options.beta * len(x)) for difference in apart]
+    n = objective.n_counted(signals.outputs[-1], batch)
+    post = [-difference / (options.beta * n) for difference in apart]
     return hebbian_products(network, params, heard, post), jnp.stack([jnp.sqrt(jnp.mean(jnp.square(d))) for d in apart])
 
 

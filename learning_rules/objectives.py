@@ -178,20 +178,6 @@ class Objective:
     def _over_steps(losses: Array, mask: Array) -> Array:
         return jnp.sum(losses * mask, axis=0) / jnp.maximum(jnp.sum(mask, axis=0), 1)
 
-    def weights(self, batch: Batch) -> Float[Array, " n"]:
-        """What each example's loss counts for: `loss` is the sum of `per_example` times these.
-
-        Parameters
-        ----------
-        batch
-            Targets and mask.
-        """
-        if batch.mask is None:
-            n = batch.targets.shape[1 if self.per_step else 0]
-            return jnp.full(n, 1 / n)
-        counts = jnp.sum(batch.mask, axis=0) if self.per_step else batch.mask
-        return counts / jnp.maximum(jnp.sum(counts), 1)
-
     def at_every_step(self, batch: Batch, n_steps: int) -> tuple[Objective, Batch]:
         """The same for something that answers at every step of a temporal network, a hidden node's own head say.
 

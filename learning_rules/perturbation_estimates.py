@@ -176,7 +176,7 @@ def node_estimate(
         noise = _signs_where(key, passes, z)
         up, down = jax.vmap(lambda sign: losses(jax.tree.map(lambda u: sign.astype(u.dtype) * size * u, noise)))(jnp.array([1, -1]))
         slope = (up - down) / (2 * size)
-        weighted = slope * objective.weights(batch).astype(slope.dtype)
+        weighted = slope * objective.example_weights(batch).astype(slope.dtype)
         lead = (1, -1) if network.temporal else (-1,)
         return jax.tree.map(lambda u: u * weighted.reshape(*lead, *[1] * (u.ndim - len(lead))), noise), slope
 

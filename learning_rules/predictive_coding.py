@@ -202,7 +202,7 @@ class _Energy:
     network, objective, options
         Of the rule.
     batch
-        Targets.
+        Targets. Examples that do not count settle like any other; the weights do not follow them.
     x
         Encoded inputs, (n, ...).
     rest
@@ -245,7 +245,7 @@ class _Energy:
         crossings = cut(self.network, crossings) if held else crossings
         crossings = self._with_states(crossings, moved, None if held else rate)
         trace = self.network.trace(params, self.x, crossings, encoded=True)
-        total = nudge * self.objective.per_example(trace.outputs[-1], self.batch)
+        total = nudge * self.objective.per_example(trace.outputs[-1], self.batch._replace(mask=None))
         predictions = trace.outputs[:-1]
         if self.options.variant == "error_based" and not held:
             errors = moved  # whatever is predicted
@@ -341,7 +341,7 @@ def settle(
 
     def downhill(now: _Reached, weights: Any) -> Any:
         """The energy's derivative with respect to the weights, states held: mean over examples and phases, per unit of the loss."""
-        scale = 1 / (nudges[:, None] * len(nudges) * n)
+        scale = objective.example_weights(batch) / (nudges[:, None] * len(nudges))
         return jax.grad(lambda p: jnp.sum(scale * energy(p, now.moved, now.z, held=True)[0]))(weights)
 
     def move_weights(now: _Reached, weights: Any, followed: Any) -> tuple[_Reached, Any, Any]:

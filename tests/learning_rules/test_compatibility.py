@@ -19,7 +19,8 @@ def test_the_table_says_what_building_does(name):
     for kind, said in row.items():
         if said.supported:
             assert not said.reason
-            assert learning_rules.build(name, networks[kind]).network is networks[kind]
+            # Energy-based learning bounds the states of the network that it is given; others take it as it is.
+            assert learning_rules.build(name, networks[kind]).network.node_names == networks[kind].node_names
         else:
             # One sentence, which ends in what to try.
             assert "\n" not in said.reason and (": " in said.reason or ";" in said.reason)

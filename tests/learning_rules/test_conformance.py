@@ -178,7 +178,8 @@ def test_maps_over_seeds_and_depends_on_the_key_alone(name, architecture):
         assert np.array_equal(a, b) or not isinstance(a, np.ndarray)
     alone, together = trained(name, architecture).first_updates, of_run(1, one.updates)
     for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
-        np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-5)
+        # To three digits of the largest, where they are large: settling leaves single precision's rounding in small numbers.
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=max(1e-5, 1e-3 * np.abs(b).max()))
     start = jax.eval_shape(jax.vmap(rule_of(name, architecture).init), jax.random.split(jax.random.key(0), 3))
     for several, single in zip(jax.tree.leaves(start), jax.tree.leaves(trained(name, architecture).before), strict=True):
         assert several.shape == (3, *single.shape)
@@ -276,7 +277,7 @@ def test_unknown_options_are_named(name, architecture):
         ("feedback_alignment/direct", {"variant": "sign"}, "give one of the two"),
         ("backprop", {"loss": "hinge"}, "unknown loss 'hinge'"),
         ("backprop/fast", {}, "unknown variant of 'backprop' 'fast'"),
-        ("feedback_alignment/sign", {"magnitude": "large"}, "'uniform' or 'fixed'"),
+        ("feedback_alignment/sign", {"magnitude": "large"}, "alid are: fixed, uniform"),
         ("feedback_alignment/kolen_pollack", {"weight_decay": 0.0}, "without decay"),
     ],
 )

@@ -119,7 +119,7 @@ def test_each_block_follows_the_gradient_of_its_own_goodness_loss(architecture, 
 
 @both_networks
 @every_variant
-def test_what_a_block_is_updates_does_not_depend_on_anything_above(architecture, variant):
+def test_what_a_node_learns_does_not_depend_on_anything_above(architecture, variant):
     """Save through the choice of hard negatives, which is the readout's: here they are uniform."""
     network = network_of(architecture)
     rule = rule_of(variant, network, negatives="uniform")
@@ -290,7 +290,7 @@ def test_nothing_crosses_a_node_on_any_graph(architecture, variant):
         ({"negatives": "har"}, {}, "did you mean 'hard'"),
         ({"voters": "lats"}, {}, "did you mean 'last'"),
         ({"group_fraction": 1.0}, {}, "below 1|less than 1|\\[0, 1\\)"),
-        ({"sharpness": 0.0}, {}, "must be positive"),
+        ({"sharpness": 0.0}, {}, "expected a number above 0"),
         ({"variant": "symbaa"}, {}, "did you mean 'symba'"),
         ({"variant": "channel_wise"}, {"hidden": (8, 1)}, "'hidden_1' has too few units"),
         ({"variant": "channel_wise", "group_fraction": 0.0}, {"hidden": (8, 3)}, "'hidden_1' has too few units"),
@@ -304,7 +304,7 @@ def test_mistakes_are_named(options, network_options, message):
         learning_rules.build("forward_forward", network_of("mlp", **network_options), **options)
 
 
-def test_the_kind_of_label_that_is_updates_for_is_the_images():
+def test_the_kind_of_label_that_is_given_is_the_images():
     """Further up a wave would have no map to lie on."""
     network = network_of("mlp")
     images, labels = batch_of(2)

@@ -76,15 +76,15 @@ def test_inverses_equal_to_the_forward_weights_give_the_gradient(name, variant):
 
 
 @pytest.mark.parametrize("name", ["mlp", "residual", "elman"])
-def test_examples_that_are_mupdates_teach_forward_weights_nothing(name):
+def test_masked_examples_teach_forward_weights_nothing(name):
     variants = ["difference", "plain"] if name == "mlp" else ["difference"]
-    images, labels = batch_of(2, n=8, dtype=jnp.float64)
     for variant in variants:
         rule = learning_rules.build("target_propagation", network_of(name), variant=variant)
         with jax.enable_x64(True):
+            images, labels = batch_of(2, n=8, dtype=jnp.float64)
             state = state_of(rule)
-            mupdates = updates_of(rule, state, Batch(images, labels, jnp.arange(8) < 5.0))["network"]
-            assert_same(mupdates, updates_of(rule, state, (images[:5], labels[:5]))["network"], 1e-10)
+            masked = updates_of(rule, state, Batch(images, labels, jnp.arange(8) < 5.0))["network"]
+            assert_same(masked, updates_of(rule, state, (images[:5], labels[:5]))["network"], 1e-10)
 
 
 def invertible_network(architecture):
