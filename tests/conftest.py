@@ -4,6 +4,7 @@ The tests compile many small programs and run each for milliseconds, so optimisa
 and loops are written out by XLA's older emitters, whose code is slower and compiled in half the time.
 """
 
+import gc
 import os
 import resource
 import sys
@@ -16,6 +17,12 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK}".strip()
 # Programs that several tests compile are compiled once, and the user's own cache is left alone.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+# A tenth of the time of lowering a program is to write down where each of its lines came from.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
+
+# Traced programs are millions of objects that live on: to look through them again and again for cycles costs as much.
+gc.set_threshold(200_000, 20, 50)
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

@@ -64,8 +64,8 @@ def assert_tends_to(estimates, reference):
 
 @pytest.mark.parametrize(
     ("variant", "architecture"),
-    [(variant, name) for variant in ("weight", "node") for name in ("cnn", "mlp", "residual", "elman")]
-    + [("forward_gradient_weights", "cnn"), ("forward_gradient_weights", "mlp"), ("node", "gated")],
+    [("node", name) for name in ("cnn", "mlp", "residual", "elman", "gated")]
+    + [("weight", "cnn"), ("weight", "elman"), ("forward_gradient_weights", "mlp")],
 )
 def test_the_mean_over_draws_tends_to_the_gradient(architecture, variant):
     network = network_of(architecture, **TINY[architecture])
@@ -87,7 +87,7 @@ def test_the_mean_over_draws_tends_to_the_gradient(architecture, variant):
             assert_tends_to([jnp.concatenate(draws, axis=1)], [flat(gradient)])
 
 
-@pytest.mark.parametrize("architecture", ["cnn", "mlp", "residual", "elman", "spiking", "attention"])
+@pytest.mark.parametrize("architecture", ["cnn", "residual", "spiking", "attention"])
 def test_group_estimates_tend_to_the_gradient_of_each_nodes_own_loss(architecture):
     # A rectifier's slope is nothing where noise is kept out and one elsewhere: only another function shows that it is used.
     network = network_of(architecture, **({"activation": "tanh"} if architecture in ("mlp", "residual") else {}))
@@ -213,8 +213,11 @@ def test_decorrelation_whitens_and_then_stays():
     np.testing.assert_array_equal(follow(carry)["decorrelation"][0], carry["decorrelation"][0])
 
 
-@pytest.mark.parametrize("variant", ["node", "weight", "forward_gradient_activities"])
-@pytest.mark.parametrize("architecture", sorted(NETWORKS))
+@pytest.mark.parametrize(
+    ("architecture", "variant"),
+    [(name, "node") for name in sorted(NETWORKS)]
+    + [(name, other) for name in ("cnn", "attention", "spiking") for other in ("weight", "forward_gradient_activities")],
+)
 def test_every_node_with_weights_takes_part_in_every_network(architecture, variant):
     network = network_of(architecture)
     rule = learning_rules.build("perturbation", network, variant=variant, perturbation_size=0.3)
@@ -227,8 +230,9 @@ def test_every_node_with_weights_takes_part_in_every_network(architecture, varia
         assert len(info["slope"]) == sum(node.weighted for node in network.nodes[:-1])
 
 
-@pytest.mark.parametrize("architecture", ["mlp", "elman"])
-@pytest.mark.parametrize("variant", ["node", "weight", "forward_gradient_activities"])
+@pytest.mark.parametrize(
+    ("architecture", "variant"), [("elman", "node"), ("elman", "weight"), ("mlp", "node"), ("mlp", "forward_gradient_activities")]
+)
 def test_examples_that_do_not_count_teach_nothing(architecture, variant):
     network = network_of(architecture)
     rule = learning_rules.build("perturbation", network, variant=variant)

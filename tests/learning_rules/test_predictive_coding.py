@@ -63,16 +63,18 @@ def distances_to_readout(network):
     return [longest(name) for name in network.node_names[:-1]]
 
 
+VARIANTS = ("standard", "incremental", "nudged", "error_based")
 EXACT = [
     ("standard", {"order": "simultaneous"}, "all"),
     ("standard", {"order": "top_down"}, 1),
     ("nudged", {"order": "simultaneous"}, "all"),
     ("error_based", {}, 1),
 ]
+# What a graph asks of the rule it asks of its variants alike: the first is tried on every network.
+CASES = [(name, *EXACT[0]) for name in STATIC] + [(name, *case) for name in ("cnn", "residual") for case in EXACT[1:]]
 
 
-@pytest.mark.parametrize(("variant", "options", "steps"), EXACT)
-@every_network
+@pytest.mark.parametrize(("architecture", "variant", "options", "steps"), CASES)
 def test_fixed_predictions_give_backpropagation_exactly(architecture, variant, options, steps):
     """Z-IL: as many steps as an error needs to pass every hidden node, at a rate of one, whatever ways it has."""
     network = network_of(architecture)
@@ -157,8 +159,10 @@ def test_one_simultaneous_step_goes_down_the_gradient_of_the_energy(architecture
         assert_same(moved, expected, 1e-7)
 
 
-@every_network
-@pytest.mark.parametrize("variant", ["standard", "incremental", "nudged", "error_based"])
+@pytest.mark.parametrize(
+    ("architecture", "variant"),
+    [(name, "standard") for name in STATIC] + [(name, other) for name in ("mlp", "attention") for other in VARIANTS[1:]],
+)
 def test_energy_falls_at_every_step_of_settling_even_where_the_rate_is_too_large(architecture, variant):
     network = network_of(architecture)
     with jax.enable_x64(True):
@@ -261,8 +265,10 @@ def test_incremental_weights_move_while_states_settle(architecture):
         assert_same(ask(rule, params), by_hand(params), 1e-10)
 
 
-@every_network
-@pytest.mark.parametrize("variant", ["standard", "incremental", "nudged", "error_based"])
+@pytest.mark.parametrize(
+    ("architecture", "variant"),
+    [(name, "standard") for name in STATIC] + [(name, other) for name in ("cnn", "attention") for other in VARIANTS[1:]],
+)
 def test_single_precision_is_enough_for_the_default_options(architecture, variant):
     """Precise nodes' errors are small beside their states: rounding must leave the direction of every node standing."""
     network = network_of(architecture)
@@ -281,7 +287,7 @@ def test_single_precision_is_enough_for_the_default_options(architecture, varian
                 assert float(a @ b / (jnp.linalg.norm(a) * jnp.linalg.norm(b))) > floor
 
 
-@pytest.mark.parametrize("variant", ["standard", "incremental", "nudged", "error_based"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_examples_that_do_not_count_change_nothing(variant):
     network = network_of("mlp")
     with jax.enable_x64(True):
