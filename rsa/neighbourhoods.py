@@ -28,7 +28,7 @@ class Neighbourhoods(NamedTuple):
 NeighbourLists: TypeAlias = Neighbourhoods | Sequence[np.ndarray | Sequence[int]] | np.ndarray | sparse.sparray | sparse.spmatrix
 
 
-def volume_neighbourhoods(mask: Shaped[Array, "x y z"], radius: float | int, minimum_share: float | int = 1.0) -> Neighbourhoods:
+def volume_neighbourhoods(mask: Shaped[Array, "x y z"], radius: float | int, minimum_fraction: float | int = 1.0) -> Neighbourhoods:
     """Find the voxels within a sphere around each voxel of a mask.
 
     Parameters
@@ -37,7 +37,7 @@ def volume_neighbourhoods(mask: Shaped[Array, "x y z"], radius: float | int, min
         Voxels of the brain, shape (x, y, z). Columns count its true voxels: patterns are ``volume[..., mask]``.
     radius
         In voxels; those nearer than it belong to the sphere, as rsatoolbox counts them.
-    minimum_share
+    minimum_fraction
         A centre is kept when at least this share of its sphere lies in the mask; what lies outside of the mask is then
         left out of it. The part of a sphere beyond the volume's border does not count, in rsatoolbox neither.
 
@@ -59,9 +59,9 @@ def volume_neighbourhoods(mask: Shaped[Array, "x y z"], radius: float | int, min
         raise InputError(
             f"the mask has shape {inside.shape} and {inside.sum()} voxels: a volume (x, y, z) with at least one is expected"
         )
-    if not radius > 0 or not 0 <= minimum_share <= 1:
+    if not radius > 0 or not 0 <= minimum_fraction <= 1:
         raise InputError(
-            f"radius {radius} and minimum_share {minimum_share} were given: a radius above zero, in voxels, and a share "
+            f"radius {radius} and minimum_fraction {minimum_fraction} were given: a radius above zero, in voxels, and a share "
             "from 0 to 1 are expected"
         )
     reach = int(np.ceil(radius))
@@ -77,7 +77,7 @@ def volume_neighbourhoods(mask: Shaped[Array, "x y z"], radius: float | int, min
     for first in range(0, len(starts), 4096):
         around = flat[starts[first : first + 4096, None] + steps]
         share = (around >= 0).sum(axis=1) / (around >= -1).sum(axis=1)
-        kept = np.flatnonzero(share >= minimum_share)
+        kept = np.flatnonzero(share >= minimum_fraction)
         centres.append(first + kept)
         members += [row[row >= 0] for row in around[kept]]
     return Neighbourhoods(np.concatenate(centres), members)
@@ -115,7 +115,7 @@ def check_members(neighbourhoods: NeighbourLists, n_voxels: int) -> list[np.ndar
     else:
         members = [np.asarray(columns, dtype=np.int64) for columns in neighbourhoods]
     if not members:
-        raise InputError("there is no neighbourhood: lower minimum_share or the radius, or give at least one list of voxels")
+        raise InputError("there is no neighbourhood: lower minimum_fraction or the radius, or give at least one list of voxels")
     for centre, columns in enumerate(members):
         if len(columns) == 0 or columns.min() < 0 or columns.max() >= n_voxels:
             raise InputError(

@@ -47,7 +47,7 @@ def test_a_searchlight_runs_on_a_mask_of_the_brain(one, bold):
     inside = voxel_mask(dataset)
     assert inside.shape == (4, 4, 3) and inside.sum() == dataset.n_channel
     np.testing.assert_array_equal(inside, load_img(str(mask)).get_fdata() > 0)
-    found = rsa.volume_neighbourhoods(inside, radius=1.1, minimum_share=0.0)
+    found = rsa.volume_neighbourhoods(inside, radius=1.1, minimum_fraction=0.0)
     centre = 17
     members = found.members[centre]
     places = np.stack([dataset.channel_descriptors[axis] for axis in "ijk"])

@@ -171,7 +171,7 @@ def test_all_rdms_never_exist_at_once():
         ({"neighbourhoods": [[0, 1], []]}, "neighbourhood 1 is empty"),
         ({"neighbourhoods": [[0, 9]]}, "names a voxel that is not there: give columns of the patterns, 0 to 8"),
         ({"neighbourhoods": [[-1, 2]]}, "names a voxel that is not there"),
-        ({"neighbourhoods": Neighbourhoods(np.arange(0), [])}, "there is no neighbourhood: lower minimum_share"),
+        ({"neighbourhoods": Neighbourhoods(np.arange(0), [])}, "there is no neighbourhood: lower minimum_fraction"),
         ({"comparator": "spearmann"}, "unknown comparator of searchlights 'spearmann': did you mean 'spearman'"),
         ({"distance": "mahalanobis"}, "unknown distance of searchlights 'mahalanobis'"),
         ({"model_rdms": np.arange(6.0)[None]}, r"models' RDMs have shape \(1, 6\) and the patterns 5 conditions.*10 pairs"),
