@@ -278,8 +278,8 @@ def test_single_precision_is_enough_for_the_default_options(architecture, varian
     asked = ask(rule, single, (images, labels))
     with jax.enable_x64(True):
         exact = ask(rule, double(single), (images.astype(jnp.float64), labels))
-        # Not of attention, whose errors are differences of predictions that hardly differ: there single precision leaves a cosine of
-        # 0.6 to the node, unless the nudge is large (nudged) or the errors themselves settle (error_based).
+        # Not of attention, whose errors are differences of predictions that hardly differ: there single precision leaves the node a
+        # cosine of 0.6, unless the nudge is large (nudged) or the errors themselves settle (error_based).
         floor = 0.5 if architecture == "attention" and variant in ("standard", "incremental") else 0.999
         for a, b in zip(asked, exact, strict=True):
             if jax.tree.leaves(a):
