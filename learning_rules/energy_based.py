@@ -124,7 +124,8 @@ def _clamped_output(batch: Batch, gain: float, free: OutputEnergy) -> OutputEner
     def held(scores: Array) -> Array:
         return -gain * jnp.take_along_axis(scores, batch.targets[:, None], axis=-1)[:, 0]
 
-    return held if batch.mask is None else lambda scores: jnp.where(batch.mask > 0, held(scores), free(scores))
+    counts = batch.mask
+    return held if counts is None else lambda scores: jnp.where(counts > 0, held(scores), free(scores))
 
 
 def _nudged_output(objective: Objective, batch: Batch, beta: float) -> OutputEnergy:

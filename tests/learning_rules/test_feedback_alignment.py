@@ -202,9 +202,7 @@ def test_weight_mirror_feedback_meets_the_forward_weights_without_a_label(archit
     assert max(feedback_angles(network, forward, settled)) < 10
     for node, w, b in zip(network.nodes, forward, settled, strict=True):
         for role, one, other in zip(role_leaves(node.roles), jax.tree.leaves(w), jax.tree.leaves(b), strict=b is not None):
-            if (
-                role.kind == WEIGHT
-            ):  # the size too, up to the noise of 500 estimates; W + I is far off
+            if role.kind == WEIGHT:  # the size too, up to the noise of 500 estimates; W + I is far off
                 assert float(jnp.linalg.norm(other - one)) < 0.3 * float(jnp.linalg.norm(one))
 
 
