@@ -183,7 +183,7 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec, objective: 
         first = network.trace(params, x, encoded=True)
         readout = first.outputs[-1]
         loss, error = objective.loss_and_error(readout, batch)
-        n = math.prod(objective.scores(readout).shape[:-1])
+        n = objective.n_counted(readout, batch)
         # The derivative is that of the batch's mean; each example's input is modulated by its own error, whatever the batch.
         own = jnp.sum(error, axis=0) if network.temporal and not objective.per_step else error
         modulated = network.trace(params, x + n * jnp.tensordot(own, projection, axes=1), encoded=True)

@@ -8,7 +8,7 @@ from chains import chain_of, loss_function
 from small_task import N_CLASSES, batch_of, double, network_of
 
 import learning_rules
-from learning_rules import InputError, RuleState
+from learning_rules import Batch, InputError, RuleState
 
 both_networks = pytest.mark.parametrize("architecture", ["mlp", "cnn"])
 SETTLED = {"free_sweeps": 80, "nudged_sweeps": 80}
@@ -206,3 +206,19 @@ def test_networks_that_have_no_such_energy_are_refused(architecture, built_with,
 def test_mistakes_are_named(options, message):
     with pytest.raises(InputError, match=message):
         learning_rules.build("energy_based", network_of("mlp"), **options)
+
+
+@pytest.mark.parametrize("variant", ["centred", "one_sided", "contrastive_hebbian", "dual_propagation"])
+def test_examples_that_do_not_count_change_nothing(variant):
+    rule = learning_rules.build("energy_based", network_of("mlp"), variant=variant)
+    with jax.enable_x64(True):
+        state = state_of(rule)
+        images, labels = batch_of(2, n=8, dtype=jnp.float64)
+        counts = jnp.array([1, 0, 1, 1, 0, 1, 1, 1])
+        kept = counts > 0
+        updates = [
+            jax.jit(rule.assign_credit)(jax.random.key(1), state, batch)[0]["network"]
+            for batch in (Batch(images, labels, counts), (images[kept], labels[kept]))
+        ]
+        for a, b in zip(*map(jax.tree.leaves, updates), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)

@@ -8,7 +8,7 @@ from chains import chain_of, hebbian_product, local_derivative, loss_function, s
 from small_task import batch_of, network_of, train
 
 import learning_rules
-from learning_rules import InputError, RuleState
+from learning_rules import Batch, InputError, RuleState
 from learning_rules.pepita import _mirrored_projection
 
 both_networks = pytest.mark.parametrize("architecture", ["mlp", "cnn"])
@@ -294,6 +294,17 @@ def test_no_unit_is_told_more_than_a_share_of_the_length_of_its_weights(architec
     length = unit_norms(params["network"][1])[0]
     np.testing.assert_allclose(unit_norms({"kernel": change})[0], 0.2 * 0.03 * length, rtol=1e-5)
     np.testing.assert_allclose(change[..., 1], -0.2 * 1e-5 / places, rtol=1e-5)
+
+
+@both_variants
+def test_examples_that_do_not_count_change_nothing(variant):
+    network = network_of("mlp")
+    with jax.enable_x64(True):
+        rule, state = started(network, variant)
+        images, labels = batch_of(2, n=8, dtype=jnp.float64)
+        counts = jnp.array([1, 0, 1, 1, 0, 1, 1, 1])
+        kept = counts > 0
+        assert_same(ask(rule, state, Batch(images, labels, counts)), ask(rule, state, (images[kept], labels[kept])), 1e-12)
 
 
 @pytest.mark.parametrize("momentum", [-0.1, 1.0])
