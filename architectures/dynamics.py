@@ -160,7 +160,8 @@ def leaky_integrate_and_fire(
 
     def activate(state: tuple[Array, Array], z: Array, skips: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
         v, spiked = state
-        v = leak * v + z - threshold * spiked
+        # The reset is not differentiated, as is usual with surrogate derivatives (Zenke and Vogels 2021, doi:10.1162/neco_a_01367).
+        v = leak * v + z - threshold * jax.lax.stop_gradient(spiked)
         spiked = spike(v - threshold, steepness)
         return (v, spiked), added(spiked, skips)
 

@@ -22,7 +22,7 @@ from architectures.convolution import inject
 from architectures.dense import added
 from architectures.network import Network, chain
 from architectures.node import Node, Params, make_node
-from architectures.roles import BIAS, GAIN, WEIGHT, Role
+from architectures.roles import BIAS, GAIN, WEIGHT, Role, role_leaves
 from bioplausible.foundation.errors import InputError
 
 __all__ = ["from_nnx", "node_from_nnx"]
@@ -138,15 +138,17 @@ def node_from_nnx(
     # Tried a few times on one shape: compiled whole, which takes less than each of its operations by itself.
     tried = jax.jit(lambda params, x: synapse(params, (x,)))
     is_affine = _is_affine(tried, params, one.shape) if affine is None else affine
+    roles = _roles(tried, params, one.shape, is_affine)
     return make_node(
         name,
         input_shapes=(tuple(input_shape),),
         init=init,
         synapse=synapse,
         activate=activate,
-        roles=_roles(tried, params, one.shape, is_affine),
+        roles=roles,
         affine=is_affine,
         unitwise=_is_unitwise(activation, z),
+        redraw=_redraw(roles, fixed) if isinstance(module, nnx.Module) else None,
         takes_any_size=isinstance(module if isinstance(module, nnx.Module) else made, nnx.Conv),
     )
 
@@ -230,12 +232,33 @@ def _is_unitwise(activation: Callable[[Any], Array], z: Any) -> bool:
     """Whether what one unit does depends on its own pre-activation alone."""
     if not isinstance(z, jax.ShapeDtypeStruct):
         return False
-    drawn = np.random.default_rng(5).normal(size=z.shape).astype(np.float32)
-    moved = drawn.copy()
-    moved[(0,) * drawn.ndim] += 0.5
-    run = jax.jit(activation)
-    before, after = np.asarray(run(drawn)), np.asarray(run(moved))
-    return before.shape == z.shape and int(np.sum(before != after)) <= 1
+    rng, run = np.random.default_rng(5), jax.jit(activation)
+    drawn = rng.normal(size=z.shape).astype(np.float32)
+    # Half of the units are moved, and the other half must stay; once more where none is shut, which would hide what comes after.
+    for start in (drawn, np.abs(drawn)):
+        moves = rng.random(z.shape) < 0.5
+        before, after = np.asarray(run(start)), np.asarray(run(start + 0.5 * moves.astype(np.float32)))
+        if before.shape != z.shape or np.any((before != after)[~moves]):
+            return False
+    return True
+
+
+def _redraw(roles: Any, given: Params) -> Callable[[PRNGKeyArray], Params]:
+    """Weights as large as those given, drawn from a key; no biases."""
+
+    def redraw(key: PRNGKeyArray) -> Params:
+        leaves, structure = jax.tree.flatten(given)
+        keys = jax.random.split(key, len(leaves))
+
+        def one(role: Role, leaf: Array, k: PRNGKeyArray) -> Array:
+            leaf = jnp.asarray(leaf)
+            if role.kind == WEIGHT:
+                return jnp.std(leaf) * jax.random.normal(k, leaf.shape, leaf.dtype)
+            return jnp.zeros_like(leaf) if role.kind == BIAS else leaf
+
+        return jax.tree.unflatten(structure, list(map(one, role_leaves(roles), leaves, keys)))
+
+    return redraw
 
 
 def from_nnx(

@@ -69,6 +69,8 @@ class Node:
         Whether every unit's state and output follow from its own z alone, and what comes over skip edges is added.
     takes_any_size
         Whether height and width of the input may differ from `input_shapes`.
+    redraw
+        key -> parameters of the same sizes that owe nothing to the node's own, for feedback weights; None where `init` draws such.
     """
 
     name: str
@@ -84,6 +86,11 @@ class Node:
     affine: bool = True
     unitwise: bool = False
     takes_any_size: bool = False
+    redraw: Callable[[PRNGKeyArray], Params] | None = None
+
+    def drawn(self, key: PRNGKeyArray) -> Params:
+        """Parameters of the node's sizes that owe nothing to its own: where these are given, `init` would give them again."""
+        return (self.redraw or self.init)(key)
 
     @property
     def weighted(self) -> bool:

@@ -196,7 +196,7 @@ def _learn_apical(
     apical: Sequence[Params | None],
     found: _Errors,
     fluctuations: Sequence[Fluctuation | None],
-    n: int,
+    n: int | Array,
     options: DendriticOptions,
 ) -> tuple[tuple[Params | None, ...], tuple[Array, ...]]:
     """What every node's apical weights are asked for, and the loss that each goes down; `n` answers are judged."""
@@ -210,7 +210,7 @@ def _learn_apical(
         if options.variant == "local_error":
             first = (slice(None),) * network.temporal + (slice(options.apical_examples),)
             inputs, error = jax.tree.map(lambda leaf: leaf[first], (inputs, error))
-        few = min(options.apical_examples, n)
+        few = min(options.apical_examples, found.readout.shape[-2])
         inputs, error = merge_steps(network, (inputs, error))
         sent_down = project_back(node, completed(basal, theta), inputs, error)
         if options.variant == "local_error":
@@ -254,7 +254,7 @@ def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec, objec
         keys = jax.random.split(jax.random.fold_in(key, 1), len(network.nodes))
         # What a node that hears no other would send down ends at the input, so it has none.
         apical = tuple(
-            jax.tree.map(lambda leaf: options.apical_gain * leaf, without_bias(node, node.init(k)))
+            jax.tree.map(lambda leaf: options.apical_gain * leaf, without_bias(node, node.drawn(k)))
             if network.hears_nodes(index)
             else None
             for index, (node, k) in enumerate(zip(network.nodes, keys, strict=True))
@@ -267,7 +267,7 @@ def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec, objec
         onto = tuple(None if t is None else completed(p, t) for p, t in zip(params, apical, strict=True))
         found = _errors(network, params, onto, batch, objective)
         n_examples = batch.targets.shape[1 if objective.per_step else 0]
-        n = n_examples * (batch.targets.shape[0] if objective.per_step else 1)
+        n = objective.n_counted(found.readout, batch)
         fluctuations: tuple[Fluctuation | None, ...] = ()
         if options.variant == "noise":
             few = min(options.apical_examples, n_examples)

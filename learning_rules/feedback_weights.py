@@ -62,7 +62,7 @@ def random_feedback(network: Network, key: PRNGKeyArray, gain: float) -> tuple[P
     """
     keys = jax.random.split(key, len(network.nodes))
     return tuple(
-        jax.tree.map(lambda leaf: gain * leaf, node.init(k)) if network.hears_nodes(index) else None
+        jax.tree.map(lambda leaf: gain * leaf, node.drawn(k)) if network.hears_nodes(index) else None
         for index, (node, k) in enumerate(zip(network.nodes, keys, strict=True))
     )
 

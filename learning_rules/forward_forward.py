@@ -246,13 +246,18 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
             which, node_loss = (
                 None,
                 partial(
-                    class_loss, labels=labels, n_classes=n_classes, fraction=options.group_fraction, sharpness=options.sharpness
+                    class_loss,
+                    labels=labels,
+                    n_classes=n_classes,
+                    fraction=options.group_fraction,
+                    sharpness=options.sharpness,
+                    mask=batch.mask,
                 ),
             )
         else:
             info["negative_labels"] = draw_negatives(key, step.outputs, labels)
             which = jnp.stack([labels, info["negative_labels"]])
-            node_loss = partial(pair_loss, sharpness=options.sharpness, threshold=threshold)
+            node_loss = partial(pair_loss, sharpness=options.sharpness, threshold=threshold, mask=batch.mask)
 
         def total(params: tuple[Params, ...]) -> tuple[Array, Any]:
             outputs = passes.run(params, x, which).outputs

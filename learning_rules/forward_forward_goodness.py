@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-from learning_rules.objectives import OBJECTIVES
+from learning_rules.objectives import OBJECTIVES, mean_over
 
 __all__ = ["class_groups", "class_loss", "enough_groups", "goodness", "log_goodness_by_class", "pair_loss"]
 
@@ -79,29 +79,30 @@ def log_goodness_by_class(h: Array, n_classes: int, fraction: float) -> Float[Ar
     return jnp.log(mean_square + _FLOOR)
 
 
-def pair_loss(h: Array, sharpness: float, threshold: float | None) -> tuple[Float[Array, ""], Report]:
+def pair_loss(h: Array, sharpness: float, threshold: float | None, mask: Array | None = None) -> tuple[Float[Array, ""], Report]:
     """Loss of a node whose answers to the positive passes stand before those to the negative ones.
 
     Args:
         h: answers, (2n, ...).
         sharpness: alpha.
         threshold: between positive and negative goodness; None compares the two with each other.
+        mask: 1 for examples that count, (n,); None where all do.
     """
     positive, negative = jnp.split(goodness(h), 2)
     report = {
-        "goodness_positive": jnp.mean(positive),
-        "goodness_negative": jnp.mean(negative),
-        "goodness_accuracy": jnp.mean(positive > negative, dtype=h.dtype),
+        "goodness_positive": mean_over(positive, mask),
+        "goodness_negative": mean_over(negative, mask),
+        "goodness_accuracy": mean_over((positive > negative).astype(h.dtype), mask),
     }
     if threshold is None:
         each = jax.nn.softplus(-sharpness * (positive - negative))
     else:
         each = jax.nn.softplus(-sharpness * (positive - threshold)) + jax.nn.softplus(sharpness * (negative - threshold))
-    return jnp.mean(each), report
+    return mean_over(each, mask), report
 
 
 def class_loss(
-    h: Array, labels: Int[Array, " n"], n_classes: int, fraction: float, sharpness: float
+    h: Array, labels: Int[Array, " n"], n_classes: int, fraction: float, sharpness: float, mask: Array | None = None
 ) -> tuple[Float[Array, ""], Report]:
     """Loss of a node with one goodness a class."""
     scores = log_goodness_by_class(h, n_classes, fraction)
@@ -109,8 +110,8 @@ def class_loss(
     own = jnp.take_along_axis(by_class, labels[:, None], axis=1)[:, 0]
     rest = (jnp.sum(by_class, axis=1) - own) / max(n_classes - 1, 1)
     report = {
-        "goodness_positive": jnp.mean(own),
-        "goodness_negative": jnp.mean(rest),
-        "goodness_accuracy": jnp.mean(jnp.argmax(scores, axis=-1) == labels, dtype=h.dtype),
+        "goodness_positive": mean_over(own, mask),
+        "goodness_negative": mean_over(rest, mask),
+        "goodness_accuracy": mean_over((jnp.argmax(scores, axis=-1) == labels).astype(h.dtype), mask),
     }
-    return jnp.mean(OBJECTIVES["cross_entropy"].each(sharpness * scores, labels)), report
+    return mean_over(OBJECTIVES["cross_entropy"].each(sharpness * scores, labels), mask), report

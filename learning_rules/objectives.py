@@ -150,10 +150,12 @@ class Objective:
         answers = self.scores(readout).shape
         expected = answers[:-1] if self.targets == CLASSES else answers
         if batch.targets.shape != expected:
-            what = "one for each step and example" if self.per_step else "one for each example"
+            what, hint = "one for each example", "give as many as there are inputs"
+            if self.per_step:
+                what, hint = "one for each step and example", "give time as the leading axis, and as many steps as the inputs have"
             raise InputError(
                 f"targets of shape {batch.targets.shape} were given to the objective '{self.name}', expected {expected}, {what}: "
-                "give time as the leading axis, and as many steps as the inputs have"
+                f"{hint}"
             )
         if batch.mask is not None and batch.mask.shape != answers[:-1]:
             raise InputError(f"a mask of shape {batch.mask.shape} was given for targets of {expected}: expected {answers[:-1]}")

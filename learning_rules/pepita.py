@@ -171,7 +171,7 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec, objective: 
         if not mirrored:
             return RuleState(params, {"projection": _random_projection(own_key, network, options.modulation)})
         keys = jax.random.split(own_key, len(network.nodes))
-        return RuleState({**params, "feedback": tuple(node.init(k) for node, k in zip(network.nodes, keys, strict=True))}, {})
+        return RuleState({**params, "feedback": tuple(node.drawn(k) for node, k in zip(network.nodes, keys, strict=True))}, {})
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         batch = as_batch(batch)

@@ -115,10 +115,15 @@ def _reached(network: Network, index: int) -> set[int]:
         hearing, found = more, found | {names[k] for k in more}
 
 
+def _generic(like: Array) -> Array:
+    """Numbers of which no sum is nought by chance, as a sum of ones over what a node centres would be."""
+    return 1 + 0.5 * jnp.sin(jnp.arange(like.size, dtype=like.dtype)).reshape(like.shape)
+
+
 def _passes(node: Node, state: Any, z: Any, skips: tuple[Array, ...]) -> Any:
     """Nought where a unit passes nothing on, neither now nor, by what it remembers, later."""
     after, pull = jax.vjp(lambda value: node.activate(state, value, skips), z)
-    return pull(jax.tree.map(jnp.ones_like, after))[0]
+    return pull(jax.tree.map(_generic, after))[0]
 
 
 def node_estimate(
@@ -234,8 +239,7 @@ def group_estimate(
     """
     node, h = network.nodes[index], trace.outputs[index]
     state, z, skips = merge_steps(network, (trace.states[index], trace.z[index], trace.skips[index]))
-    ones = jax.tree.map(jnp.ones_like, z)
-    _, moves = jax.jvp(lambda value: node.activate(state, value, skips)[1], (z,), (ones,))
+    _, moves = jax.jvp(lambda value: node.activate(state, value, skips)[1], (z,), (jax.tree.map(_generic, z),))
 
     def estimate(key: PRNGKeyArray) -> tuple[Array, Array]:
         noise = _signs_where(key, moves, h)

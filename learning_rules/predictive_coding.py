@@ -308,7 +308,7 @@ def settle(
     """
     x = network.encode(batch.inputs)
     rest = network.trace(params, x, encoded=True)
-    n = objective.n_counted(rest.outputs[-1], batch)
+    counts = objective.example_weights(batch).astype(x.dtype)
     nudges = jnp.array((options.nudge, -options.nudge) if options.variant == "nudged" else (options.nudge,), x.dtype)
     of_batch = _Energy(network, objective, options, batch, x, rest)
     precisions = of_batch.precisions
@@ -341,7 +341,7 @@ def settle(
 
     def downhill(now: _Reached, weights: Any) -> Any:
         """The energy's derivative with respect to the weights, states held: mean over examples and phases, per unit of the loss."""
-        scale = objective.example_weights(batch) / (nudges[:, None] * len(nudges))
+        scale = counts / (nudges[:, None] * len(nudges))
         return jax.grad(lambda p: jnp.sum(scale * energy(p, now.moved, now.z, held=True)[0]))(weights)
 
     def move_weights(now: _Reached, weights: Any, followed: Any) -> tuple[_Reached, Any, Any]:
@@ -357,7 +357,7 @@ def settle(
     def one(carry: tuple[_Reached, Any, Any], _: None) -> tuple[tuple[_Reached, Any, Any], Array]:
         now, weights, followed = carry
         now = step(now, weights)
-        fallen = jnp.sum(now.energy, axis=-1) / n
+        fallen = now.energy @ counts
         if options.variant == "incremental":
             now, weights, followed = move_weights(now, weights, followed)
         return (now, weights, followed), fallen
@@ -379,7 +379,7 @@ def settle(
         errors=measured.errors,
         losses=jax.vmap(lambda outputs: objective.per_example(outputs, batch))(measured.outputs[-1]),
         energy=now.energy,
-        energies=jnp.concatenate([jnp.sum(energy_at_rest, axis=-1)[None] / n, energies]).T,
+        energies=jnp.concatenate([(energy_at_rest @ counts)[None], energies]).T,
     )
 
 

@@ -18,6 +18,8 @@ word                forward      backward                              gives
 `eligibility`       weights      traces carried forward in time        e-prop
 =================== ============ ===================================== ==========================================================
 
+`cut_time` and `eligibility` are words for rules to come: no family uses them yet.
+
 Beside them stand the vector-Jacobian products of single nodes: `hebbian_product`, `project_back`, `local_derivative`.
 """
 

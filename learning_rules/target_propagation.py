@@ -252,7 +252,9 @@ def _feedback_loss(at: _Site, inverse: Params, key: PRNGKeyArray, options: Targe
         shrunk = at.invert(inverse, at.z, above)
         terms = [0.5 * jnp.sum(jnp.square(s)) - jnp.sum(e * r) for s, e, r in zip(shrunk, below, returned, strict=True)]
     else:
-        returned = at.invert(inverse, noisy, at.run(noisy))
+        # The inverse is of what comes through the weights: the state itself could be read off a skip.
+        bare = at._replace(skips=jax.tree.map(jnp.zeros_like, at.skips))
+        returned = bare.invert(inverse, noisy, bare.run(noisy))
         terms = [0.5 * jnp.sum(jnp.square(r - x)) for r, x in zip(returned, shaken, strict=True)]
     return jnp.sum(jnp.stack(terms)) / (len(at.h) * options.noise**2)
 

@@ -190,3 +190,17 @@ def test_what_is_no_network_is_said_in_one_sentence(modules, message):
     with pytest.raises(InputError, match=message) as caught:
         from_nnx(modules, input_shape=(6, 6, 1), n_classes=4)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("activation", "unitwise"),
+    [
+        (jax.nn.relu, True),
+        (lambda z: jax.nn.relu(z) / jnp.sqrt(1e-3 + jnp.mean(jax.nn.relu(z) ** 2, -1, keepdims=True)), False),
+        (jax.nn.softmax, False),
+        (lambda z: z - jnp.mean(z, -1, keepdims=True), False),
+    ],
+)
+def test_what_other_units_do_to_a_unit_is_seen(activation, unitwise):
+    node = node_from_nnx(lambda rngs: nnx.Linear(4, 5, rngs=rngs), name="mine", input_shape=(4,), activation=activation)
+    assert node.unitwise == unitwise

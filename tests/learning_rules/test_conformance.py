@@ -1,7 +1,7 @@
 """What every rule and variant keeps, on every network that it supports. A new rule joins by one row in rule_table.py.
 
-Every variant is tried on the dense and on the convolutional network, and the first of each family on all the others as well. Two
-programs are compiled of each: a course of learning, and a step looked at from all sides, of two runs at once.
+Every variant is tried on the dense and on the convolutional network, and the first of each family on all the others as well. Of
+each a course of learning is compiled, and on the first two networks a step that is looked at from all sides, of two runs at once.
 """
 
 import functools
@@ -11,12 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from rule_table import REFUSES, TABLE
 from small_task import NETWORKS, batch_of, course, network_of
 
+import architectures
 import learning_rules
 from architectures.activations import ACTIVATIONS
 from learning_rules import InputError
+from learning_rules.objectives import Batch
 from learning_rules.signals import hebbian_product
 
 PLAIN = ("mlp", "cnn")
@@ -62,16 +65,14 @@ class Course(NamedTuple):
     first_updates: Any
     losses: np.ndarray
     accuracies: np.ndarray
+    scores: np.ndarray
+    activations: Any
 
 
 class Look(NamedTuple):
-    """One step, and what the state before it answers; every leaf has two runs as its leading axis."""
+    """One step; every leaf has two runs as its leading axis."""
 
     updates: Any
-    after: Any
-    info: Any
-    scores: Any
-    activations: Any
     alignment: Any
     readout: Any
     change: Any
@@ -95,12 +96,14 @@ def trained(name, architecture):
         return learner, (updates, info["loss"], info["accuracy"])
 
     @jax.jit
-    def run(key, steps):
+    def run(key, steps, images):
         learner = learning_rules.start(rule, optimizer, key)
         after, (updates, losses, accuracies) = jax.lax.scan(one, learner, steps)
-        return Course(learner.state, after.state, jax.tree.map(lambda leaf: leaf[0], updates), losses, accuracies)
+        first = jax.tree.map(lambda leaf: leaf[0], updates)
+        answers = rule.predict(after.state, images), rule.represent(after.state, images)
+        return Course(learner.state, after.state, first, losses, accuracies, *answers)
 
-    return jax.tree.map(as_numbers, run(jax.random.key(SEED), course(0, N_STEPS)))
+    return jax.tree.map(as_numbers, run(jax.random.key(SEED), course(0, N_STEPS), batch_of(7, n=200)[0]))
 
 
 @functools.cache
@@ -108,13 +111,11 @@ def looked_at(name, architecture):
     """Two runs at once: a step where the course has led, and the course's first; twice, with the same numbers."""
     rule = rule_of(name, architecture)
 
-    def look(key, state, batch, images, before):
+    def look(key, state, batch, before):
         updates, after, info = rule.assign_credit(key, state, batch)
-        seen = Look(updates, after, info, rule.predict(state, images), rule.represent(state, images), None, None, None)
-        if architecture not in PLAIN:
-            return seen
         given = rule._replace(assign_credit=lambda *_: (updates, after, info))
-        return seen._replace(
+        return Look(
+            updates,
             alignment=learning_rules.alignment_with_backprop(given, state, key, batch),
             readout=readout_alignment(rule, state, updates, batch, rule.represent(state, batch[0])),
             change=learning_rules.relative_weight_change(rule.network, before.params["network"], state.params["network"]),
@@ -125,8 +126,8 @@ def looked_at(name, architecture):
     fresh = batch_of(6), jax.random.key(5)
     both = [(fresh[1], course_taken.after, fresh[0]), (key, course_taken.before, batch)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *both)
-    program = jax.jit(jax.vmap(look, in_axes=(0, 0, 0, None, None)))
-    arguments = (*stacked, batch_of(7, n=200)[0], course_taken.before)
+    program = jax.jit(jax.vmap(look, in_axes=(0, 0, 0, None)))
+    arguments = (*stacked, course_taken.before)
     return tuple(jax.tree.map(as_numbers, program(*arguments)) for _ in range(2))
 
 
@@ -154,12 +155,14 @@ def test_what_is_not_supported_is_refused_with_the_reason(name, architecture):
 
 @every_network
 def test_pseudo_gradients_have_the_tree_of_the_parameters(name, architecture):
-    rule, look, state = rule_of(name, architecture), after_the_course(name, architecture), trained(name, architecture).after
-    assert jax.tree.structure(look.updates) == jax.tree.structure(state.params)
-    for a, p in zip(jax.tree.leaves(look.updates), jax.tree.leaves(state.params), strict=True):
+    rule, taken = rule_of(name, architecture), trained(name, architecture)
+    state = taken.after
+    assert jax.tree.structure(taken.first_updates) == jax.tree.structure(state.params)
+    for a, p in zip(jax.tree.leaves(taken.first_updates), jax.tree.leaves(state.params), strict=True):
         assert a.shape == p.shape and a.dtype == p.dtype and np.all(np.isfinite(a))
-    assert jax.tree.structure(look.after) == jax.tree.structure(state)
-    assert {"loss", "accuracy"} <= set(look.info)
+    _, after, info = jax.eval_shape(rule.assign_credit, jax.random.key(0), state, batch_of(6))
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
+    assert {"loss", "accuracy"} <= set(info)
     assert jax.tree.structure(rule.constrain(state.params)) == jax.tree.structure(state.params)
 
 
@@ -172,7 +175,17 @@ def test_starts_at_the_network_that_every_rule_starts_at(name, architecture):
 
 
 @every_network
-def test_maps_over_seeds_and_depends_on_the_key_alone(name, architecture):
+def test_maps_over_seeds(name, architecture):
+    rule, steps = rule_of(name, architecture), course(0, 3)
+    states = jax.eval_shape(jax.vmap(rule.init), jax.random.split(jax.random.key(0), 3))
+    updates, after, _ = jax.eval_shape(jax.vmap(lambda state, step: rule.assign_credit(step[1], state, step[0])), states, steps)
+    for several, single in zip(jax.tree.leaves(states), jax.tree.leaves(trained(name, architecture).before), strict=True):
+        assert several.shape == (3, *single.shape)
+    assert jax.tree.map(jnp.shape, (updates, after)) == jax.tree.map(jnp.shape, (states.params, states))
+
+
+@every_rule
+def test_two_runs_at_once_are_two_runs_and_depends_on_the_key_alone(name, architecture):
     one, again = looked_at(name, architecture)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(again), strict=True):
         assert np.array_equal(a, b) or not isinstance(a, np.ndarray)
@@ -180,14 +193,12 @@ def test_maps_over_seeds_and_depends_on_the_key_alone(name, architecture):
     for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
         # To three digits of the largest, where they are large: settling leaves single precision's rounding in small numbers.
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=max(1e-5, 1e-3 * np.abs(b).max()))
-    start = jax.eval_shape(jax.vmap(rule_of(name, architecture).init), jax.random.split(jax.random.key(0), 3))
-    for several, single in zip(jax.tree.leaves(start), jax.tree.leaves(trained(name, architecture).before), strict=True):
-        assert several.shape == (3, *single.shape)
 
 
 @every_rule
 def test_learns_the_small_task(name, architecture):
-    _, _, _, losses, accuracies = trained(name, architecture)
+    taken = trained(name, architecture)
+    losses, accuracies = taken.losses, taken.accuracies
     assert np.all(np.isfinite(losses))
     assert losses[-10:].mean() < 0.7 * losses[:5].mean()
     assert accuracies[-10:].mean() > 0.6  # chance is a quarter
@@ -228,12 +239,12 @@ def test_everything_stays_finite(name, architecture):
 
 @every_network
 def test_predicts_and_represents(name, architecture):
-    network, look = network_of(architecture), after_the_course(name, architecture)
-    assert look.scores.shape == (200, 4) and np.all(np.isfinite(look.scores))
-    in_time = look.activations[0].shape[1:2] if network.temporal else ()
-    assert [h.shape for h in look.activations] == [(200, *in_time, *node.output_shape) for node in network.nodes]
+    network, taken = network_of(architecture), trained(name, architecture)
+    assert taken.scores.shape == (200, 4) and np.all(np.isfinite(taken.scores))
+    in_time = taken.activations[0].shape[1:2] if network.temporal else ()
+    assert [h.shape for h in taken.activations] == [(200, *in_time, *node.output_shape) for node in network.nodes]
     if architecture in PLAIN:
-        assert np.mean(np.argmax(look.scores, -1) == np.asarray(batch_of(7, n=200)[1])) > 0.6
+        assert np.mean(np.argmax(taken.scores, -1) == np.asarray(batch_of(7, n=200)[1])) > 0.6
 
 
 @every_rule
@@ -289,3 +300,40 @@ def test_mistakes_are_named(name, options, message):
 def test_options_can_be_asked_for():
     assert learning_rules.options_of("feedback_alignment/kolen_pollack").weight_decay > 0
     assert learning_rules.options_of("feedback_alignment").variant == "random"
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if name != "untrained"])
+def test_labels_of_examples_that_do_not_count_are_never_seen(name):
+    rule, (images, labels) = rule_of(name, "mlp"), batch_of(6)
+    counts = jnp.arange(len(labels)) % 2
+    other = jnp.where(counts > 0, labels, (labels + 1) % 4)
+    state = trained(name, "mlp").after
+    ask = jax.jit(lambda state, y: rule.assign_credit(jax.random.key(5), state, Batch(images, y, counts))[0])
+    for a, b in zip(*(jax.tree.leaves(ask(state, y)) for y in (labels, other)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+PRETRAINED = [name for name in TABLE if name.split("/")[0] in ("feedback_alignment", "target_propagation", "dendritic", "pepita")]
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_feedback_weights_owe_nothing_to_weights_that_a_network_comes_with(name):
+    """Modules keep the parameters that they are given, and would give them again to whoever draws."""
+    rngs = nnx.Rngs(0)
+    layers = [
+        lambda x: x.reshape(len(x), -1),
+        nnx.Linear(64, 24, rngs=rngs),
+        jax.nn.relu,
+        nnx.Linear(24, 24, rngs=rngs),
+        jax.nn.relu,
+    ]
+    network = architectures.from_nnx([*layers, nnx.Linear(24, 4, rngs=rngs)], input_shape=(8, 8, 1), n_classes=4)
+    if not learning_rules.support(name, network).supported:
+        pytest.skip("trains no network of modules")
+    state = learning_rules.build(name, network).init(jax.random.key(0))
+    forward = [p["kernel"] for p in state.params["network"]]
+    others = {key: value for key, value in state.params.items() if key != "network"}
+    for leaf in jax.tree.leaves((others, state.carry)):
+        for w in forward:
+            if leaf.shape == w.shape and float(jnp.abs(leaf).max()) > 0 and float(jnp.std(leaf)) > 0:
+                assert abs(float(jnp.vdot(leaf, w) / (jnp.linalg.norm(leaf) * jnp.linalg.norm(w)))) < 0.5

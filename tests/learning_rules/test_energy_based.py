@@ -8,7 +8,8 @@ from chains import chain_of, loss_function
 from small_task import N_CLASSES, batch_of, double, network_of
 
 import learning_rules
-from learning_rules import Batch, InputError, RuleState
+from learning_rules import InputError, RuleState
+from learning_rules.objectives import Batch
 
 both_networks = pytest.mark.parametrize("architecture", ["mlp", "cnn"])
 SETTLED = {"free_sweeps": 80, "nudged_sweeps": 80}

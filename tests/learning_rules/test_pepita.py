@@ -8,7 +8,8 @@ from chains import chain_of, hebbian_product, local_derivative, loss_function, s
 from small_task import batch_of, network_of, train
 
 import learning_rules
-from learning_rules import Batch, InputError, RuleState
+from learning_rules import InputError, RuleState
+from learning_rules.objectives import Batch
 from learning_rules.pepita import _mirrored_projection
 
 both_networks = pytest.mark.parametrize("architecture", ["mlp", "cnn"])

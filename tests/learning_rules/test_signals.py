@@ -434,12 +434,11 @@ def test_eligibility_of_spiking_units_is_the_filtered_input_times_the_surrogate_
     same(found[0]["kernel"], closed_form(network, params, inputs, errors, lambda psi: np.full_like(psi, 0.9)))
 
 
-def test_eligibility_of_our_spiking_units_also_carries_the_reset():
-    """Here the reset is part of the state, and what a spike takes off the potential is differentiated like all else."""
+def test_eligibility_of_our_spiking_units_is_that_of_a_reset_that_is_not_differentiated():
     network = dynamic("lif")
     params, inputs, errors = drawn_run(network, n_steps=15)
     found = jax.jit(lambda p: eligibility(network, p, network.trace(p, inputs), errors))(params)
-    same(found[0]["kernel"], closed_form(network, params, inputs, errors, lambda psi: 0.9 - psi))
+    same(found[0]["kernel"], closed_form(network, params, inputs, errors, lambda psi: np.full_like(psi, 0.9)))
 
 
 def test_eligibility_of_leaky_rates_is_the_filtered_input_times_the_slope():
