@@ -266,11 +266,10 @@ def dendritic(network: Network, options: DendriticOptions, spec: RuleSpec, objec
         params, apical = state.params["network"], state.params["apical"]
         onto = tuple(None if t is None else completed(p, t) for p, t in zip(params, apical, strict=True))
         found = _errors(network, params, onto, batch, objective)
-        n_examples = batch.targets.shape[1 if objective.per_step else 0]
         n = objective.n_counted(found.readout, batch)
         fluctuations: tuple[Fluctuation | None, ...] = ()
         if options.variant == "noise":
-            few = min(options.apical_examples, n_examples)
+            few = min(options.apical_examples, found.readout.shape[-2])
             fluctuations = fluctuate(network, params, key, few, found.readout.dtype)
         updates, losses = _learn_apical(network, params, apical, found, fluctuations, n, options)
         info: dict[str, Any] = {
