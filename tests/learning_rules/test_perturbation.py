@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 from small_task import NETWORKS, batch_of, double, network_of
 
+import architectures
 import learning_rules
 from learning_rules import Batch, InputError, RuleState
 from learning_rules.perturbation_decorrelation import decorrelated, follow_correlations
@@ -85,6 +87,19 @@ def test_the_mean_over_draws_tends_to_the_gradient(architecture, variant):
             assert_tends_to(draws, [flat(tree) for tree in gradient])
         else:
             assert_tends_to([jnp.concatenate(draws, axis=1)], [flat(gradient)])
+
+
+@pytest.mark.parametrize("centred", [jax.nn.softmax, jax.nn.standardize])
+def test_units_whose_sum_is_fixed_learn_too(centred):
+    """No unit alone changes their sum, and yet each passes something on."""
+    layers = [lambda x: x.reshape(len(x), -1), lambda rngs: nnx.Linear(64, 4, rngs=rngs), centred]
+    network = architectures.from_nnx([*layers, lambda rngs: nnx.Linear(4, 4, rngs=rngs)], input_shape=(8, 8, 1), n_classes=4)
+    rule = learning_rules.build("perturbation/node", network, readout="perturbation", perturbation_size=1e-4)
+    with jax.enable_x64(True):
+        state, (images, labels) = state_of(rule), batch_of(2, n=8, dtype=jnp.float64)
+        gradient = jax.jit(jax.grad(lambda params: mean_loss(network.forward(params, images)[-1], labels)))(state.params["network"])
+        draws = estimates_of(rule, state, (images, labels), 2000)
+        assert_tends_to([draws[0]], [flat(gradient[0])])
 
 
 @pytest.mark.parametrize("architecture", ["cnn", "residual", "spiking", "attention"])

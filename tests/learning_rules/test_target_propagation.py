@@ -204,9 +204,10 @@ def test_local_difference_reconstruction_turns_inverses_into_the_transpose(name)
                 assert 0.8 < float(size / own) < 1.2
 
 
-def test_reconstruction_learns_the_inverse():
-    """In an invertible linear network it gives back what went in, offset and all."""
-    network = invertible_network("mlp")
+@pytest.mark.parametrize("residual", [False, True])
+def test_reconstruction_learns_the_inverse(residual):
+    """In an invertible linear network it gives back what went in, offset and all; beside a skip, what went through the weights."""
+    network = network_of("residual", hidden=(4, 4), activation="identity") if residual else invertible_network("mlp")
     rule = learning_rules.build("target_propagation/difference", network, noise=0.5)
     with jax.enable_x64(True):
         state = state_of(rule)
