@@ -11,8 +11,13 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
-_QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK}".strip()
+_QUICK = [
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",  # small programs in 32 parts are compiled more slowly, as is the test run in parts
+]
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_QUICK]).strip()
 
 # Programs that several tests compile are compiled once, and the user's own cache is left alone.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
@@ -31,8 +36,45 @@ from jaxtyping import install_import_hook  # noqa: E402
 install_import_hook(["bioplausible", "architectures", "learning_rules", "neurodata", "rsa", "experiments"], "beartype.beartype")
 
 
-def pytest_collection_modifyitems(items):
-    """Tests of one file share what they train, so they go to one worker; those of the conformance suite by rule and network."""
+def pytest_addoption(parser):
+    parser.addoption(
+        "--thorough", action="store_true", help="also run what is marked thorough: known cases on more networks and data"
+    )
+
+
+# What is shown of layers (dense ones among them), of skips and of time is shown; other networks are tried by the conformance suite.
+_REPRESENTATIVE = {"cnn", "residual", "elman"}
+_NETWORKS = {"mlp", "gated", "attention", "spiking", "flax"} | _REPRESENTATIVE
+
+
+def _network_of(item):
+    given = getattr(getattr(item, "callspec", None), "params", {}).values()
+    return next((value for value in given if isinstance(value, str) and value in _NETWORKS), None)
+
+
+def _mark_other_networks(items):
+    """A test that is tried on representative networks is thorough on the others, unless it is marked for every network."""
+    tried = {}
+    for item in items:
+        tried.setdefault(item.nodeid.partition("[")[0], set()).add(_network_of(item))
+    for item in items:
+        alike = tried[item.nodeid.partition("[")[0]] & _REPRESENTATIVE
+        if alike and _network_of(item) not in {None, *alike} and not item.get_closest_marker("every_network"):
+            item.add_marker("thorough")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Tests of one file share what they train, so they go to one worker; those of the conformance suite by rule and network.
+
+    What is marked thorough is left out unless it is asked for, by the option, by `-m`, or by its own name.
+    """
+    _mark_other_networks(items)
+    by_name = any("::" in argument for argument in config.args)
+    if not (config.getoption("--thorough") or config.getoption("-m") or by_name):
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if not item.get_closest_marker("thorough")]
     for item in items:
         unit = item.nodeid.partition("::")[0]
         given = getattr(getattr(item, "callspec", None), "params", {})

@@ -10,6 +10,7 @@ from experiments.benchmark_rsa import benchmark_rsa, to_markdown
 from experiments.cli import main
 
 
+@pytest.mark.thorough
 def test_times_both_on_the_same_work():
     told = []
     table = benchmark_rsa(

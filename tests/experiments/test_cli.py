@@ -158,6 +158,7 @@ def secretly_backprop(network):
 """
 
 
+@pytest.mark.thorough
 def test_a_rule_in_a_file_outside_is_scored_like_any_other(run, run_json, tmp_path):
     (tmp_path / "my_rules.py").write_text(OWN_RULE)
     own = f"{tmp_path / 'my_rules.py'}:secretly_backprop"

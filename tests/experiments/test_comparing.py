@@ -244,6 +244,7 @@ def test_the_same_configuration_gives_the_same_json(study, recording_folder):
     assert json.dumps(first, sort_keys=True, allow_nan=False) == json.dumps(second, sort_keys=True, allow_nan=False)
 
 
+@pytest.mark.thorough
 def test_the_card_of_every_rule_is_part_of_the_comparison(recording_folder, tmp_path):
     settings = {"rules": ("feedback_alignment/sign",), "seeds": 1, "epochs": 1, "n_draws": 0, "scorecard": "core"}
     comparison = compare(CONFIG, tmp_path / "out", recording=recording_folder, **settings)
@@ -285,6 +286,7 @@ def test_the_folder_holds_what_is_documented(study, recording_folder):
     assert len(pd.read_csv(out / "tables" / "scores.csv")) == len(comparison.scores)
 
 
+@pytest.mark.thorough
 def test_another_size_scores_the_convolutions_and_says_what_was_left_out(recording_folder):
     comparison = compare(CONFIG, recording=recording_folder, stimulus_size=16, seeds=1, epochs=1, n_draws=0)
     assert list(comparison.scores["layer"].unique()) == ["conv_0", "conv_1"]
@@ -391,7 +393,7 @@ def test_a_recording_in_time_has_rows_for_every_time(recording, monkeypatch):
     assert comparison.ceilings[1]["lower"] > comparison.ceilings[0]["lower"] + 0.1
 
 
-@pytest.mark.parametrize("value", [0.0, np.nan])
+@pytest.mark.parametrize("value", [0.0, pytest.param(np.nan, marks=pytest.mark.thorough)])
 def test_a_layer_that_tells_no_stimuli_apart_is_named(value, recording_folder, monkeypatch):
     represent = Trained.represent
 

@@ -59,6 +59,7 @@ def test_a_planted_layer_is_found_in_its_region_from_nifti_files(features, own_d
     assert planted["score"].max() > other["score"].max()
 
 
+@pytest.mark.thorough
 def test_null_nifti_files_give_nothing(features, own_data, tmp_path):
     folder = fmri.simulate_bold(
         tmp_path / "bold", SHOWN, {"nothing": features}, n_subjects=4, signal_to_noise=0.0, n_runs=2, repeats=1
@@ -81,6 +82,7 @@ def make_meg():
     return make
 
 
+@pytest.mark.thorough
 def test_a_planted_layer_is_found_in_its_time_from_fif_files(features, make_meg, own_data, tmp_path):
     comparison = compare(CONFIG, recording=str(make_meg(tmp_path / "meg", features, 1.0)))
     own = comparison.aggregates().query("rule == 'backprop' and region == 'gradiometers'")
@@ -96,6 +98,7 @@ def test_a_planted_layer_is_found_in_its_time_from_fif_files(features, make_meg,
     )
 
 
+@pytest.mark.thorough
 def test_null_fif_files_give_nothing(features, make_meg, own_data, tmp_path):
     comparison = compare(CONFIG, recording=str(make_meg(tmp_path / "meg", features, 0.0)), rules=("untrained",))
     own = comparison.aggregates()

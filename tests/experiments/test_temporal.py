@@ -71,7 +71,9 @@ def test_they_are_built_for_larger_images(architecture):
     assert network.step_shape == {"recurrent": (28,), "spiking": (28, 28, 1), "transformer": (28, 28, 1)}[architecture]
 
 
-@pytest.mark.parametrize("architecture", OPTIONS)
+@pytest.mark.parametrize(
+    "architecture", [pytest.param(name, marks=[] if name == "recurrent" else pytest.mark.thorough) for name in OPTIONS]
+)
 def test_a_layer_is_compared_by_all_its_units_at_all_its_steps(architecture, recording, monkeypatch):
     runs: list[Trained] = []
     monkeypatch.setattr(comparing, "train", lambda *given: runs.append(train(*given)) or runs[-1])

@@ -78,7 +78,13 @@ def test_every_criterion_has_a_row():
     assert list(TABLE) == list(plausibility.CRITERIA)
 
 
-@pytest.mark.parametrize(("name", "architecture"), [(rule, "mlp") for rule in RULES] + [(rule, "cnn") for rule in ON_CNN])
+@pytest.mark.every_network
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [(rule, "mlp") for rule in RULES]
+    + [pytest.param(rule, "cnn", marks=pytest.mark.thorough) for rule in ON_CNN if rule != "backprop"]
+    + [("backprop", "cnn")],
+)
 def test_known_rules_get_known_verdicts(name, architecture):
     whole = name in BOTH_KINDS
     test = (
@@ -183,6 +189,7 @@ def test_a_look_at_a_remote_block_is_found():
     assert found["weight transport"].verdict == "meets"
 
 
+@pytest.mark.thorough
 def test_a_stored_data_set_is_found():
     test = RuleUnderTest("hoarder", hoarder)
     assert online_learning.stored(test) == ["images", "labels"]
@@ -201,6 +208,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.thorough
 @settings(max_examples=3, deadline=None, derandomize=True)
 @given(
     widths=st.lists(st.sampled_from([16, 18, 20, 24, 30, 36]), min_size=3, max_size=4),

@@ -55,7 +55,7 @@ def judge(entry):
         apply(entry, folder)
         family = entry["rule"].partition("/")[0]
         tests = entry.get("tests", f"tests/learning_rules/test_{family}.py").split(" ", 2)
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--tb=no", *tests]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "--thorough", "--no-header", "--tb=no", *tests]
         output = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
     failed = re.search(r"^(?:FAILED|ERROR) \S*?(?:::(\S+))?(?: |$)", output, flags=re.MULTILINE)
     if failed is None and " passed" not in output:

@@ -1,8 +1,10 @@
 """A small version of `make calibrate`: every check runs, and none is wrong far more often than it says."""
 
+import pytest
 from calibrate import calibrate, picture, power, to_markdown
 
 
+@pytest.mark.thorough
 def test_every_check_runs_and_none_is_far_off():
     lines = []
     table = calibrate(24, lines.append)

@@ -31,7 +31,7 @@ def _within_binomial_error(hits: list[bool], probability: float) -> bool:
     return binomtest(sum(hits), len(hits), probability).pvalue > 0.01
 
 
-@pytest.mark.parametrize("name", ["pearson", "spearman"])
+@pytest.mark.parametrize("name", [pytest.param("pearson", marks=pytest.mark.thorough), "spearman"])
 def test_unrelated_models_are_found_related_in_five_percent(name):
     alone, averaged = [], []
     for number, study in enumerate(_studies(0.0, n_conditions=20, n_studies=500, seed=1)):
@@ -42,7 +42,10 @@ def test_unrelated_models_are_found_related_in_five_percent(name):
     assert _within_binomial_error(averaged, 0.05), np.mean(averaged)
 
 
-@pytest.mark.parametrize(("name", "relation"), [("pearson", 0.0), ("pearson", 1.0), ("spearman", 1.0)])
+@pytest.mark.parametrize(
+    ("name", "relation"),
+    [("pearson", 0.0), *(pytest.param(name, 1.0, marks=pytest.mark.thorough) for name in ("pearson", "spearman"))],
+)
 def test_intervals_hold_the_truth_and_equal_models_seldom_differ(name, relation):
     truth = np.mean([rsa.compare(*study, name).mean() for study in _studies(relation, 200, 10, seed=2)])
     mean, subject, difference, differ = [], [], [], []

@@ -144,8 +144,10 @@ def test_both_sides_are_each_others_mirror():
     ]
 
 
-@pytest.mark.parametrize("two_sided", [False, True])
-@pytest.mark.parametrize("entry_level", [0.05, 0.01])
+@pytest.mark.parametrize(
+    ("entry_level", "two_sided"),
+    [(0.05, True), *(pytest.param(*case, marks=pytest.mark.thorough) for case in [(0.05, False), (0.01, False), (0.01, True)])],
+)
 def test_smooth_noise_has_a_cluster_in_five_percent_of_studies(entry_level, two_sided):
     random = np.random.default_rng(8)
     flips, permutations = [], []

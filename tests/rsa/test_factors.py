@@ -111,7 +111,9 @@ def simulated(random, n_conditions, n_subjects, n_seeds, relation=1.0):
     return rsa.rdm(model), rsa.rdm(shared + own + random.normal(size=(n_subjects, *shape)))
 
 
-@pytest.mark.parametrize("factors", [("stimuli", "subjects"), ("stimuli", "subjects", "seeds")])
+@pytest.mark.parametrize(
+    "factors", [pytest.param(("stimuli", "subjects"), marks=pytest.mark.thorough), ("stimuli", "subjects", "seeds")]
+)
 def test_intervals_hold_the_truth_as_often_as_they_say(factors):
     """All three factors are drawn anew in each study; models of one seed leave nothing for a third to vary."""
     n_seeds = 4 if "seeds" in factors else 1
