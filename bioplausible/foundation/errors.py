@@ -56,8 +56,8 @@ def unknown_name(kind: str, given: object, valid: Iterable[str]) -> InputError:
     """
     names = sorted(valid)
     near = nearest(given, names)
-    guess = "" if near is None else f" did you mean '{near}'?"
-    return InputError(f"unknown {kind} '{given}':{guess} Valid are: {', '.join(names)}")
+    guess = "valid" if near is None else f"did you mean '{near}'? Valid"
+    return InputError(f"unknown {kind} '{given}': {guess} are: {', '.join(names)}")
 
 
 def guesses(unknown: Iterable[object], valid: Iterable[str]) -> str:

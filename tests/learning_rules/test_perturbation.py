@@ -274,7 +274,7 @@ def test_only_nodes_above_the_perturbed_one_are_run_again():
     ("options", "message"),
     [
         ({"variant": "node", "perturbation_size": 0.0}, "above 0"),
-        ({"variant": "node", "readout": "hebb"}, "Valid are: delta_rule, perturbation"),
+        ({"variant": "node", "readout": "hebb"}, "valid are: delta_rule, perturbation"),
         ({"readout": "perturbation"}, "heads of their own"),
         ({"variant": "weight", "decorrelation_rate": 0.1}, "sees no inputs"),
         ({"decorrelation_rate": -0.1}, "at least 0"),

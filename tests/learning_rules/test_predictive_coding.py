@@ -321,7 +321,7 @@ def test_networks_in_time_are_refused(architecture):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"order": "sideways"}, "unknown order 'sideways': Valid are: simultaneous, top_down"),
+        ({"order": "sideways"}, "unknown order 'sideways': valid are: simultaneous, top_down"),
         ({"steps": 0}, "at least one step"),
         ({"rate": 0.0}, "rate=0.0 was given"),
         ({"nudge": -1.0}, "nudge=-1.0 was given"),
