@@ -63,6 +63,7 @@ def _mark_other_networks(items):
             item.add_marker("thorough")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     """Tests of one file share what they train, so they go to one worker; those of the conformance suite by rule and network.
 
