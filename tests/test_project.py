@@ -54,3 +54,10 @@ def test_no_global_random_state():
             text = path.read_text(encoding="utf-8")
             for call in ("np.random.seed", "np.random.rand", "np.random.normal", "np.random.choice", "np.random.permutation"):
                 assert call not in text, f"{path}: {call}"
+
+
+def test_tests_that_share_what_they_train_go_to_one_worker(request):
+    """A version of pytest or pytest-xdist that loses the groups says nothing, and the suite takes twice as long."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("not run by several workers with --dist loadgroup")
+    assert request.node.nodeid.endswith("@tests/test_project.py")
