@@ -299,7 +299,7 @@ def from_nnx(
     if isinstance(modules, nnx.Sequential):
         parts: list[Part] = list(modules.layers)
     else:
-        parts = [modules] if isinstance(modules, nnx.Module) else list(modules)
+        parts = [modules] if isinstance(modules, nnx.Module) or callable(modules) else list(modules)
     before: list[Callable[[Array], Array]] = []
     groups: list[tuple[Part, list[Callable[[Array], Array]]]] = []
     for part in parts:

@@ -32,6 +32,8 @@ def in_order(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]]) -> tuple[tu
         if names.count(name) > 1 or name == INPUT:
             raise InputError(f"the name '{name}' was given to more than one node (or is the input's): name each by itself")
     for node, own in zip(nodes, edges, strict=True):
+        if not isinstance(own, Sequence) or not all(isinstance(edge, Edge) for edge in own):
+            raise InputError(f"node '{node.name}' was given {own!r} as its edges: give a tuple of them, such as (Edge('{INPUT}'),)")
         for edge in own:
             if edge.source != INPUT and edge.source not in names:
                 near = nearest(edge.source, [INPUT, *names])

@@ -118,6 +118,8 @@ class Network:
 
     def __post_init__(self) -> None:
         """Check the graph, and put nodes in an order in which each has what it hears."""
+        if isinstance(self.reading, str):
+            raise InputError(f"reading='{self.reading}' was given, expected what make_reading('{self.reading}') gives")
         nodes, edges = in_order(self.nodes, self.edges)
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "edges", edges)
@@ -392,6 +394,8 @@ def chain(
     for to in also:
         if to not in names:
             raise unknown_name("node", to, names)
+        if isinstance(also[to], str):
+            raise InputError(f"skips={{'{to}': '{also[to]}'}} was given, expected names in a list: {{'{to}': ['{also[to]}']}}")
     edges = tuple(
         (
             *((Edge(source),) if node.input_shapes else (Edge(source, skip=True),)),

@@ -23,7 +23,7 @@ from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray, PyTree
 
 from architectures.edge import Edge
-from architectures.roles import WEIGHT, role_leaves
+from architectures.roles import WEIGHT, check_roles, role_leaves
 from bioplausible.foundation.errors import InputError
 
 __all__ = ["Node", "Params", "make_node", "no_state"]
@@ -165,6 +165,7 @@ def make_node(
     declared, needed = str(jax.tree.structure(roles)), str(jax.tree.structure(params))
     if declared != needed:
         raise InputError(f"node '{name}' was given roles {declared} for parameters {needed}: give one Role for each array")
+    check_roles(name, roles, params, len(input_shapes))
 
     def one_step(params: Params, inputs: Any, skips: Any) -> tuple[Any, Any]:
         z = synapse(params, inputs)

@@ -86,7 +86,7 @@ def build(
     >>> build("mlp", input_shape=(28, 28, 1), n_classes=10, hidden=(256, 256)).node_names
     ('hidden_0', 'hidden_1', 'output')
     """
-    shape = tuple(input_shape)
+    shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
     if not shape or min(shape) < 1:
         raise InputError(f"input_shape={shape} was given, expected (height, width, channels), each at least 1")
     if n_classes < 2:

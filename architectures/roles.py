@@ -10,9 +10,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-__all__ = ["BIAS", "GAIN", "WEIGHT", "Role", "map_roles", "of_kind", "role_leaves", "weights_only"]
+from bioplausible.foundation.errors import InputError, unknown_name
+
+__all__ = ["BIAS", "GAIN", "KINDS", "WEIGHT", "Role", "check_roles", "map_roles", "of_kind", "role_leaves", "weights_only"]
 
 WEIGHT, BIAS, GAIN = "weight", "bias", "gain"
+KINDS = (WEIGHT, BIAS, GAIN)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,41 @@ class Role:
 def role_leaves(roles: Any) -> list[Role]:
     """The roles of a tree, in the order of its parameters' leaves."""
     return jax.tree.leaves(roles)
+
+
+def check_roles(name: str, roles: Any, params: Any, n_edges: int) -> None:
+    """Check that roles are of the arrays that a node has.
+
+    Parameters
+    ----------
+    name
+        Of the node.
+    roles, params
+        Trees of one structure.
+    n_edges
+        How many weighted edges lead to the node.
+
+    Raises
+    ------
+    InputError
+        For what is no `Role`, an unknown kind, axes that the array does not have, or an edge that there is not.
+    """
+    for role, leaf in zip(role_leaves(roles), jax.tree.leaves(params), strict=True):
+        if not isinstance(role, Role):
+            raise InputError(f"node '{name}' was given {role!r} as a role: give Role(kind, units, fan_in, edge)")
+        if role.kind not in KINDS:
+            raise unknown_name(f"kind of role at node '{name}'", role.kind, KINDS)
+        axes = (*role.units, *role.fan_in)
+        if len(set(axes)) != len(axes) or not set(axes) <= set(range(len(leaf.shape))):
+            raise InputError(
+                f"node '{name}' was given units={role.units} and fan_in={role.fan_in} for parameters of shape {leaf.shape}: name each "
+                f"axis once, from 0 to {len(leaf.shape) - 1}"
+            )
+        if role.edge is not None and not 0 <= role.edge < n_edges:
+            raise InputError(
+                f"node '{name}' was given a role of edge={role.edge}, and takes {n_edges} weighted edges: count from 0, in the order of "
+                "input_shapes"
+            )
 
 
 def map_roles(function: Callable[..., Any], roles: Any, *trees: Any) -> Any:

@@ -262,8 +262,9 @@ def make_objective(objective: str | Objective, network: Network) -> Objective:
         raise unknown_name("loss", objective, OBJECTIVES)
     kind = OBJECTIVES[objective]
     if kind.per_step and not network.temporal:
+        whole = objective.removesuffix("_per_step")
         raise InputError(
-            f"the objective '{objective}' was given to '{network.name}', a static network without steps: use one in time, or "
-            f"'{objective.removesuffix('_per_step')}'"
+            f"the objective '{objective}' was given to '{network.name}', a static network without steps: use one in time"
+            + (f", or '{whole}'" if whole in OBJECTIVES and whole != objective else "")
         )
     return Objective(objective, network, kind.each, kind.targets, kind.per_step, kind.right)

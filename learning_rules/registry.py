@@ -74,6 +74,8 @@ def _find(name: str, variant: str | None = None) -> tuple[Family, Variant]:
         family_name, named, family = name, "", found._replace(variants=renamed)
     else:
         family_name, _, named = name.partition("/")
+        if name.endswith(".py"):
+            raise InputError(f"the learning rule '{name}' is a file: say what in it, such as {name}:name")
         if family_name not in FAMILIES:
             raise unknown_name("learning rule", name, {*names(), *names(variants=True)})
         family = FAMILIES[family_name]

@@ -104,6 +104,10 @@ WRONG_SKIP = (PLAIN[0], (Edge("first"), Edge("input", skip=True)), PLAIN[2])
         (lambda: network(edges=((Edge("input"), Edge("first", 1)), *PLAIN[1:])), "takes 1 weighted edges and was given 2"),
         (lambda: network(edges=(PLAIN[0], (Edge("first", skip=True),), PLAIN[2])), "takes 1 weighted edges and was given 0"),
         (lambda: network(edges=WRONG_SKIP), "'second' cannot take what its skip edges bring, \\(\\(3,\\),\\)"),
+        (
+            lambda: chain([A, B, LAST], name="m", input_shape=(3,), n_classes=2, skips={"second": "first"}),
+            "expected names in a list",
+        ),
         (lambda: network(edges=PLAIN[:2]), "edges were given for 2 nodes, there are 3"),
         (lambda: network((), ()), "a network without nodes"),
         (lambda: network(decision="best"), "expected 'last' or 'mean'"),

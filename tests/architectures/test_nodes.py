@@ -1,6 +1,7 @@
 """Each kind of node against a plain loop written from its paper's equations, or against another library."""
 
 import functools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -278,6 +279,10 @@ def test_a_node_can_be_made_of_functions():
     ("changes", "message"),
     [
         ({"roles": {"weight": ROLE}}, "give one Role for each array"),
+        ({"roles": {"w": replace(ROLE, kind="weights")}}, "unknown kind of role at node 'mine' 'weights': did you mean 'weight'"),
+        ({"roles": {"w": replace(ROLE, edge=1)}}, "a role of edge=1, and takes 1 weighted edges"),
+        ({"roles": {"w": replace(ROLE, units=(2,))}}, "units=\\(2,\\) and fan_in=.* for parameters of shape \\(3, 2\\)"),
+        ({"roles": {"w": replace(ROLE, units=ROLE.fan_in)}}, "name each axis once"),
         ({"input_shapes": ((4,),)}, "node 'mine' was given inputs of \\(\\(4,\\),\\) and failed: TypeError: "),
         ({"activate": lambda state, z, skips: (state, z["gate"])}, "'mine' .* failed: .*make synapse take what init draws"),
         ({"synapse": lambda params, inputs: inputs[0] @ params["v"]}, "failed: KeyError: 'v'"),

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import networks
+import optax
 import pytest
 
 import learning_rules
@@ -58,6 +59,8 @@ BROKEN = {
         ["state of other shapes"],
     ),
     "no loss": (lambda rule: with_credit(rule, lambda updates, state, info: (updates, state, {})), ["no 'loss'"]),
+    "an optimizer, not what makes it": (lambda rule: rule._replace(optimizer=optax.sgd(0.1)), ["optimizer", "lambda n_steps=None"]),
+    "an optimizer that hears no steps": (lambda rule: rule._replace(optimizer=lambda: optax.sgd(0.1)), ["optimizer", "TypeError"]),
     "no scores": (lambda rule: rule._replace(predict=lambda state, inputs: inputs), ["predict", "4 scores"]),
     "a layer too few": (
         lambda rule: rule._replace(represent=lambda *given: rule.represent(*given)[1:]),

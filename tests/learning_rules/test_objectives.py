@@ -183,6 +183,8 @@ def test_a_wrong_number_of_targets_is_named(name, network, targets, mask, messag
 def test_mistakes_are_named():
     with pytest.raises(InputError, match="unknown loss 'cross_entropi': did you mean 'cross_entropy'"):
         make_objective("cross_entropi", network_of("mlp"))
+    with pytest.raises(InputError, match="'mlp', a static network without steps: use one in time$"):
+        make_objective("next_token", network_of("mlp"))
     with pytest.raises(InputError, match="'mlp', a static network without steps: use one in time, or 'regression'"):
         make_objective("regression_per_step", network_of("mlp"))
 
