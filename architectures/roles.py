@@ -73,13 +73,13 @@ def check_roles(name: str, roles: Any, params: Any, n_edges: int) -> None:
         axes = (*role.units, *role.fan_in)
         if len(set(axes)) != len(axes) or not set(axes) <= set(range(len(leaf.shape))):
             raise InputError(
-                f"node '{name}' was given units={role.units} and fan_in={role.fan_in} for parameters of shape {leaf.shape}: name each "
-                f"axis once, from 0 to {len(leaf.shape) - 1}"
+                f"node '{name}' was given units={role.units} and fan_in={role.fan_in} for parameters of shape {leaf.shape}: "
+                f"name each axis once, from 0 to {len(leaf.shape) - 1}"
             )
         if role.edge is not None and not 0 <= role.edge < n_edges:
             raise InputError(
-                f"node '{name}' was given a role of edge={role.edge}, and takes {n_edges} weighted edges: count from 0, in the order of "
-                "input_shapes"
+                f"node '{name}' was given a role of edge={role.edge}, and takes {n_edges} weighted edges: count from 0, in the "
+                "order of input_shapes"
             )
 
 

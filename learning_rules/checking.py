@@ -106,8 +106,8 @@ def check_contract(name: str, rule: LearningRule) -> None:
         jax.eval_shape(lambda params: rule.optimizer(10).init(params), state.params)
     except Exception as error:  # noqa: BLE001 a user's function may raise anything
         raise InputError(
-            f"optimizer of rule '{name}' failed ({reason_of(error)}): give a function of the number of steps, or None, that returns "
-            "an optax transformation, such as lambda n_steps=None: optax.adam(1e-3)"
+            f"optimizer of rule '{name}' failed ({reason_of(error)}): give a function of the number of steps, or None, that "
+            "returns an optax transformation, such as lambda n_steps=None: optax.adam(1e-3)"
         ) from error
     layers = _tried(name, "represent", rule.represent, state, batch.inputs)
     if len(layers) != len(rule.network.nodes) or any(layer.shape[:1] != (_N_EXAMPLES,) for layer in layers):
