@@ -104,6 +104,14 @@ class Network:
         Of a temporal network: whether the scores of an example are the readout's at the "last" step, or their "mean" over steps.
     options
         What the architecture was built with, for tables and files.
+
+    >>> from architectures import Edge, dense, make_reading, readout
+    >>> nodes = dense("first", (8, 8, 1), 16), dense("second", (16,), 16), readout("last", (16,), 10)
+    >>> edges = (Edge("input"),), (Edge("first"), Edge("first", skip=True)), (Edge("second"),)
+    >>> Network("mine", (8, 8, 1), 10, nodes, edges).has_skips
+    True
+
+    A network in time takes an image row by row with `reading=make_reading("rows")`.
     """
 
     name: str
@@ -387,6 +395,11 @@ def chain(
     ------
     InputError
         If shapes do not meet, or a name is unknown.
+
+    >>> from architectures import dense, readout
+    >>> nodes = [dense("first", (8, 8, 1), 16), dense("second", (16,), 16), readout("last", (16,), 10)]
+    >>> chain(nodes, name="mine", input_shape=(8, 8, 1), n_classes=10, skips={"second": ["first"]}).has_skips
+    True
     """
     names = [node.name for node in nodes]
     sources = (INPUT, *names)

@@ -159,6 +159,21 @@ def make_node(
     ------
     InputError
         If the functions do not fit each other, or the roles not the parameters.
+
+    An Elman unit: its first edge brings the input, its second what it gave a step before.
+
+    >>> from architectures import Edge, Role
+    >>> elman = make_node(
+    ...     "elman",
+    ...     input_shapes=((8,), (4,)),
+    ...     init=lambda key: {"w": jax.random.normal(key, (8, 4)), "u": jnp.zeros((4, 4))},
+    ...     synapse=lambda params, inputs: inputs[0] @ params["w"] + inputs[1] @ params["u"],
+    ...     activate=lambda state, z, skips: (state, jnp.tanh(z)),
+    ...     roles={"w": Role("weight", units=(1,), fan_in=(0,), edge=0), "u": Role("weight", units=(1,), fan_in=(0,), edge=1)},
+    ...     recurrence=(Edge("elman", delay=1),),
+    ... )
+    >>> elman.z_shape, elman.output_shape
+    ((4,), (4,))
     """
     init_state = others.get("init_state", no_state)
     params = jax.eval_shape(init, jax.random.key(0))

@@ -65,8 +65,8 @@ def missing(needs: Needs, network: Network, objective: Objective | None = None) 
     hidden = network.nodes[:-1]
     if needs.static and network.temporal:
         return (
-            "it runs in time, and the rule is one for networks that are run once for each image (where its own states settle or its "
-            "own units spike, they do so within that run): use a static network such as 'mlp'"
+            "it runs in time, and the rule is one for networks that are run once for each image (where its own states settle or "
+            "its own units spike, they do so within that run): use a static network such as 'mlp'"
         )
     if needs.chain and not network.is_chain:
         return "its nodes do not each hear the one before and nothing else, and the rule goes down a chain: leave out other edges"
