@@ -153,6 +153,8 @@ class Objective:
             what, hint = "one for each example", "give as many as there are inputs"
             if self.per_step:
                 what, hint = "one for each step and example", "give time as the leading axis, and as many steps as the inputs have"
+            if self.targets == CLASSES and batch.targets.shape == answers:
+                hint = "give the classes' numbers, as argmax gives of one-hot targets"
             raise InputError(
                 f"targets of shape {batch.targets.shape} were given to the objective '{self.name}', expected {expected}, {what}: "
                 f"{hint}"

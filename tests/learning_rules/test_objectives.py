@@ -180,6 +180,12 @@ def test_a_wrong_number_of_targets_is_named(name, network, targets, mask, messag
         assert "\n" not in str(caught.value)
 
 
+def test_one_hot_targets_are_told_from_classes():
+    network = network_of("mlp")
+    with pytest.raises(InputError, match="expected \\(5,\\), one for each example: give the classes' numbers"):
+        make_objective("cross_entropy", network).check(jnp.zeros((5, 4)), as_batch((jnp.zeros((5, 8, 8, 1)), jnp.zeros((5, 4)))))
+
+
 def test_mistakes_are_named():
     with pytest.raises(InputError, match="unknown loss 'cross_entropi': did you mean 'cross_entropy'"):
         make_objective("cross_entropi", network_of("mlp"))
