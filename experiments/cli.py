@@ -38,13 +38,11 @@ def list_command(what: str, architecture: str | None, as_json: bool) -> None:
         return
     if architecture is not None:
         raise click.UsageError(f"--architecture {architecture} was given to list {what}: it belongs to list support")
-    import architectures
-    import learning_rules
-    import neurodata
-    from experiments import datasets
-
+    # What is asked for is imported and no more: to read brains takes longer to import than to answer.
     rows: list[dict[str, Any]]
     if what == "rules":
+        import learning_rules
+
         specs = [learning_rules.spec(name) for name in learning_rules.names(variants=True)]
         rows = [{"rule": spec.name, "what": spec.summary, "front_end": spec.front_end, "source": spec.citation} for spec in specs]
     elif what == "criteria":
@@ -55,13 +53,17 @@ def list_command(what: str, architecture: str | None, as_json: bool) -> None:
             for each in plausibility.CRITERIA.values()
         ]
     elif what == "architectures":
+        import architectures
+
         rows = [{"architecture": name, "what": entry.summary} for name, entry in architectures.ARCHITECTURES.items()]
+    elif what == "datasets":
+        from experiments import datasets
+
+        rows = [dict(datasets.describe(name)) for name in datasets.names()]
     else:
-        describe, names = {
-            "datasets": (datasets.describe, datasets.names()),
-            "recordings": (neurodata.describe, neurodata.names()),
-        }[what]
-        rows = [dict(describe(name)) for name in names]
+        import neurodata
+
+        rows = [dict(neurodata.describe(name)) for name in neurodata.names()]
     if as_json:
         print_json(rows)
     else:

@@ -205,15 +205,19 @@ def _learn_apical(
         seen = fluctuations[index] if fluctuations else None
         if seen is not None:
             return _follow_noise(node, basal, theta, seen)
-        # Errors of the docstring go against the gradient, and are each example's own.
-        inputs, error = found.inputs[index], jax.tree.map(lambda e: -n * e, found.at_z[index])
-        if options.variant == "local_error":
-            first = (slice(None),) * network.temporal + (slice(options.apical_examples),)
-            inputs, error = jax.tree.map(lambda leaf: leaf[first], (inputs, error))
         few = min(options.apical_examples, found.readout.shape[-2])
+        fewer = options.variant == "local_error"
+        inputs, error = found.inputs[index], found.at_z[index]
+        if fewer and network.temporal:
+            inputs, error = jax.tree.map(lambda leaf: leaf[:, :few], (inputs, error))
         inputs, error = merge_steps(network, (inputs, error))
+        # Carried down as the gradient was, so that the compiler does it once; then, as in the docstring, against the gradient and
+        # of each example alone.
         sent_down = project_back(node, completed(basal, theta), inputs, error)
-        if options.variant == "local_error":
+        sent_down, error = jax.tree.map(lambda e: -n * e, (sent_down, error))
+        if fewer and not network.temporal:
+            sent_down, error = jax.tree.map(lambda leaf: leaf[:few], (sent_down, error))
+        if fewer:
             product = hebbian_product(node, basal, sent_down, jax.tree.map(lambda e: e / few, error))
             return without_bias(node, product), 0.5 * jnp.sum(jnp.stack([jnp.sum(jnp.square(each)) for each in sent_down])) / few
         # The basal weights' own product: at the apical synapse it is soma times what arrives from above.

@@ -6,6 +6,7 @@ averaged. `learning_rules/perturbation.py` has the equations.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -115,9 +116,14 @@ def _reached(network: Network, index: int) -> set[int]:
         hearing, found = more, found | {names[k] for k in more}
 
 
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
 def _generic(like: Array) -> Array:
     """Numbers of which no sum is nought by chance, as a sum of ones over what a node centres would be."""
-    return 1 + 0.5 * jnp.sin(jnp.arange(like.size, dtype=like.dtype)).reshape(like.shape)
+    # Of one example, the same for all; multiples of the golden section, whose fractions fill the unit interval, cost no sine.
+    of_unit = jnp.arange(math.prod(like.shape[1:]), dtype=like.dtype).reshape(like.shape[1:]) * _GOLDEN
+    return jnp.broadcast_to(0.5 + of_unit - jnp.floor(of_unit), like.shape)
 
 
 def _passes(node: Node, state: Any, z: Any, skips: tuple[Array, ...]) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from architectures import Network
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.options import make_options
-from bioplausible.foundation.resolve import is_reference, load_object
+from bioplausible.foundation.resolve import is_reference, load_object, resolve
 from learning_rules import (
     backprop,
     dendritic,
@@ -74,10 +74,8 @@ def _find(name: str, variant: str | None = None) -> tuple[Family, Variant]:
         family_name, named, family = name, "", found._replace(variants=renamed)
     else:
         family_name, _, named = name.partition("/")
-        if name.endswith(".py"):
-            raise InputError(f"the learning rule '{name}' is a file: say what in it, such as {name}:name")
         if family_name not in FAMILIES:
-            raise unknown_name("learning rule", name, {*names(), *names(variants=True)})
+            resolve(name, {*names(), *names(variants=True)}, "learning rule")  # says what is wrong with it
         family = FAMILIES[family_name]
     if named and variant and named != variant:
         raise InputError(f"rule '{name}' was given together with variant='{variant}': give one of the two")

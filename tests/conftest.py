@@ -59,7 +59,7 @@ def _mark_other_networks(items):
         tried.setdefault(item.nodeid.partition("[")[0], set()).add(_network_of(item))
     for item in items:
         alike = tried[item.nodeid.partition("[")[0]] & _REPRESENTATIVE
-        if alike and _network_of(item) not in {None, *alike} and not item.get_closest_marker("every_network"):
+        if alike and _network_of(item) not in {None, *alike} and not item.get_closest_marker("on_all_networks"):
             item.add_marker("thorough")
 
 

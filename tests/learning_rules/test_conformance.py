@@ -23,7 +23,7 @@ from learning_rules import InputError
 from learning_rules.objectives import Batch
 from learning_rules.signals import hebbian_product
 
-pytestmark = pytest.mark.every_network
+pytestmark = pytest.mark.on_all_networks
 PLAIN = ("mlp", "cnn")
 # What a graph, time and attention ask of a rule they ask of each of its variants alike: the first of each family is tried on them.
 FIRST = tuple(next(iter(family.variants.values())).spec.name for family in learning_rules.FAMILIES.values())

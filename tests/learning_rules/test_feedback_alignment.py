@@ -53,7 +53,7 @@ def test_backprop_equals_the_gradient_of_the_loss(architecture, loss):
         assert_same(gradient(network, params, loss), jax.jit(jax.grad(objective))(params), 1e-12)
 
 
-@pytest.mark.every_network
+@pytest.mark.on_all_networks
 @pytest.mark.parametrize(
     ("architecture", "loss"), [*((name, "cross_entropy") for name in sorted(NETWORKS)), ("mlp", "squared_error")]
 )
@@ -104,7 +104,7 @@ def test_random_feedback_never_reads_the_forward_weights_above(architecture):
             assert (largest > 1e-3) if moves else (largest < 1e-12), name
 
 
-@pytest.mark.every_network
+@pytest.mark.on_all_networks
 @every_network
 def test_sign_feedback_gives_the_gradient_where_weights_are_signs(architecture):
     network = network_of(architecture)
@@ -122,7 +122,7 @@ def test_sign_feedback_gives_the_gradient_where_weights_are_signs(architecture):
         assert_same(ask(rule, RuleState({"network": params}, state.carry)), gradient(network, params), 1e-12)
 
 
-@pytest.mark.every_network
+@pytest.mark.on_all_networks
 @every_network
 def test_kolen_pollack_gives_the_gradient_where_both_paths_have_met(architecture):
     """At its fixed point, feedback and forward weights are one: what both are then asked for is the gradient."""

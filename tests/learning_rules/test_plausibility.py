@@ -78,7 +78,7 @@ def test_every_criterion_has_a_row():
     assert list(TABLE) == list(plausibility.CRITERIA)
 
 
-@pytest.mark.every_network
+@pytest.mark.on_all_networks
 @pytest.mark.parametrize(
     ("name", "architecture"),
     [(rule, "mlp") for rule in RULES]

@@ -121,7 +121,7 @@ def gradients(name):
         return jax.tree.map(np.asarray, jax.jit(all_of_them)(params, other))
 
 
-@pytest.mark.every_network
+@pytest.mark.on_all_networks
 @every_network
 def test_exact_is_backpropagation_through_a_plain_loop(name):
     same(gradients(name)["exact"], gradients(name)["plain loop"])
@@ -130,7 +130,7 @@ def test_exact_is_backpropagation_through_a_plain_loop(name):
     )
 
 
-@pytest.mark.every_network
+@pytest.mark.on_all_networks
 @every_network
 def test_feedback_through_the_forward_weights_is_backpropagation(name):
     same(gradients(name)["tied"], gradients(name)["exact"], rtol=1e-12, atol=1e-15)  # trees may be summed in another order
