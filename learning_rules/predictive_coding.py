@@ -49,7 +49,7 @@ halved, because a fixed rate diverges as weights grow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -181,8 +181,8 @@ def _with_error(crossing: Crossing, error: Array) -> Crossing:
 
 def _after_its_step(kept: tuple[Array, ...], prediction: Array, arriving: Array) -> Array:
     """What a state's step adds to the error of its prediction: the rate times the energy's gradient at the state."""
-    rate, precision, told, told_from = kept
-    return _per_example(rate, told) * (precision * (told - (prediction - told_from)) + arriving)
+    rate, precision, moved, at_rest = kept
+    return _per_example(rate, moved) * (precision * (moved - (prediction - at_rest)) + arriving)
 
 
 class _Measured(NamedTuple):
@@ -195,10 +195,7 @@ class _Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class _Energy:
-    """The energy of one batch, as a function of states.
-
-    Where a prediction stays what it is in the forward pass, or moves with weights alone, a state is told by how far it is from
-    there: its error is then more exact than a difference of two much larger numbers. Elsewhere it is told by itself.
+    """The energy of one batch, as a function of how far states have moved.
 
     Attributes
     ----------
@@ -224,18 +221,8 @@ class _Energy:
         """Of the hidden nodes; the readout's is in the nudge."""
         return precisions_of(self.network, self.options.precision_ratio)
 
-    def from_rest(self, index: int) -> bool:
-        """Whether a hidden node's state is told by how far it is from the forward pass, or from its prediction if errors settle."""
-        if self.options.variant == "error_based" or self.options.fixed_predictions:
-            return True
-        return all(edge.source == INPUT for edge in self.network.edges[index])
-
-    def at_rest(self) -> tuple[Array, ...]:
-        """What tells the states of the forward pass."""
-        return tuple(jnp.zeros_like(h) if self.from_rest(index) else h for index, h in enumerate(self.rest.outputs[:-1]))
-
     def __call__(
-        self, params: Any, told: tuple[Array, ...], z: Any, nudge: Array, rate: Array | None = None, held: bool = False
+        self, params: Any, moved: tuple[Array, ...], z: Any, nudge: Array, rate: Array | None = None, held: bool = False
     ) -> tuple[Array, _Measured]:
         """The energy of each example, (n,).
 
@@ -243,8 +230,8 @@ class _Energy:
         ----------
         params
             One tree per node.
-        told
-            Of each hidden node its state, or how far it is from the forward pass.
+        moved
+            How far each hidden state is from the forward pass; of the error-based variant, from its prediction.
         z
             Pre-activations where they are known, else None.
         nudge
@@ -256,47 +243,62 @@ class _Energy:
         """
         crossings = recalled(self.network, params, z)
         crossings = cut(self.network, crossings) if held else crossings
-        crossings = self._with_states(crossings, told, None if held else rate)
+        crossings = self._with_states(crossings, moved, None if held else rate)
         trace = self.network.trace(params, self.x, crossings, encoded=True)
         total = nudge * self.objective.per_example(trace.outputs[-1], self.batch._replace(mask=None))
         predictions = trace.outputs[:-1]
         if self.options.variant == "error_based" and not held:
-            errors = told  # whatever is predicted
+            errors = moved  # whatever is predicted
         else:
-            errors = tuple(self._error(index, *each) for index, each in enumerate(zip(told, predictions, strict=True)))
+            errors = tuple(self._error(index, *each) for index, each in enumerate(zip(moved, predictions, strict=True)))
         for precision, error in zip(self.precisions, errors, strict=True):
             total = total + 0.5 * precision * jnp.sum(jnp.square(error), axis=tuple(range(1, error.ndim)))
         return total, _Measured(trace.z, trace.outputs, errors)
 
-    def _with_states(self, crossings: tuple[Crossing, ...], told: tuple[Array, ...], rate: Array | None) -> tuple[Crossing, ...]:
+    def _with_states(self, crossings: tuple[Crossing, ...], moved: tuple[Array, ...], rate: Array | None) -> tuple[Crossing, ...]:
         """States in the place of what hidden units do."""
         # A state that moves no prediction still has a gradient.
-        shown = [each - jax.lax.stop_gradient(each) for each in told] if self.options.fixed_predictions else told
+        shown = [m - jax.lax.stop_gradient(m) for m in moved] if self.options.fixed_predictions else moved
         if self.options.variant == "error_based":
             return (*(_with_error(*each) for each in zip(crossings, shown, strict=False)), crossings[-1])
-        at_rest = self.rest.outputs[:-1]
-        states = [h + own if self.from_rest(index) else own for index, (own, h) in enumerate(zip(shown, at_rest, strict=True))]
+        states = (*(h + m for h, m in zip(self.rest.outputs, shown, strict=False)), None)
         if rate is None or self.options.order == "simultaneous":
-            return clamped(crossings, (*states, None))
-        told_from = [h if self.from_rest(index) else jnp.zeros((), h.dtype) for index, h in enumerate(at_rest)]
-        each = zip(self.precisions, told, told_from, strict=True)
-        kept = [(rate, jnp.asarray(precision, own.dtype), own, origin) for precision, own, origin in each]
-        return relayed(crossings, (*states, None), (*kept, ()), _after_its_step)
+            return clamped(crossings, states)
+        each = zip(self.precisions, moved, self.rest.outputs, strict=False)
+        kept = [(rate, jnp.asarray(precision, m.dtype), m, h) for precision, m, h in each]
+        return relayed(crossings, states, (*kept, ()), _after_its_step)
 
-    def _error(self, index: int, told: Array, prediction: Array) -> Array:
+    def _error(self, index: int, moved: Array, prediction: Array) -> Array:
         """State minus prediction."""
-        if not self.from_rest(index):
-            return told - prediction
-        if self.options.variant == "incremental":
-            return told - (prediction - self.rest.outputs[index])
-        # The prediction stays where it is, and has its derivative.
-        return told - (prediction - jax.lax.stop_gradient(prediction))
+        options = self.options
+        hears_input_alone = all(edge.source == INPUT for edge in self.network.edges[index])
+        if (
+            options.variant == "error_based"
+            or options.fixed_predictions
+            or (hears_input_alone and options.variant != "incremental")
+        ):
+            # The prediction stays where the state is measured from, so that what the state has moved by is the error, said more
+            # exactly than by a difference of two much larger numbers. To keep states instead would save a tenth of a convolutional
+            # step, and would leave attention's errors no direction in single precision.
+            return moved - (prediction - jax.lax.stop_gradient(prediction))
+        return moved - (prediction - self.rest.outputs[index])
+
+
+def _over_phases(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`jax.vmap`; of a single phase without the leading axis, which would be moved about in copies."""
+
+    def mapped(*arguments: Any) -> Any:
+        if len(jax.tree.leaves(arguments)[0]) > 1:
+            return jax.vmap(function)(*arguments)
+        return jax.tree.map(lambda leaf: leaf[None], function(*jax.tree.map(lambda leaf: leaf[0], arguments)))
+
+    return mapped
 
 
 class _Reached(NamedTuple):
     """Where settling has come to, phases first: as `_Energy` takes it, with the energy and the rate of each example."""
 
-    told: tuple[Array, ...]
+    moved: tuple[Array, ...]
     z: tuple[Any, ...]
     energy: Array
     rate: Array
@@ -323,11 +325,11 @@ def settle(
     of_batch = _Energy(network, objective, options, batch, x, rest)
     precisions = of_batch.precisions
 
-    def energy(weights: Any, told: Any, z: Any, rate: Any = None, held: bool = False) -> tuple[Array, _Measured]:
-        def of_phase(told: Any, z: Any, nudge: Array, rate: Any) -> tuple[Array, _Measured]:
-            return of_batch(weights, told, z, nudge, rate, held)
+    def energy(weights: Any, moved: Any, z: Any, rate: Any = None, held: bool = False) -> tuple[Array, _Measured]:
+        def of_phase(moved: Any, z: Any, nudge: Array, rate: Any) -> tuple[Array, _Measured]:
+            return of_batch(weights, moved, z, nudge, rate, held)
 
-        return jax.vmap(of_phase)(told, z, nudges, rate)
+        return _over_phases(of_phase)(moved, z, nudges, rate)
 
     def fresh(z: tuple[Any, ...]) -> tuple[Any, ...]:
         """Only what hears other nodes is asked anew."""
@@ -335,24 +337,24 @@ def settle(
 
     def step(now: _Reached, weights: Any) -> _Reached:
         """Each state one step down the energy."""
-        slopes = jax.grad(lambda told: jnp.sum(energy(weights, told, now.z, now.rate)[0]))(now.told)
-        each = zip(now.told, slopes, precisions, strict=True)
-        told = tuple(m - _per_example(now.rate, m) * (slope / precision) for m, slope, precision in each)
+        slopes = jax.grad(lambda moved: jnp.sum(energy(weights, moved, now.z, now.rate)[0]))(now.moved)
+        each = zip(now.moved, slopes, precisions, strict=True)
+        moved = tuple(m - _per_example(now.rate, m) * (slope / precision) for m, slope, precision in each)
         if options.fixed_predictions:
-            return now._replace(told=told, energy=energy(weights, told, now.z)[0])
-        proposed, measured = energy(weights, told, fresh(now.z))
+            return now._replace(moved=moved, energy=energy(weights, moved, now.z)[0])
+        proposed, measured = energy(weights, moved, fresh(now.z))
         falls = proposed <= now.energy
 
         def kept(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda a, b: jnp.where(_per_example(falls, a), a, b), new, old)
 
         rate = jnp.where(falls, now.rate, 0.5 * now.rate)
-        return _Reached(kept(told, now.told), kept(measured.z, now.z), kept(proposed, now.energy), rate)
+        return _Reached(kept(moved, now.moved), kept(measured.z, now.z), kept(proposed, now.energy), rate)
 
     def downhill(now: _Reached, weights: Any) -> Any:
         """The energy's derivative with respect to the weights, states held: mean over examples and phases, per unit of the loss."""
         scale = counts / (nudges[:, None] * len(nudges))
-        return jax.grad(lambda p: jnp.sum(scale * energy(p, now.told, now.z, held=True)[0]))(weights)
+        return jax.grad(lambda p: jnp.sum(scale * energy(p, now.moved, now.z, held=True)[0]))(weights)
 
     def move_weights(now: _Reached, weights: Any, followed: Any) -> tuple[_Reached, Any, Any]:
         slopes = downhill(now, weights)
@@ -361,7 +363,7 @@ def settle(
         rates = [options.incremental_rate * options.nudge / precision for precision in (*precisions, 1.0)]
         moves = tuple(jax.tree.map(lambda slope, r=r: r * slope, own) for r, own in zip(rates, slopes, strict=True))
         weights = jax.tree.map(jnp.subtract, weights, moves)
-        changed, measured = energy(weights, now.told, (None,) * len(network.nodes))
+        changed, measured = energy(weights, now.moved, (None,) * len(network.nodes))
         return now._replace(z=measured.z, energy=changed), weights, followed
 
     def one(carry: tuple[_Reached, Any, Any], _: None) -> tuple[tuple[_Reached, Any, Any], Array]:
@@ -375,12 +377,12 @@ def settle(
     def in_phases(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: jnp.stack([leaf] * len(nudges)), tree)
 
-    told, z = in_phases((of_batch.at_rest(), rest.z))
-    energy_at_rest = energy(params, told, z)[0]
-    start = _Reached(told, z, energy_at_rest, jnp.full_like(energy_at_rest, options.rate))
+    moved, z = in_phases((tuple(jnp.zeros_like(h) for h in rest.outputs[:-1]), rest.z))
+    energy_at_rest = energy(params, moved, z)[0]
+    start = _Reached(moved, z, energy_at_rest, jnp.full_like(energy_at_rest, options.rate))
     followed = jax.tree.map(jnp.zeros_like, params) if options.variant == "incremental" else ()
     (now, _, followed), energies = jax.lax.scan(one, (start, params, followed), length=options.steps, unroll=options.steps <= 4)
-    measured = energy(params, now.told, now.z)[1]
+    measured = energy(params, now.moved, now.z)[1]
     states = tuple(h + error for h, error in zip(measured.outputs, measured.errors, strict=False))
     return Settled(
         updates=followed if options.variant == "incremental" else downhill(now, params),
