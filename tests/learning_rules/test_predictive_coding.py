@@ -273,18 +273,22 @@ def test_single_precision_is_enough_for_the_default_options(architecture, varian
     """Precise nodes' errors are small beside their states: rounding must leave the direction of every node standing."""
     network = network_of(architecture)
     rule = learning_rules.build("predictive_coding", network, variant=variant)
-    single = jax.jit(network.init)(jax.random.key(0))
     images, labels = batch_of(2)
-    asked = ask(rule, single, (images, labels))
-    with jax.enable_x64(True):
-        exact = ask(rule, double(single), (images.astype(jnp.float64), labels))
-        # Not of attention, whose errors are differences of predictions that hardly differ: there single precision leaves the node a
-        # cosine of 0.6, unless the nudge is large (nudged) or the errors themselves settle (error_based).
-        floor = 0.5 if architecture == "attention" and variant in ("standard", "incremental") else 0.999
-        for a, b in zip(asked, exact, strict=True):
-            if jax.tree.leaves(a):
-                a, b = flat(double(a)), flat(b)
-                assert float(a @ b / (jnp.linalg.norm(a) * jnp.linalg.norm(b))) > floor
+
+    def smallest_cosine(seed):
+        single = jax.jit(network.init)(jax.random.key(seed))
+        asked = ask(rule, single, (images, labels))
+        with jax.enable_x64(True):
+            exact = ask(rule, double(single), (images.astype(jnp.float64), labels))
+            pairs = [(flat(double(a)), flat(b)) for a, b in zip(asked, exact, strict=True) if jax.tree.leaves(a)]
+            return min(float(a @ b / (jnp.linalg.norm(a) * jnp.linalg.norm(b))) for a, b in pairs)
+
+    if architecture == "attention" and variant in ("standard", "incremental"):
+        # Not of attention, whose errors are differences of predictions that hardly differ: of some weights single precision leaves
+        # a node any direction, unless the nudge is large (nudged) or the errors themselves settle (error_based).
+        assert np.median([smallest_cosine(seed) for seed in range(3)]) > 0.9
+    else:
+        assert smallest_cosine(0) > 0.999
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
