@@ -278,8 +278,7 @@ class _Energy:
             or (hears_input_alone and options.variant != "incremental")
         ):
             # The prediction stays where the state is measured from, so that what the state has moved by is the error, said more
-            # exactly than by a difference of two much larger numbers. To keep states instead would save a tenth of a convolutional
-            # step, and would leave attention's errors no direction in single precision.
+            # exactly than by a difference of two much larger numbers.
             return moved - (prediction - jax.lax.stop_gradient(prediction))
         return moved - (prediction - self.rest.outputs[index])
 
