@@ -58,7 +58,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from architectures import INPUT, Crossing, Network, Params, Trace
+from architectures import Network, Params
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import one_of, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
@@ -66,7 +66,7 @@ from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.objectives import Batch, Objective, as_batch
 from learning_rules.optimizers import adam
-from learning_rules.signals import clamped, cut, recalled, relayed
+from learning_rules.predictive_coding_energy import Energy, Measured, per_example, precisions_of
 
 __all__ = ["FAMILY", "PredictiveCodingOptions", "Settled", "precisions_of", "predictive_coding", "settle"]
 
@@ -114,10 +114,6 @@ class PredictiveCodingOptions:
     fixed_predictions: bool = False
 
 
-# A state moves by the nudge over its precision, which must stay well above what single precision rounds off.
-_MAX_PRECISION = 1e3
-
-
 class Settled(NamedTuple):
     """What settling comes to. The leading axis of phases has one entry, or two where every example settles twice.
 
@@ -148,141 +144,6 @@ class Settled(NamedTuple):
     energies: Array
 
 
-def precisions_of(network: Network, ratio: float) -> tuple[float, ...]:
-    """The precision of each hidden node's prediction, from how many edges the longest way from it to the readout has.
-
-    Parameters
-    ----------
-    network
-        The network.
-    ratio
-        By how much a node is more precise than the one above it.
-
-    >>> import architectures
-    >>> precisions_of(architectures.build("mlp", input_shape=(3,), n_classes=2, hidden=(8, 8, 8)), ratio=3.0)
-    (9.0, 3.0, 1.0)
-    """
-    distance = dict.fromkeys(network.node_names, 0)
-    for name, edges in reversed(list(zip(network.node_names, network.edges, strict=True))):
-        for edge in edges:
-            if edge.source != INPUT:
-                distance[edge.source] = max(distance[edge.source], distance[name] + 1)
-    return tuple(min(ratio ** max(distance[name] - 1, 0), _MAX_PRECISION) for name in network.node_names[:-1])
-
-
-def _per_example(value: Array, like: Array) -> Array:
-    return value.reshape(*value.shape, *(1,) * (like.ndim - value.ndim))
-
-
-def _with_error(crossing: Crossing, error: Array) -> Crossing:
-    """The state follows from the error."""
-    return crossing._replace(output=lambda prediction: prediction + error)
-
-
-def _after_its_step(kept: tuple[Array, ...], prediction: Array, arriving: Array) -> Array:
-    """What a state's step adds to the error of its prediction: the rate times the energy's gradient at the state."""
-    rate, precision, moved, at_rest = kept
-    return _per_example(rate, moved) * (precision * (moved - (prediction - at_rest)) + arriving)
-
-
-class _Measured(NamedTuple):
-    """What the energy tells on the way: z and outputs of each node, and errors of the hidden ones."""
-
-    z: tuple[Any, ...]
-    outputs: tuple[Array, ...]
-    errors: tuple[Array, ...]
-
-
-@dataclass(frozen=True)
-class _Energy:
-    """The energy of one batch, as a function of how far states have moved.
-
-    Attributes
-    ----------
-    network, objective, options
-        Of the rule.
-    batch
-        Targets. Examples that do not count settle like any other; the weights do not follow them.
-    x
-        Encoded inputs, (n, ...).
-    rest
-        The forward pass.
-    """
-
-    network: Network
-    objective: Objective
-    options: PredictiveCodingOptions
-    batch: Batch
-    x: Array
-    rest: Trace
-
-    @property
-    def precisions(self) -> tuple[float, ...]:
-        """Of the hidden nodes; the readout's is in the nudge."""
-        return precisions_of(self.network, self.options.precision_ratio)
-
-    def __call__(
-        self, params: Any, moved: tuple[Array, ...], z: Any, nudge: Array, rate: Array | None = None, held: bool = False
-    ) -> tuple[Array, _Measured]:
-        """The energy of each example, (n,).
-
-        Parameters
-        ----------
-        params
-            One tree per node.
-        moved
-            How far each hidden state is from the forward pass; of the error-based variant, from its prediction.
-        z
-            Pre-activations where they are known, else None.
-        nudge
-            The loss's weight.
-        rate
-            Of each example, where each state is to take its step, within a backward pass, before an error goes on down from it.
-        held
-            Whether states are held, so that no error leaves a node.
-        """
-        crossings = recalled(self.network, params, z)
-        crossings = cut(self.network, crossings) if held else crossings
-        crossings = self._with_states(crossings, moved, None if held else rate)
-        trace = self.network.trace(params, self.x, crossings, encoded=True)
-        total = nudge * self.objective.per_example(trace.outputs[-1], self.batch._replace(mask=None))
-        predictions = trace.outputs[:-1]
-        if self.options.variant == "error_based" and not held:
-            errors = moved  # whatever is predicted
-        else:
-            errors = tuple(self._error(index, *each) for index, each in enumerate(zip(moved, predictions, strict=True)))
-        for precision, error in zip(self.precisions, errors, strict=True):
-            total = total + 0.5 * precision * jnp.sum(jnp.square(error), axis=tuple(range(1, error.ndim)))
-        return total, _Measured(trace.z, trace.outputs, errors)
-
-    def _with_states(self, crossings: tuple[Crossing, ...], moved: tuple[Array, ...], rate: Array | None) -> tuple[Crossing, ...]:
-        """States in the place of what hidden units do."""
-        # A state that moves no prediction still has a gradient.
-        shown = [m - jax.lax.stop_gradient(m) for m in moved] if self.options.fixed_predictions else moved
-        if self.options.variant == "error_based":
-            return (*(_with_error(*each) for each in zip(crossings, shown, strict=False)), crossings[-1])
-        states = (*(h + m for h, m in zip(self.rest.outputs, shown, strict=False)), None)
-        if rate is None or self.options.order == "simultaneous":
-            return clamped(crossings, states)
-        each = zip(self.precisions, moved, self.rest.outputs, strict=False)
-        kept = [(rate, jnp.asarray(precision, m.dtype), m, h) for precision, m, h in each]
-        return relayed(crossings, states, (*kept, ()), _after_its_step)
-
-    def _error(self, index: int, moved: Array, prediction: Array) -> Array:
-        """State minus prediction."""
-        options = self.options
-        hears_input_alone = all(edge.source == INPUT for edge in self.network.edges[index])
-        if (
-            options.variant == "error_based"
-            or options.fixed_predictions
-            or (hears_input_alone and options.variant != "incremental")
-        ):
-            # The prediction stays where the state is measured from, so that what the state has moved by is the error, said more
-            # exactly than by a difference of two much larger numbers.
-            return moved - (prediction - jax.lax.stop_gradient(prediction))
-        return moved - (prediction - self.rest.outputs[index])
-
-
 def _over_phases(function: Callable[..., Any]) -> Callable[..., Any]:
     """`jax.vmap`; of a single phase without the leading axis, which would be moved about in copies."""
 
@@ -295,9 +156,9 @@ def _over_phases(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Reached(NamedTuple):
-    """Where settling has come to, phases first: as `_Energy` takes it, with the energy and the rate of each example."""
+    """Where settling has come to, phases first: as `Energy` takes it, with the energy and the rate of each example."""
 
-    moved: tuple[Array, ...]
+    offsets: tuple[Array, ...]
     z: tuple[Any, ...]
     energy: Array
     rate: Array
@@ -321,14 +182,25 @@ def settle(
     rest = network.trace(params, x, encoded=True)
     counts = objective.example_weights(batch).astype(x.dtype)
     nudges = jnp.array((options.nudge, -options.nudge) if options.variant == "nudged" else (options.nudge,), x.dtype)
-    of_batch = _Energy(network, objective, options, batch, x, rest)
-    precisions = of_batch.precisions
+    precisions = precisions_of(network, options.precision_ratio)
+    of_batch = Energy(
+        network,
+        objective,
+        batch,
+        x,
+        rest,
+        precisions,
+        errors_settle=options.variant == "error_based",
+        weights_move=options.variant == "incremental",
+        fixed_predictions=options.fixed_predictions,
+        top_down=options.order == "top_down",
+    )
 
-    def energy(weights: Any, moved: Any, z: Any, rate: Any = None, held: bool = False) -> tuple[Array, _Measured]:
-        def of_phase(moved: Any, z: Any, nudge: Array, rate: Any) -> tuple[Array, _Measured]:
-            return of_batch(weights, moved, z, nudge, rate, held)
+    def energy(weights: Any, offsets: Any, z: Any, rate: Any = None, held: bool = False) -> tuple[Array, Measured]:
+        def of_phase(offsets: Any, z: Any, nudge: Array, rate: Any) -> tuple[Array, Measured]:
+            return of_batch(weights, offsets, z, nudge, rate, held)
 
-        return _over_phases(of_phase)(moved, z, nudges, rate)
+        return _over_phases(of_phase)(offsets, z, nudges, rate)
 
     def fresh(z: tuple[Any, ...]) -> tuple[Any, ...]:
         """Only what hears other nodes is asked anew."""
@@ -336,24 +208,24 @@ def settle(
 
     def step(now: _Reached, weights: Any) -> _Reached:
         """Each state one step down the energy."""
-        slopes = jax.grad(lambda moved: jnp.sum(energy(weights, moved, now.z, now.rate)[0]))(now.moved)
-        each = zip(now.moved, slopes, precisions, strict=True)
-        moved = tuple(m - _per_example(now.rate, m) * (slope / precision) for m, slope, precision in each)
+        slopes = jax.grad(lambda offsets: jnp.sum(energy(weights, offsets, now.z, now.rate)[0]))(now.offsets)
+        each = zip(now.offsets, slopes, precisions, strict=True)
+        offsets = tuple(own - per_example(now.rate, own) * (slope / precision) for own, slope, precision in each)
         if options.fixed_predictions:
-            return now._replace(moved=moved, energy=energy(weights, moved, now.z)[0])
-        proposed, measured = energy(weights, moved, fresh(now.z))
+            return now._replace(offsets=offsets, energy=energy(weights, offsets, now.z)[0])
+        proposed, measured = energy(weights, offsets, fresh(now.z))
         falls = proposed <= now.energy
 
         def kept(new: Any, old: Any) -> Any:
-            return jax.tree.map(lambda a, b: jnp.where(_per_example(falls, a), a, b), new, old)
+            return jax.tree.map(lambda a, b: jnp.where(per_example(falls, a), a, b), new, old)
 
         rate = jnp.where(falls, now.rate, 0.5 * now.rate)
-        return _Reached(kept(moved, now.moved), kept(measured.z, now.z), kept(proposed, now.energy), rate)
+        return _Reached(kept(offsets, now.offsets), kept(measured.z, now.z), kept(proposed, now.energy), rate)
 
     def downhill(now: _Reached, weights: Any) -> Any:
         """The energy's derivative with respect to the weights, states held: mean over examples and phases, per unit of the loss."""
         scale = counts / (nudges[:, None] * len(nudges))
-        return jax.grad(lambda p: jnp.sum(scale * energy(p, now.moved, now.z, held=True)[0]))(weights)
+        return jax.grad(lambda p: jnp.sum(scale * energy(p, now.offsets, now.z, held=True)[0]))(weights)
 
     def move_weights(now: _Reached, weights: Any, followed: Any) -> tuple[_Reached, Any, Any]:
         slopes = downhill(now, weights)
@@ -362,7 +234,7 @@ def settle(
         rates = [options.incremental_rate * options.nudge / precision for precision in (*precisions, 1.0)]
         moves = tuple(jax.tree.map(lambda slope, r=r: r * slope, own) for r, own in zip(rates, slopes, strict=True))
         weights = jax.tree.map(jnp.subtract, weights, moves)
-        changed, measured = energy(weights, now.moved, (None,) * len(network.nodes))
+        changed, measured = energy(weights, now.offsets, (None,) * len(network.nodes))
         return now._replace(z=measured.z, energy=changed), weights, followed
 
     def one(carry: tuple[_Reached, Any, Any], _: None) -> tuple[tuple[_Reached, Any, Any], Array]:
@@ -376,12 +248,12 @@ def settle(
     def in_phases(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: jnp.stack([leaf] * len(nudges)), tree)
 
-    moved, z = in_phases((tuple(jnp.zeros_like(h) for h in rest.outputs[:-1]), rest.z))
-    energy_at_rest = energy(params, moved, z)[0]
-    start = _Reached(moved, z, energy_at_rest, jnp.full_like(energy_at_rest, options.rate))
+    offsets, z = in_phases((of_batch.offsets_at_rest(), rest.z))
+    energy_at_rest = energy(params, offsets, z)[0]
+    start = _Reached(offsets, z, energy_at_rest, jnp.full_like(energy_at_rest, options.rate))
     followed = jax.tree.map(jnp.zeros_like, params) if options.variant == "incremental" else ()
     (now, _, followed), energies = jax.lax.scan(one, (start, params, followed), length=options.steps, unroll=options.steps <= 4)
-    measured = energy(params, now.moved, now.z)[1]
+    measured = energy(params, now.offsets, now.z)[1]
     states = tuple(h + error for h, error in zip(measured.outputs, measured.errors, strict=False))
     return Settled(
         updates=followed if options.variant == "incremental" else downhill(now, params),

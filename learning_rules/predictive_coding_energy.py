@@ -1,0 +1,179 @@
+r"""The energy of predictive coding, one value an example, as a function of where each hidden state lies.
+
+What a state predicts, what it is predicted by and how the errors between them add up is here; how states go down is in
+`predictive_coding`, whose docstring has the equations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from architectures import INPUT, Crossing, Network, Trace
+from learning_rules.objectives import Batch, Objective
+from learning_rules.signals import clamped, cut, recalled, relayed
+
+__all__ = ["Energy", "Measured", "per_example", "precisions_of"]
+
+# A state moves by the nudge over its precision, which must stay well above what single precision rounds off.
+_MAX_PRECISION = 1e3
+
+
+def precisions_of(network: Network, ratio: float) -> tuple[float, ...]:
+    """The precision of each hidden node's prediction, from how many edges the longest way from it to the readout has.
+
+    Parameters
+    ----------
+    network
+        The network.
+    ratio
+        By how much a node is more precise than the one above it.
+
+    >>> import architectures
+    >>> precisions_of(architectures.build("mlp", input_shape=(3,), n_classes=2, hidden=(8, 8, 8)), ratio=3.0)
+    (9.0, 3.0, 1.0)
+    """
+    distance = dict.fromkeys(network.node_names, 0)
+    for name, edges in reversed(list(zip(network.node_names, network.edges, strict=True))):
+        for edge in edges:
+            if edge.source != INPUT:
+                distance[edge.source] = max(distance[edge.source], distance[name] + 1)
+    return tuple(min(ratio ** max(distance[name] - 1, 0), _MAX_PRECISION) for name in network.node_names[:-1])
+
+
+def per_example(value: Array, like: Array) -> Array:
+    """One value an example, (n,), with as many axes as what it multiplies, (n, ...)."""
+    return value.reshape(*value.shape, *(1,) * (like.ndim - value.ndim))
+
+
+def _with_error(crossing: Crossing, error: Array) -> Crossing:
+    """The state follows from the error."""
+    return crossing._replace(output=lambda prediction: prediction + error)
+
+
+def _after_its_step(kept: tuple[Array, ...], prediction: Array, arriving: Array) -> Array:
+    """What a state's step adds to the error of its prediction: the rate times the energy's gradient at the state."""
+    rate, precision, offset, origin = kept
+    return per_example(rate, offset) * (precision * (offset - (prediction - origin)) + arriving)
+
+
+class Measured(NamedTuple):
+    """What the energy tells on the way: z and outputs of each node, and errors of the hidden ones."""
+
+    z: tuple[Any, ...]
+    outputs: tuple[Array, ...]
+    errors: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Energy:
+    """The energy of one batch, as a function of states.
+
+    A state is given by its offset from an origin. Where a prediction stays what it is in the forward pass, or moves with weights
+    alone, that is the origin, and the error is more exact than as a difference of two much larger numbers. Elsewhere it is zero.
+
+    Attributes
+    ----------
+    network, objective
+        Of the rule.
+    batch
+        Targets. Examples that do not count settle like any other; the weights do not follow them.
+    x
+        Encoded inputs, (n, ...).
+    rest
+        The forward pass.
+    precisions
+        Of the hidden nodes, see `precisions_of`; the readout's is in the nudge.
+    errors_settle
+        Whether offsets are errors, and states follow from them.
+    weights_move
+        Whether weights move while states settle, and predictions from the input with them.
+    fixed_predictions
+        Whether predictions and derivatives stay at the forward pass.
+    top_down
+        Whether an error passes a node when the node's state has taken its step, or all at once from where the states are.
+    """
+
+    network: Network
+    objective: Objective
+    batch: Batch
+    x: Array
+    rest: Trace
+    precisions: tuple[float, ...]
+    errors_settle: bool = False
+    weights_move: bool = False
+    fixed_predictions: bool = False
+    top_down: bool = True
+
+    def _starts_at_rest(self, index: int) -> bool:
+        """Whether a hidden node's origin is the forward pass (of errors: no error)."""
+        if self.errors_settle or self.fixed_predictions:
+            return True
+        return all(edge.source == INPUT for edge in self.network.edges[index])
+
+    def offsets_at_rest(self) -> tuple[Array, ...]:
+        """Where the states of the forward pass lie."""
+        at_rest = enumerate(self.rest.outputs[:-1])
+        return tuple(jnp.zeros_like(h) if self._starts_at_rest(index) else h for index, h in at_rest)
+
+    def __call__(
+        self, params: Any, offsets: tuple[Array, ...], z: Any, nudge: Array, rate: Array | None = None, held: bool = False
+    ) -> tuple[Array, Measured]:
+        """The energy of each example, (n,).
+
+        Parameters
+        ----------
+        params
+            One tree per node.
+        offsets
+            How far the state of each hidden node is from its origin.
+        z
+            Pre-activations where they are known, else None.
+        nudge
+            The loss's weight.
+        rate
+            Of each example, where each state is to take its step, within a backward pass, before an error goes on down from it.
+        held
+            Whether states are held, so that no error leaves a node.
+        """
+        crossings = recalled(self.network, params, z)
+        crossings = cut(self.network, crossings) if held else crossings
+        crossings = self._with_states(crossings, offsets, None if held else rate)
+        trace = self.network.trace(params, self.x, crossings, encoded=True)
+        total = nudge * self.objective.per_example(trace.outputs[-1], self.batch._replace(mask=None))
+        predictions = trace.outputs[:-1]
+        if self.errors_settle and not held:
+            errors = offsets  # whatever is predicted
+        else:
+            errors = tuple(self._error(index, *each) for index, each in enumerate(zip(offsets, predictions, strict=True)))
+        for precision, error in zip(self.precisions, errors, strict=True):
+            total = total + 0.5 * precision * jnp.sum(jnp.square(error), axis=tuple(range(1, error.ndim)))
+        return total, Measured(trace.z, trace.outputs, errors)
+
+    def _with_states(self, crossings: tuple[Crossing, ...], offsets: tuple[Array, ...], rate: Array | None) -> tuple[Crossing, ...]:
+        """States in the place of what hidden units do."""
+        # A state that moves no prediction still has a gradient.
+        shown = [offset - jax.lax.stop_gradient(offset) for offset in offsets] if self.fixed_predictions else offsets
+        if self.errors_settle:
+            return (*(_with_error(*each) for each in zip(crossings, shown, strict=False)), crossings[-1])
+        at_rest = enumerate(self.rest.outputs[:-1])
+        origins = [h if self._starts_at_rest(index) else jnp.zeros((), h.dtype) for index, h in at_rest]
+        states = (*(origin + offset for origin, offset in zip(origins, shown, strict=True)), None)
+        if rate is None or not self.top_down:
+            return clamped(crossings, states)
+        each = zip(self.precisions, offsets, origins, strict=True)
+        kept = [(rate, jnp.asarray(precision, offset.dtype), offset, origin) for precision, offset, origin in each]
+        return relayed(crossings, states, (*kept, ()), _after_its_step)
+
+    def _error(self, index: int, offset: Array, prediction: Array) -> Array:
+        """State minus prediction."""
+        if not self._starts_at_rest(index):
+            return offset - prediction
+        if self.weights_move:
+            return offset - (prediction - self.rest.outputs[index])
+        # The prediction stays where it is, and has its derivative.
+        return offset - (prediction - jax.lax.stop_gradient(prediction))
