@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test test-all check mutate calibrate clean
+.PHONY: install demo test test-all tests check mutate calibrate clean
 .DEFAULT_GOAL := install
 
 install: $(VENV)/installed
@@ -19,15 +19,16 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/bioplausible compare
 
-# Linters first, then the tests; those that need data which is not here are skipped by name (set BIOPLAUSIBLE_DATA).
-PYTEST := $(BIN)/python -m pytest --doctest-modules -q --durations=10 -n auto --maxprocesses 4 --dist loadgroup
+# Linters beside the tests; those that need data which is not here are skipped by name (set BIOPLAUSIBLE_DATA).
+test: install
+	@$(MAKE) --no-print-directory -j 2 check tests
 
-test: install check
-	$(PYTEST)
+tests: install
+	$(BIN)/python -m pytest --doctest-modules -q --durations=10 -n auto --maxprocesses 4 --dist loadgroup $(THOROUGH)
 
 # The same statements on more networks, variants and data: before a release.
-test-all: install check
-	$(PYTEST) --thorough
+test-all: THOROUGH := --thorough
+test-all: install check tests
 
 check: install
 	$(BIN)/ruff check .

@@ -52,14 +52,27 @@ def _network_of(item):
     return next((value for value in given if isinstance(value, str) and value in _NETWORKS), None)
 
 
+def _but_for_the_network(item):
+    """A test and all that it is given besides a network."""
+    given = getattr(getattr(item, "callspec", None), "params", {})
+    network = _network_of(item)
+    return item.nodeid.partition("[")[0], repr([(name, value) for name, value in given.items() if value is not network])
+
+
 def _mark_other_networks(items):
-    """A test that is tried on representative networks is thorough on the others, unless it is marked for every network."""
-    tried = {}
+    """A test that is tried on representative networks is thorough on the others, unless it is marked for every network.
+
+    Where the same is shown of layers with skips, convolutions, which take twice as long to compile, are thorough too.
+    """
+    tried, with_skips = {}, set()
     for item in items:
         tried.setdefault(item.nodeid.partition("[")[0], set()).add(_network_of(item))
+        if _network_of(item) == "residual":
+            with_skips.add(_but_for_the_network(item))
     for item in items:
         alike = tried[item.nodeid.partition("[")[0]] & _REPRESENTATIVE
-        if alike and _network_of(item) not in {None, *alike} and not item.get_closest_marker("on_all_networks"):
+        stands_for = alike - ({"cnn"} if _but_for_the_network(item) in with_skips else set())
+        if alike and _network_of(item) not in {None, *stands_for} and not item.get_closest_marker("on_all_networks"):
             item.add_marker("thorough")
 
 

@@ -37,10 +37,27 @@ CONFIG = CompareConfig(
 )
 
 
+_TRAINED: dict[str, Trained] = {}
+
+
+def trained_once(config, progress=None):
+    """A configuration always gives the same networks, which is shown below: each is trained once for this file."""
+    if repr(config) not in _TRAINED:
+        _TRAINED[repr(config)] = train(config, progress)
+    return _TRAINED[repr(config)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _train_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparing, "train", trained_once)
+        yield
+
+
 @pytest.fixture(scope="module")
 def recording():
     """Two regions of five observers: one driven by a layer of backprop's first network, one by nothing."""
-    reference = train(CONFIG.training("backprop", EXCLUDED))
+    reference = trained_once(CONFIG.training("backprop", EXCLUDED))
     shown = stimuli.present(SHOWN.images, reference.network.input_shape, reference.images.normalisation)
     features = reference.represent(shown)[LAYERS.index(PLANTED)][0]
     sizes = {"n_subjects": N_SUBJECTS, "n_channels": 64, "n_runs": 4}
@@ -60,7 +77,7 @@ def study(recording_folder, tmp_path_factory):
     trained: list[Trained] = []
 
     def spy(*arguments, **keywords):
-        trained.append(train(*arguments, **keywords))
+        trained.append(trained_once(*arguments, **keywords))
         return trained[-1]
 
     out = tmp_path_factory.mktemp("runs") / "first"
@@ -235,7 +252,8 @@ def test_indices_into_another_source_exclude_no_digit(recording, monkeypatch):
     assert comparison.dataset["split"]["excluded_indices"] == []
 
 
-def test_the_same_configuration_gives_the_same_json(study, recording_folder):
+def test_the_same_configuration_gives_the_same_json(study, recording_folder, monkeypatch):
+    monkeypatch.setattr(comparing, "train", train)
     comparison, *_ = study
     first, second = comparison.to_json(), compare(CONFIG, recording=recording_folder).to_json()
     for record in (first, second):

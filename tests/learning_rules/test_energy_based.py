@@ -11,7 +11,11 @@ import learning_rules
 from learning_rules import InputError, RuleState
 from learning_rules.objectives import Batch
 
-both_networks = pytest.mark.parametrize("architecture", ["mlp", "cnn"])
+# Couplings do not ask whether weights are shared, and settling a convolutional network takes twice as long to compile.
+CNN_TOO = pytest.param("cnn", "cross_entropy", marks=pytest.mark.thorough)
+pytestmark = pytest.mark.on_all_networks
+both_networks = pytest.mark.parametrize("architecture", ["mlp", pytest.param("cnn", marks=pytest.mark.thorough)])
+both_losses = pytest.mark.parametrize(("architecture", "loss"), [("mlp", "cross_entropy"), CNN_TOO, ("mlp", "squared_error")])
 SETTLED = {"free_sweeps": 80, "nudged_sweeps": 80}
 
 
@@ -46,7 +50,7 @@ def gradient_of_settled_loss(rule, state, loss="cross_entropy"):
     )
 
 
-@pytest.mark.parametrize(("architecture", "loss"), [("mlp", "cross_entropy"), ("cnn", "cross_entropy"), ("mlp", "squared_error")])
+@both_losses
 def test_equilibrium_propagation_tends_to_the_gradient_of_the_settled_loss(architecture, loss):
     """Bias falls with the nudge for one side, with its square for the centred estimate."""
     network = network_of(architecture)
@@ -74,7 +78,7 @@ def test_feedback_matters_to_the_settled_state():
         assert float(jnp.linalg.norm(settled[0] - forward[0]) / jnp.linalg.norm(forward[0])) > 0.1
 
 
-@pytest.mark.parametrize(("architecture", "loss"), [("mlp", "cross_entropy"), ("cnn", "cross_entropy"), ("mlp", "squared_error")])
+@both_losses
 def test_contrastive_hebbian_descends_the_difference_of_the_two_energies(architecture, loss):
     """Free energy clamped minus free energy free, each at its own settled states, differentiated through the settling."""
     network = network_of(architecture)
