@@ -13,7 +13,8 @@ Homeostasis: each unit has a threshold for either way of firing,
 and weights are scaled towards a norm. Diehl and Cook 2015, doi:10.3389/fncom.2015.00099; multiplicative thresholds and free firing
 are this version's. A feed-forward inhibition that knows the running mean of its input and the length of what each unit sees takes
 both away, so that neither brightness nor contrast decides who fires. Each unit's summed change is rescaled to the norm of its
-weights: a unit that spiked goes a fixed fraction of the way, whether often or once.
+weights: a unit that spiked goes a fixed fraction of the way, whether often or once. Reward comes after: a change is as long as its
+modulation says, of what it would be were every example modulated by one.
 
 Plasticity has a critical period: rates fall in a straight line to zero over so many presentations, and from then on weights and
 thresholds stay, nothing competes, and the readout learns about units that no longer change.
@@ -216,9 +217,8 @@ def _control(threshold: Array, spikes: Array, target: float, gain: float) -> Arr
     return threshold * jnp.exp(gain * jnp.clip(_count(spikes) / target - 1, -1, _MAX_EXCESS))
 
 
-def _rescaled(node: Node, change: Params, params: Params, radius: Array) -> Params:
-    """A unit's change at the length of its radius, and the scaling that brings its weights back to it."""
-    length = unit_norms(node, change)
+def _rescaled(node: Node, change: Params, length: Array, params: Params, radius: Array) -> Params:
+    """A unit's change times its radius over a length, and the scaling that brings its weights back to the radius."""
     moved = scale_units(node, change, jnp.where(length > 0, radius / jnp.where(length > 0, length, 1), 0))
     scaling = scale_units(node, params, radius / jnp.maximum(unit_norms(node, params), 1e-12) - 1)
     return jax.tree.map(jnp.add, moved, scaling)
@@ -238,10 +238,21 @@ def _learn(
     n_positions = math.prod(firing.currents.shape[2:-1])
     part = max(min(options.max_events // n_positions, firing.currents.shape[1]), 1)
     competing = integrate_and_fire(firing.currents[:, :part], memory.competing, options.leak, options.inhibition)
-    rewarded = None if modulation is None else modulation[:part]
     pre = [spikes[:, :part] for spikes in firing.pre]
-    change = timing_change(node, params, pre, competing, options, firing.length[:part], rewarded)
-    updates = jax.tree.map(lambda leaf: -remaining * leaf, _rescaled(node, change, params, memory.radius))
+
+    def changed(rewarded: Array | None) -> Params:
+        return timing_change(node, params, pre, competing, options, firing.length[:part], rewarded)
+
+    if modulation is None:
+        change = changed(None)
+        length = unit_norms(node, change)
+    else:
+        rewarded = modulation[:part]
+        change, without_reward = changed(rewarded), changed(jnp.ones_like(rewarded))
+        # Where examples cancel each other without reward, the largest reward still bounds how far a unit goes.
+        strongest = jnp.maximum(jnp.max(jnp.abs(rewarded)), jnp.finfo(rewarded.dtype).tiny)
+        length = jnp.maximum(unit_norms(node, without_reward), unit_norms(node, change) / strongest)
+    updates = jax.tree.map(lambda leaf: -remaining * leaf, _rescaled(node, change, length, params, memory.radius))
     threshold = _control(memory.competing, competing, options.competing_spikes / memory.competing.size, options.homeostasis)
     free_threshold = _control(memory.free, firing.free, options.free_spikes, options.homeostasis)
     mean = tuple(m + options.ema_rate * (jnp.mean(x, axis=(0, 1)) - m) for m, x in zip(memory.mean, heard, strict=True))

@@ -47,6 +47,9 @@ _DIEHL = "Diehl and Cook 2015, doi:10.3389/fncom.2015.00099"
 _WERFEL = "Werfel, Xie and Seung 2005, doi:10.1162/089976605774320539"
 _REN = "Ren et al. 2023, arXiv:2210.03310"
 
+_WEBSTER = "Webster, Choi and Ahn 2021, Learning the connections in direct feedback alignment"
+_FRENKEL = "Frenkel, Lefebvre and Bol 2021, doi:10.3389/fnins.2021.629892"
+
 CLAIMS: dict[str, dict[str, Claim]] = {
     "backprop": {
         "weight transport": Claim("fails", _RUMELHART),
@@ -60,6 +63,12 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "single phase": Claim("fails", _LV),
     },
     "feedback_alignment/direct": {"weight transport": Claim("meets", _NOKLAND)},
+    "feedback_alignment/direct_kolen_pollack": {"weight transport": Claim("meets", _WEBSTER)},
+    "feedback_alignment/direct_random_target": {
+        "weight transport": Claim("meets", _FRENKEL),
+        "single phase": Claim("meets", _FRENKEL),
+        "update unlocking": Claim("meets", _FRENKEL),
+    },
     "feedback_alignment/sign": {"weight transport": Claim("partly", _LIAO)},
     "feedback_alignment/kolen_pollack": {"weight transport": Claim("meets", _AKROUT)},
     "feedback_alignment/weight_mirror": {"weight transport": Claim("meets", _AKROUT)},

@@ -17,6 +17,8 @@ TABLE = {
     "stdp/reward_modulated": {"learning_rate": 0.02, "homeostasis": 0.1},
     "feedback_alignment/random": {"learning_rate": 0.01},
     "feedback_alignment/direct": {"learning_rate": 0.01},
+    "feedback_alignment/direct_kolen_pollack": {"learning_rate": 0.01},
+    "feedback_alignment/direct_random_target": {"learning_rate": 0.002},
     "feedback_alignment/sign": {"learning_rate": 0.01},
     "feedback_alignment/kolen_pollack": {"learning_rate": 0.01},
     "feedback_alignment/weight_mirror": {"learning_rate": 0.01},

@@ -12,6 +12,7 @@ from architectures import WEIGHT
 from architectures.roles import role_leaves
 from learning_rules import RuleState
 from learning_rules.feedback_weights import feedback_angles
+from learning_rules.objectives import Batch
 
 both_networks = pytest.mark.parametrize("architecture", ["mlp", "cnn"])
 every_network = pytest.mark.parametrize("architecture", sorted(NETWORKS))
@@ -162,6 +163,85 @@ def test_direct_feedback_equals_feedback_alignment_with_composed_matrices():
         _, middle, top = (b["kernel"] if b is not None else None for b in state.carry["feedback"])
         composed = {"feedback": (top.T @ middle.T, top.T)}
         assert_same(ask(direct, RuleState(state.params, composed)), ask(step_by_step, state), 1e-12)
+
+
+def written_out(params, images, errors):
+    """What a dense network of tanh units is asked for, in NumPy: each node's error at its output, last the scores', given."""
+    h, asked = np.asarray(images).reshape(len(images), -1), []
+    for own, error in zip(params, errors, strict=True):
+        z = h @ np.asarray(own["kernel"]) + np.asarray(own["bias"])
+        delta = error if own is params[-1] else error * (1 - np.tanh(z) ** 2)
+        asked.append({"kernel": h.T @ delta, "bias": delta.sum(0)})
+        h = np.tanh(z)
+    return tuple(asked)
+
+
+def outputs_written_out(params, images):
+    """Outputs of hidden nodes, and the class probabilities."""
+    h, hidden = np.asarray(images).reshape(len(images), -1), []
+    for own in params[:-1]:
+        h = np.tanh(h @ np.asarray(own["kernel"]) + np.asarray(own["bias"]))
+        hidden.append(h)
+    scores = h @ np.asarray(params[-1]["kernel"]) + np.asarray(params[-1]["bias"])
+    odds = np.exp(scores - scores.max(1, keepdims=True))
+    return hidden, odds / odds.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("variant", ["direct", "direct_kolen_pollack", "direct_random_target"])
+def test_direct_feedback_equals_the_published_equations_written_out(variant, masked):
+    """Nøkland 2016; Frenkel et al. 2021: the target in the place of the error; Webster et al. 2021: both multiplied."""
+    network = network_of("mlp", activation="tanh")
+    rule = learning_rules.build(f"feedback_alignment/{variant}", network)
+    with jax.enable_x64(True):
+        state = state_of(rule)
+        images, labels = batch_of(2, n=6, dtype=jnp.float64)
+        counts = np.array([1.0, 0, 1, 1, 0, 1]) if masked else np.ones(6)
+        batch = Batch(images, labels, jnp.asarray(counts) if masked else None)
+        updates = jax.jit(rule.assign_credit)(jax.random.key(1), state, batch)[0]
+        params = state.params["network"]
+        hidden, probabilities = outputs_written_out(params, images)
+        target, part = np.eye(4)[np.asarray(labels)], (counts / counts.sum())[:, None]
+        error = part * (probabilities - target)
+        feedback = (state.params if "feedback" in state.params else state.carry)["feedback"]
+        told = part * target if variant == "direct_random_target" else error
+        assert_same(updates["network"], written_out(params, images, [*(told @ np.asarray(b) for b in feedback), error]), 1e-10)
+        if variant == "direct_kolen_pollack":
+            assert_same(updates["feedback"], tuple(error.T @ h for h in hidden), 1e-10)
+
+
+def test_direct_random_targets_need_no_answer():
+    """Hidden nodes learn before the scores are there: nothing above a node moves what it is asked for."""
+    rule = learning_rules.build("feedback_alignment/direct_random_target", network_of("residual"))
+    with jax.enable_x64(True):
+        state = state_of(rule)
+        for index in range(1, len(rule.network.nodes)):
+            params = list(state.params["network"])
+            params[index] = jax.tree.map(lambda leaf: -2 * leaf + 0.1, params[index])
+            ours, others = ask(rule, state), ask(rule, RuleState({"network": tuple(params)}, state.carry))
+            assert_same(ours[:index], others[:index], 0.0)
+    assert "learns from classes" in learning_rules.support(rule.spec.name, network_of("mlp"), "regression").reason
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "elman"])
+def test_direct_kolen_pollack_meets_the_readout_and_then_gives_the_last_node_its_gradient(architecture):
+    network = network_of(architecture)
+    rule = learning_rules.build("feedback_alignment/direct_kolen_pollack", network, learning_rate=0.02, weight_decay=0.5)
+    before = rule.init(jax.random.key(0))
+    after, _ = train(rule, before, n_steps=600)
+
+    def angle(state):
+        forward = state.params["network"][-1]["kernel"].ravel()
+        feedback = state.params["feedback"][-1].T.ravel()
+        return float(jnp.degrees(jnp.arccos(forward @ feedback / jnp.linalg.norm(forward) / jnp.linalg.norm(feedback))))
+
+    assert angle(before) > 60 and angle(after) < 10
+    if architecture == "mlp":
+        with jax.enable_x64(True):
+            state = double(after)
+            feedback = (*state.params["feedback"][:-1], state.params["network"][-1]["kernel"].T)
+            met = RuleState({**state.params, "feedback": feedback}, state.carry)
+            assert_same(ask(rule, met)[-2:], gradient(network, state.params["network"])[-2:], 1e-12)
 
 
 @both_networks

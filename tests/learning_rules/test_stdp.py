@@ -13,7 +13,7 @@ import learning_rules
 from architectures import Edge
 from architectures.readings import spike_trains
 from learning_rules import InputError, RuleState
-from learning_rules.hebbian_units import unit_norms
+from learning_rules.hebbian_units import scale_units, unit_norms
 from learning_rules.stdp import StdpOptions, _fire
 from learning_rules.stdp_neurons import integrate_and_fire, spike_trace
 from learning_rules.stdp_plasticity import timing_change
@@ -262,6 +262,33 @@ def test_only_reward_carries_labels_to_hidden_nodes(architecture):
         moved = [float(jnp.abs(a - b).max()) for a, b in zip(*(jax.tree.leaves(t[:-1]) for t in (ours, others)), strict=True)]
         assert (max(moved) > 1e-3) == (variant == "reward_modulated")
         assert float(jnp.abs(ours[-1]["kernel"] - others[-1]["kernel"]).max()) > 1e-4
+
+
+@pytest.mark.parametrize("unrewarded", [0.0, 1.0])
+def test_reward_says_how_far_one_example_moves_a_unit(unrewarded):
+    """Of a single image, where what is rescaled afterwards forgets how large its reward was: all the way, or a part, or none."""
+    network = network_of("mlp")
+    rule = learning_rules.build("stdp/reward_modulated", network, unrewarded=unrewarded)
+    state = rule.init(jax.random.key(0))
+    # Weights at their radius, which scaling then leaves alone.
+    at_radius = [
+        scale_units(node, params, memory.radius / unit_norms(node, params))
+        for node, params, memory in zip(network.nodes, state.params["network"], state.carry["memories"], strict=False)
+    ]
+    state = state._replace(params={"network": (*at_radius, state.params["network"][-1])})
+    image = batch_of(4)[0][:1]
+    step = jax.jit(rule.assign_credit)
+    by_class = [step(jax.random.key(0), state, (image, jnp.array([label])))[::2] for label in range(4)]
+    right = [index for index, (_, info) in enumerate(by_class) if info["accuracy"] == 1]
+    assert len(right) == 1
+    radii = [float(memory.radius) for memory in state.carry["memories"]]
+    for index, node in enumerate(network.nodes[:-1]):
+        for label, (updates, _) in enumerate(by_class):
+            moved = unit_norms(node, updates["network"][index])
+            expected = radii[index] * (unrewarded + (label in right))
+            # Units that did not fire do not move.
+            np.testing.assert_allclose(moved[moved > 1e-5], expected, rtol=1e-4)
+            assert (float(moved.max()) > 1e-5) == (expected > 0)
 
 
 @both_networks
