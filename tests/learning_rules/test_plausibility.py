@@ -107,7 +107,7 @@ def behaviour():
             seen.add(verdict)
 
 
-@pytest.mark.parametrize(("criterion", "rule"), behaviour())
+@pytest.mark.parametrize(("criterion", "rule"), list(behaviour()))
 def test_behaviour_gets_known_verdicts(criterion, rule):
     found = probe(rule_under_test(rule), criterion)
     assert found.verdict == TABLE[criterion][rule], (rule, found)
