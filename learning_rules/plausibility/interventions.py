@@ -7,7 +7,7 @@ rounding.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -22,12 +22,24 @@ from learning_rules.plausibility.null_space import Weights, change_of_size, unfe
 from learning_rules.plausibility.rule_under_test import Pair, RuleUnderTest
 from learning_rules.plausibility.traced_rule import Place
 
-__all__ = ["Movement", "above_at_random", "in_null_space", "movement", "of_labels", "of_tied_labels"]
+__all__ = [
+    "A_NUMBER",
+    "Movement",
+    "above_at_random",
+    "in_null_space",
+    "in_null_space_unturned",
+    "movement",
+    "of_labels",
+    "of_tied_labels",
+    "ranks_of_labels",
+]
 
 Answer = TypeVar("Answer")
 Updates = list[list[np.ndarray]]
 
 _N_DRAWS = 3
+A_NUMBER = 2
+"""The most directions in which a number a step moves a change: there are two, and what was told in the first may be kept."""
 _NEWTON_STEPS = 3
 
 
@@ -159,20 +171,21 @@ def _of_place(test: RuleUnderTest, place: Place) -> list[Weights]:
     return [weights_of(node, index, role) for index, role in roles if role.kind == WEIGHT and role.edge == place.edge]
 
 
-@_once
-def in_null_space(test: RuleUnderTest) -> dict[Place, Movement]:
-    """Change weights between nodes where nothing that their synapses were given in the step feels it; see what moves.
+def _unturned(test: RuleUnderTest, node: int, changes: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """The changes, as small as leaves every weight its sign."""
+    leaves = jax.tree.leaves(test.precise_state.params["network"][node])
+    room = min(float(np.min(np.abs(leaves[k]) / np.maximum(np.abs(each), 1e-300))) for k, each in changes.items())
+    return {k: min(0.5 * room, 1.0) * each for k, each in changes.items()}
 
-    Where the rule's own passes leave no such direction, the change is one that a plain pass does not feel; where that leaves none
-    either, there is no answer for these weights.
-    """
+
+def _in_null_space(test: RuleUnderTest, places: Sequence[Place], turned: bool) -> dict[Place, Movement]:
     with jax.enable_x64(True):
         batch = test.precise_batch()
         forward = jax.jit(test.network.forward)
         activations = [np.asarray(h) for h in forward(test.precise_state.params["network"], batch[0])]
         unchanged = _unchanged(test)
         found = {}
-        for place in _places(test):
+        for place in places:
             updates, moved, spanned, weights = [], 0.0, False, _of_place(test, place)
             for draw in range(_N_DRAWS):
                 drawn = np.random.default_rng((test.seed, 10, place.node, place.edge or 0, draw))
@@ -183,15 +196,41 @@ def in_null_space(test: RuleUnderTest) -> dict[Place, Movement]:
                     changes = _change(test, place.node, weights, plain[place.node], drawn)
                 if changes is None:
                     break
+                sizes = _size(changes)
+                changes = changes if turned else _unturned(test, place.node, changes)
                 params = _with(test, place.node, changes)
                 pair = (_without(each, test, place) for each in (unchanged.updates[draw], _updates(test, params, batch, draw)))
-                updates.append(movement(*pair))
+                # Of a smaller change, what it would move were it as large.
+                updates.append(movement(*pair) * sizes / max(_size(changes), 1e-300))
                 after = [np.asarray(h) for h in forward(params["network"], batch[0])]
                 relative = [np.abs(a - b).max() / max(np.abs(a).max(), 1e-300) for a, b in zip(activations, after, strict=True)]
                 moved = max(moved, float(max(relative)))
             if updates:
                 found[place] = Movement(np.stack(updates), moved, spanned)
         return found
+
+
+def _size(changes: dict[int, np.ndarray]) -> float:
+    return float(np.sqrt(sum(np.sum(np.square(each)) for each in changes.values())))
+
+
+@_once
+def in_null_space(test: RuleUnderTest) -> dict[Place, Movement]:
+    """Change weights between nodes where nothing that their synapses were given in the step feels it; see what moves.
+
+    Where the rule's own passes leave no such direction, the change is one that a plain pass does not feel; where that leaves none
+    either, there is no answer for these weights.
+    """
+    return _in_null_space(test, _places(test), turned=True)
+
+
+@_once
+def in_null_space_unturned(test: RuleUnderTest) -> dict[Place, Movement]:
+    """The same, by changes so small that no weight changes its sign: a rule that reads signs alone does not move.
+
+    Movements are of what a change as large as `in_null_space` makes would move; rounding is that much larger too.
+    """
+    return _in_null_space(test, _places(test), turned=False)
 
 
 @_once
@@ -266,3 +305,32 @@ def of_tied_labels(test: RuleUnderTest) -> Movement:
         of_other = test.precise_batch(change=jnp.ones_like)[1]
         same = jnp.broadcast_to(images[:1], images.shape)
         return _of_batches(test, _tied(test, same), (same, of_one), (same, of_other))
+
+
+@_once
+def ranks_of_labels(test: RuleUnderTest) -> np.ndarray:
+    """How many numbers a label is told to each node by: the rank of the map from one example's label to the node's change.
+
+    Every class in turn is given to the first example, the others keep theirs. Nothing told of labels gives rank zero, a number that
+    depends on the label one, however it is put to use; an error one less than there are classes. (n_nodes,), largest over draws.
+    """
+    with jax.enable_x64(True):
+        params, found = test.precise_state.params, []
+
+        def told(label: int) -> Pair:
+            return test.precise_batch(change=lambda labels: labels.at[0].set(label))
+
+        classes = [told(label) for label in range(test.network.n_classes)]
+        for draw in range(_N_DRAWS):
+            by_class = [_flat(_updates(test, params, batch, draw)) for batch in classes]
+            found.append([_rank(np.stack(own)) for own in zip(*by_class, strict=True)])
+        return np.max(found, axis=0)
+
+
+def _rank(changes: np.ndarray) -> int:
+    """Rank of (n_classes, size) about the mean, of what is more than rounding."""
+    if not changes.size or not np.isfinite(changes).all():
+        return 0
+    sizes = np.linalg.svd(changes - changes.mean(axis=0), compute_uv=False)
+    rounding = 1e-9 * np.linalg.norm(changes)
+    return int(np.sum(sizes > max(1e-6 * sizes[0], rounding)))

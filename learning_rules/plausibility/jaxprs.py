@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.ad_checkpoint import checkpoint_name
-from jax.extend.core import Literal
-from jax.interpreters import partial_eval
+from jax.extend.core import Literal, Primitive
+from jax.interpreters import ad, batching, mlir, partial_eval
 
 __all__ = [
     "Program",
@@ -23,6 +23,7 @@ __all__ = [
     "Step",
     "Summed",
     "While",
+    "along",
     "as_program",
     "branches_of",
     "is_constant",
@@ -208,6 +209,40 @@ def mark(x: Array, name: str) -> Array:
     """The same array, with a name on it that stays in any program it goes into."""
     marked: Array = checkpoint_name(x, name)
     return marked
+
+
+_ALONG = Primitive("along")
+_ALONG.multiple_results = True
+_ALONG.def_impl(lambda *xs, run: list(run(*xs)))
+_ALONG.def_abstract_eval(lambda *xs, run: list(xs))
+mlir.register_lowering(_ALONG, mlir.lower_fun(lambda *xs, run: list(run(*xs)), multiple_results=True))
+ad.primitive_jvps[_ALONG] = lambda primals, tangents, run: (_ALONG.bind(*primals, run=run), list(tangents))
+ad.primitive_transposes[_ALONG] = lambda cotangents, *xs, run: list(cotangents)
+
+
+def _batched(xs: Any, axes: Any, *, run: Any) -> Any:
+    (length,) = {x.shape[axis] for x, axis in zip(xs, axes, strict=True) if axis is not None}
+    pairs = zip(xs, axes, strict=True)
+    first = [jnp.broadcast_to(x, (length, *x.shape)) if axis is None else jnp.moveaxis(x, axis, 0) for x, axis in pairs]
+    return _ALONG.bind(*first, run=run), [0] * len(first)
+
+
+batching.primitive_batchers[_ALONG] = _batched
+
+
+def along(xs: tuple[Array, ...], run: Callable[..., Any]) -> tuple[Array, ...]:
+    """The same arrays, by way of a function that looks at them where they are tangents that are carried forward.
+
+    Carried backwards, their cotangents pass it by.
+
+    Parameters
+    ----------
+    xs
+        Arrays, with further axes before their own where a program is mapped.
+    run
+        (*xs) -> the same xs.
+    """
+    return tuple(_ALONG.bind(*xs, run=run))
 
 
 def mark_of(step: Step) -> str:

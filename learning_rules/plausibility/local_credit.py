@@ -1,9 +1,10 @@
 """Does a synapse's change need anything but its own signals, its own node's state and at most a broadcast scalar?
 
 Every activity that is on a wire counts as that node's own signal, and the rest of the program is asked what a node's change needs
-beside its own signals and those of its neighbours, the nodes that it hears and that hear it: activities or weights further away, or
-labels as a vector. Asked of nodes that the readout does not hear at first hand. Beside it, the intervention: weights above that are
-none of a neighbour's are changed where no synapse feels it.
+beside its own signals and those of its neighbours, the nodes that it hears and that hear it: activities or weights further away,
+or labels as a vector. Numbers told to all are no such need, unless the label moves the change in more directions than a number
+can, so that they are put together. Asked of nodes that the readout does not hear at first hand. Beside it, the intervention:
+weights above that are none of a neighbour's are changed where no synapse feels it.
 
 Richards et al. 2019, doi:10.1038/s41593-019-0520-2; Whittington and Bogacz 2019, doi:10.1016/j.tics.2018.12.005.
 """
@@ -20,7 +21,7 @@ from learning_rules.plausibility.criterion import (
     Finding,
     listed,
 )
-from learning_rules.plausibility.interventions import in_null_space
+from learning_rules.plausibility.interventions import A_NUMBER, in_null_space, ranks_of_labels
 from learning_rules.plausibility.neighbours import above, examined, hearers, sources
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
 from learning_rules.plausibility.traced_rule import node_of
@@ -40,8 +41,13 @@ def remote(test: RuleUnderTest, node: int) -> list[str]:
     """
     names, heard_by = test.network.node_names, hearers(test.network, node)
     near = {node, *heard_by, *sources(test.network, node)}
+    tokens = set(test.dataflow.signals[node])
+    scalars = {token[1] for token in tokens if token[0] == "scalar"}
+    # Numbers that are broadcast one after the other add up to a vector.
+    if scalars and ranks_of_labels(test)[node] > A_NUMBER:
+        tokens |= scalars
     found: list[str] = []
-    for token in sorted(test.dataflow.signals[node], key=str):
+    for token in sorted(tokens, key=str):
         other = node_of(token)
         if token[0] == "activity" and other >= 0 and other not in near:
             found.append(f"activity of {names[other]}")

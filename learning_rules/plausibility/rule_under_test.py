@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax import Array
 
 from architectures import INPUT, WEIGHT, Network
@@ -191,14 +192,21 @@ class RuleUnderTest:
     def _two_steps(self) -> Callable[..., Any]:
         """(params, carry, batch, key) -> what the rule asks for in the second of two steps in turn, and the last carry."""
         rule = self.make(shown_to(self.network, self.shown))
+        optimizer = rule.optimizer()
 
         def updates(params: Any, carry: Any, batch: Pair, key: Array) -> Any:
-            def step(carry: Any, key: Array) -> tuple[Any, Any]:
-                found, after, _ = rule.assign_credit(key, RuleState(params, carry), batch)
-                return after.carry, found
+            def step(before: Any, key: Array) -> tuple[Any, Any]:
+                owned, carry, kept = before
+                now = {**params, **owned}
+                found, after, _ = rule.assign_credit(key, RuleState(now, carry), batch)
+                changes, kept = optimizer.update(found, kept, now)
+                moved = rule.constrain(optax.apply_updates(now, changes))
+                return ({name: moved[name] for name in owned}, after.carry, kept), found
 
+            # What it owns beside the network is moved by its own optimiser, which may carry there what the rule must not read.
+            owned = {name: part for name, part in params.items() if name != "network"}
             # A loop of two, which compiles in half the time.
-            last, found = jax.lax.scan(step, carry, jax.random.split(key, 2))
+            (_, last, _), found = jax.lax.scan(step, (owned, carry, optimizer.init(params)), jax.random.split(key, 2))
             return jax.tree.map(lambda leaf: leaf[-1], found), last
 
         return jax.jit(updates)
@@ -206,7 +214,8 @@ class RuleUnderTest:
     def precise(self, params: Any, carry: Any, batch: Pair, key: Array) -> list[list[np.ndarray]]:
         """What the rule asks of each array of every node, in double precision, flat.
 
-        Two steps in turn, of which the second counts: a rule may keep for the next step what it must not use in this one.
+        Two steps in turn, of which the second counts: a rule may keep for the next step what it must not use in this one. Between
+        them its optimiser moves what it owns beside the network, whose weights stay.
 
         Parameters
         ----------

@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from architectures import Network, Node
-from learning_rules.plausibility.jaxprs import mark
+from learning_rules.plausibility.jaxprs import along, mark
 from learning_rules.plausibility.neighbours import place_of
 
 __all__ = ["WIRE", "Shown", "Wire", "Wires", "marked", "recorded", "shown_to", "wire_of"]
@@ -215,6 +215,8 @@ def _from_bits(bits: Any) -> np.ndarray:
 def shown_to(network: Network, shown: Shown) -> Network:
     """The network that keeps all that its synapses are given while it runs, at every step of every pass.
 
+    Tangents that are carried forward over a synapse, as forward gradients are, have been given to it too.
+
     Parameters
     ----------
     network
@@ -228,6 +230,21 @@ def shown_to(network: Network, shown: Shown) -> Network:
         if not node.weighted or all(source < 0 for source in heard.inputs):
             return node
         hang = _telling(lambda *inputs: shown.record(index, inputs), lambda inputs: tuple(map(_bits, inputs)))
-        return dataclasses.replace(node, synapse=lambda params, inputs: hang(node.synapse(params, inputs), inputs))
+
+        def told(*tangents: Array) -> Signals:
+            # Each of several draws, side by side, is so many examples more.
+            flat = tuple(x.reshape(-1, *shape) for x, shape in zip(tangents, node.input_shapes, strict=True))
+            passed: Signals = hang(tangents, flat)
+            return passed
+
+        @jax.custom_jvp
+        def seen(inputs: Signals) -> Signals:
+            return inputs
+
+        @seen.defjvp
+        def _(primals: Any, tangents: Any) -> Any:
+            return primals[0], along(tangents[0], told)
+
+        return dataclasses.replace(node, synapse=lambda params, inputs: hang(node.synapse(params, seen(inputs)), inputs))
 
     return _changed(network, change)

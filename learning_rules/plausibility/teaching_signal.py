@@ -1,9 +1,10 @@
 """What reaches hidden nodes from the teacher: nothing, a scalar, a vector of targets, or a vector of errors?
 
-Labels are changed: do hidden nodes' changes move? Then the error is turned at an equal loss: where two classes score alike, an
-image gets the label of the one, then of the other. Backpropagation can tell the two; a rule that is given the loss alone, without
-noise in its scores, cannot. What kind of vector it is the dataflow says: labels alone are targets, labels compared with scores
-are errors.
+One example is given each class's label in turn, with all else as it was: the rank of the map from the label to a hidden node's
+change is how many numbers the node is told, however they are sent and put together. None is nothing, one a scalar (a reward or a
+loss), or two, since two steps are made; more are a vector. It is one of errors where new weights of the readout move the change
+too, and one of targets where they do not. Beside it the error is turned at an equal loss: where two classes score alike, an image
+gets the label of the one, then of the other. A rule that is told a number in each of several trials of a step is told as many.
 
 Lillicrap et al. 2020, doi:10.1038/s41583-020-0277-3.
 """
@@ -11,36 +12,41 @@ Lillicrap et al. 2020, doi:10.1038/s41583-020-0277-3.
 from __future__ import annotations
 
 from learning_rules.plausibility.criterion import FAILS, MEETS, NOT_APPLICABLE, NOTHING_LEARNED, PARTLY, Criterion, Finding
-from learning_rules.plausibility.interventions import Movement, of_labels, of_tied_labels
+from learning_rules.plausibility.interventions import (
+    A_NUMBER,
+    Movement,
+    above_at_random,
+    of_labels,
+    of_tied_labels,
+    ranks_of_labels,
+)
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
 
 __all__ = ["CRITERION", "KINDS", "kind_of_signal"]
 
 KINDS = ("none", "scalar", "targets", "errors")
+# Between what rounding moves and what another readout does.
+_MOVED = 1e-9
 
 
 def kind_of_signal(test: RuleUnderTest) -> int:
-    """Index into `KINDS`, by dataflow: of the most that any hidden node is told.
+    """Index into `KINDS`: of the most that any hidden node is told.
 
     Parameters
     ----------
     test
         The rule under test.
     """
-    last = len(test.network.nodes) - 1
-    found = 0
-    for node in test.hidden:
-        tokens = test.dataflow.updates[node]
-        if ("labels",) in tokens:
-            from_scores = any(token[0] == "weights" and token[1].node == last for token in tokens)
-            found = max(found, 3 if from_scores else 2)
-        elif ("scalar", ("labels",)) in tokens:
-            found = max(found, 1)
-    return found
+    last, ranks = len(test.network.nodes) - 1, ranks_of_labels(test)
+    most = max((int(ranks[node]) for node in test.hidden), default=0)
+    if most <= A_NUMBER:
+        return min(most, 1)
+    moved = above_at_random(test)[last]
+    return 3 if any(ranks[node] > A_NUMBER and moved.of(node) > _MOVED for node in test.hidden) else 2
 
 
 def probe(test: RuleUnderTest) -> Finding:
-    """Change labels, turn errors, and follow labels through the program."""
+    """Change labels, one example's class by class and then all, and turn errors."""
     if not test.hidden_learn:
         return Finding(NOT_APPLICABLE, 0.0, NOTHING_LEARNED)
 
@@ -49,9 +55,10 @@ def probe(test: RuleUnderTest) -> Finding:
         return max((each for each in values if each == each), default=0.0)
 
     kind = kind_of_signal(test)
+    rank = max(int(ranks_of_labels(test)[node]) for node in test.hidden)
     told = (
-        f"other labels move hidden changes by {largest(of_labels(test)):.1e}, errors turned at an equal loss by "
-        f"{largest(of_tied_labels(test)):.1e}"
+        f"an example's label moves hidden changes in {rank} directions; other labels move them by {largest(of_labels(test)):.1e}, "
+        f"errors turned at an equal loss by {largest(of_tied_labels(test)):.1e}"
     )
     words = (
         "hidden nodes are told nothing of labels",

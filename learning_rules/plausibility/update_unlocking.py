@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from learning_rules.plausibility.criterion import FAILS, MEETS, NOT_APPLICABLE, NOTHING_LEARNED, PARTLY, Criterion, Finding
-from learning_rules.plausibility.interventions import above_at_random
+from learning_rules.plausibility.interventions import A_NUMBER, above_at_random, ranks_of_labels
 from learning_rules.plausibility.neighbours import above, reached_from
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
 from learning_rules.plausibility.traced_rule import node_of
@@ -53,7 +53,7 @@ def probe(test: RuleUnderTest) -> Finding:
     if value > _MOVED or vector:
         higher, node = max(known, key=lambda pair: known[pair])
         told = f"new weights in {names[higher]} move the change of {names[node]} by {value:.1e} (relative)"
-        if not vector and scalar:
+        if not vector and scalar and max(ranks_of_labels(test)[each] for each in test.hidden) <= A_NUMBER:
             return Finding(PARTLY, value, f"{told}, by a number that is broadcast to all")
         if value <= _MOVED:
             return Finding(PARTLY, value, "signals from above enter, but new weights there moved nothing on these images")

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 import learning_rules
 from learning_rules.contract import LearningRule, RuleState
@@ -167,8 +168,51 @@ def _dressed(carry_down):
     return make
 
 
-# Each is e @ w.T, or that and next to nothing.
+def _one_number_at_a_time(e, w, key):
+    """One scalar an example for each unit below, put into its place by a constant, with a whiff of noise."""
+    carried = jnp.zeros((len(e), len(w)), e.dtype)
+    for unit, row in enumerate(w):
+        number = jnp.sum(e * row, axis=1) + 1e-12 * jax.random.normal(jax.random.fold_in(key, unit), (len(e),), e.dtype)
+        carried = carried + number[:, None] * (jnp.arange(len(w)) == unit).astype(e.dtype)
+    return carried
+
+
+def _in_a_derivative(e, w, key):
+    """A loop of unknown length over columns, as the derivative that a product is said to have."""
+
+    @jax.custom_vjp
+    def product(x, w):
+        return x @ w
+
+    def backward(w, g):
+        def one(state):
+            index, total = state
+            column = jax.lax.dynamic_slice_in_dim(w, index, 1, axis=1)
+            return index + 1, total + jax.lax.dynamic_slice_in_dim(g, index, 1, axis=1) * column[:, 0]
+
+        start = (0, jnp.zeros((len(g), len(w)), g.dtype))
+        return jax.lax.while_loop(lambda state: state[0] < w.shape[1], one, start)[1], jnp.zeros_like(w)
+
+    product.defvjp(lambda x, w: (x @ w, w), backward)
+    return jax.vjp(lambda x: product(x, w), jnp.zeros((len(e), len(w)), e.dtype))[1](e)[0]
+
+
+def _somewhere_else(w):
+    return jax.random.normal(jax.random.key(7), w.shape, w.dtype) * jnp.std(w)
+
+
+# Each is e @ w.T, or that and next to nothing, or a part of it.
 DISGUISES = {
+    "one number at a time": _one_number_at_a_time,
+    "in a derivative": _in_a_derivative,
+    "with noise on every weight": lambda e, w, key: e @ (w + 1e-3 * jax.random.normal(key, w.shape, w.dtype)).T,
+    "at unit length": lambda e, w, key: e @ (w / jnp.sqrt(jnp.sum(w * w))).T,
+    "a fifth, and random feedback": lambda e, w, key: e @ (_somewhere_else(w) + 0.2 * w).T,
+    "in another order": lambda e, w, key: (e @ w[::-1].T)[:, ::-1],
+    "by logarithms": lambda e, w, key: e @ (jnp.sign(w) * jnp.exp(jnp.log(jnp.abs(w) + 1e-30))).T,
+    "in whole numbers": lambda e, w, key: e @ (jnp.round(w * 2.0**20) / 2.0**20).T,
+    "as a complex product": lambda e, w, key: jnp.real((e * 1j) @ (w * -1j).T).astype(e.dtype),
+    "as the smaller of two": lambda e, w, key: e @ jnp.minimum(w, w + 1.0).T,
     "a unit at a time": lambda e, w, key: jax.lax.map(lambda row: e @ row, w).T,
     "unit by unit, stacked": lambda e, w, key: jnp.stack([e @ row for row in w], axis=1),
     "transposed by a loop": lambda e, w, key: e @ jax.lax.map(lambda column: column * 1.0, w.T),
@@ -215,3 +259,95 @@ def honest_but_odd(network):
         return updates, after._replace(params=state.params), info
 
     return rule._replace(assign_credit=assign_credit)
+
+
+def on_wire(network):
+    """Backpropagation whose errors are sent up once more, so that they seem to be activities, and next to nothing of it used."""
+
+    def assign_credit(key, state, batch):
+        params = state.params["network"]
+        images, labels = _pair(batch)
+        trace, nothing = network.trace(params, images), 0.0
+        errors = [local_derivative(network.nodes[-1], trace.z[-1], _error(trace.outputs[-1], labels))]
+        for index in range(len(network.nodes) - 1, 0, -1):
+            (carried,) = project_back(network.nodes[index], params[index], trace.inputs[index], errors[0])
+            nothing = nothing + 1e-30 * jnp.sum(network.nodes[index].synapse(params[index], (carried,)))
+            errors.insert(0, local_derivative(network.nodes[index - 1], trace.z[index - 1], carried))
+        updates = jax.tree.map(lambda leaf: leaf + nothing, _products(network, params, trace, errors))
+        return {"network": updates}, state, {}
+
+    return _rule(network, lambda key: RuleState({"network": network.init(key)}, ()), assign_credit)
+
+
+def courier(network, late=False):
+    """Feedback alignment whose optimiser carries the forward weights into the feedback weights, at once or a step late."""
+    rule = copied_by_constraint(network)._replace(constrain=lambda params: params)
+
+    def optimizer(n_steps=None):
+        inner = adam(1e-3, n_steps)
+
+        def init(params):
+            return inner.init({"network": params["network"]}), params["network"]
+
+        def update(updates, state, params=None):
+            kept, before = state
+            moved, kept = inner.update({"network": updates["network"]}, kept, {"network": params["network"]})
+            after = optax.apply_updates(params["network"], moved["network"])
+            feedback = jax.tree.map(jnp.subtract, before if late else after, params["feedback"])
+            return {**moved, "feedback": feedback}, (kept, after)
+
+        return optax.GradientTransformation(init, update)
+
+    return rule._replace(optimizer=optimizer)
+
+
+def late_courier(network):
+    """The same, by way of the optimiser's state."""
+    return courier(network, late=True)
+
+
+def sizes_by_carry(network):
+    """Feedback of the weights' signs, and of their sizes, which come through the carry."""
+
+    def assign_credit(key, state, batch):
+        params = state.params["network"]
+        feedback = jax.tree.map(lambda w, size: jnp.sign(w) * size, params, state.carry)
+        updates = _products(network, params, *_errors(network, params, feedback, *_pair(batch)))
+        return {"network": updates}, state._replace(carry=jax.tree.map(jnp.abs, params)), {}
+
+    def init(key):
+        params = network.init(key)
+        return RuleState({"network": params}, jax.tree.map(jnp.abs, params))
+
+    return _rule(network, init, assign_credit)
+
+
+def numbered(network):
+    """Local losses whose label comes as one number an example."""
+    rule = learning_rules.build("local_losses/prediction", network)
+
+    def assign_credit(key, state, batch):
+        images, labels = _pair(batch)
+        as_number = labels.astype(images.dtype) + 0 * jnp.mean(images, axis=tuple(range(1, images.ndim)))
+        return rule.assign_credit(key, state, (images, jnp.round(as_number).astype(jnp.int32)))
+
+    return rule._replace(spec=INNOCENT, assign_credit=assign_credit)
+
+
+def probing_every_unit(network):
+    """Backpropagation that asks synapses for one input unit's weights after another, as if it passed activities."""
+
+    def assign_credit(key, state, batch):
+        params = state.params["network"]
+        images, labels = _pair(batch)
+        trace = network.trace(params, images)
+        errors = [_error(trace.outputs[-1], labels)]
+        for index in range(len(network.nodes) - 1, 0, -1):
+            node, below = network.nodes[index], trace.outputs[index - 1]
+            one = jnp.eye(below[0].size, dtype=below.dtype).reshape(-1, *below.shape[1:])
+            answers = node.synapse(params[index], (one,)) - node.synapse(params[index], (0 * one,))
+            carried = jnp.einsum("n...,i...->ni", errors[0], answers).reshape(below.shape)
+            errors.insert(0, local_derivative(network.nodes[index - 1], trace.z[index - 1], carried))
+        return {"network": _products(network, params, trace, errors)}, state, {}
+
+    return _rule(network, lambda key: RuleState({"network": network.init(key)}, ()), assign_credit)
