@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -311,20 +312,23 @@ def of_tied_labels(test: RuleUnderTest) -> Movement:
 def ranks_of_labels(test: RuleUnderTest) -> np.ndarray:
     """How many numbers a label is told to each node by: the rank of the map from one example's label to the node's change.
 
-    Every class in turn is given to the first example, the others keep theirs. Nothing told of labels gives rank zero, a number that
-    depends on the label one, however it is put to use; an error one less than there are classes. (n_nodes,), largest over draws.
+    Every class in turn is given to one example, the others keep theirs. Nothing told of labels gives rank zero, a number that
+    depends on the label one, however it is put to use; an error one less than there are classes. (n_nodes,), the largest of a few
+    draws, each of which asks about another example: of one alone, few of a narrow node's units may be active.
     """
     with jax.enable_x64(True):
         params, found = test.precise_state.params, []
-
-        def told(label: int) -> Pair:
-            return test.precise_batch(change=lambda labels: labels.at[0].set(label))
-
-        classes = [told(label) for label in range(test.network.n_classes)]
         for draw in range(_N_DRAWS):
-            by_class = [_flat(_updates(test, params, batch, draw)) for batch in classes]
+            by_class = []
+            for label in range(test.network.n_classes):
+                batch = test.precise_batch(change=partial(_with_label, draw % test.n_precise, label))
+                by_class.append(_flat(_updates(test, params, batch, draw)))
             found.append([_rank(np.stack(own)) for own in zip(*by_class, strict=True)])
         return np.max(found, axis=0)
+
+
+def _with_label(example: int, label: int, labels: Array) -> Array:
+    return labels.at[example].set(label)
 
 
 def _rank(changes: np.ndarray) -> int:

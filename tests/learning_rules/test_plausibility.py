@@ -147,7 +147,7 @@ UNSEEN = ("by another hand", "in a derivative")
 )
 def test_backpropagation_is_known_in_any_disguise(name):
     # Told one number at a time, it is written out unit by unit: a narrow network is enough.
-    narrow = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10, hidden=NARROW)
+    narrow = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10, hidden=NARROW, activation="tanh")
     test = RuleUnderTest(name, disguised(name), narrow if name == "one number at a time" else "mlp")
     found = probe(test, "weight transport")
     assert found.verdict == "fails" and found.value > 0.01, found
@@ -156,7 +156,7 @@ def test_backpropagation_is_known_in_any_disguise(name):
 
 @pytest.mark.parametrize("name", ["one number at a time", "in a derivative", "a unit at a time", "unit by unit, stacked"])
 def test_an_error_told_one_unit_after_the_other_is_no_broadcast_scalar(name):
-    narrow = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10, hidden=NARROW)
+    narrow = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10, hidden=NARROW, activation="tanh")
     test = RuleUnderTest(name, disguised(name), narrow)
     found = {criterion: probe(test, criterion) for criterion in ("local credit", "teaching signal", "update unlocking")}
     assert {entry.verdict for entry in found.values()} == {"fails"}, found
