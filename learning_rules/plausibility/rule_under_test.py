@@ -37,6 +37,7 @@ Pair = tuple[Array, Any]
 
 _STEPS_BEFORE = 5
 _STEP = 0.05
+_PASSES = 5
 _SIZES = (7, 5, 11, 13, 9, 3)
 LONG = (128, 88)
 """Batch size and steps of the training that most criteria look at."""
@@ -245,8 +246,8 @@ class RuleUnderTest:
 
     @cached_property
     def n_precise(self) -> int:
-        """Examples in a batch in double precision: as few as leave weights between nodes directions that they do not span."""
-        fewest = min(_room(self.network) or [self.n_examples])
+        """Examples in a batch in double precision: as few as leave weights between nodes directions that a few passes do not span."""
+        fewest = min(_room(self.network) or [self.n_examples]) / _PASSES
         return next((n for n in (self.n_examples, 7, 5, 4, 3, 2) if n <= self.n_examples and n * self.n_steps < fewest), 1)
 
     def precise_batch(self, index: int = 0, change: Callable[[Array], Array] = lambda labels: labels) -> Pair:

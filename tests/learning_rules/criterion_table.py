@@ -8,6 +8,12 @@ TABLE = {
         "backprop": "fails",
         "feedback_alignment/random": "meets",
         "feedback_alignment/direct": "meets",
+        "feedback_alignment/weight_mirror": "meets",
+        "dendritic/noise": "meets",
+        "target_propagation/difference": "meets",
+        "perturbation/forward_gradient_weights": "meets",
+        # Its mirror shows synapses every direction there is, in one step.
+        "pepita/weight_mirror": "partly",
         "feedback_alignment/sign": "partly",
         "feedback_alignment/kolen_pollack": "meets",
         "predictive_coding/standard": "fails",
@@ -51,6 +57,10 @@ TABLE = {
     },
     "teaching signal": {
         "backprop": "fails",
+        "feedback_alignment/direct_random_target": "partly",
+        "perturbation/weight": "meets",
+        "perturbation/forward_gradient_activities": "partly",
+        "stdp/reward_modulated": "meets",
         "local_losses/both": "partly",
         "perturbation/node": "meets",
         "hebbian/competitive": "meets",
