@@ -246,7 +246,7 @@ class RuleUnderTest:
 
     @cached_property
     def n_precise(self) -> int:
-        """Examples in a batch in double precision: as few as leave weights between nodes directions that a few passes do not span."""
+        """Examples in a batch in double precision: as few as leave weights between nodes directions that few passes do not span."""
         fewest = min(_room(self.network) or [self.n_examples]) / _PASSES
         return next((n for n in (self.n_examples, 7, 5, 4, 3, 2) if n <= self.n_examples and n * self.n_steps < fewest), 1)
 
