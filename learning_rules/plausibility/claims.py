@@ -176,6 +176,14 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "local credit": Claim("meets", _DELLAFERRERA),
         "single phase": Claim("fails", _DELLAFERRERA),
     },
+    "pepita/weight_mirror": {
+        "weight transport": Claim(
+            "meets",
+            _AKROUT,
+            "its mirror shows a synapse noise of every direction within one step, after which no change of weights tells feeling them "
+            "from reading them backwards",
+        ),
+    },
     "hebbian": {
         "weight transport": Claim("meets", _KROTOV),
         "local credit": Claim("meets", _KROTOV),
