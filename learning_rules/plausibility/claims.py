@@ -180,8 +180,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "weight transport": Claim(
             "meets",
             _AKROUT,
-            "its mirror shows a synapse noise of every direction within one step, after which no change of weights tells feeling them "
-            "from reading them backwards",
+            "its mirror shows a synapse noise of every direction within one step, after which no change of weights tells feeling "
+            "them from reading them backwards",
         ),
     },
     "hebbian": {
