@@ -196,6 +196,11 @@ def test_synapses_that_are_shown_every_direction_acquit_nobody():
     assert blind.verdict == "partly" and "the whole matrix was probed" in blind.evidence
 
 
+def test_a_pass_in_a_loop_of_unknown_length_is_no_phase_of_its_own():
+    """A limit: such a loop's rounds are not counted, and errors come down by it as in one sweep."""
+    assert probe(RuleUnderTest("in a derivative", disguised("in a derivative")), "single phase").verdict == "partly"
+
+
 def test_a_label_that_comes_as_a_number_is_a_vector_all_the_same():
     found = probe(RuleUnderTest("numbered", numbered), "teaching signal")
     assert found.verdict == "partly" and "told the label" in found.evidence
