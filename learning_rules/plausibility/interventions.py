@@ -7,7 +7,7 @@ rounding.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -179,14 +179,14 @@ def _unturned(test: RuleUnderTest, node: int, changes: dict[int, np.ndarray]) ->
     return {k: min(0.5 * room, 1.0) * each for k, each in changes.items()}
 
 
-def _in_null_space(test: RuleUnderTest, places: Sequence[Place], turned: bool) -> dict[Place, Movement]:
+def _in_null_space(test: RuleUnderTest, turned: bool) -> dict[Place, Movement]:
     with jax.enable_x64(True):
         batch = test.precise_batch()
         forward = jax.jit(test.network.forward)
         activations = [np.asarray(h) for h in forward(test.precise_state.params["network"], batch[0])]
         unchanged = _unchanged(test)
         found = {}
-        for place in places:
+        for place in _places(test):
             updates, moved, spanned, weights = [], 0.0, False, _of_place(test, place)
             for draw in range(_N_DRAWS):
                 drawn = np.random.default_rng((test.seed, 10, place.node, place.edge or 0, draw))
@@ -222,7 +222,7 @@ def in_null_space(test: RuleUnderTest) -> dict[Place, Movement]:
     Where the rule's own passes leave no such direction, the change is one that a plain pass does not feel; where that leaves none
     either, there is no answer for these weights.
     """
-    return _in_null_space(test, _places(test), turned=True)
+    return _in_null_space(test, turned=True)
 
 
 @_once
@@ -231,7 +231,7 @@ def in_null_space_unturned(test: RuleUnderTest) -> dict[Place, Movement]:
 
     Movements are of what a change as large as `in_null_space` makes would move; rounding is that much larger too.
     """
-    return _in_null_space(test, _places(test), turned=False)
+    return _in_null_space(test, turned=False)
 
 
 @_once

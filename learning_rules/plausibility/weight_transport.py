@@ -92,13 +92,17 @@ def probe(test: RuleUnderTest) -> Finding:
             f"{told}{agrees}",
         )
     if value > _MOVED:
-        if any(in_null_space(test)[place].spanned for place, _ in moved):
+        # Weights that were shown every direction excuse no others.
+        unfelt = [
+            (place, node) for (place, node), each in moved.items() if each > _MOVED and not in_null_space(test)[place].spanned
+        ]
+        if not unfelt:
             if max(ranks_of_labels(test)[node] for node in test.hidden) <= A_NUMBER:
                 return Finding(MEETS, value, f"{told}, by no more than a number that all are told")
             why = "the whole matrix was probed, and no change of weights tells feeling them from reading them backwards"
             return Finding(PARTLY, value, f"{told}: {why}")
         small = in_null_space_unturned(test)
-        if all(not small[place].of(node) > _MOVED for place, node in moved):
+        if all(not small[place].of(node) > _MOVED for place, node in unfelt):
             of = f" of {where(signs)}" if signs else ""
             why = f"errors are carried down through the signs{of}"
             return Finding(PARTLY, value, f"{why}: {told}, unless no weight changes its sign")

@@ -196,6 +196,24 @@ def test_synapses_that_are_shown_every_direction_acquit_nobody():
     assert blind.verdict == "partly" and "the whole matrix was probed" in blind.evidence
 
 
+def test_weights_that_were_shown_every_direction_excuse_no_others():
+    def partly_shown(network):
+        rule = disguised("in a derivative")(network)
+
+        def assign_credit(key, state, batch):
+            updates, after, info = rule.assign_credit(key, state, batch)
+            every = jnp.eye(network.nodes[1].input_shapes[0][0], dtype=batch[0].dtype)
+            nothing = 1e-30 * jnp.sum(network.nodes[1].synapse(state.params["network"][1], (every,)))
+            return jax.tree.map(lambda leaf: leaf + nothing, updates), after, info
+
+        return rule._replace(assign_credit=assign_credit)
+
+    test = RuleUnderTest("partly shown", partly_shown)
+    found = probe(test, "weight transport")
+    assert [place.node for place, each in in_null_space(test).items() if each.spanned] == [1]
+    assert found.verdict == "fails" and "in some other way" in found.evidence, found
+
+
 def test_a_pass_in_a_loop_of_unknown_length_is_no_phase_of_its_own():
     """A limit: such a loop's rounds are not counted, and errors come down by it as in one sweep."""
     assert probe(RuleUnderTest("in a derivative", disguised("in a derivative")), "single phase").verdict == "partly"
