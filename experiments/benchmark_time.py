@@ -95,7 +95,7 @@ def benchmark_time(steps: Sequence[int] = (28, 280), n_units: int = 256, batch_s
         "recurrent", input_shape=(_N_FEATURES,), n_classes=_N_CLASSES, hidden=(n_units,), reading="sequence"
     )
     rule = learning_rules.build("backprop", network)
-    params = jax.jit(network.init)(jax.random.key(0))
+    params = network.init(jax.random.key(0))
 
     def in_the_frame(params: Any, inputs: jax.Array, labels: jax.Array) -> Any:
         state = learning_rules.RuleState({"network": params}, ())

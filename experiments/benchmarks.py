@@ -19,7 +19,7 @@ import architectures
 import learning_rules
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.progress import Progress
-from learning_rules import Learner, make_step
+from learning_rules import Learner, make_step, start
 from learning_rules.plausibility.dataflow import count_products
 
 __all__ = ["BINDSNET_MILLISECONDS", "RATIO_LIMITS", "benchmark_rules", "benchmark_spikes", "to_markdown"]
@@ -82,8 +82,7 @@ class _Timed:
         def run(learner: Learner, images: jax.Array, labels: jax.Array) -> tuple[Learner, Any]:
             return jax.lax.scan(step, learner, (jax.random.split(key_steps, _STEPS_A_TURN), images, labels))
 
-        state = jax.jit(rule.init)(key_init)
-        self.learner = Learner(state, transform.init(state.params))
+        self.learner = jax.tree.map(jnp.copy, start(rule, transform, key_init))  # a program takes each number away once
         started = time.perf_counter()
         traced = jax.jit(run, donate_argnums=0).trace(self.learner, self.images, self.labels)
         self.program = traced.lower().compile()

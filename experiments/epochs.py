@@ -26,7 +26,7 @@ class EpochSummary(NamedTuple):
 
 
 class Programs(NamedTuple):
-    """The functions that a run jits, each over a leading axis of seeds.
+    """The functions of a run, each over a leading axis of seeds; all but the start are compiled.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Programs(NamedTuple):
         (state, images, labels) -> counts of (true class, predicted class), (n_seeds, n_classes, n_classes).
     """
 
-    init: Callable[[PRNGKeyArray], Learner]
+    init: Callable[[Array], Learner]
     epoch: Callable[[Learner, PRNGKeyArray, Array, Array, Array], tuple[Learner, EpochSummary]]
     evaluate: Callable[[RuleState, Array, Array], Int[Array, "n_seeds n_classes n_classes"]]
 
@@ -73,8 +73,10 @@ def make_programs(rule: LearningRule, transform: optax.GradientTransformation, b
     """
     learn = make_step(rule, transform)
 
-    def init(key: PRNGKeyArray) -> Learner:
-        return start(rule, transform, jax.random.fold_in(key, 0))
+    # Not one program, unlike the rest: what draws weights is compiled once for all rules that draw the same shapes.
+    def init(keys: Array) -> Learner:
+        starts = [start(rule, transform, jax.random.fold_in(key, 0)) for key in keys]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
 
     def epoch(learner: Learner, key: PRNGKeyArray, index: Array, images: Array, labels: Array) -> tuple[Learner, EpochSummary]:
         n_steps = len(labels) // batch_size
@@ -95,7 +97,7 @@ def make_programs(rule: LearningRule, transform: optax.GradientTransformation, b
         return jnp.zeros((n_classes, n_classes), jnp.int32).at[labels, predicted].add(1)
 
     return Programs(
-        init=jax.jit(over_seeds(init)),
+        init=init,
         epoch=jax.jit(
             lambda learner, keys, index, images, labels: over_seeds(lambda one, key: epoch(one, key, index, images, labels))(
                 learner, keys

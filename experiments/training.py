@@ -23,7 +23,7 @@ from experiments.config import TrainConfig, to_record
 from experiments.environment import describe_environment, keep_compiled_programs, spread_over_devices
 from experiments.epochs import in_chunks, make_programs, over_seeds
 from experiments.warnings import warnings_of
-from learning_rules import Learner, LearningRule, RuleSpec, RuleState
+from learning_rules import LearningRule, RuleSpec, RuleState
 
 __all__ = ["Trained", "build_network", "epochs_for", "front_end_of", "options_record", "train"]
 
@@ -312,9 +312,9 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
     programs = make_programs(rule, transform, config.batch_size, images.n_classes)
 
     seeds = [config.seed + index for index in range(config.n_seeds)]
-    keys = spread_over_devices(jnp.stack([jax.random.key(seed) for seed in seeds]), config.n_seeds)
+    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
     started = time.perf_counter()
-    learner: Learner = programs.init(keys)
+    learner, keys = spread_over_devices((programs.init(keys), keys), config.n_seeds)
     initial = jax.tree.map(jnp.copy, learner.state.params["network"])
     splits = [_encode(network, images, split) for split in (images.train, images.validation, images.test)]
     (x, y), validation, test = splits
@@ -333,6 +333,7 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
     started = time.perf_counter()
     for index in range(config.epochs):
         learner, summary = epoch(learner, keys, jnp.int32(index), x, y)
+        learner = spread_over_devices(learner, config.n_seeds)  # the compiler may have put it elsewhere
         right, confusion = (np.asarray(run(learner.state, *split)) for run, split in zip(evaluate, (validation, test), strict=True))
         validation_accuracy, test_accuracy = (_accuracy(counts) for counts in (right, confusion))
         better = validation_accuracy > best_accuracy

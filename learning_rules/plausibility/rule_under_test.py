@@ -156,9 +156,8 @@ class RuleUnderTest:
 
     def fresh(self, use: int) -> RuleState:
         """A start of the rule from a key of its own."""
-        init = self.once("init", lambda of: jax.jit(of.rule.init))
-        state: RuleState = init(self.key(use))
-        return state
+        # Not compiled as one: what draws weights is compiled once for all rules that draw the same shapes.
+        return self.rule.init(self.key(use))
 
     def _learning(self, batch_size: int) -> Callable[[RuleState, Array], RuleState]:
         """(state, number of steps) -> state; compiled once for any number of steps."""

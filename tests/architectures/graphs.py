@@ -19,7 +19,7 @@ def network_of(row):
 
 @functools.cache
 def params_of(row):
-    return jax.jit(network_of(row).init)(KEY)
+    return network_of(row).init(KEY)
 
 
 def run(network, inputs, seed=0):

@@ -47,7 +47,7 @@ def rule_of(name, architecture):
 
 @functools.cache
 def shared_start(architecture):
-    return jax.jit(network_of(architecture).init)(jax.random.key(SEED))
+    return network_of(architecture).init(jax.random.key(SEED))
 
 
 def readout_alignment(rule, state, updates, batch, signals):

@@ -21,7 +21,7 @@ def build(network, variant, **options):
 
 
 def state_of(rule, seed=0):
-    return double(jax.jit(rule.init)(jax.random.key(seed)))
+    return double(rule.init(jax.random.key(seed)))
 
 
 def ask(rule, state):

@@ -13,7 +13,7 @@ import learning_rules
 @pytest.mark.parametrize("architecture", ["mlp", "cnn"])
 def test_backpropagation_lies_on_itself(architecture):
     rule = learning_rules.build("backprop", network_of(architecture))
-    state = jax.jit(rule.init)(jax.random.key(0))
+    state = rule.init(jax.random.key(0))
     alignment = jax.jit(lambda s: learning_rules.alignment_with_backprop(rule, s, jax.random.key(1), batch_of(0)))(state)
     np.testing.assert_allclose(alignment.cosine, 1, rtol=1e-5)
     np.testing.assert_allclose(alignment.norm, alignment.reference_norm, rtol=1e-5)
@@ -47,7 +47,7 @@ def test_change_of_weights_is_relative_and_leaves_biases_out():
 
 def test_change_of_weights_takes_all_of_a_tree_and_nodes_without_weights_stand_still():
     network = network_of("attention")
-    before = jax.jit(network.init)(jax.random.key(0))
+    before = network.init(jax.random.key(0))
     after = jax.tree.map(lambda leaf: 1.25 * leaf + (leaf.ndim == 1), before)  # all biases move, from nought to one
     change = dict(zip(network.node_names, learning_rules.relative_weight_change(network, before, after), strict=True))
     assert change.pop("normalised") == 0
@@ -119,7 +119,7 @@ def test_a_diagnosis_of_any_network_is_by_its_nodes_and_finite(architecture):
 def test_units_in_time_are_flat_where_their_surrogate_is():
     """At each step by itself, with what a unit remembers as it stood."""
     network = network_of("spiking")
-    params, (images, _) = jax.jit(network.init)(jax.random.key(0)), batch_of(3)
+    params, (images, _) = network.init(jax.random.key(0)), batch_of(3)
     measured, trace = jax.jit(lambda p: (learning_rules.saturation(network, p, images), network.trace(p, images)))(params)
     for index in (0, 1):
         v, spiked = trace.states[index]

@@ -19,7 +19,7 @@ every_network = pytest.mark.parametrize("architecture", sorted(NETWORKS))
 
 
 def state_of(rule, seed=0):
-    return double(jax.jit(rule.init)(jax.random.key(seed)))
+    return double(rule.init(jax.random.key(seed)))
 
 
 def ask(rule, state):
@@ -41,7 +41,7 @@ def assert_same(a, b, rtol):
 def test_backprop_equals_the_gradient_of_the_loss(architecture, loss):
     network = network_of(architecture)
     with jax.enable_x64(True):
-        params = double(jax.jit(network.init)(jax.random.key(0)))
+        params = double(network.init(jax.random.key(0)))
         images, labels = batch_of(2, dtype=jnp.float64)
 
         def objective(params):
@@ -293,12 +293,12 @@ def test_a_sequence_of_one_step_equals_the_static_network_to_the_bit():
     """Recurrent weights that are given nothing change nothing: the same updates, in time and without."""
     static = architectures.build("mlp", input_shape=(5,), n_classes=4, hidden=(7,), activation="tanh")
     temporal = architectures.build("recurrent", input_shape=(5,), n_classes=4, hidden=(7,), reading="sequence")
-    params = jax.jit(static.init)(jax.random.key(0))
-    in_time = jax.jit(temporal.init)(jax.random.key(1))
+    params = static.init(jax.random.key(0))
+    in_time = temporal.init(jax.random.key(1))
     in_time = ({**in_time[0], **params[0]}, params[1])
     x, labels = jax.random.normal(jax.random.key(2), (6, 5)), jnp.arange(6) % 4
     rules = [learning_rules.build("feedback_alignment/random", network) for network in (static, temporal)]
-    feedback = {"feedback": (None, jax.jit(static.init)(jax.random.key(3))[1])}
+    feedback = {"feedback": (None, static.init(jax.random.key(3))[1])}
     once = jax.jit(rules[0].assign_credit)(jax.random.key(4), RuleState({"network": params}, feedback), (x, labels))[0]["network"]
     feedback = {"feedback": ({**in_time[0]}, feedback["feedback"][1])}
     one_step = jax.jit(rules[1].assign_credit)(jax.random.key(4), RuleState({"network": in_time}, feedback), (x[None], labels))[0]

@@ -25,7 +25,7 @@ def rule_of(variant, network, **options):
 
 def state_of(rule):
     """Initial weights, and biases that are not zero: else nothing would tell whether a bias counts once or twice."""
-    state = double(jax.jit(rule.init)(jax.random.key(0)))
+    state = double(rule.init(jax.random.key(0)))
     return jax.tree.map(lambda leaf: leaf + 0.1 * jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)).reshape(leaf.shape), state)
 
 
@@ -196,7 +196,7 @@ def test_negatives_are_wrong_labels_that_the_readout_finds_likely():
     batch = jnp.broadcast_to(images, (n, *images.shape[1:])), jnp.broadcast_to(labels, n)
     for negatives in ("hard", "uniform"):
         rule = rule_of("symba", network, negatives=negatives)
-        state = jax.jit(rule.init)(jax.random.key(0))
+        state = rule.init(jax.random.key(0))
         drawn = np.asarray(jax.jit(rule.assign_credit)(jax.random.key(1), state, batch)[2]["negative_labels"])
         share = np.bincount(drawn, minlength=4) / n
         likely = np.array(jax.nn.softmax(rule.represent(state, images)[-1][0])) if negatives == "hard" else np.ones(4)

@@ -24,7 +24,7 @@ def rule_of(variant, network, **options):
 
 
 def state_of(rule):
-    return double(jax.jit(rule.init)(jax.random.key(0)))
+    return double(rule.init(jax.random.key(0)))
 
 
 def flat(tree):

@@ -20,7 +20,7 @@ SHALLOW = {"mlp": {"hidden": (24,)}, "cnn": {"channels": (6,), "hidden": ()}}
 def started(network, variant="fixed", **options):
     """A rule, and a start in double precision at which no bias is zero."""
     rule = learning_rules.build("pepita", network, variant=variant, **options)
-    state = jax.jit(rule.init)(jax.random.key(0))
+    state = rule.init(jax.random.key(0))
     leaves, structure = jax.tree.flatten(state.params)
     keys = jax.random.split(jax.random.key(5), len(leaves))
     moved = [leaf + 0.05 * jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)]
@@ -161,7 +161,7 @@ def test_the_fixed_projection_stays_and_is_scaled_by_the_modulation():
 @both_networks
 def test_mirrors_turn_the_modulation_to_where_the_loss_falls(architecture):
     rule = learning_rules.build("pepita/weight_mirror", network_of(architecture), mirror_examples=128)
-    state = jax.jit(rule.init)(jax.random.key(0))
+    state = rule.init(jax.random.key(0))
     batch = batch_of(9, n=256)
 
     @jax.jit
@@ -248,7 +248,7 @@ def test_the_mirrored_projection_of_a_residual_network_adds_up_all_paths():
 @pytest.mark.parametrize("architecture", ["residual", "elman", "spiking", "flax"])
 def test_a_modulation_through_the_forward_weights_goes_where_the_loss_falls(architecture):
     rule = learning_rules.build("pepita/weight_mirror", network_of(architecture))
-    params = jax.jit(rule.network.init)(jax.random.key(0))
+    params = rule.network.init(jax.random.key(0))
     state = RuleState({"network": params, "feedback": params}, {})
     info = jax.jit(rule.assign_credit)(jax.random.key(1), state, batch_of(2, n=64))[2]
     assert info["modulated_loss"] < info["loss"]

@@ -39,7 +39,7 @@ def cosine(a, b):
 
 
 def state_of(rule, seed=0):
-    return double(jax.jit(rule.init)(jax.random.key(seed)))
+    return double(rule.init(jax.random.key(seed)))
 
 
 def estimates_of(rule, state, batch, n_draws, chunk=250):

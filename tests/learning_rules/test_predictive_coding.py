@@ -26,7 +26,7 @@ WEIGHTED = {"nudge": 0.5, "precision_ratio": 3.0}
 
 
 def params_of(network, seed=0):
-    return double(jax.jit(network.init)(jax.random.key(seed)))
+    return double(network.init(jax.random.key(seed)))
 
 
 def ask(rule, params, batch=None):
@@ -276,7 +276,7 @@ def test_single_precision_is_enough_for_the_default_options(architecture, varian
     images, labels = batch_of(2)
 
     def smallest_cosine(seed):
-        single = jax.jit(network.init)(jax.random.key(seed))
+        single = network.init(jax.random.key(seed))
         asked = ask(rule, single, (images, labels))
         with jax.enable_x64(True):
             exact = ask(rule, double(single), (images.astype(jnp.float64), labels))

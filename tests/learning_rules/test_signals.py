@@ -53,10 +53,10 @@ def is_nothing(tree):
 def setting(name):
     """The network for small images, parameters away from their start (biases too), a batch, and its objective."""
     network = network_of(name, side=4, **({"n_steps": 5} if name == "spiking" else {}))
-    drawn = double(jax.jit(network.init)(jax.random.key(0)))
+    drawn = double(network.init(jax.random.key(0)))
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: leaf + jnp.asarray(0.05 * rng.normal(size=leaf.shape)), drawn)
-    other = double(jax.jit(network.init)(jax.random.key(7)))
+    other = double(network.init(jax.random.key(7)))
     images, labels = batch_of(3, n=6, dtype=jnp.float64)
     return network, params, other, (images[:, :4, :4], labels), learning_rules.make_objective("cross_entropy", network)
 

@@ -17,7 +17,7 @@ LOCAL = "target_propagation/local_difference_reconstruction"
 
 
 def state_of(rule, seed=0):
-    return double(jax.jit(rule.init)(jax.random.key(seed)))
+    return double(rule.init(jax.random.key(seed)))
 
 
 def updates_of(rule, state, batch=None):
