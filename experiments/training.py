@@ -47,8 +47,10 @@ class Trained:
         The network with its front end.
     initial
         Initial parameters of the network, with a leading axis of seeds.
+    start
+        The rule's state before the first image, with a leading axis of seeds.
     state
-        The last state, with a leading axis of seeds.
+        The last state, likewise.
     best
         Per seed the state of the epoch that was best on the validation images.
     best_epoch
@@ -56,7 +58,10 @@ class Trained:
     accuracy
         Rule, seed, epoch, train_loss, train_accuracy, validation_accuracy, test_accuracy.
     networks
-        Rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms, saturated.
+        Rule, seed, layer, cosine, reference_norm, norm, relative_weight_change, silent, mean, rms, saturated.
+    angles
+        "start", "tenth" (after a tenth of the epochs, one at least) and "end" -> degrees from backpropagation, (n_seeds,): the mean
+        over hidden nodes of the angle to the gradient of the rule's own objective. NaN where hidden nodes are asked for nothing.
     info
         What the rule tells of itself on a batch after training (its loss, and quantities of its own such as settling energies,
         goodness or reconstruction errors), with a leading axis of seeds.
@@ -73,11 +78,13 @@ class Trained:
     rule: LearningRule
     network: Network
     initial: Any
+    start: RuleState
     state: RuleState
     best: RuleState
     best_epoch: np.ndarray
     accuracy: pd.DataFrame
     networks: pd.DataFrame
+    angles: dict[str, np.ndarray]
     info: dict[str, Any]
     warnings: list[str]
     seconds: float
@@ -98,7 +105,9 @@ class Trained:
         """Accuracy, one row an epoch of a network."""
         return self.accuracy.copy()
 
-    def represent(self, images: np.ndarray, network: Network | None = None) -> tuple[np.ndarray, ...]:
+    def represent(
+        self, images: np.ndarray, network: Network | None = None, state: RuleState | None = None
+    ) -> tuple[np.ndarray, ...]:
         """Activations of every layer for normalised images: (n_seeds, n_images, ...), in time (n_seeds, n_images, n_steps, ...).
 
         Parameters
@@ -107,13 +116,15 @@ class Trained:
             (n, height, width, channels), as `ImageSet.normalise` gives them.
         network
             A part of the network that takes this size of images, from `Network.at_size`; the whole by default.
+        state
+            `start` or `best`, say; the last by default.
 
         Raises
         ------
         InputError
             A part is asked of a rule whose representation is not the forward pass.
         """
-        rule, state = self.rule, self.state
+        rule, state = self.rule, self.state if state is None else state
         if network is not None and network.input_shape != self.network.input_shape:
             if not rule.spec.represents_by_forward_pass:
                 raise InputError(f"'{self.name}' settles or spikes and represents images at the size that it was trained at only")
@@ -170,6 +181,7 @@ class Trained:
                 layer: {"cosine": float(row["cosine"]), "reference_norm": float(row["reference_norm"])}
                 for layer, row in nodes.iterrows()
             },
+            "angle_to_backprop": {when: _or_none(angles[seed - self.config.seed]) for when, angles in self.angles.items()},
             "relative_weight_change": {layer: float(row["relative_weight_change"]) for layer, row in nodes.iterrows()},
             "activity": {
                 layer: {name: float(row[name]) for name in ("silent", "mean", "rms", "saturated")}
@@ -177,6 +189,10 @@ class Trained:
             },
             "info": jax.tree.map(lambda leaf: leaf[seed - self.config.seed].tolist(), self.info),
         }
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def options_record(rule: LearningRule) -> dict[str, Any]:
@@ -254,13 +270,24 @@ def _encode(network: Network, images: datasets.ImageSet, split: datasets.Split) 
     return encoded, jnp.asarray(split.labels)
 
 
-def _diagnose(
-    rule: LearningRule, initial: Any, state: RuleState, keys: jax.Array, batch: tuple[jax.Array, jax.Array]
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Alignment, change and activity of every node, each (n_seeds, n_nodes), and what the rule tells of itself."""
-    measure = over_seeds(lambda before, state, key: tuple(learning_rules.diagnose(rule, before, state, key, batch)))
-    nodes, info = jax.jit(measure)(initial, state, keys)
-    return {name: np.asarray(values) for name, values in nodes.items()}, jax.tree.map(np.asarray, info)
+class _Diagnoses:
+    """Looks at a rule at work, by one program: how far from backpropagation it is at several times, and all else at the end."""
+
+    def __init__(self, rule: LearningRule, initial: Any, keys: jax.Array, batch: tuple[jax.Array, jax.Array]) -> None:
+        self._rule, self._given = rule, (initial, keys)
+        self._measure = jax.jit(
+            over_seeds(lambda before, state, key: tuple(learning_rules.diagnose(rule, before, state, key, batch)))
+        )
+        self.angles: dict[str, np.ndarray] = {}
+
+    def __call__(self, when: str, state: RuleState) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Alignment, change and activity of every node, each (n_seeds, n_nodes), and what the rule tells of itself."""
+        initial, keys = self._given
+        nodes, info = self._measure(initial, state, keys)
+        found = {name: np.asarray(values) for name, values in nodes.items()}
+        parts = (found[name] for name in ("cosine", "reference_norm", "norm"))
+        self.angles[when] = learning_rules.mean_angle(self._rule.network, *parts)
+        return found, jax.tree.map(np.asarray, info)
 
 
 def train(config: TrainConfig | None = None, progress: Progress | None = None, **fields: Any) -> Trained:
@@ -315,12 +342,18 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])
     started = time.perf_counter()
     learner, keys = spread_over_devices((programs.init(keys), keys), config.n_seeds)
-    initial = jax.tree.map(jnp.copy, learner.state.params["network"])
+    at_start = jax.tree.map(jnp.copy, learner.state)  # the epochs' program takes the learner away
+    initial = at_start.params["network"]
     splits = [_encode(network, images, split) for split in (images.train, images.validation, images.test)]
     (x, y), validation, test = splits
     epoch = programs.epoch.lower(learner, keys, jnp.int32(0), x, y).compile()  # type: ignore[attr-defined]
     evaluate = [programs.evaluate.lower(learner.state, *split).compile() for split in (validation, test)]  # type: ignore[attr-defined]
     compile_seconds = time.perf_counter() - started
+
+    n_diagnostic = min(_DIAGNOSTIC_IMAGES, n_train)
+    diagnose = _Diagnoses(rule, initial, keys, (x[:n_diagnostic], y[:n_diagnostic]))
+    diagnose("start", at_start)
+    tenth = max(1, round(config.epochs / 10))
 
     best = jax.tree.map(jnp.copy, learner.state)
     best_accuracy = np.full(config.n_seeds, -1.0)
@@ -354,12 +387,13 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
             }
             for i, seed in enumerate(seeds)
         ]
+        if index + 1 == tenth:
+            diagnose("tenth", learner.state)
         if progress is not None:
             progress(index + 1, config.epochs, f"validation accuracy {validation_accuracy.mean():.3f}")
     seconds = time.perf_counter() - started
 
-    n_diagnostic = min(_DIAGNOSTIC_IMAGES, n_train)
-    measured, info = _diagnose(rule, initial, learner.state, keys, (x[:n_diagnostic], y[:n_diagnostic]))
+    measured, info = diagnose("end", learner.state)
     networks = pd.DataFrame(
         [
             {"rule": config.rule, "seed": seed, "layer": layer, **{name: float(values[i, k]) for name, values in measured.items()}}
@@ -375,11 +409,13 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
         rule=rule,
         network=network,
         initial=initial,
+        start=at_start,
         state=learner.state,
         best=best,
         best_epoch=best_epoch,
         accuracy=accuracy_table,
         networks=networks,
+        angles=diagnose.angles,
         info=info,
         warnings=[
             *_out_of_place(config, rule.spec),

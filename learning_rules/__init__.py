@@ -13,7 +13,15 @@ True
 from bioplausible.foundation.errors import InputError
 from learning_rules.compatibility import support_matrix, typical_networks
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Support, Variant
-from learning_rules.diagnostics import Diagnosis, activity, alignment_with_backprop, diagnose, relative_weight_change, saturation
+from learning_rules.diagnostics import (
+    Diagnosis,
+    activity,
+    alignment_with_backprop,
+    diagnose,
+    mean_angle,
+    relative_weight_change,
+    saturation,
+)
 from learning_rules.needs import Needs
 from learning_rules.objectives import OBJECTIVES, Objective, as_batch, make_objective
 from learning_rules.registry import FAMILIES, build, names, options_of, spec, support
@@ -41,6 +49,7 @@ __all__ = [
     "diagnose",
     "make_objective",
     "make_step",
+    "mean_angle",
     "names",
     "options_of",
     "relative_weight_change",

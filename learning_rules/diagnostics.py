@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
@@ -22,6 +23,7 @@ __all__ = [
     "activity",
     "alignment_with_backprop",
     "diagnose",
+    "mean_angle",
     "relative_weight_change",
     "saturation",
 ]
@@ -126,6 +128,41 @@ def alignment_with_backprop(rule: LearningRule, state: RuleState, key: PRNGKeyAr
     return Alignment(jnp.stack(cosines), jnp.stack(reference_norms), jnp.stack(norms))
 
 
+def mean_angle(
+    network: Network,
+    cosine: Float[np.ndarray, "*batch n_nodes"],
+    reference_norm: Float[np.ndarray, "*batch n_nodes"],
+    norm: Float[np.ndarray, "*batch n_nodes"],
+) -> Float[np.ndarray, "*batch"]:
+    """Degrees between a rule and backpropagation: the mean over hidden nodes of the angle between what the two ask for.
+
+    Two directions that have nothing to do with each other are 90 degrees apart; under some 25 degrees a rule is backpropagation by
+    other means.
+
+    Parameters
+    ----------
+    network
+        Whose nodes they are.
+    cosine, reference_norm, norm
+        As `alignment_with_backprop` gives them.
+
+    Returns
+    -------
+    numpy.ndarray
+        NaN where no hidden node is asked for anything, or none has weights: there is no angle then.
+
+    >>> import architectures
+    >>> network = architectures.build("mlp", input_shape=(4, 4, 1), n_classes=3, hidden=(8, 8))
+    >>> float(mean_angle(network, np.array([0.0, 0.5, 1.0]), np.ones(3), np.array([0.0, 1.0, 1.0])).round(1))
+    60.0
+    """
+    hidden = np.array([node.weighted for node in network.nodes[:-1]] + [False])
+    counts = hidden & (np.asarray(norm) > 0) & (np.asarray(reference_norm) > 0)
+    degrees = np.degrees(np.arccos(np.clip(np.asarray(cosine, np.float64), -1, 1)))
+    n_nodes = counts.sum(-1)
+    return np.where(n_nodes > 0, np.where(counts, degrees, 0).sum(-1) / np.maximum(n_nodes, 1), np.nan)
+
+
 def relative_weight_change(network: Network, before: Any, after: Any) -> Float[Array, " n_nodes"]:
     """Length of the change over length of the initial weights, per node, biases left out (they start at zero).
 
@@ -218,6 +255,7 @@ def diagnose(rule: LearningRule, before: Any, state: RuleState, key: PRNGKeyArra
     nodes = {
         "cosine": alignment.cosine,
         "reference_norm": alignment.reference_norm,
+        "norm": alignment.norm,
         "relative_weight_change": relative_weight_change(rule.network, before, state.params["network"]),
         **activity(rule.represent(state, batch.inputs), temporal=rule.network.temporal)._asdict(),
         "saturated": saturation(rule.network, state.params["network"], batch.inputs),

@@ -81,6 +81,7 @@ __all__ = [
     "generalise_over_time",
     "generalise_scores",
     "generalised_contrast",
+    "holm",
     "max_statistic_p_values",
     "narrow",
     "noise_ceiling",

@@ -59,6 +59,9 @@ class SweepConfig:
         variant.
     search
         None for each run as it stands.
+    readout_images
+        Training images that one readout for all is fitted on, for rules and controls alike (`experiments.readouts`): verdicts then
+        go by it. 0 to go by what each network's own output reaches; controls are then read from 10,000 images.
     floors
         Network -> rule or family -> test accuracy to reach. A network is an architecture ("mlp"), or one with options ("mlp
         hidden=100"), which then counts alone for it.
@@ -70,11 +73,13 @@ class SweepConfig:
     train: dict[str, Any] = dataclasses.field(default_factory=dict)
     runs: tuple[dict[str, Any], ...] = ()
     search: SearchConfig | None = None
+    readout_images: int = 0
     floors: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     published: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that there is something to run."""
+        at_least(self, 0, "readout_images")
         if not self.runs:
             raise InputError("a sweep without runs was given: list at least one, such as 'runs: [{rule: backprop}]'")
 

@@ -1,4 +1,4 @@
-"""The accuracy table as a picture: every rule's mean and spread, its floor, and the control that it has to beat."""
+"""The accuracy table as a picture: every rule's mean and spread, its floor, and the best control that it has to beat."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ _ROW_INCHES, _MARGIN_INCHES, _WIDTH_INCHES = 0.235, 1.1, 8.6
 _SHOWN_RANGE = 0.25
 
 
+def _shown(row: dict[str, Any]) -> tuple[float, float]:
+    """What a verdict goes by, and its spread: the readout that is one for all, or else the network's own output."""
+    prefix = "readout_" if "readout_mean" in row else ""
+    return row[f"{prefix}mean"], row[f"{prefix}standard_deviation"]
+
+
 def _label(row: dict[str, Any]) -> str:
     behind = "" if row["front_end"] == "none" else f" behind {row['front_end']}"
     return f"{row['rule']}{behind}"
@@ -27,10 +33,10 @@ def _label(row: dict[str, Any]) -> str:
 
 def _panel(axes: Axes, title: str, rows: list[dict[str, Any]]) -> None:
     blue, orange = RULE_COLOURS[0][0], RULE_COLOURS[1][0]
-    best = max(row["mean"] for row in rows)
-    left = 100 * max(min(row["mean"] for row in rows) - 0.01, best - _SHOWN_RANGE)
+    best = max(_shown(row)[0] for row in rows)
+    left = 100 * max(min(_shown(row)[0] for row in rows) - 0.01, best - _SHOWN_RANGE)
     for place, row in enumerate(rows):
-        mean = 100 * row["mean"]
+        mean, deviation = (100 * value for value in _shown(row))
         is_control = row["rule"] == "untrained"
         missed = row["reaches_floor"] is False or row["beats_control"] is False
         colour = CONTROL_COLOUR if is_control else orange if missed else blue
@@ -38,7 +44,7 @@ def _panel(axes: Axes, title: str, rows: list[dict[str, Any]]) -> None:
             axes.plot([100 * row["floor"]] * 2, [place - 0.36, place + 0.36], color=CEILING, linewidth=2.2, zorder=1)
         if not np.isnan(row["control"]):
             axes.plot([100 * row["control"], max(mean, left)], [place, place], color=LINE, linewidth=1.1, zorder=1)
-        spread = 0.0 if np.isnan(row["standard_deviation"]) else 100 * row["standard_deviation"]
+        spread = 0.0 if np.isnan(deviation) else deviation
         axes.errorbar(
             max(mean, left), place, xerr=spread, fmt="s" if is_control else "o", color=colour, markersize=5, linewidth=1.4
         )
@@ -66,7 +72,7 @@ def picture(summary: pd.DataFrame, title: str) -> str:
     -------
     str
         An SVG: one panel a network; dots are means with one standard deviation over seeds, squares the untrained control, thin
-        lines lead from each rule's control to its mean, bars mark floors. Orange misses its floor or does not beat its control.
+        lines lead from each rule's best control to it, bars mark floors. Orange misses its floor or does not beat its control.
     """
     labelled = summary.assign(network=networks_of(summary))
     panels = [(str(name), table.to_dict("records")) for name, table in labelled.groupby("network", sort=False)]

@@ -22,10 +22,13 @@ from experiments import datasets
 from experiments.config import TrainConfig, from_record, to_record, write_yaml
 from experiments.results import plain
 from experiments.sweeping.config import SweepConfig, expand
-from experiments.sweeping.summary import best_trials, summarise, to_markdown
+from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise, to_markdown
 from experiments.training import build_network, options_record
 
 __all__ = ["Sweep", "sweep"]
+
+
+_CONTROL_IMAGES = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,21 +43,25 @@ class Sweep:
         One row a network: the run's fields, `test_accuracy`, `validation_accuracy` of the last epoch, `seconds`, `warnings`.
     summary
         One row a rule, architecture and front end; for a search, one row a rule and architecture with the best trial.
+    controls
+        One row a control that belongs to no network, image set and seed, as `experiments.controls` gives them; empty for a search.
     """
 
     config: SweepConfig
     runs: pd.DataFrame
     summary: pd.DataFrame
+    controls: pd.DataFrame
 
     def to_frame(self) -> pd.DataFrame:
         """One row a network."""
         return self.runs.copy()
 
 
-def _file_name(config: TrainConfig, options: dict[str, Any]) -> str:
+def _file_name(config: TrainConfig, options: dict[str, Any], readout_images: int) -> str:
     # The options with their defaults: a default that was tuned anew asks for a new training, as does a user's changed file.
     sources = {name: _source(name) for name in (config.rule, config.architecture) if is_reference(name)}
-    identity = json.dumps(plain({**to_record(config), "rule_options": options, **sources}), sort_keys=True)
+    read = {"readout_images": readout_images} if readout_images else {}
+    identity = json.dumps(plain({**to_record(config), "rule_options": options, **sources, **read}), sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     return f"{_short(config.rule)}__{_short(config.architecture)}__{digest}.json"
 
@@ -71,14 +78,52 @@ def _short(name: str) -> str:
     return re.sub(r"[^\w.-]", "-", own)
 
 
-def _run(record: dict[str, Any]) -> dict[str, Any]:
+def _run(record: dict[str, Any], readout_images: int = 0) -> dict[str, Any]:
     """One training, from plain values to plain values, so that any process can do it."""
     # Imported where it is used: a worker that only waits need not load the compiler.
+    from experiments.readouts import read_out
     from experiments.training import train
 
     trained = train(from_record(record, TrainConfig, "a run of the sweep"))
     plain_record: dict[str, Any] = plain(trained.to_json())
+    if readout_images:
+        plain_record["readouts"] = read_out(trained, readout_images).to_dict("records")
     return plain_record
+
+
+def _control_run(record: dict[str, Any], readout_images: int) -> list[dict[str, Any]]:
+    """The controls of an image set, likewise."""
+    from experiments.controls import control_accuracies
+
+    config = from_record(record, TrainConfig, "the controls of the sweep")
+    rows: list[dict[str, Any]] = control_accuracies(config, readout_images).to_dict("records")
+    return rows
+
+
+def _images_of(config: TrainConfig) -> TrainConfig:
+    """What the controls of a run depend on, and nothing else."""
+    names = (*IMAGES_OF, "split_seed", "exclude_indices", "seed", "n_seeds")
+    return TrainConfig(rule="untrained", **{name: getattr(config, name) for name in names})
+
+
+def _controls(folder: Path, configs: list[TrainConfig], readout_images: int) -> pd.DataFrame:
+    """Run the controls that are not there yet, and put them into one table."""
+    tables: list[pd.DataFrame] = []
+    most: dict[str, TrainConfig] = {}
+    # Of runs that differ in the number of their seeds alone the one with the most has those of the others.
+    for config in map(_images_of, configs):
+        alike = json.dumps(plain({**to_record(config), "n_seeds": None}), sort_keys=True)
+        most[alike] = max(most.get(alike, config), config, key=lambda each: each.n_seeds)
+    for config in most.values():
+        record = to_record(config)
+        identity = json.dumps(plain([record, readout_images]), sort_keys=True)
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
+        path = folder / "controls" / f"{_short(config.dataset)}__{digest}.json"
+        if not path.is_file():
+            write_text(path, json.dumps(_control_run(record, readout_images), indent=1) + "\n")
+        shared = {name: record[name] for name in IMAGES_OF}
+        tables.append(pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).assign(**shared))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _check(configs: list[TrainConfig]) -> list[dict[str, Any]]:
@@ -102,6 +147,7 @@ def _rows(config: TrainConfig, record: dict[str, Any]) -> list[dict[str, Any]]:
     options = {name: fields.pop(name) for name in ("rule_options", "architecture_options", "exclude_indices")}
     shared = {name: value for name, value in fields.items() if name not in ("seed", "n_seeds", "split_seed")}
     shared |= {name: json.dumps(plain(value), sort_keys=True) for name, value in options.items() if name != "exclude_indices"}
+    read = {each["seed"]: each for each in record.get("readouts", [])}
     shared |= {"epochs": record["epochs"], "seconds": record["seconds"], "compile_seconds": record["compile_seconds"]}
     return [
         {
@@ -109,10 +155,20 @@ def _rows(config: TrainConfig, record: dict[str, Any]) -> list[dict[str, Any]]:
             "seed": each["seed"],
             "test_accuracy": each["test_accuracy"],
             "validation_accuracy": each["validation_accuracy_by_epoch"][-1],
+            **_readout(read.get(each["seed"])),
+            **{name: angle for name, angle in zip(ANGLES, each.get("angle_to_backprop", {}).values(), strict=False)},
             "warnings": " | ".join(record["warnings"]),
         }
         for each in record.get("seeds", [record])
     ]
+
+
+def _readout(read: dict[str, Any] | None) -> dict[str, Any]:
+    return (
+        {}
+        if read is None
+        else {"readout_accuracy": read["test_accuracy"], "frozen_accuracy": read["frozen_accuracy"], "read_from": read["read_from"]}
+    )
 
 
 def _prepare(out: Path, config: SweepConfig) -> None:
@@ -126,23 +182,26 @@ def _prepare(out: Path, config: SweepConfig) -> None:
     write_text(path, text)
 
 
-def _write_tables(folder: Path, config: SweepConfig, configs: list[TrainConfig], paths: list[Path]) -> Sweep:
+def _write_tables(
+    folder: Path, config: SweepConfig, configs: list[TrainConfig], paths: list[Path], controls: pd.DataFrame
+) -> Sweep:
     """Write the tables of what has been trained so far."""
     table: list[dict[str, Any]] = []
     there = [(each, path) for each, path in zip(configs, paths, strict=True) if path.is_file()]
     for each, path in there:
         table += _rows(each, json.loads(path.read_text(encoding="utf-8")))
     runs = pd.DataFrame(table)
-    summary = best_trials(runs) if config.search else summarise(runs, config)
+    summary = best_trials(runs) if config.search else summarise(runs, config, controls)
     write_text(folder / "runs.csv", runs.to_csv(index=False))
     write_text(folder / "summary.csv", summary.to_csv(index=False))
     if not config.search:
         # Drawing is slow to import, and a search draws nothing.
         from experiments.sweeping.picture import picture
 
+        write_text(folder / "controls.csv", controls.to_csv(index=False))
         write_text(folder / "accuracy.svg", picture(summary, config.title or "Sweep"))
     write_text(folder / "README.md", to_markdown(config, summary, len(there), len(configs)))
-    return Sweep(config, runs, summary)
+    return Sweep(config, runs, summary, controls)
 
 
 def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Progress | None = None) -> Sweep:
@@ -151,7 +210,8 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     ```
     DIR/sweep.yaml        what was run
     DIR/runs/*.json       each training, as `bioplausible train --json` prints it
-    DIR/runs.csv          one row a network
+    DIR/controls/*.json   of each image set, what it gives without learning a hidden layer
+    DIR/runs.csv          one row a network; controls.csv the same of controls
     DIR/summary.csv       one row a rule, architecture and front end; README.md is the same for reading, accuracy.svg for looking
     ```
 
@@ -180,23 +240,24 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     configs = expand(config)
     options = _check(configs)
     _prepare(folder, config)
-    paths = [folder / "runs" / _file_name(*each) for each in zip(configs, options, strict=True)]
+    paths = [folder / "runs" / _file_name(*each, config.readout_images) for each in zip(configs, options, strict=True)]
     missing = [(each, path) for each, path in zip(configs, paths, strict=True) if not path.is_file()]
     if progress is not None:
         progress(len(configs) - len(missing), len(configs), "")
 
     def one(each: TrainConfig, path: Path) -> tuple[Path, dict[str, Any]]:
-        return path, _run(to_record(each))
+        return path, _run(to_record(each), config.readout_images)
 
+    controls = pd.DataFrame() if config.search else _controls(folder, configs, config.readout_images or _CONTROL_IMAGES)
     done = len(configs) - len(missing)
     if done and missing:
-        _write_tables(folder, config, configs, paths)
+        _write_tables(folder, config, configs, paths, controls)
     # As soon as a training is done its file is there, whatever becomes of the others.
     for path, record in Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(one)(*pair) for pair in missing):
         write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         done += 1
         if done < len(configs):
-            _write_tables(folder, config, configs, paths)
+            _write_tables(folder, config, configs, paths, controls)
         if progress is not None:
             progress(done, len(configs), f"{record['rule']} on {record['architecture']}: {record['test_accuracy']:.3f}")
-    return _write_tables(folder, config, configs, paths)
+    return _write_tables(folder, config, configs, paths, controls)

@@ -11,10 +11,26 @@ import pandas as pd
 import learning_rules
 from experiments.config import write_yaml
 from experiments.sweeping.config import SweepConfig, family_of
+from experiments.sweeping.verdicts import against_controls, judged, verdicts
 
-__all__ = ["best_trials", "best_variants", "network_name", "networks_of", "summarise", "to_markdown"]
+__all__ = [
+    "ANGLES",
+    "CONTROL",
+    "IMAGES_OF",
+    "best_trials",
+    "best_variants",
+    "network_name",
+    "networks_of",
+    "summarise",
+    "to_markdown",
+]
 
-_CONTROL = "untrained"
+CONTROL = "untrained"
+ANGLES = ("angle_start", "angle_tenth", "angle")
+FROZEN = "itself frozen"
+BY_OTHER_MEANS = 25
+# What the controls that belong to no network depend on.
+IMAGES_OF = ("dataset", "n_train", "validation_fraction")
 _SAME_TASK = ["architecture", "dataset", "architecture_options", "epochs"]
 _RUN = ["rule", "architecture", "dataset", "front_end", "architecture_options", "rule_options", "epochs"]
 
@@ -51,7 +67,7 @@ def _of_rule(table: dict[str, dict[str, Any]], architecture: str, options: str, 
     return of_network.get(rule, of_network.get(family_of(rule)))
 
 
-def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
+def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | None = None) -> pd.DataFrame:
     """One row a rule, network, front end and number of epochs.
 
     Parameters
@@ -60,14 +76,19 @@ def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
         `Sweep.runs`.
     config
         Floors and published figures.
+    controls
+        `Sweep.controls`: what the same images give without learning a hidden layer.
 
     Returns
     -------
     pandas.DataFrame
-        `mean` and `standard_deviation` of the test accuracy over seeds; `control` and `control_front_end`, the best untrained
-        network with the same architecture and epochs, on plain images or behind the same front end, and whether the rule is above
-        it by more than two standard errors of the difference of means (`beats_control`, None with one seed and for the control
-        itself); `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and `published_source`.
+        `mean` and `standard_deviation` of the test accuracy over seeds; the same of the readout that is one for all
+        (`readout_mean`, `readout_standard_deviation`, and `read_from`, the layers that it reads), where readouts were asked for;
+        `control` and `best_control`, the mean and name of the best control; `difference` from it; `p_value` of beating all
+        controls, `p_adjusted` for all rows of the table, and `beats_control` (below .05; None with one seed, without a control and
+        for the control itself); `angle_start`, `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth
+        of the epochs and at the end; `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and
+        `published_source`.
     """
     rows = []
     for names, group in runs.groupby(_RUN, sort=False):
@@ -78,12 +99,15 @@ def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
             "activation": learning_rules.spec(key["rule"]).activation,
             "n_seeds": len(accuracy),
             "mean": float(accuracy.mean()),
-            "standard_deviation": float(accuracy.std(ddof=1)) if len(accuracy) > 1 else np.nan,
+            "standard_deviation": _deviation(accuracy),
             "validation_accuracy": float(group["validation_accuracy"].mean()),
         }
-        same = runs[(runs["rule"] == _CONTROL) & np.logical_and.reduce([runs[name] == key[name] for name in _SAME_TASK])]
-        same = same[same["front_end"].isin(["none", key["front_end"]])]
-        row |= _against_control(row, accuracy, same)
+        if "readout_accuracy" in group:
+            read = group["readout_accuracy"].to_numpy()
+            layers = ", ".join(dict.fromkeys(group["read_from"]))
+            row |= {"readout_mean": float(read.mean()), "readout_standard_deviation": _deviation(read), "read_from": layers}
+        row |= against_controls(group, _controls_of(group, runs, controls))
+        row |= {name: float(group[name].mean()) for name in ANGLES if name in group}
         of_rule = (key["architecture"], key["architecture_options"], key["rule"])
         floor = _of_rule(config.floors, *of_rule)
         row |= {
@@ -93,19 +117,37 @@ def summarise(runs: pd.DataFrame, config: SweepConfig) -> pd.DataFrame:
         published = _of_rule(config.published, *of_rule) or {}
         row |= {"published": published.get("accuracy", np.nan), "published_source": published.get("source", "")}
         rows.append({**row, "seconds": float(group["seconds"].iloc[0]), "warnings": group["warnings"].iloc[0]})
-    return pd.DataFrame(rows)
+    return verdicts(pd.DataFrame(rows))
 
 
-def _against_control(row: dict[str, Any], accuracy: np.ndarray, controls: pd.DataFrame) -> dict[str, Any]:
-    if row["rule"] == _CONTROL or controls.empty:
-        return {"control": np.nan, "control_front_end": "", "beats_control": None}
-    front_end, best = max(controls.groupby("front_end"), key=lambda pair: pair[1]["test_accuracy"].mean())
-    control = best["test_accuracy"].to_numpy()
-    beats = None
-    if min(len(control), len(accuracy)) > 1:
-        standard_error = np.sqrt(accuracy.var(ddof=1) / len(accuracy) + control.var(ddof=1) / len(control))
-        beats = bool(accuracy.mean() - control.mean() > 2 * standard_error)
-    return {"control": float(control.mean()), "control_front_end": str(front_end), "beats_control": beats}
+def _deviation(values: np.ndarray) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else np.nan
+
+
+def _equals(column: pd.Series, value: Any) -> np.ndarray:
+    """Where a column holds a value; nothing equals nothing."""
+    return np.asarray(column.isna() if pd.isna(value) else column == value)
+
+
+def _controls_of(group: pd.DataFrame, runs: pd.DataFrame, controls: pd.DataFrame | None) -> dict[str, pd.Series]:
+    """Name -> accuracies by seed, of all controls of a rule's runs: of the same images, and of its own network and epochs."""
+    own = group.iloc[0]
+    if own["rule"] == CONTROL:
+        return {}
+    matched = runs[(runs["rule"] == CONTROL) & np.logical_and.reduce([runs[name] == own[name] for name in _SAME_TASK])]
+    matched = matched[matched["front_end"].isin(["none", own["front_end"]])]
+    found = {
+        CONTROL if front_end == "none" else f"{CONTROL} behind {front_end}": judged(rows)
+        for front_end, rows in matched.groupby("front_end", sort=False)
+    }
+    if "frozen_accuracy" in group and group["frozen_accuracy"].notna().all():
+        found[FROZEN] = group.groupby("seed")["frozen_accuracy"].mean()
+    if controls is not None and not controls.empty:
+        same = controls[np.logical_and.reduce([_equals(controls[name], own[name]) for name in IMAGES_OF])]
+        for name, rows in same.groupby("control", sort=False):
+            network = rows["network"].iloc[0]
+            found[f"{name} ({network})" if network else str(name)] = rows.groupby("seed")["test_accuracy"].mean()
+    return found
 
 
 def best_trials(runs: pd.DataFrame) -> pd.DataFrame:
@@ -150,23 +192,43 @@ def _line(cells: list[str]) -> str:
 
 
 def _accuracy_lines(table: pd.DataFrame) -> list[str]:
-    lines = [
-        _line(["rule", "front end", "test accuracy", "control", "above control", "floor", "reached", "published"]),
-        "|" + "---|" * 8,
-    ]
+    read = "readout_mean" in table
+    columns = ["rule", "front end", "test accuracy", *(["one readout", "read from"] if read else [])]
+    columns += ["best control", "difference", "above all controls", "degrees from backprop", "floor", "reached", "published"]
+    lines = [_line(columns), "|" + "---|" * len(columns)]
     for row in table.to_dict("records"):
-        above = {None: "", True: "yes", False: "**does not beat its control**"}[row["beats_control"]]
         reached = {None: "", True: "yes", False: "**no**"}[row["reaches_floor"]]
         options = "" if row["rule_options"] == "{}" else f" `{row['rule_options']}`"
         # A rule that cannot live with the network's activation function is not compared without saying so.
         options += f" (own activation: {row['activation']})" if row["activation"] else ""
         published = _percent(row["published"]) + (f" ({row['published_source']})" if row["published_source"] else "")
-        accuracy = _percent(row["mean"], row["standard_deviation"])
-        control = _percent(row["control"])
-        lines.append(
-            _line([row["rule"] + options, row["front_end"], accuracy, control, above, _percent(row["floor"]), reached, published])
-        )
+        cells = [row["rule"] + options, row["front_end"], _percent(row["mean"], row["standard_deviation"])]
+        if read:
+            cells += [_percent(row["readout_mean"], row["readout_standard_deviation"]), row["read_from"]]
+        cells += [f"{_percent(row['control'])} {row['best_control']}".strip(), _points(row["difference"]), _verdict(row)]
+        lines.append(_line([*cells, _angles(row), _percent(row["floor"]), reached, published]))
     return lines
+
+
+def _points(difference: float) -> str:
+    return "" if np.isnan(difference) else f"{100 * difference:+.2f}"
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    if row["beats_control"] is None:
+        return ""
+    adjusted = "p < .001" if row["p_adjusted"] < 0.001 else f"p = {row['p_adjusted']:.3f}".replace("0.", ".", 1)
+    return f"yes, {adjusted}" if row["beats_control"] else f"**no**, {adjusted}"
+
+
+def _angles(row: dict[str, Any]) -> str:
+    """Degrees at the start, after a tenth and at the end."""
+    found = [row.get(name, np.nan) for name in ANGLES]
+    if all(np.isnan(angle) for angle in found):
+        return ""
+    shown = ", ".join("–" if np.isnan(angle) else f"{angle:.0f}" for angle in found)
+    by_other_means = row["rule"] != "backprop" and found[-1] < BY_OTHER_MEANS
+    return f"{shown} (backpropagation by other means)" if by_other_means else shown
 
 
 def _search_lines(table: pd.DataFrame) -> list[str]:
@@ -174,6 +236,24 @@ def _search_lines(table: pd.DataFrame) -> list[str]:
     for row in table.to_dict("records"):
         best, defaults = _percent(row["validation_accuracy"]), _percent(row["validation_accuracy_of_defaults"])
         lines.append(_line([row["rule"], row["front_end"], str(row["trials"]), best, defaults, f"`{row['rule_options']}`"]))
+    return lines
+
+
+def _reading(config: SweepConfig, summary: pd.DataFrame) -> list[str]:
+    """How the table is to be read."""
+    tested = int(summary["p_value"].notna().sum())
+    by = "by one readout for rules and controls alike" if config.readout_images else "by the network's own output"
+    lines = [
+        f"Verdicts go {by}. Controls are the same network untrained (on plain images and behind",
+        "the same front end; where readouts are for all, also the rule's own units before the first image), the best of several",
+        "networks of random features read directly, and logistic regression on pixels. A rule is above all controls if its",
+        f"differences from each, paired over seeds, are above nought (one-sided t-tests, all of {tested} rows corrected by Holm's",
+        "method, p < .05). Seeds draw weights and orders, not images: every training sees the same split.",
+        "",
+        "Degrees from backpropagation at the start, after a tenth of the epochs and at the end, between what the rule asks of",
+        f"hidden layers and the gradient of its own objective: 90 has nothing to do with it, under {BY_OTHER_MEANS} is "
+        "backpropagation by other means.",
+    ]
     return lines
 
 
@@ -197,13 +277,12 @@ def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int) 
     if not config.search:
         lines += [
             "Test accuracy in percent after the last epoch, mean and standard deviation over seeds.",
-            "The control is the best untrained network with the same architecture and readout, on plain images or behind the same",
-            "front end; a rule beats it by more than two standard errors of the difference.",
+            *_reading(config, summary),
             "",
             "![Every rule's accuracy beside its floor and its control](accuracy.svg)",
             "",
-            "Thin lines lead from each rule's control to its mean, bars mark floors; orange misses its floor or does not beat its",
-            "control.",
+            "Thin lines lead from each rule's best control to it, bars mark floors; orange misses its floor or does not beat all",
+            "controls.",
             "",
         ]
     # A search varies the options of one network, and is one table of it.

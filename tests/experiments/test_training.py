@@ -172,6 +172,8 @@ def test_json_has_the_documented_fields_of_the_right_length(name, request):
         assert set(aligned) == {"cosine", "reference_norm"}
         # Backpropagation asks for the gradient itself.
         assert aligned["cosine"] == pytest.approx(1, abs=1e-5) and aligned["reference_norm"] > 0
+    assert list(record["angle_to_backprop"]) == ["start", "tenth", "end"]
+    assert all(angle < 0.5 for angle in record["angle_to_backprop"].values())
     best = record["best_on_validation"]
     assert best["test_accuracy"] == record["test_accuracy_by_epoch"][best["epoch"] - 1]
     assert best["validation_accuracy"] == max(record["validation_accuracy_by_epoch"])
@@ -301,6 +303,17 @@ def test_mistakes_are_said_in_one_sentence(fields, parts):
     message = str(caught.value)
     assert all(part in message for part in parts), message
     assert "\n" not in message
+
+
+def test_the_distance_from_backpropagation_is_followed_through_training():
+    run = train(TINY, rule="feedback_alignment", n_seeds=2, epochs=10)
+    hidden = run.networks[run.networks["layer"] == "hidden_0"].sort_values("seed")
+    np.testing.assert_allclose(run.angles["end"], np.degrees(np.arccos(hidden["cosine"])), rtol=1e-5)
+    # Lillicrap et al. 2016: random feedback starts anywhere, and forward weights come to it.
+    assert (run.angles["end"] < run.angles["start"]).all() and (run.angles["tenth"] != run.angles["start"]).all()
+    control = train(TINY, rule="untrained", epochs=1)
+    assert np.isnan(control.angles["end"]).all()  # nothing is asked of hidden nodes: there is no angle
+    assert control.to_json()["angle_to_backprop"] == {"start": None, "tenth": None, "end": None}
 
 
 def test_alignment_and_change_are_what_the_diagnostics_say(trained):

@@ -1,5 +1,7 @@
 """Corrections equal MNE's, and err as often as they say on simulated families of tests."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ from scipy import stats
 from scipy.stats import binomtest
 
 import rsa
-from rsa.multiple import false_discovery_rate, max_statistic_p_values
+from bioplausible.foundation.errors import InputError
+from rsa.multiple import false_discovery_rate, holm, max_statistic_p_values
 
 
 @pytest.mark.parametrize(("method", "theirs"), [("bh", "indep"), ("by", "negcorr")])
@@ -37,6 +40,29 @@ def test_false_discoveries_are_as_few_as_promised(method):
     false = found[:, 8:].sum(axis=1) / np.maximum(found.sum(axis=1), 1)
     assert false.mean() < 0.1 * 0.8 + 3 * false.std() / np.sqrt(1000)
     assert found[:, :8].mean() > {"bh": 0.6, "by": 0.3}[method]
+
+
+def test_holm_is_the_closed_test_of_bonferronis():
+    """A claim holds if Bonferroni's test rejects every intersection of claims that it takes part in (Marcus et al. 1976)."""
+    p_values = np.random.default_rng(5).random(8) ** 3
+    families = [np.array(family) for size in range(1, 9) for family in itertools.combinations(range(8), size)]
+    expected = [max(min(1, len(family) * p_values[family].min()) for family in families if test in family) for test in range(8)]
+    np.testing.assert_allclose(holm(p_values), expected, rtol=1e-14)
+    with_holes = np.insert(p_values, [2, 8], np.nan).reshape(2, 5)
+    np.testing.assert_array_equal(holm(with_holes)[~np.isnan(with_holes)], holm(p_values))
+    assert np.isnan(holm(with_holes)[np.isnan(with_holes)]).all()
+    with pytest.raises(InputError, match="1.5 is no p-value"):
+        holm(np.array([0.5, 1.5]))
+
+
+def test_holm_lets_a_false_claim_pass_in_five_percent_of_families_however_related():
+    random = np.random.default_rng(6)
+    effect = np.where(np.arange(20) < 5, 4.0, 0.0)
+    for shared in (0.0, 0.8):
+        z = effect + np.sqrt(shared) * random.normal(size=(2000, 1)) + np.sqrt(1 - shared) * random.normal(size=(2000, 20))
+        found = np.array([holm(stats.norm.sf(study)) < 0.05 for study in z])
+        assert found[:, 5:].any(axis=1).mean() < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
+        assert found[:, :5].mean() > 0.8
 
 
 def _family(random: np.random.Generator, n_draws: int, n_tests: int = 15) -> np.ndarray:

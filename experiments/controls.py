@@ -1,0 +1,123 @@
+"""Controls that learn no hidden layer: what a rule must beat before it can be said to have learned anything.
+
+Beside the matched control (`untrained`: the rule's own network, frozen) stand two that a critic would pick, because the matched one
+can be weaker than what random weights allow: a narrow random layer behind random convolutions throws away what those hold.
+
+- *Logistic regression* on pixels: no hidden layer at all.
+- *Random features*: the best of several random networks, read directly from their last hidden layer. Which network stands for them
+  is chosen on the validation images of the first seed.
+
+Random features are read as rules are, by `experiments.readouts`. Pixels get the logistic regression that anyone would fit to them,
+which is better there by some points than what reads features.
+References: Coates and Ng 2011, Analysis of single-layer networks in unsupervised feature learning, AISTATS; Jarrett et al. 2009,
+doi:10.1109/ICCV.2009.5459469 (random convolutions); Rahimi and Recht 2008, Random kitchen sinks, NIPS.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+import architectures
+from experiments import datasets
+from experiments.config import TrainConfig
+from experiments.epochs import in_chunks
+from experiments.readouts import Features, Labels, Readout, fit_readout, readout_images
+
+__all__ = ["LOGISTIC_REGRESSION", "RANDOM_FEATURES", "control_accuracies"]
+
+LOGISTIC_REGRESSION, RANDOM_FEATURES = "logistic regression", "random features"
+# Beside the mean loss, on half the sum of squared weights.
+_PENALTIES = (1e-3, 1e-2, 1e-1)
+_MAX_ITERATIONS = 300
+# Random networks that are known to do well without learning, and their front ends.
+_RANDOM_NETWORKS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("mlp", {"hidden": (2048,)}),
+    ("cnn", {"channels": (64,), "strides": 1, "kernel_size": 5, "pooling": "mean", "hidden": ()}),
+    ("cnn", {"channels": (64, 128), "strides": 1, "kernel_size": 3, "pooling": "mean", "hidden": ()}),
+)
+
+
+def _read(network: architectures.Network, seed: int, images: Features, labels: Labels) -> Readout:
+    """Read the last hidden layer of a network that has learned nothing."""
+    params = network.init(jax.random.fold_in(jax.random.key(seed), 0))
+    run = jax.jit(lambda x: in_chunks(lambda chunk: network.forward(params, chunk)[-2], x))
+    return fit_readout(Features(*(np.asarray(run(split)) for split in images)), labels, network.node_names[-2])
+
+
+def _name(architecture: str, options: dict[str, Any]) -> str:
+    values = (f"{name}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in options.items() if v != ())
+    return " ".join([architecture, *values])
+
+
+def control_accuracies(config: TrainConfig, n_images: int = 10_000) -> pd.DataFrame:
+    """Accuracies of the controls that depend on the images alone.
+
+    Parameters
+    ----------
+    config
+        Its image set, split and seeds; its rule and architecture take no part.
+    n_images
+        Training images that readouts are fitted on, as `read_out` takes it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a control and seed: `control`, `seed`, `network`, `read_from`, `validation_accuracy`, `test_accuracy`. Logistic
+        regression draws nothing, and has the same row for every seed.
+    """
+    excluded = {"exclude_indices": config.exclude_indices} if config.exclude_indices else {}
+    images = datasets.load(
+        config.dataset,
+        validation_fraction=config.validation_fraction,
+        split_seed=config.split_seed,
+        n_train=config.n_train,
+        **excluded,
+    )
+    shown, labels = readout_images(images, n_images)
+    shown = Features(*(images.normalise(split) for split in shown))
+    seeds = range(config.seed, config.seed + config.n_seeds)
+
+    # Pixels as they are: maps that readouts average over places are those of networks.
+    pixels = Features(*(split.reshape(len(split), -1) for split in shown))
+    plain = _logistic_regression(pixels, labels)
+    rows = [_row(LOGISTIC_REGRESSION, seed, "", plain) for seed in seeds]
+
+    networks = {
+        _name(architecture, options): architectures.build(
+            architecture, input_shape=shown.train.shape[1:], n_classes=images.n_classes, **options
+        )
+        for architecture, options in _RANDOM_NETWORKS
+    }
+    first = {name: _read(network, config.seed, shown, labels) for name, network in networks.items()}
+    chosen = max(first, key=lambda name: first[name].validation_accuracy)
+    for seed in seeds:
+        read = first[chosen] if seed == config.seed else _read(networks[chosen], seed, shown, labels)
+        rows.append(_row(RANDOM_FEATURES, seed, chosen, read))
+    return pd.DataFrame(rows)
+
+
+def _logistic_regression(pixels: Features, labels: Labels) -> Readout:
+    """Of several strengths the best on validation images."""
+    best = Readout("pixels", -1.0, 0.0)
+    for penalty in _PENALTIES:
+        fit = LogisticRegression(C=1 / (penalty * len(pixels.train)), max_iter=_MAX_ITERATIONS)
+        with warnings.catch_warnings():
+            # One that has not converged by then is judged as it stands, by images that it has not seen.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fit.fit(pixels.train, labels.train)
+        found = Readout(
+            "pixels", float(fit.score(pixels.validation, labels.validation)), float(fit.score(pixels.test, labels.test))
+        )
+        best = max(best, found, key=lambda each: each.validation_accuracy)
+    return best
+
+
+def _row(control: str, seed: int, network: str, read: Readout) -> dict[str, Any]:
+    return {"control": control, "seed": seed, "network": network, **read._asdict()}

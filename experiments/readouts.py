@@ -1,0 +1,184 @@
+"""One readout for all: ridge regression of the classes on standardised features, the same for rules and for their controls.
+
+What a network's own output layer reaches depends on its rate and on the scale of the features that it sees. Here every feature has
+mean nought and variance one over the training images, the regression has a closed form and so no rate and no end to wait for, and
+validation images choose how strongly it is held back and which hidden layer it reads. Test images have no say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from sklearn.linear_model import RidgeClassifier
+
+from experiments.datasets import ImageSet
+from experiments.training import Trained
+from learning_rules import RuleState
+
+__all__ = ["ALL", "Features", "Labels", "Readout", "best_readout", "fit_readout", "read_out", "readout_images"]
+
+# On squared weights, beside the mean squared error: from hardly to heavily held back.
+_PENALTIES = (1e-3, 1e-2, 1e-1)
+# Maps are averaged over as many places a side before they are read: more would be more features than images to fit them by.
+_MAX_SIDE = 7
+_LEAST_SPREAD = 1e-6
+ALL = "all"
+
+
+class Features(NamedTuple):
+    """Features of the images that a readout is fitted on, chosen by and tested on.
+
+    Attributes
+    ----------
+    train, validation, test
+        ``(n_images, ...)``: what follows the images are units, or maps of ``(height, width, channels)``.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+class Labels(NamedTuple):
+    """Labels of the same images, ``(n_images,)`` each."""
+
+    train: Int[np.ndarray, " n_train"]
+    validation: Int[np.ndarray, " n_validation"]
+    test: Int[np.ndarray, " n_test"]
+
+
+class Readout(NamedTuple):
+    """What a readout reaches.
+
+    Attributes
+    ----------
+    read_from
+        The layer, or "all".
+    validation_accuracy, test_accuracy
+        Fractions of the images.
+    """
+
+    read_from: str
+    validation_accuracy: float
+    test_accuracy: float
+
+
+def _pooled(maps: np.ndarray) -> Float[np.ndarray, "n_images n_features"]:
+    """Maps averaged over places, anything else as it is; one row an image."""
+    if maps.ndim == 4 and max(maps.shape[1:3]) > _MAX_SIDE:
+        n, *sides, _ = maps.shape
+        rows, columns = ([piece.tolist() for piece in np.array_split(np.arange(side), min(side, _MAX_SIDE))] for side in sides)
+        maps = np.stack([np.stack([maps[:, r][:, :, c].mean((1, 2)) for c in columns], axis=1) for r in rows], axis=1)
+    return np.asarray(maps, np.float32).reshape(len(maps), -1)
+
+
+def _standardised(features: Features) -> Features:
+    """Mean nought and variance one over the training images; a feature that does not vary is nought."""
+    mean, spread = (each.astype(np.float32) for each in (features.train.mean(0, np.float64), features.train.std(0, np.float64)))
+    varies = spread > np.maximum(_LEAST_SPREAD * np.abs(mean), np.finfo(np.float32).tiny)
+    scale = np.where(varies, 1 / np.where(varies, spread, 1), 0).astype(np.float32)
+    return Features(*((split - mean) * scale for split in features))
+
+
+def fit_readout(features: Features, labels: Labels, read_from: str = "") -> Readout:
+    """Fit ridge regressions of several strengths, and keep the best on the validation images.
+
+    Parameters
+    ----------
+    features
+        Of the images, on any scale.
+    labels
+        Of the same images.
+    read_from
+        What they are features of, for the record.
+
+    Returns
+    -------
+    Readout
+        With the accuracy of chance for features that are not finite: there is nothing to read.
+    """
+    pooled = Features(*(_pooled(split) for split in features))
+    if not all(np.isfinite(split).all() for split in pooled):
+        chance = 1 / len(np.unique(labels.train))
+        return Readout(read_from, chance, chance)
+    # Features of one network are nearly dependent: single precision is too little to solve for their weights.
+    train, validation, test = (split.astype(np.float64) for split in _standardised(pooled))
+    best = Readout(read_from, -1.0, 0.0)
+    for penalty in _PENALTIES:
+        fit = RidgeClassifier(alpha=penalty * len(train), solver="cholesky").fit(train, labels.train)
+        found = Readout(read_from, float(fit.score(validation, labels.validation)), float(fit.score(test, labels.test)))
+        best = max(best, found, key=lambda each: each.validation_accuracy)
+    return best
+
+
+def best_readout(layers: Mapping[str, Features], labels: Labels) -> Readout:
+    """Read each layer, and all together, and keep the best on the validation images.
+
+    Parameters
+    ----------
+    layers
+        Name -> features.
+    labels
+        Of the same images.
+    """
+    read = [fit_readout(features, labels, name) for name, features in layers.items()]
+    if len(layers) > 1:
+        joined = (np.concatenate([_pooled(split) for split in splits], axis=1) for splits in zip(*layers.values(), strict=True))
+        read.append(fit_readout(Features(*joined), labels, ALL))
+    return max(read, key=lambda each: each.validation_accuracy)
+
+
+def readout_images(images: ImageSet, n_images: int) -> tuple[Features, Labels]:
+    """Images to fit a readout on, and those that choose and test it, the same for everyone who asks.
+
+    Parameters
+    ----------
+    images
+        An image set.
+    n_images
+        Training images to fit on, drawn from the training split; fewer where there are no more.
+    """
+    train, validation, test = images.train, images.validation, images.test
+    drawn = np.sort(np.random.default_rng(0).permutation(len(train.labels))[:n_images])
+    return (
+        Features(train.images[drawn], validation.images, test.images),
+        Labels(train.labels[drawn], validation.labels, test.labels),
+    )
+
+
+def read_out(trained: Trained, n_images: int = 10_000) -> pd.DataFrame:
+    """Read what the hidden layers of trained networks hold.
+
+    Parameters
+    ----------
+    trained
+        Networks of any rule, as they were after the last epoch.
+    n_images
+        Training images that the readout is fitted on, the same for all rules; fewer where there are no more.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a seed: `seed`, `read_from`, `validation_accuracy`, `test_accuracy`, and `frozen_accuracy`, the test accuracy of the
+        same reading before the first image was seen. That is the matched control: the same units with the same front end, frozen.
+    """
+    after, before = (_read_state(trained, state, n_images) for state in (trained.state, trained.start))
+    return pd.DataFrame(after).assign(frozen_accuracy=[row["test_accuracy"] for row in before])
+
+
+def _read_state(trained: Trained, state: RuleState, n_images: int) -> list[dict[str, Any]]:
+    """One row a seed."""
+    splits, labels = readout_images(trained.images, n_images)
+    by_split = [trained.represent(trained.images.normalise(split), state=state) for split in splits]
+    rows = []
+    for index in range(trained.config.n_seeds):
+        layers = {
+            name: Features(*(layers[place][index] for layers in by_split))
+            for place, name in enumerate(trained.network.node_names[:-1])
+        }
+        rows.append({"seed": trained.config.seed + index, **best_readout(layers, labels)._asdict()})
+    return rows

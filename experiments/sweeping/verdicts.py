@@ -1,0 +1,92 @@
+"""Whether a rule beats its controls: paired over seeds, against all of them, and corrected for all rows of the table.
+
+Rules and controls of one seed start from the same weights and see the same images, so their differences are paired. A rule beats
+its controls if it beats each of them: the largest of the p-values is that of the whole claim, whichever control turned out the best
+(an intersection-union test: Berger 1982, doi:10.1080/00401706.1982.10487790). Claims of one table are corrected by Holm's method.
+
+The seeds stand for other draws of weights and orders, not for other images: all are trained and tested on one split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from rsa.multiple import holm
+
+__all__ = ["LEVEL", "against_controls", "judged", "verdicts"]
+
+LEVEL = 0.05
+# Accuracies are counts over images: what differs by less differs in rounding.
+_ROUNDING = 1e-9
+
+
+def judged(runs: pd.DataFrame) -> pd.Series:
+    """Accuracies by seed that a verdict goes by: of the readout that is one for all where there is one, else the network's own.
+
+    Parameters
+    ----------
+    runs
+        Rows of `Sweep.runs` of one rule.
+    """
+    name = "readout_accuracy" if "readout_accuracy" in runs and runs["readout_accuracy"].notna().all() else "test_accuracy"
+    return runs.groupby("seed")[name].mean()
+
+
+def _p_value(differences: np.ndarray) -> float:
+    """One-sided, of a mean above nought."""
+    mean, spread = differences.mean(), differences.std(ddof=1)
+    if spread < _ROUNDING:
+        return float(mean <= _ROUNDING)
+    return float(stats.t.sf(mean / (spread / np.sqrt(len(differences))), len(differences) - 1))
+
+
+def against_controls(runs: pd.DataFrame, controls: Mapping[str, pd.Series]) -> dict[str, Any]:
+    """Hold a rule against its controls.
+
+    Parameters
+    ----------
+    runs
+        Rows of `Sweep.runs` of one rule.
+    controls
+        Name -> accuracies by seed.
+
+    Returns
+    -------
+    dict
+        `control` and `best_control`, mean and name of the best; `difference` from it, over seeds that both have; `p_value` of
+        beating all, NaN where fewer than two seeds are shared with any.
+    """
+    if not controls:
+        return {"control": np.nan, "best_control": "", "difference": np.nan, "p_value": np.nan}
+    own = judged(runs)
+    best = max(controls, key=lambda name: controls[name].mean())
+    differences = {name: (own - accuracies).dropna().to_numpy() for name, accuracies in controls.items()}
+    tested = all(len(each) > 1 for each in differences.values())
+    return {
+        "control": float(controls[best].mean()),
+        "best_control": best,
+        "difference": float(differences[best].mean()) if len(differences[best]) else np.nan,
+        "p_value": max(map(_p_value, differences.values())) if tested else np.nan,
+    }
+
+
+def verdicts(summary: pd.DataFrame) -> pd.DataFrame:
+    """Add `p_adjusted` for all rows, and `beats_control`.
+
+    Parameters
+    ----------
+    summary
+        With `p_value`, one row a claim.
+    """
+    adjusted = holm(summary["p_value"].to_numpy())
+    beats = [None if np.isnan(p) else bool(p < LEVEL) for p in adjusted]
+    at = list(summary.columns).index("p_value") + 1
+    with_p = summary.copy()
+    with_p.insert(at, "p_adjusted", adjusted)
+    with_p.insert(at + 1, "beats_control", pd.Series(beats, dtype=object, index=summary.index))
+    return with_p

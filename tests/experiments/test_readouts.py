@@ -1,0 +1,119 @@
+"""One readout for all reaches what closed forms say can be reached, whatever the features' scale; no test image has a say."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.config import TrainConfig
+from experiments.controls import LOGISTIC_REGRESSION, RANDOM_FEATURES, control_accuracies
+from experiments.readouts import ALL, Features, Labels, best_readout, fit_readout, read_out
+from experiments.training import train
+
+DISTANCE = 2.5
+
+
+def two_clouds(seed, n=3000, n_features=8):
+    """Two normal clouds, `DISTANCE` standard deviations apart along a random direction."""
+    random = np.random.default_rng(seed)
+    direction = random.normal(size=n_features)
+    labels = random.integers(0, 2, n).astype(np.int32)
+    place = (labels - 0.5)[:, None] * DISTANCE * direction / np.linalg.norm(direction)
+    x = (place + random.normal(size=(n, n_features))).astype(np.float32)
+    cuts = [n // 3, 2 * n // 3]
+    return Features(*np.split(x, cuts)), Labels(*np.split(labels, cuts))
+
+
+def test_two_normal_clouds_are_told_apart_as_well_as_they_can_be():
+    best_possible = stats.norm.cdf(DISTANCE / 2)
+    found = np.mean([fit_readout(*two_clouds(seed)).test_accuracy for seed in range(5)])
+    assert found == pytest.approx(best_possible, abs=3 * np.sqrt(best_possible * (1 - best_possible) / 5000) + 0.003)
+
+
+def test_the_scale_and_place_of_features_change_nothing():
+    features, labels = two_clouds(1)
+    scale, place = np.float32([1e-3, 1, 10, 1e3, 1, 1, 1, 1]), np.float32([0, 5, -5, 100, 0, 0, 0, 0])
+    moved = Features(*(split * scale + place for split in features))
+    plain, other = fit_readout(features, labels), fit_readout(moved, labels)
+    assert other.test_accuracy == pytest.approx(plain.test_accuracy, abs=0.003)
+    still = Features(*(np.concatenate([split, np.full((len(split), 3), 7, np.float32)], 1) for split in features))
+    assert fit_readout(still, labels) == plain  # features that do not vary tell nothing
+
+
+def test_maps_are_averaged_over_places_and_small_ones_are_read_as_they_are():
+    features, labels = two_clouds(2)
+    spread = Features(*(np.repeat(np.repeat(split.reshape(-1, 1, 1, 8), 14, 1), 14, 2) for split in features))
+    assert fit_readout(spread, labels).test_accuracy == pytest.approx(fit_readout(features, labels).test_accuracy, abs=0.015)
+    # Where a feature is on the map is not lost: the class is a place here.
+    small = np.zeros((300, 14, 14, 1), np.float32)
+    places = np.arange(300) % 4
+    small[np.arange(300), 2 + 9 * (places // 2), 2 + 9 * (places % 2)] = 1
+    each = Labels(*(places[part : part + 100].astype(np.int32) for part in (0, 100, 200)))
+    assert fit_readout(Features(small[:100], small[100:200], small[200:]), each).test_accuracy == 1
+
+
+def test_layers_are_chosen_by_validation_images_and_never_by_test_images():
+    features, labels = two_clouds(3)
+    random = np.random.default_rng(0)
+    noise = Features(*(random.normal(size=split.shape).astype(np.float32) for split in features))
+    # A layer that tells the test images apart perfectly, and nothing else.
+    leak = Features(noise.train, noise.validation, np.repeat(labels.test[:, None].astype(np.float32), 8, 1))
+    layers = {"noise": noise, "signal": features, "leak": leak}
+    chosen = best_readout(layers, labels)
+    assert chosen.read_from == "signal" or chosen.read_from == ALL
+    flipped = labels._replace(test=1 - labels.test)
+    again = best_readout(layers, flipped)
+    assert (again.read_from, again.validation_accuracy) == (chosen.read_from, chosen.validation_accuracy)
+    assert again.test_accuracy == pytest.approx(1 - chosen.test_accuracy)
+
+
+def test_two_layers_that_hold_a_half_each_are_read_together():
+    features, labels = two_clouds(4, n_features=2)
+    quadrants = Labels(*(np.int32(2 * (x[:, 0] > 0) + (x[:, 1] > 0)) for x in features))
+    halves = {name: Features(*(split[:, [k]] for split in features)) for k, name in enumerate(("first", "second"))}
+    chosen = best_readout(halves, quadrants)
+    assert chosen.read_from == ALL and chosen.test_accuracy > 0.75  # of a half nobody can tell more than two from two
+
+
+def test_features_that_are_not_finite_hold_nothing():
+    features, labels = two_clouds(5)
+    broken = features._replace(test=np.where(features.test > 2, np.nan, features.test))
+    assert fit_readout(broken, labels).test_accuracy == 0.5
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    return train(rule="untrained", dataset="digits", epochs=1, n_seeds=2, n_train=500, architecture_options={"hidden": (64, 32)})
+
+
+def test_a_trained_network_is_read_seed_by_seed(untrained):
+    table = read_out(untrained, n_images=300)
+    assert table["seed"].tolist() == [0, 1] and set(table["read_from"]) <= {"hidden_0", "hidden_1", ALL}
+    # After one epoch the network's own output has hardly begun; what its random layers hold is there all the same.
+    assert (table["test_accuracy"] > untrained.test_accuracy + 0.1).all() and (table["test_accuracy"] > 0.8).all()
+    assert read_out(untrained, n_images=300).equals(table)
+    assert (table["frozen_accuracy"] == table["test_accuracy"]).all()  # its hidden layers are what they were
+    assert (read_out(untrained, n_images=40)["test_accuracy"] < table["test_accuracy"]).all()
+
+
+@pytest.fixture(scope="module")
+def controls():
+    return control_accuracies(TrainConfig(dataset="digits", n_seeds=2, n_train=400), n_images=400)
+
+
+def test_controls_learn_no_hidden_layer_and_still_know_the_digits(controls):
+    assert (
+        controls["control"].tolist() == [LOGISTIC_REGRESSION] * 2 + [RANDOM_FEATURES] * 2
+        and controls["seed"].tolist() == [0, 1] * 2
+    )
+    by_control = controls.groupby("control")["test_accuracy"]
+    assert by_control.mean()[RANDOM_FEATURES] > by_control.mean()[LOGISTIC_REGRESSION] > 0.88
+    assert by_control.nunique()[LOGISTIC_REGRESSION] == 1  # it draws nothing
+    assert controls["network"].nunique() == 2 and (controls["network"][:2] == "").all()
+
+
+@pytest.mark.thorough
+def test_controls_are_those_of_their_seeds(controls):
+    """What stands for random features is chosen on the first seed; of a seed alone the row is the same."""
+    alone = control_accuracies(TrainConfig(dataset="digits", n_seeds=1, n_train=400), n_images=400)
+    expected = controls[controls["seed"] == 0].reset_index(drop=True)
+    assert alone.equals(expected)
