@@ -20,6 +20,7 @@ from bioplausible.foundation.progress import Progress
 from bioplausible.foundation.resolve import is_reference
 from experiments import datasets
 from experiments.config import TrainConfig, from_record, to_record, write_yaml
+from experiments.controls import RECIPE, control_accuracies
 from experiments.results import plain
 from experiments.sweeping.config import SweepConfig, expand
 from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise, to_markdown
@@ -29,6 +30,7 @@ __all__ = ["Sweep", "sweep"]
 
 
 _CONTROL_IMAGES = 10_000
+_MAP = 3  # height, width, channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +95,6 @@ def _run(record: dict[str, Any], readout_images: int = 0) -> dict[str, Any]:
 
 def _control_run(record: dict[str, Any], readout_images: int) -> list[dict[str, Any]]:
     """The controls of an image set, likewise."""
-    from experiments.controls import control_accuracies
-
     config = from_record(record, TrainConfig, "the controls of the sweep")
     rows: list[dict[str, Any]] = control_accuracies(config, readout_images).to_dict("records")
     return rows
@@ -116,7 +116,7 @@ def _controls(folder: Path, configs: list[TrainConfig], readout_images: int) -> 
         most[alike] = max(most.get(alike, config), config, key=lambda each: each.n_seeds)
     for config in most.values():
         record = to_record(config)
-        identity = json.dumps(plain([record, readout_images]), sort_keys=True)
+        identity = json.dumps(plain([record, readout_images, RECIPE]), sort_keys=True)
         digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
         path = folder / "controls" / f"{_short(config.dataset)}__{digest}.json"
         if not path.is_file():
@@ -148,6 +148,7 @@ def _rows(config: TrainConfig, record: dict[str, Any]) -> list[dict[str, Any]]:
     shared = {name: value for name, value in fields.items() if name not in ("seed", "n_seeds", "split_seed")}
     shared |= {name: json.dumps(plain(value), sort_keys=True) for name, value in options.items() if name != "exclude_indices"}
     read = {each["seed"]: each for each in record.get("readouts", [])}
+    shared["keeps_maps"] = any(len(layer["output"]) == _MAP for layer in record.get("network", ()))
     shared |= {"epochs": record["epochs"], "seconds": record["seconds"], "compile_seconds": record["compile_seconds"]}
     return [
         {
@@ -200,7 +201,7 @@ def _write_tables(
 
         write_text(folder / "controls.csv", controls.to_csv(index=False))
         write_text(folder / "accuracy.svg", picture(summary, config.title or "Sweep"))
-    write_text(folder / "README.md", to_markdown(config, summary, len(there), len(configs)))
+    write_text(folder / "README.md", to_markdown(config, summary, len(there), len(configs), controls))
     return Sweep(config, runs, summary, controls)
 
 
@@ -243,7 +244,7 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     paths = [folder / "runs" / _file_name(*each, config.readout_images) for each in zip(configs, options, strict=True)]
     missing = [(each, path) for each, path in zip(configs, paths, strict=True) if not path.is_file()]
     if progress is not None:
-        progress(len(configs) - len(missing), len(configs), "")
+        progress(len(configs) - len(missing), len(configs), "" if config.search else "controls")
 
     def one(each: TrainConfig, path: Path) -> tuple[Path, dict[str, Any]]:
         return path, _run(to_record(each), config.readout_images)

@@ -10,6 +10,7 @@ import pandas as pd
 
 import learning_rules
 from experiments.config import write_yaml
+from experiments.controls import RANDOM_MAPS
 from experiments.sweeping.config import SweepConfig, family_of
 from experiments.sweeping.verdicts import against_controls, judged, verdicts
 
@@ -145,6 +146,9 @@ def _controls_of(group: pd.DataFrame, runs: pd.DataFrame, controls: pd.DataFrame
     if controls is not None and not controls.empty:
         same = controls[np.logical_and.reduce([_equals(controls[name], own[name]) for name in IMAGES_OF])]
         for name, rows in same.groupby("control", sort=False):
+            # Random maps know that images have places, which a network without maps is not told.
+            if name == RANDOM_MAPS and not own.get("keeps_maps", True):
+                continue
             network = rows["network"].iloc[0]
             found[f"{name} ({network})" if network else str(name)] = rows.groupby("seed")["test_accuracy"].mean()
     return found
@@ -257,7 +261,19 @@ def _reading(config: SweepConfig, summary: pd.DataFrame) -> list[str]:
     return lines
 
 
-def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int) -> str:
+def _control_lines(controls: pd.DataFrame | None) -> list[str]:
+    """What the images give without learning a hidden layer."""
+    if controls is None or controls.empty:
+        return []
+    lines = [_line(["control", "network", "read from", "test accuracy"]), "|" + "---|" * 4]
+    for (_, control), rows in controls.groupby(["dataset", "control"], sort=False):
+        layers = ", ".join(dict.fromkeys(rows["read_from"]))
+        accuracy = rows["test_accuracy"].to_numpy()
+        lines.append(_line([control, rows["network"].iloc[0], layers, _percent(float(accuracy.mean()), _deviation(accuracy))]))
+    return [*lines, "", "Random maps count for networks that keep maps: a dense network is not told that images have places.", ""]
+
+
+def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int, controls: pd.DataFrame | None = None) -> str:
     """The summary for reading; every figure in it comes from the table.
 
     Parameters
@@ -270,6 +286,8 @@ def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int) 
         Trainings that have been run.
     of
         Trainings in all.
+    controls
+        `Sweep.controls`.
     """
     lines = [f"# {config.title or 'Sweep'}", ""]
     if done < of:
@@ -279,6 +297,7 @@ def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int) 
             "Test accuracy in percent after the last epoch, mean and standard deviation over seeds.",
             *_reading(config, summary),
             "",
+            *_control_lines(controls),
             "![Every rule's accuracy beside its floor and its control](accuracy.svg)",
             "",
             "Thin lines lead from each rule's best control to it, bars mark floors; orange misses its floor or does not beat all",

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.linear_model import RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from experiments.config import TrainConfig
-from experiments.controls import LOGISTIC_REGRESSION, RANDOM_FEATURES, control_accuracies
+from experiments.controls import LOGISTIC_REGRESSION, RANDOM_FEATURES, RANDOM_MAPS, control_accuracies
 from experiments.readouts import ALL, Features, Labels, best_readout, fit_readout, read_out
 from experiments.training import train
 
@@ -27,6 +30,20 @@ def test_two_normal_clouds_are_told_apart_as_well_as_they_can_be():
     best_possible = stats.norm.cdf(DISTANCE / 2)
     found = np.mean([fit_readout(*two_clouds(seed)).test_accuracy for seed in range(5)])
     assert found == pytest.approx(best_possible, abs=3 * np.sqrt(best_possible * (1 - best_possible) / 5000) + 0.003)
+
+
+@pytest.mark.parametrize("n_features", [8, 700])
+def test_it_is_scikit_learns_ridge_regression_of_the_best_strength(n_features):
+    """With more features than images as well."""
+    features, labels = two_clouds(6, n=1500, n_features=n_features)
+    labels = Labels(*(np.int32(label + (x[:, 0] > 1)) for label, x in zip(labels, features, strict=True)))
+    theirs = []
+    for penalty in (1e-3, 1e-2, 1e-1):
+        fit = make_pipeline(StandardScaler(), RidgeClassifier(alpha=penalty * len(features.train)))
+        fit.fit(features.train.astype(np.float64), labels.train)
+        theirs.append((fit.score(features.validation, labels.validation), fit.score(features.test, labels.test)))
+    ours = fit_readout(features, labels)
+    assert (ours.validation_accuracy, ours.test_accuracy) == pytest.approx(max(theirs, key=lambda pair: pair[0]), abs=0.003)
 
 
 def test_the_scale_and_place_of_features_change_nothing():
@@ -101,14 +118,12 @@ def controls():
 
 
 def test_controls_learn_no_hidden_layer_and_still_know_the_digits(controls):
-    assert (
-        controls["control"].tolist() == [LOGISTIC_REGRESSION] * 2 + [RANDOM_FEATURES] * 2
-        and controls["seed"].tolist() == [0, 1] * 2
-    )
+    assert controls["control"].tolist() == [LOGISTIC_REGRESSION] * 2 + [RANDOM_FEATURES] * 2 + [RANDOM_MAPS] * 2
+    assert controls["seed"].tolist() == [0, 1] * 3
     by_control = controls.groupby("control")["test_accuracy"]
     assert by_control.mean()[RANDOM_FEATURES] > by_control.mean()[LOGISTIC_REGRESSION] > 0.88
     assert by_control.nunique()[LOGISTIC_REGRESSION] == 1  # it draws nothing
-    assert controls["network"].nunique() == 2 and (controls["network"][:2] == "").all()
+    assert controls["network"].nunique() == 3 and (controls["network"][:2] == "").all()
 
 
 @pytest.mark.thorough

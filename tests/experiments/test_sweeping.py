@@ -217,6 +217,11 @@ def test_what_beats_its_own_frozen_network_alone_beats_no_control():
     row = summarise(runs, config, controls).set_index("rule").loc["hebbian"]
     assert row["best_control"] == "random features (cnn)" and row["beats_control"] is False and np.isclose(row["difference"], -0.02)
     assert summarise(runs, config).set_index("rule").loc["hebbian", "beats_control"] is True
+    # Random convolutions know that images have places: that says nothing of a network without maps, and all of one with them.
+    maps = controls.replace({"control": {"random features": "random maps"}})
+    for keeps, beats in ((False, True), (True, False)):
+        of_kind = summarise(runs.assign(keeps_maps=keeps), config, maps).set_index("rule").loc["hebbian"]
+        assert of_kind["beats_control"] is beats
     elsewhere = controls.assign(n_train=100)  # controls of other images have no say
     assert summarise(runs, config, elsewhere).set_index("rule").loc["hebbian", "beats_control"] is True
     text = to_markdown(config, summarise(runs, config, controls), 2, 2)

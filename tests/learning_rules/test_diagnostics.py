@@ -88,7 +88,7 @@ def test_a_diagnosis_has_a_number_for_every_node_and_what_the_rule_tells():
     state = rule.init(jax.random.key(0))
     diagnosis = jax.jit(lambda s: learning_rules.diagnose(rule, s.params["network"], s, jax.random.key(1), batch_of(0)))(state)
     assert {name: values.shape for name, values in diagnosis.nodes.items()} == dict.fromkeys(
-        ("cosine", "reference_norm", "relative_weight_change", "silent", "mean", "rms", "saturated"), (4,)
+        ("cosine", "reference_norm", "norm", "relative_weight_change", "silent", "mean", "rms", "saturated"), (4,)
     )
     np.testing.assert_array_equal(diagnosis.nodes["relative_weight_change"], 0)
     assert len(diagnosis.info["node_loss"]) == 3 and diagnosis.info["loss"].shape == ()
