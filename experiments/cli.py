@@ -298,8 +298,8 @@ def sweep_command(config: Path, workers: int, out: Path | None, as_json: bool) -
     if as_json:
         print_json({"summary": rows(done.summary), "runs": rows(done.runs), "out": str(folder.resolve())})
         return
-    shown = "rule architecture front_end mean standard_deviation readout_mean control best_control p_adjusted angle floor".split()
-    shown.append("validation_accuracy")
+    of_rule = ("rule", "architecture", "front_end", "mean", "standard_deviation", "readout_mean")
+    shown = (*of_rule, "control", "best_control", "p_adjusted", "angle", "floor", "validation_accuracy")
     print_table(
         [
             {name: f"{row[name]:.4f}" if isinstance(row[name], float) else row[name] for name in shown if name in row}

@@ -27,10 +27,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 import architectures
-from experiments import datasets
 from experiments.config import TrainConfig
 from experiments.epochs import in_chunks
 from experiments.readouts import Features, Labels, Readout, fit_readout, readout_images
+from experiments.training import load_images
 
 __all__ = ["LOGISTIC_REGRESSION", "RANDOM_FEATURES", "RANDOM_MAPS", "RECIPE", "control_accuracies"]
 
@@ -79,14 +79,7 @@ def control_accuracies(config: TrainConfig, n_images: int = 10_000) -> pd.DataFr
         One row a control and seed: `control`, `seed`, `network`, `read_from`, `validation_accuracy`, `test_accuracy`. Logistic
         regression draws nothing, and has the same row for every seed.
     """
-    excluded = {"exclude_indices": config.exclude_indices} if config.exclude_indices else {}
-    images = datasets.load(
-        config.dataset,
-        validation_fraction=config.validation_fraction,
-        split_seed=config.split_seed,
-        n_train=config.n_train,
-        **excluded,
-    )
+    images = load_images(config)
     shown, labels = readout_images(images, n_images)
     shown = Features(*(images.normalise(split) for split in shown))
     seeds = range(config.seed, config.seed + config.n_seeds)

@@ -174,14 +174,15 @@ def read_out(trained: Trained, n_images: int = 10_000) -> pd.DataFrame:
         One row a seed: `seed`, `read_from`, `validation_accuracy`, `test_accuracy`, and `frozen_accuracy`, the test accuracy of the
         same reading before the first image was seen. That is the matched control: the same units with the same front end, frozen.
     """
-    after, before = (_read_state(trained, state, n_images) for state in (trained.state, trained.start))
+    splits, labels = readout_images(trained.images, n_images)
+    shown = Features(*(trained.images.normalise(split) for split in splits))
+    after, before = (_read_state(trained, state, shown, labels) for state in (trained.state, trained.start))
     return pd.DataFrame(after).assign(frozen_accuracy=[row["test_accuracy"] for row in before])
 
 
-def _read_state(trained: Trained, state: RuleState, n_images: int) -> list[dict[str, Any]]:
+def _read_state(trained: Trained, state: RuleState, shown: Features, labels: Labels) -> list[dict[str, Any]]:
     """One row a seed."""
-    splits, labels = readout_images(trained.images, n_images)
-    by_split = [trained.represent(trained.images.normalise(split), state=state) for split in splits]
+    by_split = [trained.represent(split, state=state) for split in shown]
     rows = []
     for index in range(trained.config.n_seeds):
         layers = {

@@ -25,7 +25,7 @@ from experiments.epochs import in_chunks, make_programs, over_seeds
 from experiments.warnings import warnings_of
 from learning_rules import LearningRule, RuleSpec, RuleState
 
-__all__ = ["Trained", "build_network", "epochs_for", "front_end_of", "options_record", "train"]
+__all__ = ["Trained", "build_network", "epochs_for", "front_end_of", "load_images", "options_record", "train"]
 
 _TARGET_STEPS, _MIN_EPOCHS, _MAX_EPOCHS = 700, 10, 30
 _DIAGNOSTIC_IMAGES = 512
@@ -208,6 +208,24 @@ def options_record(rule: LearningRule) -> dict[str, Any]:
     return dict(rule.options) if isinstance(rule.options, Mapping) else {}
 
 
+def load_images(config: TrainConfig) -> datasets.ImageSet:
+    """The image set of a training, split as it asks.
+
+    Parameters
+    ----------
+    config
+        Its image set, split, size and the images that are left out.
+    """
+    excluded = {"exclude_indices": config.exclude_indices} if config.exclude_indices else {}
+    return datasets.load(
+        config.dataset,
+        validation_fraction=config.validation_fraction,
+        split_seed=config.split_seed,
+        n_train=config.n_train,
+        **excluded,
+    )
+
+
 def epochs_for(config: TrainConfig, n_train: int) -> int:
     """The number of epochs: what was asked for, or between 10 and 30, aiming at 700 steps."""
     if config.epochs is not None:
@@ -320,14 +338,7 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
     # A misspelt rule is said before images are read.
     config = dataclasses.replace(config, front_end=front_end_of(config))
 
-    excluded = {"exclude_indices": config.exclude_indices} if config.exclude_indices else {}
-    images = datasets.load(
-        config.dataset,
-        validation_fraction=config.validation_fraction,
-        split_seed=config.split_seed,
-        n_train=config.n_train,
-        **excluded,
-    )
+    images = load_images(config)
     n_train = len(images.train.labels)
     if n_train < config.batch_size:
         raise InputError(f"batch_size={config.batch_size} was given for {n_train} training images: give a batch of at most as many")

@@ -157,7 +157,7 @@ def _rows(config: TrainConfig, record: dict[str, Any]) -> list[dict[str, Any]]:
             "test_accuracy": each["test_accuracy"],
             "validation_accuracy": each["validation_accuracy_by_epoch"][-1],
             **_readout(read.get(each["seed"])),
-            **{name: angle for name, angle in zip(ANGLES, each.get("angle_to_backprop", {}).values(), strict=False)},
+            **dict(zip(ANGLES, each.get("angle_to_backprop", {}).values(), strict=False)),
             "warnings": " | ".join(record["warnings"]),
         }
         for each in record.get("seeds", [record])
