@@ -26,7 +26,7 @@ from rsa.generalisation import (
     generalised_contrast,
 )
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
-from rsa.multiple import false_discovery_rate, max_statistic_p_values
+from rsa.multiple import false_discovery_rate, holm, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.noise import noise_precision
 from rsa.pairs import condition_count, to_condensed, to_square
