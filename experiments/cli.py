@@ -174,6 +174,7 @@ def _free_folder() -> Path:
 )
 @click.option("--draws", "n_draws", type=int, help="Bootstrap draws over stimuli.")
 @click.option("--stimulus-size", metavar="PIXELS[,PIXELS…]", help="Side at which networks see the stimuli; several sweep it.")
+@click.option("--readout-images", type=int, help="Training images for the readout that rules and controls share; 0 for none.")
 @click.option("--scorecard", help="Criteria of plausibility: core (the default; no training), all or none.")
 @click.option("--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="network.OPTION=VALUE of the architecture.")
 @click.option("--config", type=click.Path(path_type=Path), help="A configuration in YAML, as --out writes it.")
@@ -194,7 +195,7 @@ def compare_command(
     from experiments.comparing import compare
     from experiments.config import CompareConfig, read_yaml
     from experiments.files import no_empty_folder
-    from experiments.report import terminal_table
+    from experiments.report import controls_table, terminal_table
 
     base = CompareConfig() if config is None else read_yaml(config, CompareConfig)
     fields = given(**options)
@@ -220,6 +221,8 @@ def compare_command(
         print_json(comparison.to_json())
         return
     show(terminal_table(comparison))
+    if (against := controls_table(comparison)) is not None:
+        show(against)
     for warning in comparison.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"report: {comparison.report}")
@@ -314,7 +317,7 @@ def sweep_command(config: Path, workers: int, out: Path | None, as_json: bool) -
 @as_json
 def report_command(folder: Path, as_json: bool) -> None:
     """Write the report of FOLDER anew, from the tables in it."""
-    from experiments.report import terminal_table, write_report
+    from experiments.report import controls_table, terminal_table, write_report
     from experiments.results import Comparison
 
     comparison = Comparison.load(folder)
@@ -323,6 +326,8 @@ def report_command(folder: Path, as_json: bool) -> None:
         print_json(comparison.to_json() | {"report": str(path)})
         return
     show(terminal_table(comparison))
+    if (against := controls_table(comparison)) is not None:
+        show(against)
     click.echo(f"report: {path}")
 
 

@@ -25,6 +25,7 @@ from experiments import datasets, stimuli, views
 from experiments.config import CompareConfig, to_record, write_yaml
 from experiments.environment import describe_environment
 from experiments.files import prepare_folder
+from experiments.judging import judge, rdm_correlations
 from experiments.recordings import load_recording
 from experiments.results import CLUSTER_COLUMNS, DIFFERENCE_COLUMNS, REFERENCE_MODEL_COLUMNS, SCORE_COLUMNS, Comparison
 from experiments.scorecards import CORE, scorecards
@@ -201,6 +202,16 @@ def compare(
     seconds["scoring"] = time.perf_counter() - started
 
     started = time.perf_counter()
+    tell(len(config.rules) + 1, "reading networks and their controls")
+    readouts, controls, verdicts = judge(trained, rdms, config)
+    networks = pd.concat([each.networks for each in trained], ignore_index=True)
+    alike = rdm_correlations(rdms, config.comparator)
+    networks["rdm_correlation"] = [
+        alike.get(Model(*row), np.nan) for row in networks[["rule", "seed", "layer"]].itertuples(index=False)
+    ]
+    seconds["controls"] = time.perf_counter() - started
+
+    started = time.perf_counter()
     cards: dict[str, Any] = {}
     if config.scorecard != "none":
         tell(len(config.rules) + 1, "asking how plausible the rules are")
@@ -227,7 +238,10 @@ def compare(
         clusters=_frame([row for each in of_regions for row in each.clusters], CLUSTER_COLUMNS),
         factors={name: list(each.factors) for name, each in zip(measured, of_regions, strict=True)},
         accuracy=pd.concat([each.accuracy for each in trained], ignore_index=True),
-        networks=pd.concat([each.networks for each in trained], ignore_index=True),
+        networks=networks,
+        readouts=readouts,
+        controls=controls,
+        verdicts=verdicts,
         ceilings=[row for each in of_regions for row in each.ceilings],
         scorecards=cards,
         layer_rdms=_mean_by_layer(rdms),

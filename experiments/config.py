@@ -118,6 +118,9 @@ class CompareConfig:
         Models that are no networks and stand beside them, of `rsa.REFERENCE_MODELS`.
     confidence
         Coverage of the intervals.
+    readout_images
+        Training images that the one readout for all rules and controls is fitted on, whose accuracy is held against the best
+        control; 0 for none.
     scorecard
         Criteria of plausibility that are put to every rule: "core" for those that need no training, "all", or "none".
     stimulus_size
@@ -153,6 +156,7 @@ class CompareConfig:
     factors: tuple[str, ...] = ("stimuli", "subjects", "seeds")
     reference_models: tuple[str, ...] = ("pixels", "luminance", "gabor", "hmax")
     confidence: float = 0.95
+    readout_images: int = 2000
     scorecard: str = "core"
     stimulus_size: int | None = None
     more_stimulus_sizes: tuple[int, ...] = ()
@@ -179,7 +183,7 @@ class CompareConfig:
                     f"{', '.join(map(str, given))} was given, where each may be named once: leave out what is repeated"
                 )
         at_least(self, 1, "seeds")
-        at_least(self, 0, "n_draws")
+        at_least(self, 0, "n_draws", "readout_images")
         one_of(self, "scorecard", SCORECARDS)
         fraction(self, "confidence", with_zero=False, with_one=False)
 

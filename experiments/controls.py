@@ -32,9 +32,10 @@ from experiments.epochs import in_chunks
 from experiments.readouts import Features, Labels, Readout, fit_readout, readout_images
 from experiments.training import load_images
 
-__all__ = ["LOGISTIC_REGRESSION", "RANDOM_FEATURES", "RANDOM_MAPS", "RECIPE", "control_accuracies"]
+__all__ = ["COLUMNS", "LOGISTIC_REGRESSION", "RANDOM_FEATURES", "RANDOM_MAPS", "RECIPE", "control_accuracies"]
 
 LOGISTIC_REGRESSION, RANDOM_FEATURES, RANDOM_MAPS = "logistic regression", "random features", "random maps"
+COLUMNS = ("control", "seed", "network", *Readout._fields)
 # Beside the mean loss, on half the sum of squared weights.
 _PENALTIES = (1e-3, 1e-2, 1e-1)
 _MAX_ITERATIONS = 300
@@ -76,7 +77,7 @@ def control_accuracies(config: TrainConfig, n_images: int = 10_000) -> pd.DataFr
     Returns
     -------
     pandas.DataFrame
-        One row a control and seed: `control`, `seed`, `network`, `read_from`, `validation_accuracy`, `test_accuracy`. Logistic
+        Columns `COLUMNS`, one row a control and seed. Logistic
         regression draws nothing, and has the same row for every seed.
     """
     images = load_images(config)

@@ -9,6 +9,9 @@ DIR/tables/reference_models.csv scores of models that are no networks: pixels, l
 DIR/tables/clusters.csv         of a recording in time: stretches in which a layer scores above its permutations
 DIR/tables/accuracy.csv         one row an epoch of a network
 DIR/tables/networks.csv         one row a node of a network: alignment with backpropagation, change of weights, activity
+DIR/tables/readouts.csv         one row a network: what the one readout for all reaches, trained and frozen
+DIR/tables/controls.csv         the same of controls that learn no hidden layer: logistic regression, random features, random maps
+DIR/tables/verdicts.csv         one row a rule: against the best control, and its distance from backpropagation
 DIR/arrays.npz                  RDMs of layers and regions, stimuli
 DIR/report.html                 one self-contained file
 ```
@@ -70,9 +73,16 @@ DIFFERENCE_COLUMNS = (
 )
 REFERENCE_MODEL_COLUMNS = ("model", "region", "time", "score", "lower", "upper", "p_value")
 CLUSTER_COLUMNS = ("rule", "layer", "region", "start", "stop", "mass", "p_value")
-_TABLES = ("scores", "differences", "reference_models", "clusters", "accuracy", "networks")
+_TABLES = (
+    *("scores", "differences", "reference_models", "clusters"),
+    *("accuracy", "networks", "readouts", "controls", "verdicts"),
+)
 _VIEWED = ("scores", "differences")
-_TEXT = ("rule", "reference", "model", "layer", "region", "subject", "comparator")
+_TEXT = (
+    *("rule", "reference", "model", "layer", "region", "subject", "comparator"),
+    *("control", "network", "read_from", "best_control"),
+)
+_TRUTH = {"True": True, "False": False, "": None}
 _WHOLE = ("seed", "epoch", "size")
 _ARRAYS = ("stimuli", "stimulus_ids")
 _REQUIRED = ("config", "environment", "dataset", "recording", "transform", "architecture", "rules", "ceilings")
@@ -112,6 +122,8 @@ def _read_table(path: Path) -> pd.DataFrame:
     for name in frame:
         if name in _TEXT:
             frame[name] = frame[name].where(frame[name] != "")
+        elif name == "beats_control":
+            frame[name] = pd.Series([_TRUTH[text] for text in frame[name]], dtype=object)
         else:
             frame[name] = np.array([float(text) if text else np.nan for text in frame[name]])
     return frame.astype({name: "Int64" for name in _WHOLE if name in frame})
@@ -165,7 +177,15 @@ class Comparison:
     accuracy
         Rule, seed, epoch, train_loss, train_accuracy, validation_accuracy, test_accuracy.
     networks
-        Rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms, saturated.
+        Rule, seed, layer, cosine, reference_norm, relative_weight_change, silent, mean, rms, saturated, and rdm_correlation: with
+        the same layer of backpropagation from the same seed, of backpropagation itself with its other seeds.
+    readouts
+        Rule, seed, read_from, validation_accuracy, test_accuracy, frozen_accuracy, of the readout that is one for all.
+    controls
+        Control, seed, network, read_from, validation_accuracy, test_accuracy, of controls that learn no hidden layer.
+    verdicts
+        One row a rule, as `experiments.judging.judge` gives them: whether it beats all controls, and how far it is from
+        backpropagation.
     ceilings
         Region, time, lower, upper, withheld, n_subjects (one row a region and time), as plain mappings.
     layer_rdms
@@ -205,6 +225,9 @@ class Comparison:
     stimuli: np.ndarray
     stimulus_ids: list[str]
     categories: list[str] | None = None
+    readouts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    controls: pd.DataFrame = field(default_factory=pd.DataFrame)
+    verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
     further_scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SCORE_COLUMNS)))
     further_differences: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DIFFERENCE_COLUMNS)))
     scorecards: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from bioplausible.foundation.errors import InputError
 from learning_rules.compatibility import support_matrix, typical_networks
 from learning_rules.contract import Batch, Family, LearningRule, RuleSpec, RuleState, Support, Variant
 from learning_rules.diagnostics import (
+    BY_OTHER_MEANS,
     Diagnosis,
     activity,
     alignment_with_backprop,
@@ -28,6 +29,7 @@ from learning_rules.registry import FAMILIES, build, names, options_of, spec, su
 from learning_rules.step import Learner, make_step, start
 
 __all__ = [
+    "BY_OTHER_MEANS",
     "FAMILIES",
     "OBJECTIVES",
     "Batch",

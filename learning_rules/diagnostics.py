@@ -17,6 +17,7 @@ from learning_rules.contract import LearningRule, RuleState
 from learning_rules.objectives import Objective, as_batch, make_objective
 
 __all__ = [
+    "BY_OTHER_MEANS",
     "Activity",
     "Alignment",
     "Diagnosis",
@@ -27,6 +28,9 @@ __all__ = [
     "relative_weight_change",
     "saturation",
 ]
+
+BY_OTHER_MEANS = 25
+"""Degrees from the gradient of a rule's own objective under which the rule is called backpropagation by other means."""
 
 
 class Alignment(NamedTuple):

@@ -8,10 +8,11 @@ from experiments.report.rdms import plot_rdms
 from experiments.report.scores import plot_scores
 from experiments.report.sizes import plot_sizes
 from experiments.report.stimuli import plot_stimuli
-from experiments.report.terminal import terminal_table
+from experiments.report.terminal import controls_table, terminal_table
 from experiments.report.time_course import plot_scores_over_time
 
 __all__ = [
+    "controls_table",
     "plot_accuracy",
     "plot_differences",
     "plot_overview",

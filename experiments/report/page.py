@@ -10,6 +10,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+import learning_rules
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.yaml_files import to_yaml
 from experiments.report import wording
@@ -164,7 +165,9 @@ def render(comparison: Comparison) -> str:
         "count_of": _count,
         "milliseconds": lambda seconds: wording.decimal(number(seconds) * 1000, 0),
     }
-    environment.globals |= {"interval": wording.interval, "verdict": wording.verdict}
+    environment.globals |= {
+        name: getattr(wording, name) for name in ("interval", "verdict", "control_name", "control_verdict", "degrees")
+    }
     styles = rule_styles(rule_names(comparison))
     places = {light: f"--rule-{index}" for index, (light, _) in enumerate(RULE_COLOURS)} | {CONTROL_COLOUR: "--rule-control"}
     accuracy = final_accuracy(comparison)
@@ -195,6 +198,10 @@ def render(comparison: Comparison) -> str:
         networks=_network_rows(comparison),
         card=scorecard_html(comparison.scorecards) if comparison.scorecards else "",
         min_weight_change=MIN_WEIGHT_CHANGE,
+        verdicts=(verdicts := [row for row in _rows(comparison.verdicts) if row["rule"] in styles]),
+        controls=list(dict.fromkeys(comparison.controls["control"])) if len(comparison.controls) else [],
+        between=verdicts[0]["rdm_correlation_between_seeds"] if verdicts else None,
+        by_other_means=learning_rules.BY_OTHER_MEANS,
         figures=_figures(comparison),
         score_label=score_label(comparison),
         distance=DISTANCES.get(str(comparison.config.get("distance")), str(comparison.config.get("distance"))),

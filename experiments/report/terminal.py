@@ -9,7 +9,18 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.report.views import CONTROL, final_accuracy, region_names
-from experiments.report.wording import MISSING, RegionFinding, decimal, interval, percent, region_finding, signed
+from experiments.report.wording import (
+    MISSING,
+    RegionFinding,
+    control_name,
+    control_verdict,
+    decimal,
+    degrees,
+    interval,
+    percent,
+    region_finding,
+    signed,
+)
 from experiments.results import Comparison
 
 
@@ -83,4 +94,44 @@ def terminal_table(comparison: Comparison) -> Table:
     return table
 
 
-__all__ = ["terminal_table"]
+def controls_table(comparison: Comparison) -> Table | None:
+    """Lay out for a terminal what each rule reaches beside its best control, and how far it is from backpropagation.
+
+    Parameters
+    ----------
+    comparison
+        What was found.
+
+    Returns
+    -------
+    Table or None
+        None where there are no verdicts.
+    """
+    if comparison.verdicts.empty:
+        return None
+    table = Table(
+        title=Text("Against controls and backpropagation", style="bold"),
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+        pad_edge=False,
+        padding=(0, 1),
+    )
+    table.add_column("rule", overflow="fold", max_width=32)
+    read = len(comparison.controls) > 0
+    for name in ("readout %", "best control %", "above all?") if read else ():
+        table.add_column(name, overflow="fold")
+    table.add_column("degrees")
+    table.add_column("RDMs", justify="right")
+    for row in comparison.verdicts.to_dict("records"):
+        accuracy = (percent(row["readout_mean"]), control_name(row), control_verdict(row)) if read else ()
+        table.add_row(row["rule"], *accuracy, degrees(row), decimal(row["rdm_correlation"], 2))
+    between = comparison.verdicts["rdm_correlation_between_seeds"].iloc[0]
+    caption = "degrees from backpropagation at the start, after a tenth and at the end; RDMs: correlation with its own"
+    if not math.isnan(between):
+        caption += f", {decimal(between, 2)} between its seeds"
+    table.caption = Text(caption)
+    return table
+
+
+__all__ = ["controls_table", "terminal_table"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from experiments.report.views import CONTROL, Ceiling, Standing, ceiling, number, reference_time, region_names, standings
@@ -136,6 +137,51 @@ def verdict(standing: Standing) -> str:
     }[standing.beats]
 
 
+def control_name(row: Mapping[str, Any]) -> str:
+    """The best control of a rule, with what it reaches in percent.
+
+    Parameters
+    ----------
+    row
+        Of `Comparison.verdicts`.
+    """
+    held = math.isfinite(number(row["control_mean"]))
+    return f"{row['best_control']} {percent(row['control_mean'])}" if held else MISSING
+
+
+def control_verdict(row: Mapping[str, Any]) -> str:
+    """Whether a rule beats all its controls, in words.
+
+    Parameters
+    ----------
+    row
+        Of `Comparison.verdicts`.
+    """
+    if row["rule"] == CONTROL:
+        return "a control itself"
+    if row["beats_control"] is None:
+        return "not tested"
+    p = probability(row["p_adjusted"])
+    return f"{'yes' if row['beats_control'] else 'no'}, p {p if p.startswith('<') else f'= {p}'}"
+
+
+def degrees(row: Mapping[str, Any]) -> str:
+    """Degrees from backpropagation at the start, after a tenth of the epochs and at the end.
+
+    Parameters
+    ----------
+    row
+        Of `Comparison.verdicts`.
+
+    >>> degrees({"rule": "hebbian", "angle_start": 88.2, "angle_tenth": None, "angle_end": 91})
+    '88, –, 91'
+    """
+    found = [number(row[f"angle_{when}"]) for when in ("start", "tenth", "end")]
+    if not any(map(math.isfinite, found)):
+        return MISSING
+    return ", ".join(decimal(each, 0) for each in found)
+
+
 def _ceiling_sentence(best: Standing, bounds: Ceiling) -> str:
     if math.isnan(bounds.lower):
         return f"There is no noise ceiling to hold it against: {bounds.withheld}."
@@ -214,7 +260,10 @@ __all__ = [
     "MISSING",
     "RegionFinding",
     "compact",
+    "control_name",
+    "control_verdict",
     "decimal",
+    "degrees",
     "interval",
     "joined",
     "percent",

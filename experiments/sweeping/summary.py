@@ -10,9 +10,8 @@ import pandas as pd
 
 import learning_rules
 from experiments.config import write_yaml
-from experiments.controls import RANDOM_MAPS
 from experiments.sweeping.config import SweepConfig, family_of
-from experiments.sweeping.verdicts import against_controls, judged, verdicts
+from experiments.verdicts import FROZEN, against_controls, judged, of_images, verdicts
 
 __all__ = [
     "ANGLES",
@@ -28,8 +27,6 @@ __all__ = [
 
 CONTROL = "untrained"
 ANGLES = ("angle_start", "angle_tenth", "angle")
-FROZEN = "itself frozen"
-BY_OTHER_MEANS = 25
 # What the controls that belong to no network depend on.
 IMAGES_OF = ("dataset", "n_train", "validation_fraction")
 _SAME_TASK = ["architecture", "dataset", "architecture_options", "epochs"]
@@ -145,12 +142,7 @@ def _controls_of(group: pd.DataFrame, runs: pd.DataFrame, controls: pd.DataFrame
         found[FROZEN] = group.groupby("seed")["frozen_accuracy"].mean()
     if controls is not None and not controls.empty:
         same = controls[np.logical_and.reduce([_equals(controls[name], own[name]) for name in IMAGES_OF])]
-        for name, rows in same.groupby("control", sort=False):
-            # Random maps know that images have places, which a network without maps is not told.
-            if name == RANDOM_MAPS and not own.get("keeps_maps", True):
-                continue
-            network = rows["network"].iloc[0]
-            found[f"{name} ({network})" if network else str(name)] = rows.groupby("seed")["test_accuracy"].mean()
+        found |= of_images(same, bool(own.get("keeps_maps", True)))
     return found
 
 
@@ -231,7 +223,7 @@ def _angles(row: dict[str, Any]) -> str:
     if all(np.isnan(angle) for angle in found):
         return ""
     shown = ", ".join("–" if np.isnan(angle) else f"{angle:.0f}" for angle in found)
-    by_other_means = row["rule"] != "backprop" and found[-1] < BY_OTHER_MEANS
+    by_other_means = row["rule"] != "backprop" and found[-1] < learning_rules.BY_OTHER_MEANS
     return f"{shown} (backpropagation by other means)" if by_other_means else shown
 
 
@@ -246,6 +238,7 @@ def _search_lines(table: pd.DataFrame) -> list[str]:
 def _reading(config: SweepConfig, summary: pd.DataFrame) -> list[str]:
     """How the table is to be read."""
     tested = int(summary["p_value"].notna().sum())
+    angle = learning_rules.BY_OTHER_MEANS
     by = "by one readout for rules and controls alike" if config.readout_images else "by the network's own output"
     lines = [
         f"Verdicts go {by}. Controls are the same network untrained (on plain images and behind",
@@ -255,8 +248,8 @@ def _reading(config: SweepConfig, summary: pd.DataFrame) -> list[str]:
         "method, p < .05). Seeds draw weights and orders, not images: every training sees the same split.",
         "",
         "Degrees from backpropagation at the start, after a tenth of the epochs and at the end, between what the rule asks of",
-        f"hidden layers and the gradient of its own objective: 90 has nothing to do with it, under {BY_OTHER_MEANS} is "
-        "backpropagation by other means.",
+        f"hidden layers and the gradient of its own objective: 90 has nothing to do with it, under {angle} is backpropagation by",
+        "other means.",
     ]
     return lines
 

@@ -33,6 +33,7 @@ CONFIG = CompareConfig(
     n_draws=99,
     n_train=400,
     scorecard="none",
+    readout_images=0,
     architecture_options={"channels": (4, 4), "hidden": (16,), "activation": "tanh"},
 )
 
@@ -294,7 +295,8 @@ def test_json_has_the_documented_fields(study):
 def test_the_folder_holds_what_is_documented(study, recording_folder):
     comparison, out, _ = study
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    tables = {f"tables/{name}.csv" for name in ("scores", "differences", "reference_models", "clusters", "accuracy", "networks")}
+    names = ("scores", "differences", "reference_models", "clusters", "accuracy", "networks", "readouts", "controls", "verdicts")
+    tables = {f"tables/{name}.csv" for name in names}
     assert files == {"config.yaml", "results.json", "arrays.npz", "report.html"} | tables
     expected = dataclasses.replace(CONFIG, rules=("untrained", "backprop"), recording=recording_folder)
     stored = read_yaml(out / "config.yaml", CompareConfig)

@@ -24,6 +24,7 @@ CONFIG = CompareConfig(
     n_draws=99,
     n_train=400,
     scorecard="none",
+    readout_images=0,
     reference_models=("pixels",),
     architecture_options={"channels": (4, 4), "hidden": (16,), "activation": "tanh"},
 )

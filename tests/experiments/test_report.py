@@ -11,10 +11,11 @@ from pathlib import Path
 
 import fake_comparison as fake
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
-from experiments.report import terminal_table, write_report
+from experiments.report import controls_table, terminal_table, write_report
 from experiments.report.views import ceiling, reference_time, standings
 from experiments.report.wording import region_finding, summary
 from experiments.results import Comparison
@@ -73,6 +74,9 @@ def reports(comparisons, tmp_path_factory) -> dict[str, Path]:
     }
 
 
+_TABLES = ("scores", "differences", "reference_models", "clusters", "accuracy", "networks", "readouts", "verdicts")
+
+
 def _renamed(comparison: Comparison, names: dict[str, str]) -> Comparison:
     """The same comparison with other names of rules, layers and regions."""
 
@@ -94,7 +98,7 @@ def _renamed(comparison: Comparison, names: dict[str, str]) -> Comparison:
             "layers": [{**row, "layer": other(row["layer"])} for row in comparison.architecture["layers"]],
         },
         factors={other(region): drawn for region, drawn in comparison.factors.items()},
-        **{name: tables(name) for name in ("scores", "differences", "reference_models", "clusters", "accuracy", "networks")},
+        **{name: tables(name) for name in _TABLES},
     )
 
 
@@ -268,6 +272,21 @@ def test_terminal_table_fits_a_hundred_columns(comparisons, name):
     assert f"{finding.standings[0].score:.3f}" in text
     assert f"{finding.ceiling.lower:.3f}" in text
     assert ("withheld" in text) == (name == "upper ceiling withheld")
+
+
+def test_rules_are_held_against_their_best_control_in_words(comparisons, tmp_path):
+    """On the page and in the terminal: which control, whether the rule is above all of them, and how far from backpropagation."""
+    console = Console(width=100, file=None, record=True, force_terminal=False)
+    with console.capture() as captured:
+        console.print(controls_table(comparisons["plain"]))
+    page = Page(write_report(comparisons["plain"], tmp_path / "judged.html").read_text(encoding="utf-8"))
+    for text in (captured.get(), page.text):
+        words = " ".join(text.split())
+        assert "yes, p = 0.003" in words and "no, p = 1.000" in words and "a control itself" in words
+        assert "88, 70, 61" in words and "66.0" in words and "nan" not in words
+    assert max(map(len, captured.get().splitlines())) <= 100
+    without = dataclasses.replace(comparisons["plain"], controls=pd.DataFrame())
+    assert "a control itself" not in Page(write_report(without, tmp_path / "distance.html").read_text(encoding="utf-8")).text
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")

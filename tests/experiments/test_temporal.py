@@ -88,6 +88,7 @@ def test_a_layer_is_compared_by_all_its_units_at_all_its_steps(architecture, rec
             n_train=300,
             n_draws=9,
             scorecard="none",
+            readout_images=0,
         )
     )
     shown = neurodata.load(str(recording)).stimuli.images

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from experiments.sweeping.verdicts import against_controls, judged, verdicts
+from experiments.verdicts import against_controls, judged, verdicts
 
 SEEDS = range(5)
 

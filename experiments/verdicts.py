@@ -16,9 +16,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from experiments.controls import RANDOM_MAPS
 from rsa.multiple import holm
 
-__all__ = ["LEVEL", "against_controls", "judged", "verdicts"]
+__all__ = ["FROZEN", "LEVEL", "against_controls", "judged", "of_images", "verdicts"]
+
+FROZEN = "itself frozen"
 
 LEVEL = 0.05
 # Accuracies are counts over images: what differs by less differs in rounding.
@@ -35,6 +38,25 @@ def judged(runs: pd.DataFrame) -> pd.Series:
     """
     name = "readout_accuracy" if "readout_accuracy" in runs and runs["readout_accuracy"].notna().all() else "test_accuracy"
     return runs.groupby("seed")[name].mean()
+
+
+def of_images(controls: pd.DataFrame, keeps_maps: bool) -> dict[str, pd.Series]:
+    """Controls that belong to no network, as `against_controls` takes them.
+
+    Parameters
+    ----------
+    controls
+        As `experiments.controls.control_accuracies` gives them, of one image set.
+    keeps_maps
+        Whether the network that is judged keeps maps. Random maps know that images have places, which one without is not told.
+    """
+    found = {}
+    for name, rows in controls.groupby("control", sort=False):
+        if name == RANDOM_MAPS and not keeps_maps:
+            continue
+        network = rows["network"].iloc[0]
+        found[f"{name} ({network})" if network else str(name)] = rows.groupby("seed")["test_accuracy"].mean()
+    return found
 
 
 def _p_value(differences: np.ndarray) -> float:

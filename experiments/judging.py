@@ -1,0 +1,149 @@
+"""Whether the rules of a comparison have learned anything, and how far what they learned is from backpropagation.
+
+Three questions, asked of every rule alike. Does the one readout that reads all networks reach more than the best control
+(`experiments.verdicts`)? At what angle does the rule change hidden nodes, beside the gradient of its own objective? And how alike
+are the representations that it ends in and those of backpropagation from the same initial weights? The last has a yardstick,
+without which it says nothing: how alike backpropagation's representations are to each other when its seeds differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import rsa
+from experiments.config import CompareConfig
+from experiments.controls import COLUMNS, control_accuracies
+from experiments.readouts import read_out
+from experiments.scoring import CONTROL, Model
+from experiments.training import Trained
+from experiments.verdicts import FROZEN, against_controls, of_images, verdicts
+
+__all__ = ["READOUT_COLUMNS", "REFERENCE", "VERDICT_COLUMNS", "judge", "rdm_correlations"]
+
+REFERENCE = "backprop"
+_MAP = 3  # height, width, channels
+READOUT_COLUMNS = ("rule", "seed", "read_from", "validation_accuracy", "test_accuracy", "frozen_accuracy")
+VERDICT_COLUMNS = (
+    *("rule", "readout_mean", "read_from", "control_mean", "best_control", "difference", "p_value", "p_adjusted", "beats_control"),
+    *("angle_start", "angle_tenth", "angle_end", "rdm_correlation", "rdm_correlation_between_seeds"),
+)
+
+
+def rdm_correlations(rdms: Mapping[Model, np.ndarray], comparator: str) -> dict[Model, float]:
+    """How alike each layer's RDM and backpropagation's are.
+
+    Parameters
+    ----------
+    rdms
+        Layer of a network -> condensed RDM, ``(n_pairs,)``, of the same stimuli.
+    comparator
+        Of `rsa.COMPARATORS`.
+
+    Returns
+    -------
+    dict
+        Of every layer its similarity to the same layer of backpropagation from the same seed; of backpropagation itself the mean
+        over its other seeds. NaN where there is nothing to compare with.
+    """
+    found = dict.fromkeys(rdms, np.nan)
+    for layer in dict.fromkeys(model.layer for model in rdms):
+        models = [model for model in rdms if model.layer == layer]
+        references = [model for model in models if model.rule == REFERENCE]
+        if not references:
+            continue
+        alike = np.asarray(
+            rsa.compare(np.stack([rdms[each] for each in models]), np.stack([rdms[each] for each in references]), comparator)
+        )
+        for model, values in zip(models, alike, strict=True):
+            counted = [(each.seed != model.seed) == (model.rule == REFERENCE) for each in references]
+            if any(counted):
+                found[model] = float(values[counted].mean())
+    return found
+
+
+def _keeps_maps(trained: Trained) -> bool:
+    return any(len(layer["output"]) == _MAP for layer in trained.network.describe())
+
+
+def _mean_over_hidden(correlations: Mapping[Model, float], trained: Trained) -> float:
+    """Over seeds and hidden layers, but for those that tell no stimuli apart."""
+    hidden = set(trained.network.node_names[:-1])
+    values = [value for model, value in correlations.items() if model.rule == trained.name and model.layer in hidden]
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else np.nan
+
+
+def judge(
+    trained: Sequence[Trained], rdms: Mapping[Model, np.ndarray], config: CompareConfig
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Hold every rule against the best of its controls, and against backpropagation.
+
+    Parameters
+    ----------
+    trained
+        The networks of all rules; their images are the same.
+    rdms
+        RDMs of their layers.
+    config
+        Its readout images (with 0 no accuracy is judged) and its comparator.
+
+    Returns
+    -------
+    readouts : pandas.DataFrame
+        Columns `READOUT_COLUMNS`, one row a network.
+    controls : pandas.DataFrame
+        As `experiments.controls.control_accuracies` gives them.
+    verdicts : pandas.DataFrame
+        Columns `VERDICT_COLUMNS`, one row a rule. `control_mean` and `difference` are of the best control, `p_value` of beating all
+        of them, paired over seeds, and `p_adjusted` by Holm's method for all rules. Angles are means over seeds in degrees.
+        `rdm_correlation` is a mean over seeds and hidden layers, and `rdm_correlation_between_seeds` the same between
+        backpropagation's own seeds.
+    """
+    readouts, controls = pd.DataFrame(columns=list(READOUT_COLUMNS)), pd.DataFrame(columns=list(COLUMNS))
+    if config.readout_images:
+        read = [read_out(each, config.readout_images).assign(rule=each.name) for each in trained]
+        readouts = pd.concat(read, ignore_index=True)[list(READOUT_COLUMNS)]
+        controls = control_accuracies(trained[0].config, config.readout_images)
+    correlations = rdm_correlations(rdms, config.comparator)
+    reference = next((each for each in trained if each.name == REFERENCE), None)
+    between = np.nan if reference is None else _mean_over_hidden(correlations, reference)
+    rows = []
+    for each in trained:
+        own = _mean_over_hidden(correlations, each)
+        rows.append(
+            {
+                "rule": each.name,
+                **_accuracy(each, readouts, controls),
+                **{f"angle_{when}": _mean(angles) for when, angles in each.angles.items()},
+                "rdm_correlation": 1.0 if each.name == REFERENCE else own,
+                "rdm_correlation_between_seeds": between,
+            }
+        )
+    table = verdicts(pd.DataFrame(rows)).rename(columns={"control": "control_mean"})
+    # What has no name is missing, here as in the tables that are written and read.
+    return readouts, controls.replace({"": None}), table[list(VERDICT_COLUMNS)].replace({"": None})
+
+
+def _accuracy(trained: Trained, readouts: pd.DataFrame, controls: pd.DataFrame) -> dict[str, Any]:
+    """What one rule's readout reaches beside its controls'; nothing where there are no readouts."""
+    own = readouts[readouts["rule"] == trained.name]
+    if own.empty:
+        return {"readout_mean": np.nan, "read_from": "", **against_controls(own, {})}
+    held_against: dict[str, pd.Series] = {}
+    if trained.name != CONTROL:
+        matched = readouts[readouts["rule"] == CONTROL]
+        held_against = {
+            CONTROL: matched.set_index("seed")["test_accuracy"],
+            FROZEN: own.set_index("seed")["frozen_accuracy"],
+            **of_images(controls, _keeps_maps(trained)),
+        }
+    layers = ", ".join(dict.fromkeys(own["read_from"]))
+    return {"readout_mean": float(own["test_accuracy"].mean()), "read_from": layers, **against_controls(own, held_against)}
+
+
+def _mean(angles: np.ndarray) -> float:
+    return float(np.mean(angles)) if len(angles) else np.nan
