@@ -54,6 +54,9 @@ class TrainConfig:
         Images left out of every split, by their index in the source.
     front_end
         Fixed, label-free transform before the first layer; "auto" is the one that the rule is tuned behind.
+    optimizer_of
+        A rule whose optimiser is used in the place of the rule's own, for rules that train the network's parameters alone;
+        "" for its own. What backpropagation reaches with it says what of another rule's accuracy is the optimiser's.
     rule_options
         Options of the rule other than its defaults.
     architecture_options
@@ -72,6 +75,7 @@ class TrainConfig:
     n_train: int | None = None
     exclude_indices: tuple[int, ...] = ()
     front_end: str = "auto"
+    optimizer_of: str = ""
     rule_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     architecture_options: dict[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pandas as pd
 
 import architectures
@@ -282,6 +283,21 @@ def build_network(config: TrainConfig, images: datasets.ImageSet) -> Network:
     return network
 
 
+def _optimizer(config: TrainConfig, rule: LearningRule, n_steps: int) -> optax.GradientTransformation:
+    """The rule's own optimiser, or the one that it borrows."""
+    if not config.optimizer_of:
+        return rule.optimizer(n_steps)
+    key = jax.random.key(0)
+    parts = set(jax.eval_shape(rule.init, key).params)
+    if parts != {"network"}:
+        raise InputError(
+            f"optimizer_of={config.optimizer_of} was given for '{config.rule}', which trains {', '.join(sorted(parts))}: a rule "
+            "can borrow an optimiser that trains the network's parameters alone, such as backprop"
+        )
+    lender = learning_rules.build(config.optimizer_of, rule.network)
+    return learning_rules.borrowed_optimizer(lender.optimizer(n_steps), lender.init(key).params)
+
+
 def _encode(network: Network, images: datasets.ImageSet, split: datasets.Split) -> tuple[jax.Array, jax.Array]:
     """A split behind the front end, on the device: that is fixed, so it works once."""
     encoded = jax.jit(lambda x: in_chunks(network.front_end, x))(jnp.asarray(images.normalise(split.images)))
@@ -346,7 +362,7 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
     network = build_network(config, images)
     rule = learning_rules.build(config.rule, network.core, **config.rule_options)
     assert config.epochs is not None  # replaced above
-    transform = rule.optimizer(config.epochs * (n_train // config.batch_size))
+    transform = _optimizer(config, rule, config.epochs * (n_train // config.batch_size))
     programs = make_programs(rule, transform, config.batch_size, images.n_classes)
 
     seeds = [config.seed + index for index in range(config.n_seeds)]

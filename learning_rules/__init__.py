@@ -25,6 +25,7 @@ from learning_rules.diagnostics import (
 )
 from learning_rules.needs import Needs
 from learning_rules.objectives import OBJECTIVES, Objective, as_batch, make_objective
+from learning_rules.optimizers import borrowed_optimizer
 from learning_rules.registry import FAMILIES, build, names, options_of, spec, support
 from learning_rules.step import Learner, make_step, start
 
@@ -47,6 +48,7 @@ __all__ = [
     "activity",
     "alignment_with_backprop",
     "as_batch",
+    "borrowed_optimizer",
     "build",
     "diagnose",
     "make_objective",

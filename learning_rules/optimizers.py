@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from architectures import Network, Node
 from architectures.node import is_shape
 from bioplausible.foundation.errors import InputError
 
-__all__ = ["adam", "cosine_schedule", "hidden_and_readout", "mean_over_places", "per_part"]
+__all__ = ["adam", "borrowed_optimizer", "cosine_schedule", "hidden_and_readout", "mean_over_places", "per_part"]
 
 
 def cosine_schedule(learning_rate: float, n_steps: int | None) -> optax.ScalarOrSchedule:
@@ -118,3 +119,36 @@ def hidden_and_readout(
     """
     part = ("hidden",) * (len(network.nodes) - 1) + ("readout",)
     return optax.partition({"hidden": hidden, "readout": readout, **others}, {"network": part, **{name: name for name in others}})
+
+
+def borrowed_optimizer(transform: optax.GradientTransformation, params: Mapping[str, Any]) -> optax.GradientTransformation:
+    """What one rule's transformation does to a network, for another rule that has the network's parameters alone.
+
+    So that backpropagation can be tried with the optimiser of any rule: what a rule reaches by its optimiser is not by its credit.
+
+    Parameters
+    ----------
+    transform
+        Of the rule that lends it.
+    params
+        That rule's `RuleState.params`; its parts other than the network stay as they are and are asked for no change.
+
+    >>> import jax.numpy as jnp
+    >>> lent = per_part({"network": optax.sgd(0.5), "feedback": optax.sgd(0.1)})
+    >>> own = {"network": jnp.ones(2)}
+    >>> transform = borrowed_optimizer(lent, {**own, "feedback": jnp.ones(3)})
+    >>> {name: update.tolist() for name, update in transform.update(own, transform.init(own), own)[0].items()}
+    {'network': [-0.5, -0.5]}
+    """
+    others = {name: part for name, part in params.items() if name != "network"}
+    nothing = jax.tree.map(jnp.zeros_like, others)
+
+    def init(own: Any) -> Any:
+        return transform.init({**others, **own})
+
+    def update(updates: Any, state: Any, own: Any = None) -> tuple[Any, Any]:
+        whole = None if own is None else {**others, **own}
+        changed, state = transform.update({**nothing, **updates}, state, whole)
+        return {"network": changed["network"]}, state
+
+    return optax.GradientTransformation(init, update)

@@ -62,6 +62,8 @@ class SweepConfig:
     readout_images
         Training images that one readout for all is fitted on, for rules and controls alike (`experiments.readouts`): verdicts then
         go by it. 0 to go by what each network's own output reaches; controls are then read from 10,000 images.
+    backprop_beside
+        Train backpropagation with the optimiser of each rule too, and put what it reaches beside the rule.
     floors
         Network -> rule or family -> test accuracy to reach. A network is an architecture ("mlp"), or one with options ("mlp
         hidden=100"), which then counts alone for it.
@@ -74,6 +76,7 @@ class SweepConfig:
     runs: tuple[dict[str, Any], ...] = ()
     search: SearchConfig | None = None
     readout_images: int = 0
+    backprop_beside: bool = False
     floors: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     published: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
 
@@ -84,6 +87,7 @@ class SweepConfig:
             raise InputError("a sweep without runs was given: list at least one, such as 'runs: [{rule: backprop}]'")
 
 
+_REFERENCE, _CONTROL = "backprop", "untrained"
 _MAPPINGS = ("rule_options", "architecture_options")
 
 
@@ -153,6 +157,15 @@ def _trials(config: TrainConfig, search: SearchConfig) -> list[TrainConfig]:
     return trials
 
 
+def _with_its_optimizer(runs: list[TrainConfig]) -> list[TrainConfig]:
+    """Backpropagation with the optimiser of every rule, on the same task."""
+    return [
+        dataclasses.replace(run, rule=_REFERENCE, rule_options={}, optimizer_of=run.rule)
+        for run in runs
+        if run.rule not in (_REFERENCE, _CONTROL) and not run.rule_options
+    ]
+
+
 def expand(config: SweepConfig) -> list[TrainConfig]:
     """Every training of a sweep, in order; each only once.
 
@@ -177,7 +190,7 @@ def expand(config: SweepConfig) -> list[TrainConfig]:
             run = dataclasses.replace(run, rule=learning_rules.spec(run.rule).name, front_end=front_end_of(run))
             expanded += _trials(run, config.search) if config.search else [run]
     unique: list[TrainConfig] = []
-    for run in expanded:
+    for run in [*expanded, *(_with_its_optimizer(expanded) if config.backprop_beside else ())]:
         if run not in unique:
             unique.append(run)
     return unique

@@ -63,7 +63,10 @@ def _file_name(config: TrainConfig, options: dict[str, Any], readout_images: int
     # The options with their defaults: a default that was tuned anew asks for a new training, as does a user's changed file.
     sources = {name: _source(name) for name in (config.rule, config.architecture) if is_reference(name)}
     read = {"readout_images": readout_images} if readout_images else {}
-    identity = json.dumps(plain({**to_record(config), "rule_options": options, **sources, **read}), sort_keys=True)
+    record = to_record(config)
+    if not config.optimizer_of:
+        del record["optimizer_of"]  # trainings by the rule's own optimiser are called as they were before there was a choice
+    identity = json.dumps(plain({**record, "rule_options": options, **sources, **read}), sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     return f"{_short(config.rule)}__{_short(config.architecture)}__{digest}.json"
 
@@ -137,6 +140,8 @@ def _check(configs: list[TrainConfig]) -> list[dict[str, Any]]:
         network = build_network(dataclasses.replace(config, front_end="none"), images[config.dataset])
         rule = learning_rules.build(config.rule, network, **config.rule_options)
         rule.optimizer(1)
+        if config.optimizer_of:
+            learning_rules.build(config.optimizer_of, network)
         options.append(options_record(rule))
     return options
 

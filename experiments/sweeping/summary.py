@@ -30,6 +30,7 @@ ANGLES = ("angle_start", "angle_tenth", "angle")
 # What the controls that belong to no network depend on.
 IMAGES_OF = ("dataset", "n_train", "validation_fraction")
 _SAME_TASK = ["architecture", "dataset", "architecture_options", "epochs"]
+BESIDE = "backprop_with_its_optimizer"
 _RUN = ["rule", "architecture", "dataset", "front_end", "architecture_options", "rule_options", "epochs"]
 
 
@@ -88,6 +89,9 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         of the epochs and at the end; `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and
         `published_source`.
     """
+    runs = runs.assign(optimizer_of=runs.get("optimizer_of", pd.Series("", runs.index)).fillna(""))
+    beside = runs[runs["optimizer_of"] != ""]
+    runs = runs[runs["optimizer_of"] == ""]
     rows = []
     for names, group in runs.groupby(_RUN, sort=False):
         key = dict(zip(_RUN, names, strict=True))
@@ -105,6 +109,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
             layers = ", ".join(dict.fromkeys(group["read_from"]))
             row |= {"readout_mean": float(read.mean()), "readout_standard_deviation": _deviation(read), "read_from": layers}
         row |= against_controls(group, _controls_of(group, runs, controls))
+        if len(beside):
+            row[BESIDE] = _beside(group.iloc[0], beside)
         row |= {name: float(group[name].mean()) for name in ANGLES if name in group}
         of_rule = (key["architecture"], key["architecture_options"], key["rule"])
         floor = _of_rule(config.floors, *of_rule)
@@ -120,6 +126,13 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
 
 def _deviation(values: np.ndarray) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else np.nan
+
+
+def _beside(own: pd.Series, beside: pd.DataFrame) -> float:
+    """What backpropagation reaches on a rule's task with its optimiser; NaN where it was not trained so."""
+    task = [*_SAME_TASK, "front_end"]
+    same = beside[(beside["optimizer_of"] == own["rule"]) & np.logical_and.reduce([beside[name] == own[name] for name in task])]
+    return float(judged(same).mean()) if len(same) else np.nan
 
 
 def _equals(column: pd.Series, value: Any) -> np.ndarray:
@@ -190,7 +203,14 @@ def _line(cells: list[str]) -> str:
 def _accuracy_lines(table: pd.DataFrame) -> list[str]:
     read = "readout_mean" in table
     columns = ["rule", "front end", "test accuracy", *(["one readout", "read from"] if read else [])]
-    columns += ["best control", "difference", "above all controls", "degrees from backprop", "floor", "reached", "published"]
+    columns += ["best control", "difference", "above all controls"]
+    columns += [
+        *(["backprop with its optimiser"] if BESIDE in table else []),
+        "degrees from backprop",
+        "floor",
+        "reached",
+        "published",
+    ]
     lines = [_line(columns), "|" + "---|" * len(columns)]
     for row in table.to_dict("records"):
         reached = {None: "", True: "yes", False: "**no**"}[row["reaches_floor"]]
@@ -202,6 +222,8 @@ def _accuracy_lines(table: pd.DataFrame) -> list[str]:
         if read:
             cells += [_percent(row["readout_mean"], row["readout_standard_deviation"]), row["read_from"]]
         cells += [f"{_percent(row['control'])} {row['best_control']}".strip(), _points(row["difference"]), _verdict(row)]
+        if BESIDE in table:
+            cells.append(_percent(row[BESIDE]))
         lines.append(_line([*cells, _angles(row), _percent(row["floor"]), reached, published]))
     return lines
 

@@ -67,6 +67,27 @@ def test_runs_are_the_product_of_their_lists():
     ]
 
 
+def test_backpropagation_with_a_rules_optimiser_stands_beside_the_rule(tmp_path, trainings):
+    """A task is trained so once, is no row of its own, and is called what it was where no optimiser is borrowed."""
+    runs = ({"rule": ["untrained", "backprop", "feedback_alignment"]},)
+    config = SweepConfig(train=TRAIN | {"n_seeds": 2}, runs=runs, backprop_beside=True)
+    assert [(run.rule, run.optimizer_of) for run in expand(config)] == [
+        ("untrained", ""),
+        ("backprop", ""),
+        ("feedback_alignment/random", ""),
+        ("backprop", "feedback_alignment/random"),
+    ]
+    done = sweep(config, tmp_path / "out")
+    beside = done.summary.set_index("rule")["backprop_with_its_optimizer"]
+    assert len(beside) == 3 and beside[["untrained", "backprop"]].isna().all()
+    assert beside["feedback_alignment/random"] == pytest.approx(0.506)
+    assert "backprop with its optimiser" in (tmp_path / "out" / "README.md").read_text()
+    plain = sweep(dataclasses.replace(config, backprop_beside=False), tmp_path / "plain")
+    names = {path.name for path in (tmp_path / "plain" / "runs").iterdir()}
+    assert len(names) == 3 and names < {path.name for path in (tmp_path / "out" / "runs").iterdir()}
+    assert "backprop_with_its_optimizer" not in plain.summary
+
+
 def test_all_means_every_variant_and_no_run_comes_twice():
     runs = expand(SweepConfig(runs=({"rule": "all"}, {"rule": "backprop"})))
     assert tuple(run.rule for run in runs) == learning_rules.names(variants=True)

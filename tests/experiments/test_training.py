@@ -316,6 +316,18 @@ def test_the_distance_from_backpropagation_is_followed_through_training():
     assert control.to_json()["angle_to_backprop"] == {"start": None, "tenth": None, "end": None}
 
 
+def test_backpropagation_learns_by_the_optimiser_of_any_rule():
+    """Its own, borrowed, gives the same bits; Kolen-Pollack's trains feedback weights too, which backpropagation has none of."""
+    config = dataclasses.replace(TINY, rule_options={}, epochs=1)
+    own = train(config)
+    assert_same_bits(train(config, optimizer_of="backprop").state.params, own.state.params)
+    other = train(config, optimizer_of="feedback_alignment/kolen_pollack")
+    assert (other.networks["relative_weight_change"] > 0).all()
+    assert not np.array_equal(jax.tree.leaves(other.state.params)[0], jax.tree.leaves(own.state.params)[0])
+    with pytest.raises(InputError, match="trains feedback, network: a rule can borrow"):
+        train(config, rule="feedback_alignment/kolen_pollack", optimizer_of="backprop")
+
+
 def test_alignment_and_change_are_what_the_diagnostics_say(trained):
     x = jnp.asarray(trained.images.normalise(trained.images.train.images))
     y = jnp.asarray(trained.images.train.labels)
