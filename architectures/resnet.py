@@ -98,6 +98,4 @@ def resnet(input_shape: tuple[int, ...], n_classes: int, options: ResnetOptions,
         nodes.append(pooling("pooled", shape, options.pooling))
         shape = nodes[-1].output_shape
     nodes.append(dense("output", shape, n_classes, "identity", options.gain))
-    return chain(
-        nodes, name="resnet", input_shape=input_shape, n_classes=n_classes, skips=skips, front_end=front_end, **others
-    )
+    return chain(nodes, name="resnet", input_shape=input_shape, n_classes=n_classes, skips=skips, front_end=front_end, **others)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
@@ -69,13 +70,19 @@ class Readout(NamedTuple):
     test_accuracy: float
 
 
+def _over_places(maps: Any, max_side: int = _MAX_SIDE) -> Any:
+    """Maps averaged over as many places a side at most, anything else as it is; of NumPy or of JAX."""
+    if maps.ndim != 4 or max(maps.shape[1:3]) <= max_side:
+        return maps
+    stack = np.stack if isinstance(maps, np.ndarray) else jnp.stack
+    _, *sides, _ = maps.shape
+    rows, columns = ([slice(piece[0], piece[-1] + 1) for piece in np.array_split(np.arange(n), min(n, max_side))] for n in sides)
+    return stack([stack([maps[:, row, column].mean((1, 2)) for column in columns], axis=1) for row in rows], axis=1)
+
+
 def _pooled(maps: np.ndarray, max_side: int = _MAX_SIDE) -> Float[np.ndarray, "n_images n_features"]:
-    """Maps averaged over places, anything else as it is; one row an image."""
-    if maps.ndim == 4 and max(maps.shape[1:3]) > max_side:
-        n, *sides, _ = maps.shape
-        rows, columns = ([piece.tolist() for piece in np.array_split(np.arange(side), min(side, max_side))] for side in sides)
-        maps = np.stack([np.stack([maps[:, r][:, :, c].mean((1, 2)) for c in columns], axis=1) for r in rows], axis=1)
-    return np.asarray(maps, np.float32).reshape(len(maps), -1)
+    """Maps averaged over places; one row an image."""
+    return np.asarray(_over_places(maps, max_side), np.float32).reshape(len(maps), -1)
 
 
 def _standardised(features: Features) -> Features:
@@ -178,7 +185,9 @@ def best_readout(layers: Mapping[str, Features], labels: Labels) -> Readout:
     read = [fit_readout(features, labels, name) for name, features in layers.items()]
     if len(layers) > 1:
         side = _side_together(layers)
-        joined = (np.concatenate([_pooled(split, side) for split in splits], axis=1) for splits in zip(*layers.values(), strict=True))
+        joined = (
+            np.concatenate([_pooled(split, side) for split in splits], axis=1) for splits in zip(*layers.values(), strict=True)
+        )
         read.append(fit_readout(Features(*joined), labels, ALL))
     return max(read, key=lambda each: each.validation_accuracy)
 
@@ -225,7 +234,7 @@ def read_out(trained: Trained, n_images: int = 10_000) -> pd.DataFrame:
 
 def _read_state(trained: Trained, state: RuleState, shown: Features, labels: Labels) -> list[dict[str, Any]]:
     """One row a seed."""
-    by_split = [trained.represent(split, state=state) for split in shown]
+    by_split = [trained.represent(split, state=state, kept=_over_places) for split in shown]
     rows = []
     for index in range(trained.config.n_seeds):
         layers = {

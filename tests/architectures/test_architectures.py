@@ -174,9 +174,10 @@ def test_the_residual_network_keeps_the_size_of_the_signal_however_many_blocks_i
         """By the other form of convolution, and the equation of a block."""
 
         def convolved(own, x):
-            return jax.lax.conv_general_dilated(
-                x, own["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-            ) + own["bias"]
+            return (
+                jax.lax.conv_general_dilated(x, own["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+                + own["bias"]
+            )
 
         h = first = jax.nn.relu(convolved(params[0], x))
         for block in range(3):
