@@ -14,7 +14,9 @@ from architectures.front_end import FrontEnd, no_front_end
 from architectures.mlp import MlpOptions, mlp
 from architectures.network import Network
 from architectures.recurrent import RecurrentOptions, SpikingOptions, recurrent, spiking
+from architectures.resnet import ResnetOptions, resnet
 from architectures.transformer import TransformerOptions, transformer
+from architectures.vgg import VggOptions, vgg
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import make_options
 from bioplausible.foundation.resolve import is_reference, load_object, resolve
@@ -43,6 +45,10 @@ class Architecture(NamedTuple):
 ARCHITECTURES: dict[str, Architecture] = {
     "mlp": Architecture(MlpOptions, mlp, "dense layers on flattened images"),
     "cnn": Architecture(CnnOptions, cnn, "strided 3x3 convolutions, then dense layers"),
+    "vgg": Architecture(
+        VggOptions, vgg, "eight weight layers for small colour images: convolutions and pooling, then dense layers"
+    ),
+    "resnet": Architecture(ResnetOptions, resnet, "blocks of two convolutions with skips, without statistics of a batch"),
     "recurrent": Architecture(RecurrentOptions, recurrent, "Elman, leaky or gated units that read an image row by row"),
     "spiking": Architecture(SpikingOptions, spiking, "leaky integrate-and-fire units that are shown an image as a current"),
     "transformer": Architecture(TransformerOptions, transformer, "attention among the rows of an image, with skips"),

@@ -70,6 +70,46 @@ def benchmark_rules_command(rules: str | None, architecture: str | None, out: Pa
     print_table(shown)
 
 
+@benchmark_command.command("angles")
+@click.option("--rules", help="Rules, separated by commas; every variant that trains a dense network by default.")
+@click.option("--depths", help="Numbers of weight layers, separated by commas (2,6 by default).")
+@click.option("--width", type=int, help="Units of every hidden layer (256 by default).")
+@click.option("--dataset", help="A named image set, an .npz or a folder (digits by default).")
+@click.option("--n-train", type=int, help="Train on a subset of this size.")
+@click.option("--epochs", type=int, help="Between the two measurements (2 by default).")
+@click.option("--seed", type=int)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the table: angles.csv, and README.md for reading.")
+@as_json
+def benchmark_angles_command(rules: str | None, depths: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
+    """Measure how near rules are to backpropagation, by depth, before and after training, in single and double precision."""
+    from bioplausible.foundation.files import write_text
+    from experiments.benchmark_angles import benchmark_angles, to_markdown
+    from experiments.environment import describe_environment
+    from experiments.files import no_empty_folder, prepare_folder
+    from experiments.results import rows
+
+    with no_empty_folder(out), progress_bar() as progress:
+        folder = None if out is None else prepare_folder(out)
+
+        def keep(table: Any) -> None:
+            # After every rule: the whole takes long.
+            if folder is not None:
+                write_text(folder / "angles.csv", table.to_csv(index=False))
+                write_text(folder / "README.md", to_markdown(table, describe_environment()))
+
+        chosen = given(depths=whole_numbers("--depths", depths), **options)
+        table = benchmark_angles(named(rules), progress=progress, keep=keep, **chosen)
+    if as_json:
+        print_json({"angles": rows(table), "environment": describe_environment()})
+        return
+    print_table(
+        [
+            {name: f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name] or "") for name in table.columns}
+            for row in rows(table)
+        ]
+    )
+
+
 @benchmark_command.command("spikes")
 @click.option("--rule", help="stdp or one of its variants (stdp by default).")
 @click.option("--neurons", "n_neurons", type=int, help="Units of the one hidden layer (100 by default).")

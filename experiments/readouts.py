@@ -7,9 +7,10 @@ validation images choose how strongly it is held back and which hidden layer it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
@@ -19,12 +20,14 @@ from experiments.datasets import ImageSet
 from experiments.training import Trained
 from learning_rules import RuleState
 
-__all__ = ["ALL", "Features", "Labels", "Readout", "best_readout", "fit_readout", "read_out", "readout_images"]
+__all__ = ["ALL", "Features", "Labels", "Readout", "best_readout", "fit_readout", "read_out", "readout_images", "ridge_weights"]
 
 # On squared weights, beside the mean squared error: from hardly to heavily held back.
 _PENALTIES = (1e-3, 1e-2, 1e-1)
 # Maps are averaged over as many places a side before they are read: more would be more features than images to fit them by.
 _MAX_SIDE = 7
+# All layers are read together from so many features at most: the work grows with their square, and with their cube.
+_MOST_TOGETHER = 2500
 _LEAST_SPREAD = 1e-6
 ALL = "all"
 
@@ -67,13 +70,19 @@ class Readout(NamedTuple):
     test_accuracy: float
 
 
-def _pooled(maps: np.ndarray) -> Float[np.ndarray, "n_images n_features"]:
-    """Maps averaged over places, anything else as it is; one row an image."""
-    if maps.ndim == 4 and max(maps.shape[1:3]) > _MAX_SIDE:
-        n, *sides, _ = maps.shape
-        rows, columns = ([piece.tolist() for piece in np.array_split(np.arange(side), min(side, _MAX_SIDE))] for side in sides)
-        maps = np.stack([np.stack([maps[:, r][:, :, c].mean((1, 2)) for c in columns], axis=1) for r in rows], axis=1)
-    return np.asarray(maps, np.float32).reshape(len(maps), -1)
+def _over_places(maps: Any, max_side: int = _MAX_SIDE) -> Any:
+    """Maps averaged over as many places a side at most, anything else as it is; of NumPy or of JAX."""
+    if maps.ndim != 4 or max(maps.shape[1:3]) <= max_side:
+        return maps
+    stack = np.stack if isinstance(maps, np.ndarray) else jnp.stack
+    _, *sides, _ = maps.shape
+    rows, columns = ([slice(piece[0], piece[-1] + 1) for piece in np.array_split(np.arange(n), min(n, max_side))] for n in sides)
+    return stack([stack([maps[:, row, column].mean((1, 2)) for column in columns], axis=1) for row in rows], axis=1)
+
+
+def _pooled(maps: np.ndarray, max_side: int = _MAX_SIDE) -> Float[np.ndarray, "n_images n_features"]:
+    """Maps averaged over places; one row an image."""
+    return np.asarray(_over_places(maps, max_side), np.float32).reshape(len(maps), -1)
 
 
 def _standardised(features: Features) -> Features:
@@ -82,6 +91,49 @@ def _standardised(features: Features) -> Features:
     varies = spread > np.maximum(_LEAST_SPREAD * np.abs(mean), np.finfo(np.float32).tiny)
     scale = np.where(varies, 1 / np.where(varies, spread, 1), 0).astype(np.float32)
     return Features(*((split - mean) * scale for split in features))
+
+
+def _side_together(layers: Mapping[str, Features]) -> int:
+    """Over how many places a side maps are averaged where all layers are read together."""
+
+    def n_features(shape: tuple[int, ...], side: int) -> int:
+        n_places = np.prod([min(length, side) for length in shape[1:3]]) if len(shape) == 4 else 1
+        return int(n_places * (shape[3] if len(shape) == 4 else np.prod(shape[1:])))
+
+    shapes = [features.train.shape for features in layers.values()]
+    sides = range(_MAX_SIDE, 1, -1)
+    return next((side for side in sides if sum(n_features(shape, side) for shape in shapes) <= _MOST_TOGETHER), 1)
+
+
+def ridge_weights(
+    features: Float[np.ndarray, "n_images n_features"],
+    targets: Float[np.ndarray, "n_images n_targets"],
+    penalties: Sequence[float] = _PENALTIES,
+) -> Iterator[Float[np.ndarray, "n_features n_targets"]]:
+    r"""Weights of ridge regressions through the origin, from the smaller of the two systems of equations that have them for answer.
+
+    .. math:: W = (X^\top X + \lambda n I)^{-1} X^\top Y = X^\top (X X^\top + \lambda n I)^{-1} Y
+
+    Parameters
+    ----------
+    features, targets
+        X and Y, in double precision: features of one network are nearly dependent.
+    penalties
+        Strengths, on squared weights beside the mean squared error.
+
+    Yields
+    ------
+    numpy.ndarray
+        W of each strength.
+    """
+    n_images, n_features = features.shape
+    of_images = n_features > n_images
+    products, right = (features @ features.T, targets) if of_images else (features.T @ features, features.T @ targets)
+    for penalty in penalties:
+        penalised = products.copy()
+        penalised.flat[:: len(products) + 1] += penalty * n_images
+        solved = linalg.solve(penalised, right, assume_a="pos", overwrite_a=True)
+        yield features.T @ solved if of_images else solved
 
 
 def fit_readout(features: Features, labels: Labels, read_from: str = "") -> Readout:
@@ -105,16 +157,11 @@ def fit_readout(features: Features, labels: Labels, read_from: str = "") -> Read
     if not all(np.isfinite(split).all() for split in pooled):
         chance = 1 / len(np.unique(labels.train))
         return Readout(read_from, chance, chance)
-    # Features of one network are nearly dependent: single precision is too little to solve for their weights.
     train, validation, test = (split.astype(np.float64) for split in _standardised(pooled))
     classes = np.unique(labels.train)
     targets = (labels.train[:, None] == classes).astype(np.float64)
-    products, with_targets = train.T @ train, train.T @ (targets - targets.mean(0))
     best = Readout(read_from, -1.0, 0.0)
-    for penalty in _PENALTIES:
-        penalised = products.copy()
-        penalised.flat[:: len(products) + 1] += penalty * len(train)
-        weights = linalg.solve(penalised, with_targets, assume_a="pos", overwrite_a=True)
+    for weights in ridge_weights(train, targets - targets.mean(0)):
         right = (
             float(np.mean(classes[np.argmax(split @ weights + targets.mean(0), axis=1)] == truth))
             for split, truth in ((validation, labels.validation), (test, labels.test))
@@ -126,6 +173,8 @@ def fit_readout(features: Features, labels: Labels, read_from: str = "") -> Read
 def best_readout(layers: Mapping[str, Features], labels: Labels) -> Readout:
     """Read each layer, and all together, and keep the best on the validation images.
 
+    Maps are averaged over places; all together over fewer where the network keeps large ones.
+
     Parameters
     ----------
     layers
@@ -135,7 +184,10 @@ def best_readout(layers: Mapping[str, Features], labels: Labels) -> Readout:
     """
     read = [fit_readout(features, labels, name) for name, features in layers.items()]
     if len(layers) > 1:
-        joined = (np.concatenate([_pooled(split) for split in splits], axis=1) for splits in zip(*layers.values(), strict=True))
+        side = _side_together(layers)
+        joined = (
+            np.concatenate([_pooled(split, side) for split in splits], axis=1) for splits in zip(*layers.values(), strict=True)
+        )
         read.append(fit_readout(Features(*joined), labels, ALL))
     return max(read, key=lambda each: each.validation_accuracy)
 
@@ -182,7 +234,7 @@ def read_out(trained: Trained, n_images: int = 10_000) -> pd.DataFrame:
 
 def _read_state(trained: Trained, state: RuleState, shown: Features, labels: Labels) -> list[dict[str, Any]]:
     """One row a seed."""
-    by_split = [trained.represent(split, state=state) for split in shown]
+    by_split = [trained.represent(split, state=state, kept=_over_places) for split in shown]
     rows = []
     for index in range(trained.config.n_seeds):
         layers = {

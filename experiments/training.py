@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +107,11 @@ class Trained:
         return self.accuracy.copy()
 
     def represent(
-        self, images: np.ndarray, network: Network | None = None, state: RuleState | None = None
+        self,
+        images: np.ndarray,
+        network: Network | None = None,
+        state: RuleState | None = None,
+        kept: Callable[[jax.Array], jax.Array] | None = None,
     ) -> tuple[np.ndarray, ...]:
         """Activations of every layer for normalised images: (n_seeds, n_images, ...), in time (n_seeds, n_images, n_steps, ...).
 
@@ -119,6 +123,9 @@ class Trained:
             A part of the network that takes this size of images, from `Network.at_size`; the whole by default.
         state
             `start` or `best`, say; the last by default.
+        kept
+            Of a layer's activations for some images, what is to be returned of them, such as means over places: maps of all images
+            would fill the memory. All by default.
 
         Raises
         ------
@@ -135,8 +142,10 @@ class Trained:
 
         def represent(one: RuleState, x: jax.Array) -> tuple[jax.Array, ...]:
             if network is None:
-                return rule.represent(one, self.network.front_end(x))
-            return network.by_example(network.forward(one.params["network"], x))
+                layers = rule.represent(one, self.network.front_end(x))
+            else:
+                layers = network.by_example(network.forward(one.params["network"], x))
+            return layers if kept is None else tuple(map(kept, layers))
 
         chunked = lambda one, x: in_chunks(lambda chunk: represent(one, chunk), x)  # noqa: E731
         layers = jax.jit(lambda states, x: over_seeds(lambda one: chunked(one, x))(states))(state, jnp.asarray(images))

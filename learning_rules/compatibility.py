@@ -16,6 +16,8 @@ __all__ = ["support_matrix", "typical_networks"]
 _TYPICAL: dict[str, tuple[str, dict[str, Any]]] = {
     "mlp": ("mlp", {"hidden": (4, 4)}),
     "cnn": ("cnn", {"channels": (2, 2), "hidden": (4,)}),
+    "vgg": ("vgg", {"channels": (2, 2), "halved": (1,), "hidden": (4,)}),
+    "resnet": ("resnet", {"channels": (2,), "strides": (2,)}),
     "residual mlp": ("mlp", {"hidden": (4, 4), "residual": True}),
     "recurrent elman": ("recurrent", {"hidden": (4,)}),
     "recurrent gated": ("recurrent", {"hidden": (4,), "units": "gated"}),
@@ -33,7 +35,7 @@ def typical_networks() -> dict[str, Network]:
         Kind -> network, for images of (8, 8, 1) and two classes.
 
     >>> list(typical_networks())
-    ['mlp', 'cnn', 'residual mlp', 'recurrent elman', 'recurrent gated', 'spiking', 'transformer']
+    ['mlp', 'cnn', 'vgg', 'resnet', 'residual mlp', 'recurrent elman', 'recurrent gated', 'spiking', 'transformer']
     """
     return {
         kind: architectures.build(name, input_shape=(8, 8, 1), n_classes=2, **options) for kind, (name, options) in _TYPICAL.items()

@@ -67,6 +67,7 @@ from learning_rules.needs import Needs
 from learning_rules.objectives import Batch, Objective, as_batch
 from learning_rules.optimizers import adam
 from learning_rules.predictive_coding_energy import Energy, Measured, per_example, precisions_of
+from learning_rules.predictive_coding_moves import moved_by_states, moved_by_weights
 
 __all__ = ["FAMILY", "PredictiveCodingOptions", "Settled", "precisions_of", "predictive_coding", "settle"]
 
@@ -160,6 +161,7 @@ class _Reached(NamedTuple):
 
     offsets: tuple[Array, ...]
     z: tuple[Any, ...]
+    moved: tuple[Array, ...]
     energy: Array
     rate: Array
 
@@ -191,51 +193,67 @@ def settle(
         rest,
         precisions,
         errors_settle=options.variant == "error_based",
-        weights_move=options.variant == "incremental",
         fixed_predictions=options.fixed_predictions,
         top_down=options.order == "top_down",
     )
 
-    def energy(weights: Any, offsets: Any, z: Any, rate: Any = None, held: bool = False) -> tuple[Array, Measured]:
-        def of_phase(offsets: Any, z: Any, nudge: Array, rate: Any) -> tuple[Array, Measured]:
-            return of_batch(weights, offsets, z, nudge, rate, held)
+    def energy(weights: Any, offsets: Any, z: Any, moved: Any, rate: Any = None, held: bool = False) -> tuple[Array, Measured]:
+        def of_phase(offsets: Any, z: Any, moved: Any, nudge: Array, rate: Any) -> tuple[Array, Measured]:
+            return of_batch(weights, offsets, z, moved, nudge, rate, held)
 
-        return _over_phases(of_phase)(offsets, z, nudges, rate)
+        return _over_phases(of_phase)(offsets, z, moved, nudges, rate)
 
-    def fresh(z: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Only what hears other nodes is asked anew."""
-        return tuple(each if not network.hears_nodes(index) else None for index, each in enumerate(z))
+    def proposal(weights: Any, now: _Reached, offsets: Any) -> _Reached:
+        """The states there, and what they predict."""
+        if options.fixed_predictions:
+            return now._replace(offsets=offsets, energy=energy(weights, offsets, now.z, now.moved)[0])
+        if of_batch.errors_settle:
+            # States follow from errors: what hears other nodes is asked anew.
+            fresh = tuple(each if not network.hears_nodes(index) else None for index, each in enumerate(now.z))
+            reached, measured = energy(weights, offsets, fresh, now.moved)
+            return now._replace(offsets=offsets, z=measured.z, energy=reached)
+        return elsewhere(weights, now, offsets, lambda states, by, z: moved_by_states(network, weights, x, states, by, z))
+
+    def elsewhere(weights: Any, now: _Reached, offsets: Any, follow: Callable[..., Any]) -> _Reached:
+        """States there under these weights; predictions follow from where they were."""
+
+        def of_phase(before: Any, after: Any, z: Any, moved: Any) -> tuple[Any, Any]:
+            states = tuple(h + offset for h, offset in zip(rest.outputs, before, strict=False))
+            z, by = follow(states, jax.tree.map(jnp.subtract, after, before), z)
+            return z, jax.tree.map(jnp.add, moved, by)
+
+        z, moved = _over_phases(of_phase)(now.offsets, offsets, now.z, now.moved)
+        return now._replace(offsets=offsets, z=z, moved=moved, energy=energy(weights, offsets, z, moved)[0])
 
     def step(now: _Reached, weights: Any) -> _Reached:
         """Each state one step down the energy."""
-        slopes = jax.grad(lambda offsets: jnp.sum(energy(weights, offsets, now.z, now.rate)[0]))(now.offsets)
+        slopes = jax.grad(lambda offsets: jnp.sum(energy(weights, offsets, now.z, now.moved, now.rate)[0]))(now.offsets)
         each = zip(now.offsets, slopes, precisions, strict=True)
         offsets = tuple(own - per_example(now.rate, own) * (slope / precision) for own, slope, precision in each)
+        proposed = proposal(weights, now, offsets)
         if options.fixed_predictions:
-            return now._replace(offsets=offsets, energy=energy(weights, offsets, now.z)[0])
-        proposed, measured = energy(weights, offsets, fresh(now.z))
-        falls = proposed <= now.energy
-
-        def kept(new: Any, old: Any) -> Any:
-            return jax.tree.map(lambda a, b: jnp.where(per_example(falls, a), a, b), new, old)
-
-        rate = jnp.where(falls, now.rate, 0.5 * now.rate)
-        return _Reached(kept(offsets, now.offsets), kept(measured.z, now.z), kept(proposed, now.energy), rate)
+            return proposed
+        falls = proposed.energy <= now.energy
+        reached = jax.tree.map(lambda new, old: jnp.where(per_example(falls, new), new, old), proposed, now)
+        return reached._replace(rate=jnp.where(falls, now.rate, 0.5 * now.rate))
 
     def downhill(now: _Reached, weights: Any) -> Any:
         """The energy's derivative with respect to the weights, states held: mean over examples and phases, per unit of the loss."""
         scale = counts / (nudges[:, None] * len(nudges))
-        return jax.grad(lambda p: jnp.sum(scale * energy(p, now.offsets, now.z, held=True)[0]))(weights)
+        return jax.grad(lambda p: jnp.sum(scale * energy(p, now.offsets, now.z, now.moved, held=True)[0]))(weights)
 
     def move_weights(now: _Reached, weights: Any, followed: Any) -> tuple[_Reached, Any, Any]:
         slopes = downhill(now, weights)
         followed = jax.tree.map(lambda total, slope: total + slope / options.steps, followed, slopes)
         # Each node's rate is per its precision, as its state's is: the more precise, the steeper the energy is in its weights.
         rates = [options.incremental_rate * options.nudge / precision for precision in (*precisions, 1.0)]
-        moves = tuple(jax.tree.map(lambda slope, r=r: r * slope, own) for r, own in zip(rates, slopes, strict=True))
-        weights = jax.tree.map(jnp.subtract, weights, moves)
-        changed, measured = energy(weights, now.offsets, (None,) * len(network.nodes))
-        return now._replace(z=measured.z, energy=changed), weights, followed
+        moves = tuple(jax.tree.map(lambda slope, r=r: -r * slope, own) for r, own in zip(rates, slopes, strict=True))
+        after = jax.tree.map(jnp.add, weights, moves)
+
+        def follow(states: Any, _: Any, z: Any) -> Any:
+            return moved_by_weights(network, weights, x, states, moves, z)
+
+        return elsewhere(after, now, now.offsets, follow), after, followed
 
     def one(carry: tuple[_Reached, Any, Any], _: None) -> tuple[tuple[_Reached, Any, Any], Array]:
         now, weights, followed = carry
@@ -248,12 +266,12 @@ def settle(
     def in_phases(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: jnp.stack([leaf] * len(nudges)), tree)
 
-    offsets, z = in_phases((of_batch.offsets_at_rest(), rest.z))
-    energy_at_rest = energy(params, offsets, z)[0]
-    start = _Reached(offsets, z, energy_at_rest, jnp.full_like(energy_at_rest, options.rate))
+    offsets, z = in_phases((tuple(map(jnp.zeros_like, rest.outputs[:-1])), rest.z))
+    energy_at_rest = energy(params, offsets, z, offsets)[0]
+    start = _Reached(offsets, z, offsets, energy_at_rest, jnp.full_like(energy_at_rest, options.rate))
     followed = jax.tree.map(jnp.zeros_like, params) if options.variant == "incremental" else ()
     (now, _, followed), energies = jax.lax.scan(one, (start, params, followed), length=options.steps, unroll=options.steps <= 4)
-    measured = energy(params, now.offsets, now.z)[1]
+    measured = energy(params, now.offsets, now.z, now.moved)[1]
     states = tuple(h + error for h, error in zip(measured.outputs, measured.errors, strict=False))
     return Settled(
         updates=followed if options.variant == "incremental" else downhill(now, params),

@@ -57,8 +57,8 @@ def _with_error(crossing: Crossing, error: Array) -> Crossing:
 
 def _after_its_step(kept: tuple[Array, ...], prediction: Array, arriving: Array) -> Array:
     """What a state's step adds to the error of its prediction: the rate times the energy's gradient at the state."""
-    rate, precision, offset, origin = kept
-    return per_example(rate, offset) * (precision * (offset - (prediction - origin)) + arriving)
+    rate, precision, error = kept
+    return per_example(rate, error) * (precision * error + arriving)
 
 
 class Measured(NamedTuple):
@@ -73,8 +73,8 @@ class Measured(NamedTuple):
 class Energy:
     """The energy of one batch, as a function of states.
 
-    A state is given by its offset from an origin. Where a prediction stays what it is in the forward pass, or moves with weights
-    alone, that is the origin, and the error is more exact than as a difference of two much larger numbers. Elsewhere it is zero.
+    A state is given by its offset from where it lies in the forward pass, and its prediction by how far it has moved from there: the
+    error is the difference of these two, and not of two much larger numbers.
 
     Attributes
     ----------
@@ -90,8 +90,6 @@ class Energy:
         Of the hidden nodes, see `precisions_of`; the readout's is in the nudge.
     errors_settle
         Whether offsets are errors, and states follow from them.
-    weights_move
-        Whether weights move while states settle, and predictions from the input with them.
     fixed_predictions
         Whether predictions and derivatives stay at the forward pass.
     top_down
@@ -105,23 +103,18 @@ class Energy:
     rest: Trace
     precisions: tuple[float, ...]
     errors_settle: bool = False
-    weights_move: bool = False
     fixed_predictions: bool = False
     top_down: bool = True
 
-    def _starts_at_rest(self, index: int) -> bool:
-        """Whether a hidden node's origin is the forward pass (of errors: no error)."""
-        if self.errors_settle or self.fixed_predictions:
-            return True
-        return all(edge.source == INPUT for edge in self.network.edges[index])
-
-    def offsets_at_rest(self) -> tuple[Array, ...]:
-        """Where the states of the forward pass lie."""
-        at_rest = enumerate(self.rest.outputs[:-1])
-        return tuple(jnp.zeros_like(h) if self._starts_at_rest(index) else h for index, h in at_rest)
-
     def __call__(
-        self, params: Any, offsets: tuple[Array, ...], z: Any, nudge: Array, rate: Array | None = None, held: bool = False
+        self,
+        params: Any,
+        offsets: tuple[Array, ...],
+        z: Any,
+        moved: tuple[Array, ...],
+        nudge: Array,
+        rate: Array | None = None,
+        held: bool = False,
     ) -> tuple[Array, Measured]:
         """The energy of each example, (n,).
 
@@ -130,9 +123,11 @@ class Energy:
         params
             One tree per node.
         offsets
-            How far the state of each hidden node is from its origin.
+            How far the state of each hidden node is from the forward pass; where errors settle, from its prediction.
         z
             Pre-activations where they are known, else None.
+        moved
+            How far the prediction of each hidden node is from the forward pass; not asked where errors settle.
         nudge
             The loss's weight.
         rate
@@ -142,38 +137,31 @@ class Energy:
         """
         crossings = recalled(self.network, params, z)
         crossings = cut(self.network, crossings) if held else crossings
-        crossings = self._with_states(crossings, offsets, None if held else rate)
+        crossings = self._with_states(crossings, offsets, moved, None if held else rate)
         trace = self.network.trace(params, self.x, crossings, encoded=True)
         total = nudge * self.objective.per_example(trace.outputs[-1], self.batch._replace(mask=None))
         predictions = trace.outputs[:-1]
         if self.errors_settle and not held:
             errors = offsets  # whatever is predicted
         else:
-            errors = tuple(self._error(index, *each) for index, each in enumerate(zip(offsets, predictions, strict=True)))
+            # Each prediction has moved so far, and has its derivative.
+            each = zip(offsets, moved, predictions, strict=True)
+            errors = tuple(offset - (by + (h - jax.lax.stop_gradient(h))) for offset, by, h in each)
         for precision, error in zip(self.precisions, errors, strict=True):
             total = total + 0.5 * precision * jnp.sum(jnp.square(error), axis=tuple(range(1, error.ndim)))
         return total, Measured(trace.z, trace.outputs, errors)
 
-    def _with_states(self, crossings: tuple[Crossing, ...], offsets: tuple[Array, ...], rate: Array | None) -> tuple[Crossing, ...]:
+    def _with_states(
+        self, crossings: tuple[Crossing, ...], offsets: tuple[Array, ...], moved: tuple[Array, ...], rate: Array | None
+    ) -> tuple[Crossing, ...]:
         """States in the place of what hidden units do."""
         # A state that moves no prediction still has a gradient.
         shown = [offset - jax.lax.stop_gradient(offset) for offset in offsets] if self.fixed_predictions else offsets
         if self.errors_settle:
             return (*(_with_error(*each) for each in zip(crossings, shown, strict=False)), crossings[-1])
-        at_rest = enumerate(self.rest.outputs[:-1])
-        origins = [h if self._starts_at_rest(index) else jnp.zeros((), h.dtype) for index, h in at_rest]
-        states = (*(origin + offset for origin, offset in zip(origins, shown, strict=True)), None)
+        states = (*(h + offset for h, offset in zip(self.rest.outputs, shown, strict=False)), None)
         if rate is None or not self.top_down:
             return clamped(crossings, states)
-        each = zip(self.precisions, offsets, origins, strict=True)
-        kept = [(rate, jnp.asarray(precision, offset.dtype), offset, origin) for precision, offset, origin in each]
+        each = zip(self.precisions, offsets, moved, strict=True)
+        kept = [(rate, jnp.asarray(precision, offset.dtype), offset - by) for precision, offset, by in each]
         return relayed(crossings, states, (*kept, ()), _after_its_step)
-
-    def _error(self, index: int, offset: Array, prediction: Array) -> Array:
-        """State minus prediction."""
-        if not self._starts_at_rest(index):
-            return offset - prediction
-        if self.weights_move:
-            return offset - (prediction - self.rest.outputs[index])
-        # The prediction stays where it is, and has its derivative.
-        return offset - (prediction - jax.lax.stop_gradient(prediction))

@@ -40,7 +40,7 @@ class RemoteFile:
     path
         where it lies in the cache folder, with forward slashes.
     url
-        its address, or several that are tried in turn.
+        its address, or several that are tried in turn; none of a file that is put into the folder by hand.
     sha256
         its checksum in hexadecimal, or several of which any is right.
     size_bytes
@@ -238,6 +238,12 @@ def fetch(remote: RemoteFile, folder: Path | None = None, progress: Progress | N
     path = root / remote.path
     if _is_right(path, remote):
         return path
+    if not remote.urls:
+        there = "another file is there" if path.is_file() else "it is not there"
+        raise InputError(
+            f"{remote.path} has no address to be downloaded from, and {there}: put the file with the {remote.algorithm} "
+            f"{' or '.join(remote.checksums)} at {path}"
+        )
     with _partial(path, remote, root) as partial:
         if _is_right(path, remote):  # another process has downloaded it meanwhile
             return path

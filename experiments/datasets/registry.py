@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import cifar10, class_folders, digits, fashion_mnist, keras_npz, mnist
+from . import cifar10, cifar10_jpeg, class_folders, digits, fashion_mnist, keras_npz, mnist
 from .contract import FileFormat, NamedSet
 
 NAMED_SETS: dict[str, NamedSet] = {
@@ -10,6 +10,7 @@ NAMED_SETS: dict[str, NamedSet] = {
     "fashion_mnist": fashion_mnist.NAMED_SET,
     "mnist": mnist.NAMED_SET,
     "cifar10": cifar10.NAMED_SET,
+    "cifar10_jpeg": cifar10_jpeg.NAMED_SET,
 }
 
 FILE_FORMATS: dict[str, FileFormat] = {

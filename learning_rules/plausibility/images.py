@@ -17,6 +17,8 @@ _INPUT_SHAPE, _N_CLASSES = (8, 8, 1), 10
 SMALL: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": (48, 40, 32)},
     "cnn": {"channels": (8, 12), "hidden": (24,)},
+    "vgg": {"channels": (8, 8, 12), "halved": (0, 2), "hidden": (24,)},
+    "resnet": {"channels": (8, 12), "strides": (1, 2)},
     "recurrent": {"hidden": (48, 40, 32)},
     "spiking": {"hidden": (48, 40, 32), "n_steps": 10},
     "transformer": {"n_units": 24},

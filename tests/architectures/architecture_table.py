@@ -4,6 +4,8 @@ TABLE = {
     "mlp": {"input_shape": (8, 8, 1), "n_classes": 4, "hidden": (12, 10)},
     "mlp residual": {"input_shape": (8, 8, 1), "n_classes": 4, "hidden": (10, 10, 10), "residual": True, "activation": "tanh"},
     "cnn": {"input_shape": (8, 8, 3), "n_classes": 4, "channels": (4, 6), "hidden": (10,)},
+    "vgg": {"input_shape": (8, 8, 3), "n_classes": 4, "channels": (3, 4), "halved": (1,), "hidden": (10,)},
+    "resnet": {"input_shape": (8, 8, 3), "n_classes": 4, "channels": (4,), "strides": (2,)},
     "recurrent elman": {"input_shape": (8, 6, 1), "n_classes": 4, "hidden": (10, 7)},
     "recurrent leaky_rate": {"input_shape": (8, 6, 1), "n_classes": 4, "hidden": (10, 7), "units": "leaky_rate"},
     "recurrent gated": {"input_shape": (5,), "n_classes": 3, "hidden": (7,), "units": "gated", "reading": "sequence"},

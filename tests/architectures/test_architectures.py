@@ -140,6 +140,65 @@ def test_initial_weights_keep_the_size_of_the_signal():
         assert 0.8 < float(jnp.mean(h**2)) < 1.2
 
 
+def test_six_dense_layers_keep_the_size_of_the_signal_and_of_what_is_carried_back():
+    network = architectures.build("mlp", input_shape=(28, 28, 1), n_classes=10, hidden=(256,) * 5)
+    assert len(network.nodes) == 6
+
+    @jax.jit
+    def sizes(key, x, error):
+        params = network.init(key)
+        h, last, kept = x.reshape(len(x), -1), params[-1]["kernel"], []
+        for own in params[:-1]:  # written out: no word of the network's own
+            h = jnp.maximum(h @ own["kernel"] + own["bias"], 0)
+            kept.append(h)
+        carried, back = error @ last.T, []
+        for own, above in zip(reversed(params[1:-1]), reversed(kept[1:]), strict=True):
+            back.append(jnp.mean(carried**2))
+            carried = (carried * (above > 0)) @ own["kernel"].T
+        return kept, network.forward(params, x)[:-1], jnp.stack([*back, jnp.mean(carried**2)])
+
+    error = jax.random.normal(jax.random.key(2), (200, 10))
+    by_hand, ours, back = sizes(KEY, inputs_for(network, n=200) / 2, error)
+    for a, b in zip(ours, by_hand, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+        assert 0.5 < float(jnp.mean(a**2)) < 2
+    assert 0.4 < float(back[-1] / back[0]) < 2.5
+
+
+def test_the_residual_network_keeps_the_size_of_the_signal_however_many_blocks_it_has():
+    network = architectures.build("resnet", input_shape=(8, 8, 3), n_classes=4, channels=(16,), strides=(1,), blocks=3)
+    params, x = jax.jit(network.init)(KEY), inputs_for(network, n=20)
+
+    @jax.jit
+    def by_hand(params, x):
+        """By the other form of convolution, and the equation of a block."""
+
+        def convolved(own, x):
+            return (
+                jax.lax.conv_general_dilated(x, own["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+                + own["bias"]
+            )
+
+        h = first = jax.nn.relu(convolved(params[0], x))
+        for block in range(3):
+            h = h + convolved(params[2 + 2 * block], jax.nn.relu(convolved(params[1 + 2 * block], h)))
+        return first, h, jnp.mean(h, (1, 2)) @ params[-1]["kernel"] + params[-1]["bias"]
+
+    first, last, scores = by_hand(params, x)
+    np.testing.assert_allclose(jax.jit(network.forward)(params, x)[-1], scores, atol=1e-4)
+    # Each of three blocks adds a third of the variance that it sees, less what is lost at the borders: (1 + 1/3)^3 at most.
+    assert 1.5 < float(jnp.mean(last**2) / jnp.mean(first**2)) < 2.5
+
+
+@pytest.mark.parametrize("downsampling", ["max", "stride"])
+def test_eight_layers_halve_a_map_of_32_places_to_2(downsampling):
+    network = architectures.build("vgg", input_shape=(32, 32, 3), n_classes=10, downsampling=downsampling)
+    assert sum(node.weighted for node in network.nodes) == 8
+    sides = [node.output_shape[0] for node in network.nodes[:-2]]
+    assert sides == [32, 16, 16, 8, 4, 2]
+    assert all(node.unitwise for node in network.nodes) == (downsampling == "stride")
+
+
 @pytest.mark.parametrize("activation", sorted(architectures.activations.ACTIVATIONS))
 @pytest.mark.parametrize("normalisation", ["none", "length"])
 def test_activations_and_normalisation(activation, normalisation):
@@ -235,6 +294,15 @@ class TestOtherSizes:
         ("cnn", {"n_classes": 1}, "at least 2 classes"),
         ("cnn", {"input_shape": (0, 8, 1)}, "expected \\(height, width, channels\\)"),
         ("cnn", {"input_shape": (8,)}, "takes \\(height, width, channels\\)"),
+        ("vgg", {}, "8x8 were given, they cannot be halved 4 times"),
+        ("vgg", {"halved": (6,)}, "there are convolutions 0 to 5"),
+        ("vgg", {"channels": (), "halved": ()}, "one convolution there"),
+        ("vgg", {"downsampling": "strid"}, "did you mean 'stride'"),
+        ("vgg", {"input_shape": (8,)}, "takes \\(height, width, channels\\)"),
+        ("resnet", {"strides": (1,)}, "1 strides were given for 3 stages"),
+        ("resnet", {"blocks": 0}, "at least 1"),
+        ("resnet", {"pooling": "max"}, "unknown pooling 'max'"),
+        ("resnet", {"input_shape": (8,)}, "takes \\(height, width, channels\\)"),
         ("recurrent", {"hidden": ()}, "at least one hidden layer"),
         ("recurrent", {"units": "gatd"}, "did you mean 'gated'"),
         ("recurrent", {"units": "leaky_rate", "leak": 1.0}, "number in \\[0, 1\\)"),

@@ -9,6 +9,7 @@ import pytest
 from bioplausible.foundation.errors import InputError
 from experiments import datasets
 from experiments.datasets import registry
+from experiments.datasets.known_files import CIFAR10_CLASSES
 
 # Modules that are no image set.
 INFRASTRUCTURE = {"__init__", "checks", "contract", "known_files", "loading", "registry", "splits"}
@@ -29,6 +30,8 @@ NAMED = {
     "digits": Row(1438, 359, (8, 8, 1), [0, 2, 5, 7, 8], [36, 36, 35, 37, 36, 36, 36, 36, 35, 36], (0.3050,)),
     "fashion_mnist": Row(60000, 10000, (28, 28, 1), [9, 0, 0, 3, 0], [1000] * 10, (0.2860,)),
     "mnist": Row(60000, 10000, (28, 28, 1), [5, 0, 4, 1, 9], [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009], (0.1307,)),
+    # Of the file itself: that of all of CIFAR-10 is 0.002 away at most.
+    "cifar10_jpeg": Row(10000, 2000, (32, 32, 3), [3, 8, 1, 0, 4], [200] * 10, (0.4934, 0.4831, 0.4471)),
     "cifar10": Row(50000, 10000, (32, 32, 3), [6, 9, 9, 4, 1], [1000] * 10, (0.4914, 0.4822, 0.4465)),
 }
 FORMATS = {"keras_npz": ".npz", "class_folders": "folder"}
@@ -87,6 +90,23 @@ def test_sets_that_are_absent_say_so(tmp_path, monkeypatch):
     (tmp_path / "mnist").mkdir()
     (tmp_path / "mnist" / "mnist.npz").touch()
     assert datasets.describe("mnist")["cached"]
+
+
+def test_the_lossy_set_says_so_everywhere_and_cannot_be_taken_for_another(tmp_path, monkeypatch):
+    facts = datasets.describe("cifar10_jpeg")
+    assert "lossy JPEG" in facts["licence"] and facts["name"] != "cifar10"
+    if facts["cached"]:
+        images = datasets.load("cifar10_jpeg")
+        assert "lossy JPEG" in images.to_record()["notes"] and images.class_names == CIFAR10_CLASSES
+    monkeypatch.setenv("BIOPLAUSIBLE_DATA", str(tmp_path))
+    with pytest.raises(
+        InputError, match="no address to be downloaded from, and it is not there: put the file with the sha256 18fbea"
+    ):
+        datasets.load("cifar10_jpeg")
+    (tmp_path / "cifar10").mkdir()
+    (tmp_path / "cifar10" / "cifar10_jpeg_10k.npz").write_bytes(b"another")
+    with pytest.raises(InputError, match="another file is there"):
+        datasets.fetch("cifar10_jpeg")
 
 
 def test_unknown_names_are_answered_with_the_nearest():

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.linear_model import RidgeClassifier
+from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from experiments import readouts
 from experiments.config import TrainConfig
 from experiments.controls import LOGISTIC_REGRESSION, RANDOM_FEATURES, RANDOM_MAPS, control_accuracies
-from experiments.readouts import ALL, Features, Labels, best_readout, fit_readout, read_out
+from experiments.readouts import ALL, Features, Labels, best_readout, fit_readout, read_out, ridge_weights
 from experiments.training import train
 
 DISTANCE = 2.5
@@ -44,6 +45,30 @@ def test_it_is_scikit_learns_ridge_regression_of_the_best_strength(n_features):
         theirs.append((fit.score(features.validation, labels.validation), fit.score(features.test, labels.test)))
     ours = fit_readout(features, labels)
     assert (ours.validation_accuracy, ours.test_accuracy) == pytest.approx(max(theirs, key=lambda pair: pair[0]), abs=0.003)
+
+
+@pytest.mark.parametrize("n_features", [30, 200])
+def test_both_systems_of_equations_have_scikit_learns_weights_for_answer(n_features):
+    """That of features, and that of images where those are fewer."""
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(90, n_features)), random.normal(size=(90, 3))
+    x[:, 1] = x[:, 0] + 1e-4 * x[:, 1]  # nearly dependent, as features of a network are
+    for penalty, weights in zip((1e-3, 10.0), ridge_weights(x, y, (1e-3, 10.0)), strict=True):
+        theirs = Ridge(alpha=penalty * 90, fit_intercept=False, solver="svd").fit(x, y)
+        np.testing.assert_allclose(weights, theirs.coef_.T, rtol=1e-8, atol=1e-11)
+
+
+def test_all_layers_are_read_together_at_the_finest_places_that_are_affordable(monkeypatch):
+    random = np.random.default_rng(0)
+    labels = Labels(*(np.int32(random.integers(0, 2, 40)) for _ in range(3)))
+    maps = Features(*(random.normal(size=(40, 14, 14, 32)).astype(np.float32) for _ in range(3)))
+    units = Features(*(random.normal(size=(40, 128)).astype(np.float32) for _ in range(3)))
+    seen = []
+    fit = readouts.fit_readout
+    monkeypatch.setattr(readouts, "fit_readout", lambda *given: seen.append(given[0].train.shape) or fit(*given))
+    best_readout({"first": maps, "second": maps, "third": units}, labels)
+    # Each by itself as it is; together 2 * 32 * 36 and 128 are the most below the limit of 2500.
+    assert seen == [(40, 14, 14, 32), (40, 14, 14, 32), (40, 128), (40, 2 * 32 * 36 + 128)]
 
 
 def test_the_scale_and_place_of_features_change_nothing():

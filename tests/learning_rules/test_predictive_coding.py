@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from networks import STATIC, TEMPORAL, network_of
-from small_task import batch_of, double
+from small_task import batch_of, double, train
 
+import architectures
 import learning_rules
 from learning_rules import InputError, RuleState
 from learning_rules.objectives import Batch, make_objective
 from learning_rules.predictive_coding import settle
+from learning_rules.predictive_coding_moves import change
 
 every_network = pytest.mark.parametrize("architecture", STATIC)
 # The user's network brings its own activation functions.
@@ -289,6 +291,36 @@ def test_single_precision_is_enough_for_the_default_options(architecture, varian
         assert np.median([smallest_cosine(seed) for seed in range(3)]) > 0.9
     else:
         assert smallest_cosine(0) > 0.999
+
+
+@pytest.mark.parametrize(
+    "variant", ["standard", *(pytest.param(other, marks=pytest.mark.thorough) for other in ("incremental", "nudged"))]
+)
+def test_single_precision_is_enough_at_depth_six_after_training(variant):
+    """The first nodes' errors are a millionth of their states by then: as differences of states they would be rounding."""
+    network = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=4, hidden=(24,) * 5)
+    rule = learning_rules.build("predictive_coding", network, variant=variant)
+    state, _ = train(rule, RuleState({"network": network.init(jax.random.key(0))}, ()))
+    images, labels = batch_of(2)
+    asked = ask(rule, state.params["network"], (images, labels))
+    with jax.enable_x64(True):
+        exact = ask(rule, double(state.params["network"]), (images.astype(jnp.float64), labels))
+        for a, b in zip(asked, exact, strict=True):
+            a, b = flat(double(a)), flat(b)
+            assert float(a @ b / (jnp.linalg.norm(a) * jnp.linalg.norm(b))) > 0.9999
+
+
+def test_a_change_is_as_exact_as_the_way_that_leads_to_it():
+    """In single precision, beside the same change in double precision, over ways of every length and over kinks."""
+    at = np.random.default_rng(0).normal(size=2000).astype(np.float32)
+    for length in (1e-9, 1e-6, 1e-3, 1.0):
+        by = (length * np.random.default_rng(1).normal(size=2000)).astype(np.float32)
+        found = {f: np.asarray(jax.jit(lambda a, b, f=f: change(f, a, b))(at, by)) for f in (jnp.tanh, jax.nn.relu)}
+        for function, exact in ((jnp.tanh, np.tanh), (jax.nn.relu, lambda z: np.maximum(z, 0))):
+            wide, way = at.astype(np.float64), by.astype(np.float64)
+            expected = exact(wide + way) - exact(wide)
+            # Once in a while a long way's difference is all that is left, which is rounded as the outputs are.
+            assert np.linalg.norm(found[function] - expected) < 2e-4 * np.linalg.norm(expected), (function, length)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
