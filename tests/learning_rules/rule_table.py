@@ -39,6 +39,7 @@ TABLE = {
     "predictive_coding/incremental": {"learning_rate": 0.01, "nudge": 0.1, "precision_ratio": 10.0},
     "predictive_coding/nudged": {"learning_rate": 0.01},
     "predictive_coding/error_based": {"learning_rate": 0.01},
+    "predictive_coding/learned_feedback": {"learning_rate": 0.01, "nudge": 0.1, "precision_ratio": 10.0},
     "forward_forward/standard": {"learning_rate": 0.01},
     "forward_forward/symba": {"learning_rate": 0.01},
     "forward_forward/channel_wise": {"learning_rate": 0.01},
