@@ -12,6 +12,7 @@ from bioplausible.foundation.options import make_options
 from bioplausible.foundation.resolve import is_reference, load_object, resolve
 from learning_rules import (
     backprop,
+    burst,
     dendritic,
     energy_based,
     feedback_alignment,
@@ -40,6 +41,7 @@ FAMILIES: dict[str, Family] = {
     "feedback_alignment": feedback_alignment.FAMILY,
     "target_propagation": target_propagation.FAMILY,
     "dendritic": dendritic.FAMILY,
+    "burst": burst.FAMILY,
     "predictive_coding": predictive_coding.FAMILY,
     "forward_forward": forward_forward.FAMILY,
     "perturbation": perturbation.FAMILY,

@@ -34,6 +34,8 @@ TABLE = {
     "dendritic/aligned": {"learning_rate": 0.01},
     "dendritic/noise": {"learning_rate": 0.01},
     "dendritic/local_error": {"learning_rate": 0.01},
+    "burst/single_phase": {"learning_rate": 0.01},
+    "burst/two_phase": {"learning_rate": 0.01},
     # Two programs that round differently ask for the same to three digits: a larger nudge than the default's, which leaves two.
     "predictive_coding/standard": {"learning_rate": 0.01, "nudge": 0.1, "precision_ratio": 10.0},
     "predictive_coding/incremental": {"learning_rate": 0.01, "nudge": 0.1, "precision_ratio": 10.0},
@@ -58,6 +60,7 @@ REFUSES = {
     "hebbian/competitive": {"gated", "attention"},
     "stdp/pair": {"residual", "attention", *_IN_TIME},
     "predictive_coding/standard": _IN_TIME,
+    "burst/single_phase": {"attention", *_IN_TIME},
     "forward_forward/channel_wise": _IN_TIME,
     "pepita/weight_mirror": {"gated", "attention"},
     "energy_based/centred": {"attention", *_IN_TIME},
