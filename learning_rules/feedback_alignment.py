@@ -58,7 +58,7 @@ from architectures.roles import map_roles
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import one_of
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
-from learning_rules.feedback_weights import feedback_angles, mirror, random_feedback
+from learning_rules.feedback_weights import direct_feedback, feedback_angles, mirror, random_feedback
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.objectives import CLASSES, DISTRIBUTION, Batch, Objective, as_batch
@@ -101,15 +101,6 @@ class FeedbackAlignmentOptions:
     magnitude: str = "uniform"
     mirror_rate: float = 0.05
     mirror_noise: float = 1.0
-
-
-def _direct_feedback(network: Network, key: PRNGKeyArray, gain: float) -> tuple[Array, ...]:
-    """From the scores to each hidden node: (n_classes, *output_shape), so that an error keeps its length on average."""
-    keys = jax.random.split(key, len(network.nodes) - 1)
-    shapes = [(network.n_classes, *node.output_shape) for node in network.nodes[:-1]]
-    return tuple(
-        gain * jax.random.normal(k, shape) / jnp.sqrt(jnp.prod(jnp.array(shape[1:]))) for k, shape in zip(keys, shapes, strict=True)
-    )
 
 
 def _target_share(objective: Objective, batch: Batch, like: Array) -> Array:
@@ -179,7 +170,7 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
         feedback_key = jax.random.fold_in(key, 1)
         if variant == "sign":
             return RuleState({"network": params}, {"magnitude": _sign_magnitudes(network, feedback_key, params, options)})
-        feedback = (_direct_feedback if direct else random_feedback)(network, feedback_key, options.feedback_gain)
+        feedback = (direct_feedback if direct else random_feedback)(network, feedback_key, options.feedback_gain)
         return (
             RuleState({"network": params, "feedback": feedback}, {})
             if learned
