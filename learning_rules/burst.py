@@ -30,7 +30,7 @@ nothing, and large errors saturate.
 
 Departures: rates are those of the network's own units, whose outputs must not be negative (sigmoid and squared error are the
 papers'); signed answers of a regression stand for rates about a baseline. Greedy et al. leave :math:`Y` random or tie it to
-:math:`W`. Of Payeur et al. the lateral inhibition that keeps dendrites in their linear range is left out. Updates are divided by
+:math:`W`. :math:`Q` starts where it cancels, and learns to follow :math:`Y`. Of Payeur et al. the lateral inhibition that keeps dendrites in their linear range is left out. Updates are divided by
 :math:`\bar p \tau`. Skip edges hand on what arrives, as they do with an error.
 """
 
@@ -196,7 +196,7 @@ def burst(network: Network, options: BurstOptions, spec: RuleSpec, objective: Ob
         own_key = jax.random.fold_in(key, 1)
         feedback = random_feedback(network, own_key, options.feedback_gain)
         if single:
-            params["inhibition"] = random_feedback(network, jax.random.fold_in(own_key, 1), options.baseline * options.feedback_gain)
+            params["inhibition"] = jax.tree.map(lambda leaf: options.baseline * leaf, feedback)
         if options.feedback_learns:
             return RuleState({**params, "feedback": feedback}, {})
         return RuleState(params, {"feedback": feedback})

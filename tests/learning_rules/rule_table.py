@@ -23,6 +23,7 @@ TABLE = {
     "feedback_alignment/kolen_pollack": {"learning_rate": 0.01},
     "feedback_alignment/weight_mirror": {"learning_rate": 0.01},
     "error_decorrelation": {"learning_rate": 0.01},
+    "feedback_alignment/product": {"learning_rate": 0.05},
     "perturbation/forward_gradient_activities": {"learning_rate": 0.01},
     "perturbation/node": {"learning_rate": 0.01},
     "perturbation/weight": {"learning_rate": 0.01},

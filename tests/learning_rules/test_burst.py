@@ -125,7 +125,8 @@ def test_inhibition_comes_to_cancel_bursts_at_their_baseline():
         each = zip(rates, state.params["feedback"][1:], inhibition[1:], strict=True)
         return [float(jnp.linalg.norm(e @ (0.5 * y["kernel"] - q["kernel"]).T) / jnp.linalg.norm(0.5 * e @ y["kernel"].T)) for e, y, q in each]
 
-    before = state.params["inhibition"]
+    before = learning_rules.build("burst", network, feedback_gain=1.0).init(jax.random.key(1)).params["inhibition"]
+    assert max(left(state.params["inhibition"])) < 1e-6
     assert min(left(before)) > 0.5 and max(left(settled(before))) < 0.1
 
 
