@@ -25,6 +25,10 @@ kolen_pollack   :math:`B_k^\top \delta_k`                    learn by the forwar
 weight_mirror   :math:`B_k^\top \delta_k`                    learn in a second phase, in which each node answers noise: the
                                                              correlation of noise and answer is the forward weights (Akrout
                                                              et al. 2019)
+product         :math:`R_k^\top P_k^\top \delta_k`           :math:`P_k` is fixed and random, from a node's units to a population
+                                                             of its own; :math:`R_k`, from there on, learns by the product of
+                                                             :math:`P_k^\top \delta_k` and what it meets, and decays (Ji-An
+                                                             and Benna 2024, arXiv 2405.20594)
 =============== ============================================ =================================================================
 
 :math:`B_k^\top` is the vector-Jacobian product of `synapse` at the feedback parameters, so that the rule is one line on any graph:
@@ -38,6 +42,10 @@ rest: a target stays when the error is gone, so that units without bound grow un
 Departures: the mirror's decay is :math:`\sigma^2 B` for each time that a weight takes part instead of a constant, which makes the
 forward weights its fixed point for any sharing of weights over positions; with Adam, Kolen and Pollack's two paths share their
 scaling because they ask for the same change.
+
+Of `product`, :math:`R_k` comes to be :math:`P_k^\top W_k`, and the whole way back :math:`P_k P_k^\top W_k`: with :math:`r` times as
+many units between, about :math:`\arctan \sqrt{1/r}` from :math:`W_k`, and no weight is another's copy. Gradients go to momentum,
+not to Adam, which would scale the two by numbers of their own. A node with several arrays of weights has a :math:`P` for each.
 """
 
 from __future__ import annotations
@@ -56,13 +64,14 @@ from jaxtyping import PRNGKeyArray
 from architectures import GAIN, Network, Params
 from architectures.roles import map_roles
 from bioplausible.foundation.errors import InputError
-from bioplausible.foundation.options import one_of
+from bioplausible.foundation.options import fraction, one_of, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
-from learning_rules.feedback_weights import feedback_angles, mirror, random_feedback
+from learning_rules.feedback_expansions import contracted, expanded, random_expansions
+from learning_rules.feedback_weights import direct_feedback, feedback_angles, mirror, random_feedback
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.objectives import CLASSES, DISTRIBUTION, Batch, Objective, as_batch
-from learning_rules.optimizers import adam, per_part
+from learning_rules.optimizers import adam, cosine_schedule, per_part
 from learning_rules.signals import cut, exact, through
 
 __all__ = ["FAMILY", "FeedbackAlignmentOptions", "feedback_alignment"]
@@ -91,6 +100,10 @@ class FeedbackAlignmentOptions:
         Fraction of the way to the mirror's estimate that feedback weights go in one step.
     mirror_noise
         Standard deviation of the mirror's noise.
+    expansion
+        Units between a node and those below it on the way back, as a factor on the node's own (product).
+    momentum
+        Fraction of the last step that the next one repeats (product).
     """
 
     variant: str = "random"
@@ -101,15 +114,8 @@ class FeedbackAlignmentOptions:
     magnitude: str = "uniform"
     mirror_rate: float = 0.05
     mirror_noise: float = 1.0
-
-
-def _direct_feedback(network: Network, key: PRNGKeyArray, gain: float) -> tuple[Array, ...]:
-    """From the scores to each hidden node: (n_classes, *output_shape), so that an error keeps its length on average."""
-    keys = jax.random.split(key, len(network.nodes) - 1)
-    shapes = [(network.n_classes, *node.output_shape) for node in network.nodes[:-1]]
-    return tuple(
-        gain * jax.random.normal(k, shape) / jnp.sqrt(jnp.prod(jnp.array(shape[1:]))) for k, shape in zip(keys, shapes, strict=True)
-    )
+    expansion: float = 8.0
+    momentum: float = 0.9
 
 
 def _target_share(objective: Objective, batch: Batch, like: Array) -> Array:
@@ -148,7 +154,9 @@ def _signs(params: Sequence[Params], magnitudes: Sequence[Params | None]) -> tup
 
 def _check(options: FeedbackAlignmentOptions) -> None:
     one_of(options, "magnitude", ("uniform", "fixed"))
-    if options.variant.endswith("kolen_pollack") and not options.weight_decay > 0:
+    positive(options, "expansion")
+    fraction(options, "momentum", with_one=False)
+    if (options.variant.endswith("kolen_pollack") or options.variant == "product") and not options.weight_decay > 0:
         raise InputError(
             f"weight_decay={options.weight_decay} was given to {options.variant}: without decay the feedback weights never meet "
             "the forward ones; try 0.01"
@@ -166,11 +174,12 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
     Raises
     ------
     InputError
-        Unknown magnitude, or a decay of zero for Kolen and Pollack's variants.
+        Unknown magnitude, a decay of zero for Kolen and Pollack's variants or the product's, an expansion that is not positive, or a
+        momentum that is no fraction.
     """
     _check(options)
     variant = options.variant
-    learned = variant in ("kolen_pollack", "direct_kolen_pollack", "weight_mirror")
+    learned = variant in ("kolen_pollack", "direct_kolen_pollack", "weight_mirror", "product")
     direct = variant.startswith("direct")
 
     def init(key: PRNGKeyArray) -> RuleState:
@@ -179,7 +188,11 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
         feedback_key = jax.random.fold_in(key, 1)
         if variant == "sign":
             return RuleState({"network": params}, {"magnitude": _sign_magnitudes(network, feedback_key, params, options)})
-        feedback = (_direct_feedback if direct else random_feedback)(network, feedback_key, options.feedback_gain)
+        if variant == "product":
+            expansions = random_expansions(network, jax.random.fold_in(feedback_key, 1), options.expansion)
+            drawn = random_feedback(network, feedback_key, options.feedback_gain)
+            return RuleState({"network": params, "feedback": expanded(network, drawn, expansions)}, {"expansions": expansions})
+        feedback = (direct_feedback if direct else random_feedback)(network, feedback_key, options.feedback_gain)
         return (
             RuleState({"network": params, "feedback": feedback}, {})
             if learned
@@ -216,6 +229,8 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
         params = state.params["network"]
         if variant == "sign":
             feedback = _signs(params, state.carry["magnitude"])
+        elif variant == "product":
+            feedback = contracted(network, state.params["feedback"], state.carry["expansions"])
         else:
             feedback = (state.params if learned else state.carry)["feedback"]
 
@@ -228,6 +243,10 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
         if variant == "kolen_pollack":
             alike = tuple(None if b is None else update for b, update in zip(feedback, updates, strict=True))
             return {"network": updates, "feedback": alike}, state, info
+        if variant == "product":
+            # Errors are expanded before they meet what is below, or the product after: it is the same sum.
+            alike = tuple(None if b is None else update for b, update in zip(feedback, updates, strict=True))
+            return {"network": updates, "feedback": expanded(network, alike, state.carry["expansions"])}, state, info
         if variant == "weight_mirror":
             n = batch.targets.shape[1 if objective.per_step else 0]
             mirrored = mirror(network, key, params, feedback, n, options.mirror_noise)
@@ -235,6 +254,9 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
         return {"network": updates}, state, info
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
+        if variant == "product":
+            momentum = optax.sgd(cosine_schedule(options.learning_rate, n_steps), options.momentum)
+            return optax.chain(optax.add_decayed_weights(options.weight_decay), momentum)
         forward = adam(options.learning_rate, n_steps, options.weight_decay)
         if variant == "weight_mirror":
             return per_part({"network": forward, "feedback": optax.sgd(options.mirror_rate)})
@@ -319,6 +341,14 @@ FAMILY = Family(
                 "Akrout et al. 2019, arXiv 1904.05391",
                 phases=3,
                 weight_decay=0.1,
+            ),
+            _variant(
+                "product",
+                "errors travel back through two matrices in turn, a fixed random one and one that learns; no weight mirrors another",
+                "Ji-An and Benna 2024, arXiv 2405.20594",
+                learning_rate=0.05,
+                weight_decay=1e-3,
+                feedback_gain=0.05,
             ),
         )
     },

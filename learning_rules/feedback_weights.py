@@ -19,7 +19,7 @@ from architectures import BIAS, WEIGHT, Network, Node, Params
 from architectures.roles import map_roles, role_leaves
 from learning_rules.signals import hebbian_product
 
-__all__ = ["completed", "feedback_angles", "mirror", "random_feedback", "white_noise", "without_bias"]
+__all__ = ["completed", "direct_feedback", "feedback_angles", "mirror", "random_feedback", "white_noise", "without_bias"]
 
 
 def without_bias(node: Node, params: Params) -> Params:
@@ -64,6 +64,25 @@ def random_feedback(network: Network, key: PRNGKeyArray, gain: float) -> tuple[P
     return tuple(
         jax.tree.map(lambda leaf: gain * leaf, node.drawn(k)) if network.hears_nodes(index) else None
         for index, (node, k) in enumerate(zip(network.nodes, keys, strict=True))
+    )
+
+
+def direct_feedback(network: Network, key: PRNGKeyArray, gain: float) -> tuple[Array, ...]:
+    """Weights from the scores to each hidden node, (n_classes, *output_shape), so that an error keeps its length on average.
+
+    Parameters
+    ----------
+    network
+        The network.
+    key
+        Of the draw.
+    gain
+        Factor on that length.
+    """
+    keys = jax.random.split(key, len(network.nodes) - 1)
+    shapes = [(network.n_classes, *node.output_shape) for node in network.nodes[:-1]]
+    return tuple(
+        gain * jax.random.normal(k, shape) / jnp.sqrt(jnp.prod(jnp.array(shape[1:]))) for k, shape in zip(keys, shapes, strict=True)
     )
 
 

@@ -36,6 +36,9 @@ error_based  settles the errors and lets states follow from them, :math:`h_k = \
              2025, arXiv 2505.20137). One step carries the readout's error through the whole network, **as backpropagation
              does**: one small step of it is backpropagation, and so nearly are several at a small nudge. What it reaches
              is no evidence that a local rule learns
+learned\_     errors go down through weights of their own: :math:`S_{B_j}^\top` in the place of the synapse's part of
+feedback     :math:`J_{jk}^\top`. Both are changed by the same Hebbian product, of a state and the error that it meets, each
+             at its own synapse, and decay alike, so that they meet (Millidge et al. 2020, arXiv 2010.01047)
 ============ ===============================================================================================================
 
 With `fixed_predictions` predictions and derivatives stay at the forward pass (Millidge et al. 2022, arXiv 2006.04182). As many
@@ -44,7 +47,10 @@ NeurIPS 33): a node's error is read when it has arrived, before the states below
 
 Departures: errors pass from the top down within a step (`order="top_down"`; "simultaneous" is the textbook's), which carries them
 through the network in one step at the same cost; a step that would raise an example's energy is undone and that example's rate
-halved, because a fixed rate diverges as weights grow.
+halved, because a fixed rate diverges as weights grow. With feedback weights of their own states follow no gradient of this energy:
+there every step is taken at the full rate. Millidge et al. let no weight decay, so that what the two started with stays between
+them; what else they relax (the derivative on the way back, one error unit for each state) is kept here. With `fixed_predictions`, a
+rate of one and one step from the top down the variant is Kolen and Pollack's feedback alignment exactly.
 """
 
 from __future__ import annotations
@@ -62,6 +68,7 @@ from architectures import Network, Params
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import one_of, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.feedback_weights import feedback_angles, random_feedback
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.objectives import Batch, Objective, as_batch
@@ -100,6 +107,8 @@ class PredictiveCodingOptions:
         Rate of the incremental variant's weights while states settle, at a precision and nudge of one.
     fixed_predictions
         Whether predictions and derivatives stay at the forward pass.
+    feedback_gain
+        Initial size of learned feedback weights, as a factor on that of forward weights.
     """
 
     variant: str = "standard"
@@ -113,6 +122,7 @@ class PredictiveCodingOptions:
     order: str = "top_down"
     incremental_rate: float = 3e-4
     fixed_predictions: bool = False
+    feedback_gain: float = 0.05
 
 
 class Settled(NamedTuple):
@@ -167,7 +177,12 @@ class _Reached(NamedTuple):
 
 
 def settle(
-    network: Network, objective: Objective, options: PredictiveCodingOptions, params: tuple[Params, ...], batch: Batch
+    network: Network,
+    objective: Objective,
+    options: PredictiveCodingOptions,
+    params: tuple[Params, ...],
+    batch: Batch,
+    feedback: tuple[Params | None, ...] | None = None,
 ) -> Settled:
     """Settle from the forward pass, and say what the weights then follow.
 
@@ -179,6 +194,8 @@ def settle(
         One tree per node.
     batch
         Inputs and targets.
+    feedback
+        What errors go down through, see `Energy`.
     """
     x = network.encode(batch.inputs)
     rest = network.trace(params, x, encoded=True)
@@ -195,6 +212,7 @@ def settle(
         errors_settle=options.variant == "error_based",
         fixed_predictions=options.fixed_predictions,
         top_down=options.order == "top_down",
+        feedback=feedback,
     )
 
     def energy(weights: Any, offsets: Any, z: Any, moved: Any, rate: Any = None, held: bool = False) -> tuple[Array, Measured]:
@@ -231,7 +249,7 @@ def settle(
         each = zip(now.offsets, slopes, precisions, strict=True)
         offsets = tuple(own - per_example(now.rate, own) * (slope / precision) for own, slope, precision in each)
         proposed = proposal(weights, now, offsets)
-        if options.fixed_predictions:
+        if options.fixed_predictions or feedback is not None:  # no energy is the yardstick of what others' weights bring
             return proposed
         falls = proposed.energy <= now.energy
         reached = jax.tree.map(lambda new, old: jnp.where(per_example(falls, new), new, old), proposed, now)
@@ -288,7 +306,12 @@ def _check(options: PredictiveCodingOptions) -> None:
     one_of(options, "order", ("top_down", "simultaneous"))
     if options.steps < 1:
         raise InputError(f"steps={options.steps} was given, states need at least one step to settle; try 4")
-    positive(options, "rate", "nudge", "precision_ratio", "incremental_rate")
+    positive(options, "rate", "nudge", "precision_ratio", "incremental_rate", "feedback_gain")
+    if options.variant == "learned_feedback" and not options.weight_decay > 0:
+        raise InputError(
+            f"weight_decay={options.weight_decay} was given to learned_feedback: without decay the feedback weights never meet the "
+            "forward ones; try 0.3"
+        )
     if options.fixed_predictions and options.variant == "incremental":
         raise InputError("fixed_predictions was given to incremental, whose weights move predictions at every step: use standard")
 
@@ -304,34 +327,47 @@ def predictive_coding(network: Network, options: PredictiveCodingOptions, spec: 
     Raises
     ------
     InputError
-        Unknown order, no step, or a rate, nudge or ratio that is not positive.
+        Unknown order, no step, a rate, nudge, ratio or gain that is not positive, or learned feedback without decay.
     """
     _check(options)
+    learned = options.variant == "learned_feedback"
+
+    def init(key: PRNGKeyArray) -> RuleState:
+        params: dict[str, Any] = {"network": network.init(key)}
+        if learned:
+            params["feedback"] = random_feedback(network, jax.random.fold_in(key, 1), options.feedback_gain)
+        return RuleState(params, ())
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         batch = as_batch(batch)
-        settled = settle(network, objective, options, state.params["network"], batch)
-        info = {
+        params, feedback = state.params["network"], state.params.get("feedback")
+        settled = settle(network, objective, options, params, batch, feedback)
+        updates: dict[str, Any] = {"network": settled.updates}
+        info: dict[str, Any] = {
             **objective.metrics(settled.outputs, batch),
             "energy": settled.energies,
             "settled_loss": jnp.mean(jnp.sum(settled.losses, axis=-1) / objective.n_counted(settled.outputs, batch)),
             "prediction_error": tuple(jnp.sqrt(jnp.mean(jnp.square(error))) for error in settled.errors),
         }
-        return {"network": settled.updates}, state, info
+        if feedback is not None:
+            # The product of the same two signals, at the synapse that leads the other way.
+            updates["feedback"] = tuple(None if b is None else own for b, own in zip(feedback, settled.updates, strict=True))
+            info["feedback_angle"] = feedback_angles(network, params, feedback)
+        return updates, state, info
 
     return feedforward_rule(
         spec,
         network,
         options,
-        init=lambda key: RuleState({"network": network.init(key)}, ()),
+        init=init,
         assign_credit=assign_credit,
         optimizer=lambda n_steps=None: adam(options.learning_rate, n_steps, options.weight_decay),
         objective=objective,
     )
 
 
-def _variant(variant: str, summary: str, citation: str, phases: int, **options: Any) -> Variant:
-    return Variant(RuleSpec("predictive_coding", variant, summary, citation, phases=phases), {"variant": variant, **options})
+def _variant(variant: str, summary: str, citation: str, phases: int, needs: Needs | None = None, **options: Any) -> Variant:
+    return Variant(RuleSpec("predictive_coding", variant, summary, citation, phases=phases), {"variant": variant, **options}, needs)
 
 
 # From a dozen settings tried by hand on Fashion-MNIST's validation images, four epochs of 20,000 images, and five over ten epochs
@@ -371,6 +407,14 @@ FAMILY = Family(
                 "backpropagation does",
                 "Goemaere et al. 2025, arXiv 2505.20137",
                 phases=5,
+            ),
+            _variant(
+                "learned_feedback",
+                "errors travel back through weights of their own, which learn by the forward ones' Hebbian product and meet them",
+                "Millidge, Tschantz, Seth and Buckley 2020, arXiv 2010.01047",
+                phases=3,
+                # Other weights of the same shapes carry errors back only where what is carried back does not depend on the inputs.
+                needs=Needs(static=True),
             ),
         )
     },

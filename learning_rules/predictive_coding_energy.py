@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from architectures import INPUT, Crossing, Network, Trace
+from architectures import INPUT, Crossing, Network, Params, Trace
 from learning_rules.objectives import Batch, Objective
 from learning_rules.signals import clamped, cut, recalled, relayed
 
@@ -94,6 +94,9 @@ class Energy:
         Whether predictions and derivatives stay at the forward pass.
     top_down
         Whether an error passes a node when the node's state has taken its step, or all at once from where the states are.
+    feedback
+        What errors go back through, one tree per node and None for one that hears no other; None for the weights themselves. What
+        states then follow is no gradient of the energy.
     """
 
     network: Network
@@ -105,6 +108,7 @@ class Energy:
     errors_settle: bool = False
     fixed_predictions: bool = False
     top_down: bool = True
+    feedback: tuple[Params | None, ...] | None = None
 
     def __call__(
         self,
@@ -135,7 +139,7 @@ class Energy:
         held
             Whether states are held, so that no error leaves a node.
         """
-        crossings = recalled(self.network, params, z)
+        crossings = recalled(self.network, params, z, self.feedback)
         crossings = cut(self.network, crossings) if held else crossings
         crossings = self._with_states(crossings, offsets, moved, None if held else rate)
         trace = self.network.trace(params, self.x, crossings, encoded=True)

@@ -12,8 +12,10 @@ from bioplausible.foundation.options import make_options
 from bioplausible.foundation.resolve import is_reference, load_object, resolve
 from learning_rules import (
     backprop,
+    burst,
     dendritic,
     energy_based,
+    error_decorrelation,
     feedback_alignment,
     forward_forward,
     hebbian,
@@ -38,8 +40,10 @@ FAMILIES: dict[str, Family] = {
     "hebbian": hebbian.FAMILY,
     "stdp": stdp.FAMILY,
     "feedback_alignment": feedback_alignment.FAMILY,
+    "error_decorrelation": error_decorrelation.FAMILY,
     "target_propagation": target_propagation.FAMILY,
     "dendritic": dendritic.FAMILY,
+    "burst": burst.FAMILY,
     "predictive_coding": predictive_coding.FAMILY,
     "forward_forward": forward_forward.FAMILY,
     "perturbation": perturbation.FAMILY,

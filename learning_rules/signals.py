@@ -360,33 +360,39 @@ def relayed(
     return tuple(at(*each) for each in zip(crossings, states, kept, strict=True))
 
 
-def _recall(node: Node) -> Callable[[Params, tuple[Array, ...], Any], Any]:
-    """A synapse whose pre-activations are known, and whose derivatives are its own."""
+def _recall(node: Node) -> Callable[[Params, Params, tuple[Array, ...], Any], Any]:
+    """A synapse whose pre-activations are known, whose parameters' derivatives are its own, and its inputs' those of other weights."""
 
     @jax.custom_jvp
-    def synapse(params: Params, inputs: tuple[Array, ...], z: Any) -> Any:
+    def synapse(params: Params, back: Params, inputs: tuple[Array, ...], z: Any) -> Any:
         return z
 
     def tangent(primals: Any, tangents: Any) -> tuple[Any, Any]:
-        *at, z = primals
+        params, back, inputs, z = primals
+        along_params, _, along_inputs, _ = tangents
+
+        def moves(along: Any) -> bool:
+            return any(not isinstance(t, SymbolicZero) for t in jax.tree.leaves(along))
+
+        def whole(along: Any) -> Any:
+            return jax.tree.map(lambda t: t.instantiate() if isinstance(t, SymbolicZero) else t, along)
+
         # Only what is differentiated by costs a product.
-        moves = [any(not isinstance(t, SymbolicZero) for t in jax.tree.leaves(each)) for each in tangents[:2]]
-        moved = [index for index, each in enumerate(moves) if each]
-
-        def of_moved(*given: Any) -> Any:
-            both = dict(enumerate(at)) | dict(zip(moved, given, strict=True))
-            return node.synapse(both[0], both[1])
-
-        if not moved:
-            return z, jax.tree.map(jnp.zeros_like, z)
-        along = jax.tree.map(lambda t: t.instantiate() if isinstance(t, SymbolicZero) else t, [tangents[i] for i in moved])
-        return z, jax.jvp(of_moved, [at[i] for i in moved], along)[1]
+        moved = jax.tree.map(jnp.zeros_like, z)
+        if moves(along_params):
+            moved = jax.jvp(lambda p: node.synapse(p, inputs), (params,), (whole(along_params),))[1]
+        if moves(along_inputs):
+            by_inputs = jax.jvp(lambda x: node.synapse(back, x), (inputs,), (whole(along_inputs),))[1]
+            moved = jax.tree.map(jnp.add, moved, by_inputs) if moves(along_params) else by_inputs
+        return z, moved
 
     synapse.defjvp(tangent, symbolic_zeros=True)
     return synapse
 
 
-def recalled(network: Network, params: Sequence[Params], z: Sequence[Any]) -> Crossings:
+def recalled(
+    network: Network, params: Sequence[Params], z: Sequence[Any], feedback: Sequence[Params | None] | None = None
+) -> Crossings:
     """Pre-activations are taken as an earlier run left them, and errors go through the weights: a run's way back, run by itself.
 
     Parameters
@@ -397,6 +403,8 @@ def recalled(network: Network, params: Sequence[Params], z: Sequence[Any]) -> Cr
         One tree per node.
     z
         For each node a tree like its pre-activations; None for a node whose synapses are to be asked anew.
+    feedback
+        What errors go through instead, as `through` takes it; None for the weights themselves.
 
     >>> import architectures
     >>> network = architectures.build("mlp", input_shape=(3,), n_classes=2, hidden=(4,))
@@ -407,14 +415,17 @@ def recalled(network: Network, params: Sequence[Params], z: Sequence[Any]) -> Cr
     >>> all(jax.tree.leaves(same))
     True
     """
+    asked_anew = exact(network, params) if feedback is None else through(network, params, feedback)
 
-    def at(node: Node, own: Params, known: Any) -> Crossing:
+    def at(index: int, node: Node, own: Params, known: Any) -> Crossing:
         if known is None:
-            return Crossing(lambda inputs: node.synapse(own, inputs))
+            return asked_anew[index]
         recall = _recall(node)
-        return Crossing(lambda inputs: recall(own, inputs, known))
+        back = None if feedback is None else feedback[index]
+        back = own if back is None else jax.lax.stop_gradient(back)
+        return Crossing(lambda inputs: recall(own, back, inputs, known))
 
-    return tuple(at(*each) for each in zip(network.nodes, params, z, strict=True))
+    return tuple(at(index, *each) for index, each in enumerate(zip(network.nodes, params, z, strict=True)))
 
 
 def eligibility(network: Network, params: Sequence[Params], trace: Trace, errors: Sequence[Array | None]) -> tuple[Params, ...]:

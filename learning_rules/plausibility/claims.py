@@ -35,6 +35,7 @@ _AKROUT = "Akrout et al. 2019, arXiv:1904.05391"
 _LIAO = "Liao, Leibo and Poggio 2016, arXiv:1510.05067"
 _LEE = "Lee et al. 2015, arXiv:1412.7525"
 _WHITTINGTON = "Whittington and Bogacz 2017, doi:10.1162/NECO_a_00949"
+_MILLIDGE = "Millidge, Tschantz, Seth and Buckley 2020, arXiv:2010.01047"
 _SCELLIER = "Scellier and Bengio 2017, doi:10.3389/fncom.2017.00024"
 _LV = "Lv et al. 2025, arXiv:2501.09976"
 _HINTON = "Hinton 2022, arXiv:2212.13345"
@@ -90,6 +91,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         ),
         "weight transport": Claim("fails", _WHITTINGTON),
     },
+    "predictive_coding/learned_feedback": {"weight transport": Claim("meets", _MILLIDGE)},
     "predictive_coding/error_based": {
         "local credit": Claim(
             "meets", _WHITTINGTON, "errors are the states here, and each step carries them through all layers at once"

@@ -17,6 +17,7 @@ TABLE = {
         "feedback_alignment/sign": "partly",
         "feedback_alignment/kolen_pollack": "meets",
         "predictive_coding/standard": "fails",
+        "predictive_coding/learned_feedback": "meets",
         "energy_based/centred": "fails",
         "local_losses/both": "meets",
         "forward_forward/channel_wise": "meets",
