@@ -12,11 +12,13 @@ from bioplausible.foundation.options import make_options
 from bioplausible.foundation.resolve import is_reference, load_object, resolve
 from learning_rules import (
     backprop,
+    clapp,
     dendritic,
     energy_based,
     feedback_alignment,
     forward_forward,
     hebbian,
+    latent_predictive,
     local_losses,
     pepita,
     perturbation,
@@ -45,6 +47,8 @@ FAMILIES: dict[str, Family] = {
     "perturbation": perturbation.FAMILY,
     "pepita": pepita.FAMILY,
     "local_losses": local_losses.FAMILY,
+    "latent_predictive": latent_predictive.FAMILY,
+    "clapp": clapp.FAMILY,
     "energy_based": energy_based.FAMILY,
 }
 
