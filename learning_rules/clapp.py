@@ -107,7 +107,7 @@ def _after_saccade(key: PRNGKeyArray, seen: Float[Array, " n"]) -> tuple[Int[Arr
 def _node_loss(
     context: Array, later: Array, other: Array, lateral: Lateral, fixated: Array, left: Array
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """A node's own loss, and how often its scores are right, from what it does (moments, n, features) and what counts (moments, n)."""
+    """A node's own loss, and how often its scores are right; of what it does (moments, n, features), and what counts of it."""
 
     def scores(z: Array) -> tuple[Array, Array]:
         stop = jax.lax.stop_gradient

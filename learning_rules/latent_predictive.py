@@ -1,7 +1,7 @@
 r"""Latent predictive learning: every unit predicts what it will do a moment later, varies, and goes its own way.
 
-With :math:`z_i^b` what unit :math:`i` does at the later moment of pair :math:`b` (the second view of an image, or the next step of a
-sequence), :math:`\hat z_i^b` what it did at the earlier one, and :math:`\bar z_i, \sigma_i^2, C_{ik}` the units' means, variances
+With :math:`z_i^b` what unit :math:`i` does at the later moment of pair :math:`b` (the second view of an image, or the next step of
+a sequence), :math:`\hat z_i^b` what it did at the earlier one, and :math:`\bar z_i, \sigma_i^2, C_{ik}` the units' means, variances
 and covariances over the :math:`B` pairs, a node of :math:`M` units follows the gradient of a loss of its own,
 
 .. math::
@@ -23,10 +23,11 @@ units agree best when they say nothing at all, and the representation collapses.
 Halvagal and Zenke 2023, doi:10.1038/s41593-023-01460-y, equations 4 to 7, the decorrelation as its erratum has it
 (github.com/fmi-basel/latent-predictive-learning). Units that share weights over places are pooled over them first, as published.
 
-Departures: the views (`positive_pairs.py`); only the later view teaches, as the equations have it, where the published program is
-symmetric in the two. In a network that runs in time, the statistics are over steps and examples alike, and what a unit remembers
-is its own: the gradient goes back through it, but along no edge. At a batch of one there is no variance, and prediction alone is
-left.
+Of the two views of an image neither comes first, and what the rule asks is the mean over both orders, as in the published program.
+
+Departures: the views (`positive_pairs.py`). In a network that runs in time, the statistics are over steps and examples alike, and
+what a unit remembers is its own: the gradient goes back through it, but along no edge. At a batch of one there is no variance, and
+prediction alone is left.
 """
 
 from __future__ import annotations
@@ -89,8 +90,8 @@ def _node_loss(
     later: Float[Array, "moments n units"],
     counts: Float[Array, "moments n"],
     options: LatentPredictiveOptions,
-) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """A node's own loss, and its parts."""
+) -> dict[str, Array]:
+    """A node's own loss, its parts, and the mean variance of its units."""
     n_units = later.shape[-1]
     predicted, z = (h.reshape(-1, n_units) for h in (jax.lax.stop_gradient(earlier), later))
     weight = counts.reshape(-1, 1)
@@ -104,7 +105,7 @@ def _node_loss(
         "decorrelation_loss": (jnp.sum(jnp.square(covariance)) - jnp.sum(jnp.square(variance))) / max(n_units**2 - n_units, 1),
     }
     weighted = options.hebbian * parts["hebbian_loss"] + options.decorrelation * parts["decorrelation_loss"]
-    return parts["predictive_loss"] + weighted, parts | {"variance": jnp.mean(variance)}
+    return parts | {"node_loss": parts["predictive_loss"] + weighted, "variance": jnp.mean(variance)}
 
 
 def latent_predictive(network: Network, options: LatentPredictiveOptions, spec: RuleSpec, objective: Objective) -> LearningRule:
@@ -128,8 +129,16 @@ def latent_predictive(network: Network, options: LatentPredictiveOptions, spec: 
 
     def sum_of_losses(params: tuple[Params, ...], key: PRNGKeyArray, batch: Batch) -> tuple[Array, Any]:
         pairs = positive_pairs(key, network, params, batch, options)
-        each = [_node_loss(earlier, later, pairs.counts, options) for earlier, later in zip(pairs.earlier, pairs.later, strict=True)]
-        return sum((loss for loss, _ in each), start=jnp.zeros(())), (pairs.trace, [parts for _, parts in each])
+
+        def of_node(earlier: Array, later: Array) -> dict[str, Array]:
+            told = _node_loss(earlier, later, pairs.counts, options)
+            if network.temporal:
+                return told
+            # Neither view of an image comes first.
+            return jax.tree.map(lambda a, b: (a + b) / 2, told, _node_loss(later, earlier, pairs.counts, options))
+
+        each = [of_node(*both) for both in zip(pairs.earlier, pairs.later, strict=True)]
+        return sum((told["node_loss"] for told in each), start=jnp.zeros(())), (pairs.trace, each)
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         batch, params = as_batch(batch), state.params["network"]

@@ -103,17 +103,24 @@ def _places(size: int, scale: Float[Array, " n"], shift: Float[Array, " n"]) -> 
     return jnp.clip(centre + scale[:, None] * from_centre + size * shift[:, None], 0, size - 1)
 
 
-def _moved(key: PRNGKeyArray, images: Float[Array, "n height width channels"], options: ViewOptions) -> Array:
-    n, height, width, _ = images.shape
-    key_shift, key_zoom, key_flip = jax.random.split(key, 3)
-    down, across = options.shift * jax.random.uniform(key_shift, (2, n), minval=-1.0)
-    scale = 1 + options.zoom * jax.random.uniform(key_zoom, (n,), minval=-1.0)
-    side = jnp.where(jax.random.bernoulli(key_flip, options.flip, (n,)), -1.0, 1.0)
+def _resampled(
+    images: Float[Array, "n height width channels"], scale: Float[Array, "2 n"], shift: Float[Array, "2 n"]
+) -> Float[Array, "n height width channels"]:
+    """Linear interpolation at places that move evenly along each axis; a negative scale mirrors."""
     rows, columns = (
-        jnp.maximum(1 - jnp.abs(places[:, :, None] - jnp.arange(places.shape[1])), 0).astype(images.dtype)
-        for places in (_places(height, scale, down), _places(width, side * scale, across))
+        jnp.maximum(1 - jnp.abs(_places(size, *along)[:, :, None] - jnp.arange(size)), 0).astype(images.dtype)
+        for size, along in zip(images.shape[1:3], zip(scale, shift, strict=True), strict=True)
     )
     return jnp.einsum("nik,njl,nklc->nijc", rows, columns, images)
+
+
+def _moved(key: PRNGKeyArray, images: Float[Array, "n height width channels"], options: ViewOptions) -> Array:
+    n = len(images)
+    key_shift, key_zoom, key_flip = jax.random.split(key, 3)
+    shift = options.shift * jax.random.uniform(key_shift, (2, n), minval=-1.0)
+    scale = 1 + options.zoom * jax.random.uniform(key_zoom, (n,), minval=-1.0)
+    side = jnp.where(jax.random.bernoulli(key_flip, options.flip, (n,)), -1.0, 1.0)
+    return _resampled(images, jnp.stack([scale, side * scale]), shift)
 
 
 def second_view(key: PRNGKeyArray, inputs: Float[Array, "n ..."], options: ViewOptions) -> Float[Array, "n ..."]:
