@@ -35,7 +35,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 from jaxtyping import Float, PRNGKeyArray
@@ -47,6 +46,7 @@ from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.objectives import CLASSES, DISTRIBUTION, Batch, Objective, as_batch, mean_over
 from learning_rules.optimizers import adam
+from learning_rules.pooling import pooled
 from learning_rules.signals import cut, exact, merge_steps
 
 __all__ = ["FAMILY", "LocalLossesOptions", "local_losses", "similarity_matrix"]
@@ -87,29 +87,9 @@ def _beta(options: LocalLossesOptions) -> float:
     return {"prediction": 0.0, "similarity_matching": 1.0}.get(options.variant, options.similarity_fraction)
 
 
-def _averaging(size: int, cells: int) -> np.ndarray:
-    """(size, cells): each cell averages the positions that it touches, so that any size goes into any number of cells."""
-    edges = np.arange(cells + 1) * size / cells
-    inside = np.zeros((size, cells))
-    for cell in range(cells):
-        first, last = int(np.floor(edges[cell])), int(np.ceil(edges[cell + 1]))
-        inside[first:last, cell] = 1 / (last - first)
-    return inside
-
-
-def _features(h: Array, grid: int) -> Float[Array, "n n_features"]:
-    """What the heads see of a node: every axis between examples and units averaged to at most `grid` cells."""
-    for axis in range(1, h.ndim - 1):
-        size = h.shape[axis]
-        if size > grid:
-            cells = jnp.tensordot(h, jnp.asarray(_averaging(size, grid), h.dtype), axes=(axis, 0))
-            h = jnp.moveaxis(cells, -1, axis)
-    return h.reshape(h.shape[0], -1)
-
-
 def _init_head(key: PRNGKeyArray, node: Node, n_classes: int, options: LocalLossesOptions) -> dict[str, Params]:
     shape = jax.ShapeDtypeStruct((1, *node.output_shape), jnp.float32)
-    n_features = jax.eval_shape(lambda h: _features(h, options.grid), shape).shape[1]
+    n_features = jax.eval_shape(lambda h: pooled(h, options.grid), shape).shape[1]
     key_prediction, key_similarity = jax.random.split(key)
     draw = jax.nn.initializers.lecun_normal()
     head: dict[str, Params] = {}
@@ -146,7 +126,7 @@ def _node_loss(
     """A node's own loss, and its parts, from its output (n, ...) or (time, n, ...), where every step has a target."""
     network, beta = objective.network, _beta(options)
     lead = h.shape[: 1 + network.temporal]
-    features = _features(merge_steps(network, h), options.grid).reshape(*lead, -1)
+    features = pooled(merge_steps(network, h), options.grid).reshape(*lead, -1)
     total = jnp.zeros((), h.dtype)
     parts: dict[str, Array] = {}
     if "prediction" in head:

@@ -13,12 +13,14 @@ from bioplausible.foundation.resolve import is_reference, load_object, resolve
 from learning_rules import (
     backprop,
     burst,
+    clapp,
     dendritic,
     energy_based,
     error_decorrelation,
     feedback_alignment,
     forward_forward,
     hebbian,
+    latent_predictive,
     local_losses,
     pepita,
     perturbation,
@@ -49,6 +51,8 @@ FAMILIES: dict[str, Family] = {
     "perturbation": perturbation.FAMILY,
     "pepita": pepita.FAMILY,
     "local_losses": local_losses.FAMILY,
+    "latent_predictive": latent_predictive.FAMILY,
+    "clapp": clapp.FAMILY,
     "energy_based": energy_based.FAMILY,
 }
 
