@@ -7,7 +7,7 @@ how many are carried in `num_consts` and `num_carry`. In JAX 0.12 there is one k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,10 +26,13 @@ __all__ = [
     "along",
     "as_program",
     "branches_of",
+    "called_by",
     "is_constant",
     "is_floating",
     "mark",
     "mark_of",
+    "opened",
+    "performed",
     "programs_of",
     "scan_of",
     "shape_of",
@@ -156,6 +159,30 @@ def programs_of(step: Step) -> list[Program]:
     """Programs inside an equation, whatever they are called there."""
     values = [each for value in step.parameters.values() for each in (value if isinstance(value, list | tuple) else (value,))]
     return [program for program in map(as_program, values) if program is not None]
+
+
+_CALLS = (
+    "call", "checkpoint", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "jit", "pjit",
+    "remat", "remat2",
+)  # fmt: skip
+
+
+def called_by(step: Step) -> Any | None:
+    """The program that an equation does nothing but run, with its constants where it has some; None where it does more."""
+    if step.name not in _CALLS:
+        return None
+    return next((value for value in step.parameters.values() if as_program(value) is not None), None)
+
+
+def opened(value: Any) -> tuple[Program, tuple[Any, ...]]:
+    """A program, and the values of its constants."""
+    return as_program(value), tuple(getattr(value, "consts", ()))
+
+
+def performed(equation: Any, values: Sequence[Any]) -> list[Any]:
+    """What an equation of a program that calls no other makes of values."""
+    found = equation.primitive.bind(*values, **equation.params)
+    return list(found) if equation.primitive.multiple_results else [found]
 
 
 def scan_of(step: Step) -> Scan:
