@@ -25,6 +25,7 @@ __all__ = [
     "While",
     "along",
     "as_program",
+    "backwards",
     "branches_of",
     "called_by",
     "is_constant",
@@ -270,6 +271,28 @@ def along(xs: tuple[Array, ...], run: Callable[..., Any]) -> tuple[Array, ...]:
         (*xs) -> the same xs.
     """
     return tuple(_ALONG.bind(*xs, run=run))
+
+
+_BACK = Primitive("back")
+_BACK.def_impl(lambda x, run: x)
+_BACK.def_abstract_eval(lambda x, run: x)
+mlir.register_lowering(_BACK, mlir.lower_fun(lambda x, run: x, multiple_results=False))
+ad.deflinear2(_BACK, lambda cotangent, x, run: [cotangent if type(cotangent) is ad.Zero else run(cotangent)])
+batching.primitive_batchers[_BACK] = lambda xs, axes, run: (_BACK.bind(xs[0], run=run), axes[0])
+
+
+def backwards(x: Array, run: Callable[[Array], Array]) -> Array:
+    """The same array, by way of a function that looks at what is carried back to it.
+
+    Parameters
+    ----------
+    x
+        The array.
+    run
+        cotangent -> the same cotangent.
+    """
+    found: Array = _BACK.bind(x, run=run)
+    return found
 
 
 def mark_of(step: Step) -> str:
