@@ -65,8 +65,8 @@ def signs_of(network: Network, index: int, role: Role, shape: tuple[int, ...], e
     n_units, length = source.output_shape[-1], 0 if role.presynaptic is None else shape[role.presynaptic]
     if length not in (n_units, math.prod(source.output_shape)):
         raise InputError(
-            f"excitatory={excitatory:g} was given, and '{network.nodes[index].name}' has weights that do not tell apart the units of "
-            f"'{source.name}': give them a Role whose presynaptic axis is as long as there are units"
+            f"excitatory={excitatory:g} was given, and '{network.nodes[index].name}' has weights that do not tell apart the units "
+            f"of '{source.name}': give them a Role whose presynaptic axis is as long as there are units"
         )
     # Maps that are read as one vector have their units on the last axis, and so next to each other.
     signs = np.where(np.arange(length) % n_units < _n_excitatory(n_units, excitatory), 1.0, -1.0)

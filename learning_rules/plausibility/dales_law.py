@@ -110,8 +110,8 @@ def probe(test: RuleUnderTest) -> Finding:
     return Finding(
         MEETS if both == 0 else PARTLY if after >= _PARTLY else FAILS,
         after,
-        f"{after:.0%} of a unit's outgoing weight has one sign after learning, {before:.0%} before; {both:.0%} of hidden units excite "
-        f"some of their targets and inhibit others, {both_before:.0%} before",
+        f"{after:.0%} of a unit's outgoing weight has one sign after learning, {before:.0%} before; {both:.0%} of hidden units "
+        f"excite some of their targets and inhibit others, {both_before:.0%} before",
     )
 
 

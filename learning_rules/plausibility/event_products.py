@@ -60,7 +60,9 @@ def _events(x: Array, summed: Sequence[int], shared: Sequence[int]) -> _Factor:
     middle = jnp.sort(rows, axis=1)[:, n // 2, None]
     common = 2 * jnp.sum(rows == middle, axis=1, keepdims=True) > n
     has_nought = jnp.any(rows == 0, axis=1, keepdims=True)
-    silent = jnp.where(has_nought, 0, jnp.where(common & (n > 1), middle, jnp.nan))
+    # Where nothing stands out from it, a value that all have is a signal like any other.
+    common = common & (n > 1) & jnp.any(rows != middle)
+    silent = jnp.where(has_nought, 0, jnp.where(common, middle, jnp.nan))
     event = rows != silent
     size = jnp.abs(rows - jnp.where(jnp.isnan(silent), 0, silent))
     largest, smallest = jnp.max(jnp.where(event, size, 0)), jnp.min(jnp.where(event, size, jnp.inf))

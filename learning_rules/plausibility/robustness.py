@@ -83,8 +83,8 @@ def probe(test: RuleUnderTest) -> Finding:
     in_four_bits = test.accuracy(with_network(jax.jit(rounded)(network)))
     value = min(with_noise, in_four_bits) / clean
     told = (
-        f"trained to an accuracy of {clean:.2f} in {n_steps} updates, {with_noise:.2f} with noise on every synapse, {in_four_bits:.2f} "
-        "with synapses of 4 bits"
+        f"trained to an accuracy of {clean:.2f} in {n_steps} updates, {with_noise:.2f} with noise on every synapse, "
+        f"{in_four_bits:.2f} with synapses of 4 bits"
     )
     return Finding(MEETS if value >= 0.95 else PARTLY if value >= 0.8 else FAILS, value, told)
 

@@ -242,9 +242,20 @@ class RuleUnderTest:
         key
             Of what the rule draws.
         """
+        found = self.asked(params, carry, batch, key)["network"]
+        return [[np.ravel(leaf) for leaf in jax.tree.leaves(own)] for own in found]
+
+    def asked(self, params: Any, carry: Any, batch: Pair, key: Array) -> dict[str, Any]:
+        """The same of all that is trained, in its own tree.
+
+        Parameters
+        ----------
+        params, carry, batch, key
+            As `precise` takes them.
+        """
         with jax.enable_x64(True):
-            found = self._two_steps(params, carry, batch, key)[0]["network"]
-            return [[np.ravel(leaf) for leaf in jax.tree.leaves(own)] for own in found]
+            found: dict[str, Any] = self._two_steps(params, carry, batch, key)[0]
+            return found
 
     @cached_property
     def precise_state(self) -> RuleState:

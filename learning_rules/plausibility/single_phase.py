@@ -50,8 +50,8 @@ def probe(test: RuleUnderTest) -> Finding:
         return Finding(
             FAILS,
             value,
-            f"the network settles: inference itself reads weights backwards, and units fire in {value:.1f} times as many ways while "
-            "learning",
+            f"the network settles: inference itself reads weights backwards, and units fire in {value:.1f} times as many ways "
+            "while learning",
         )
     if value > _ONE_WAY:
         node = max(ratios, key=lambda each: ratios[each])
@@ -77,8 +77,8 @@ def probe(test: RuleUnderTest) -> Finding:
     return Finding(
         MEETS,
         value,
-        f"changes follow from one sweep: units fire in {value:.1f} times as many ways while learning as in inference, and nothing waits "
-        "for nodes above",
+        f"changes follow from one sweep: units fire in {value:.1f} times as many ways while learning as in inference, and nothing "
+        "waits for nodes above",
     )
 
 

@@ -12,7 +12,6 @@ and are read without competition, fire in two ways.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -23,7 +22,6 @@ from jax import Array
 from architectures import WEIGHT, Network, Node
 from architectures.roles import role_leaves
 from learning_rules.plausibility.jaxprs import along, backwards
-from learning_rules.plausibility.neighbours import place_of
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
 from learning_rules.plausibility.spiking import EVENTS, fractions_of_events
 from learning_rules.plausibility.tagging import Heard, changed, telling
@@ -60,7 +58,9 @@ def _likeness(node: Node, params: Any, own: Any) -> Array:
     ]
     if any(one.shape != other.shape for one, other in pairs):
         return jnp.zeros(())
-    product, mine, others = (sum(jnp.sum(a * b) for a, b in each) for each in (pairs, [(a, a) for a, _ in pairs], [(b, b) for _, b in pairs]))
+    product, mine, others = (
+        sum(jnp.sum(a * b) for a, b in each) for each in (pairs, [(a, a) for a, _ in pairs], [(b, b) for _, b in pairs])
+    )
     return product / jnp.maximum(jnp.sqrt(mine * others), 1e-30)
 
 
@@ -159,8 +159,8 @@ def two_ways(test: RuleUnderTest) -> list[int]:
     test
         The rule under test.
     """
-    found, place = fired(test, learning=True), place_of(test.network)
-    spiking = {place[test.network.node_names[wire.source]] for wire, each in fractions_of_events(test, True).items()
+    found = fired(test, learning=True)
+    spiking = {wire.source for wire, each in fractions_of_events(test, True).items()
                if wire.source >= 0 and each >= EVENTS}  # fmt: skip
     return [node for node in test.hidden if node in spiking and _elsewhere(test, node, found) > _ELSEWHERE]
 
