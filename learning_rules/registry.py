@@ -33,6 +33,7 @@ from learning_rules.checking import check_contract, reason_of
 from learning_rules.contract import Family, LearningRule, RuleSpec, Support, Variant
 from learning_rules.needs import missing
 from learning_rules.objectives import Objective, make_objective
+from learning_rules.signs import keeping_signs
 
 __all__ = ["FAMILIES", "build", "names", "options_of", "spec", "support"]
 
@@ -162,7 +163,14 @@ def _why_not(family: Family, variant: Variant, network: Network, objective: Obje
     return missing(variant.needs or family.needs, network, objective) or family.supports(network)
 
 
-def build(name: str, network: Network | Any, *, objective: str | Objective | None = None, **options: Any) -> LearningRule:
+def build(
+    name: str,
+    network: Network | Any,
+    *,
+    objective: str | Objective | None = None,
+    excitatory: float | None = None,
+    **options: Any,
+) -> LearningRule:
     """Build a rule for a network.
 
     Parameters
@@ -174,6 +182,9 @@ def build(name: str, network: Network | Any, *, objective: str | Objective | Non
         A `Network`, from `architectures.build` or `architectures.from_nnx`; anything else is refused in a sentence.
     objective
         What the network is asked to do, one of `OBJECTIVES` or an `Objective`; by default what the option `loss` says.
+    excitatory
+        Fraction of every hidden node's units that excite, in [0, 1]; the others inhibit, and all keep their signs
+        (`learning_rules/signs.py`). None leaves weights free.
     **options
         Fields of the family's options; `variant` chooses the variant.
 
@@ -193,6 +204,8 @@ def build(name: str, network: Network | Any, *, objective: str | Objective | Non
             f"a rule was to be built for {type(network).__module__.split('.')[0]}'s {type(network).__name__}, expected an "
             "architectures.Network: make one of flax modules with architectures.from_nnx([…], input_shape=…, n_classes=…)"
         )
+    if excitatory is not None:
+        return keeping_signs(lambda signed: build(name, signed, objective=objective, **options), network, excitatory)
     if is_reference(name) and not isinstance(make := _of_user(name), Family):
         return _made_by_user(name, make, network, options if objective is None else {**options, "objective": objective})
     family, variant = _find(name, options.pop("variant", None))

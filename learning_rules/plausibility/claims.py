@@ -202,7 +202,12 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     "stdp": {
         "weight transport": Claim("meets", _DIEHL),
         "local credit": Claim("meets", _DIEHL),
-        "single phase": Claim("meets", _DIEHL),
+        "single phase": Claim(
+            "meets",
+            _DIEHL,
+            "units compete while their weights change, and what others hear and the readout reads is how they fire without "
+            "competition: two ways of firing",
+        ),
         "update unlocking": Claim("meets", _DIEHL, "here a reward decides, which depends on all layers"),
         "teaching signal": Claim("meets", _DIEHL),
         "spiking communication": Claim("meets", _DIEHL),

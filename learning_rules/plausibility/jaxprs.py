@@ -7,7 +7,7 @@ how many are carried in `num_consts` and `num_carry`. In JAX 0.12 there is one k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -25,11 +25,15 @@ __all__ = [
     "While",
     "along",
     "as_program",
+    "backwards",
     "branches_of",
+    "called_by",
     "is_constant",
     "is_floating",
     "mark",
     "mark_of",
+    "opened",
+    "performed",
     "programs_of",
     "scan_of",
     "shape_of",
@@ -158,6 +162,30 @@ def programs_of(step: Step) -> list[Program]:
     return [program for program in map(as_program, values) if program is not None]
 
 
+_CALLS = (
+    "call", "checkpoint", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "jit", "pjit",
+    "remat", "remat2",
+)  # fmt: skip
+
+
+def called_by(step: Step) -> Any | None:
+    """The program that an equation does nothing but run, with its constants where it has some; None where it does more."""
+    if step.name not in _CALLS:
+        return None
+    return next((value for value in step.parameters.values() if as_program(value) is not None), None)
+
+
+def opened(value: Any) -> tuple[Program, tuple[Any, ...]]:
+    """A program, and the values of its constants."""
+    return as_program(value), tuple(getattr(value, "consts", ()))
+
+
+def performed(equation: Any, values: Sequence[Any]) -> list[Any]:
+    """What an equation of a program that calls no other makes of values."""
+    found = equation.primitive.bind(*values, **equation.params)
+    return list(found) if equation.primitive.multiple_results else [found]
+
+
 def scan_of(step: Step) -> Scan:
     """What a scan is made of."""
     parameters = step.parameters
@@ -243,6 +271,28 @@ def along(xs: tuple[Array, ...], run: Callable[..., Any]) -> tuple[Array, ...]:
         (*xs) -> the same xs.
     """
     return tuple(_ALONG.bind(*xs, run=run))
+
+
+_BACK = Primitive("back")
+_BACK.def_impl(lambda x, run: x)
+_BACK.def_abstract_eval(lambda x, run: x)
+mlir.register_lowering(_BACK, mlir.lower_fun(lambda x, run: x, multiple_results=False))
+ad.deflinear2(_BACK, lambda cotangent, x, run: [cotangent if type(cotangent) is ad.Zero else run(cotangent)])
+batching.primitive_batchers[_BACK] = lambda xs, axes, run: (_BACK.bind(xs[0], run=run), axes[0])
+
+
+def backwards(x: Array, run: Callable[[Array], Array]) -> Array:
+    """The same array, by way of a function that looks at what is carried back to it.
+
+    Parameters
+    ----------
+    x
+        The array.
+    run
+        cotangent -> the same cotangent.
+    """
+    found: Array = _BACK.bind(x, run=run)
+    return found
 
 
 def mark_of(step: Step) -> str:

@@ -150,8 +150,25 @@ class RuleUnderTest:
         batch_size, n_steps
             Of the training.
         """
+        return self.train_on(self.learner(), batch_size, 0, n_steps).state
+
+    def learner(self) -> Learner:
+        """Where trainings start."""
+        state = self.fresh(4)
+        return Learner(state, self.rule.optimizer().init(state.params))
+
+    def train_on(self, learner: Learner, batch_size: int, first: int, last: int) -> Learner:
+        """Go on with a training.
+
+        Parameters
+        ----------
+        learner
+            What has made `first` steps.
+        batch_size, first, last
+            Of the training, and the steps that it has made and is to have made.
+        """
         learn = self.once(f"learn in batches of {batch_size}", lambda of: of._learning(batch_size))
-        learned: RuleState = learn(self.fresh(4), jnp.asarray(n_steps))
+        learned: Learner = learn(learner, jnp.asarray(first), jnp.asarray(last))
         return learned
 
     def fresh(self, use: int) -> RuleState:
@@ -159,17 +176,16 @@ class RuleUnderTest:
         # Not compiled as one: what draws weights is compiled once for all rules that draw the same shapes.
         return self.rule.init(self.key(use))
 
-    def _learning(self, batch_size: int) -> Callable[[RuleState, Array], RuleState]:
-        """(state, number of steps) -> state; compiled once for any number of steps."""
-        key, optimizer = self.key(5), self.rule.optimizer()
-        step = make_step(self.rule, optimizer)
+    def _learning(self, batch_size: int) -> Callable[[Learner, Array, Array], Learner]:
+        """(learner, first step, last step) -> learner; compiled once for any number of steps."""
+        key, step = self.key(5), make_step(self.rule, self.rule.optimizer())
         images, labels = jnp.asarray(self.images.train), jnp.asarray(self.images.train_labels)
 
         def one(index: Array, learner: Learner) -> Learner:
             at = (index * batch_size + jnp.arange(batch_size)) % len(images)
             return step(learner, jax.random.fold_in(key, index), (images[at], self.targets(labels[at])))[0]
 
-        return jax.jit(lambda state, n: jax.lax.fori_loop(0, n, one, Learner(state, optimizer.init(state.params))).state)
+        return jax.jit(lambda learner, first, last: jax.lax.fori_loop(first, last, one, learner))
 
     @cached_property
     def start(self) -> RuleState:
@@ -226,9 +242,20 @@ class RuleUnderTest:
         key
             Of what the rule draws.
         """
+        found = self.asked(params, carry, batch, key)["network"]
+        return [[np.ravel(leaf) for leaf in jax.tree.leaves(own)] for own in found]
+
+    def asked(self, params: Any, carry: Any, batch: Pair, key: Array) -> dict[str, Any]:
+        """The same of all that is trained, in its own tree.
+
+        Parameters
+        ----------
+        params, carry, batch, key
+            As `precise` takes them.
+        """
         with jax.enable_x64(True):
-            found = self._two_steps(params, carry, batch, key)[0]["network"]
-            return [[np.ravel(leaf) for leaf in jax.tree.leaves(own)] for own in found]
+            found: dict[str, Any] = self._two_steps(params, carry, batch, key)[0]
+            return found
 
     @cached_property
     def precise_state(self) -> RuleState:

@@ -1,8 +1,9 @@
 """Can learning go on while inference runs, in one sweep, with no second pass, clamped phase or settling?
 
-Products that read each node's weights are counted in the program of a learning step and in that of inference (steps of simulated
-time are in both). More in learning than in inference is a second pass; weights that inference itself reads backwards are
-settling; a change that needs activities from above waits for a sweep down.
+The values that a node passes on are looked at while the rule learns and while it represents (steps of simulated time are in both):
+more of them for the same example is a second pass or phase, and so are weights that change at spikes that the unit does not pass on
+(`ways_of_firing`). What is evaluated again with the same answer is none, however the program is written. Weights that inference
+itself reads backwards are settling; a change that needs activities from above waits for a sweep down.
 
 Guerguiev, Lillicrap and Richards 2017, doi:10.7554/eLife.22901 (phases); arXiv:2501.09976 (criterion 3).
 """
@@ -21,25 +22,13 @@ from learning_rules.plausibility.criterion import (
 )
 from learning_rules.plausibility.neighbours import above, examined, hearers
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
-from learning_rules.plausibility.traced_rule import node_of, read_by, returns
+from learning_rules.plausibility.traced_rule import node_of, read_by
+from learning_rules.plausibility.ways_of_firing import two_ways, ways
 
 __all__ = ["CRITERION"]
 
-# Some rules look at their weights once more, over a part of the batch, to hold lengths.
-_ONE_SWEEP = 1.5
-
-
-def _ratio(test: RuleUnderTest, node: int) -> float:
-    """Products that read a node's weights in learning over those in inference."""
-    reads, inference = test.dataflow.reads, test.dataflow.inference
-    settled = read_by(inference.backward, node)
-    # A node that reads its own weights backwards for its own change, as a local reconstruction does, makes no second pass by it;
-    # where they lead back to it, that is a pass back in time.
-    read = {token[1] for token in test.dataflow.signals[node] if token[0] == "weights" and token[2] == "backward"}
-    own = {place for place in read if place.node == node and not returns(test.network, place) and not settled}
-    backward = {place: products for place, products in reads.backward.items() if place not in own}
-    learned = read_by(reads.forward, node) + read_by(backward, node)
-    return learned / max(read_by(inference.forward, node) + settled, 1.0)
+# A single row more, such as a mean that is shown too, is no second pass.
+_ONE_WAY = 1.5
 
 
 def _from_above(test: RuleUnderTest, node: int) -> list[int]:
@@ -54,23 +43,27 @@ def probe(test: RuleUnderTest) -> Finding:
     if not any(test.dataflow.signals[node] for node in test.hidden):
         return Finding(NOT_APPLICABLE, 1.0, NOTHING_LEARNED)
     nodes = examined(test.network) or test.hidden
-    # Where the readout hears all of them, what reads its weights says whether errors come back from it.
-    read = test.hidden if examined(test.network) else (*test.hidden, len(names) - 1)
-    ratios = {node: _ratio(test, node) for node in read}
-    value = max(ratios.values())
-    if any(read_by(inference.backward, node) for node in test.hidden):
+    ratios = ways(test)
+    value = max(ratios.values(), default=1.0)
+    settles = any(read_by(inference.backward, node) for node in test.hidden)
+    if settles:
         return Finding(
             FAILS,
             value,
-            f"the network settles: inference itself reads weights backwards, and learning reads them {value:.1f} times as often",
+            f"the network settles: inference itself reads weights backwards, and units fire in {value:.1f} times as many ways "
+            "while learning",
         )
-    if value > _ONE_SWEEP:
+    if value > _ONE_WAY:
         node = max(ratios, key=lambda each: ratios[each])
         return Finding(
             FAILS,
             value,
-            f"learning reads the weights of {names[node]} {value:.1f} times as often as inference: it takes further passes",
+            f"for the same example {names[node]} fires in {value:.1f} times as many ways while learning as in inference: it takes "
+            "further passes or phases",
         )
+    if twofold := two_ways(test):
+        who = listed([names[each] for each in twofold])
+        return Finding(FAILS, 2.0, f"weights of {who} change at spikes that are not those passed on: its units fire in two ways")
     needs = {node: _from_above(test, node) for node in nodes}
     waits = [node for node, needed in needs.items() if needed]
     if waits:
@@ -84,15 +77,15 @@ def probe(test: RuleUnderTest) -> Finding:
     return Finding(
         MEETS,
         value,
-        f"changes follow from one sweep: learning reads weights {value:.1f} times as often as inference, and nothing waits for "
-        "nodes above",
+        f"changes follow from one sweep: units fire in {value:.1f} times as many ways while learning as in inference, and nothing "
+        "waits for nodes above",
     )
 
 
 CRITERION = Criterion(
     "single phase",
     "Can learning go on while inference runs, in one sweep, with no second pass, clamped phase or settling?",
-    "products that read a node's weights in learning, over those in inference (the largest of hidden nodes)",
+    "ways in which a unit fires for one example while learning, over those in inference (the largest of hidden nodes)",
     "Guerguiev, Lillicrap and Richards 2017, doi:10.7554/eLife.22901; arXiv:2501.09976",
     probe,
 )

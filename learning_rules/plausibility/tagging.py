@@ -19,7 +19,7 @@ from architectures import Network, Node
 from learning_rules.plausibility.jaxprs import along, mark
 from learning_rules.plausibility.neighbours import place_of
 
-__all__ = ["WIRE", "Shown", "Wire", "Wires", "marked", "recorded", "shown_to", "wire_of"]
+__all__ = ["WIRE", "Heard", "Shown", "Wire", "Wires", "changed", "marked", "recorded", "shown_to", "telling", "wire_of"]
 
 _MIN_VALUES = 20
 WIRE = "bioplausible wire "
@@ -35,20 +35,29 @@ class Wire(NamedTuple):
     hearer: int
 
 
-class _Heard(NamedTuple):
+class Heard(NamedTuple):
     """The sources of what arrives over weighted edges, and over skips, in order."""
 
     inputs: tuple[int, ...]
     skips: tuple[int, ...]
 
 
-def _changed(network: Network, change: Callable[[int, Node, _Heard], Node]) -> Network:
+def changed(network: Network, change: Callable[[int, Node, Heard], Node]) -> Network:
+    """The network with every node changed.
+
+    Parameters
+    ----------
+    network
+        The network.
+    change
+        (number of the node, node, whom it hears) -> what stands in its place.
+    """
     place = place_of(network)
     nodes = []
     for index, (node, edges) in enumerate(zip(network.nodes, network.edges, strict=True)):
         inputs = tuple(place[edge.source] for edge in edges if not edge.skip)
         skips = tuple(place[edge.source] for edge in edges if edge.skip)
-        nodes.append(change(index, node, _Heard(inputs, skips)))
+        nodes.append(change(index, node, Heard(inputs, skips)))
     return dataclasses.replace(network, nodes=tuple(nodes))
 
 
@@ -69,7 +78,7 @@ def marked(network: Network) -> Network:
     def marks(signals: Signals, sources: Sequence[int]) -> Signals:
         return tuple(mark(x, f"{WIRE}{source}") for x, source in zip(signals, sources, strict=True))
 
-    def change(index: int, node: Node, heard: _Heard) -> Node:
+    def change(index: int, node: Node, heard: Heard) -> Node:
         def own(tree: Any) -> Any:
             return jax.tree.map(lambda leaf: mark(leaf, f"{WIRE}{index}"), tree)
 
@@ -83,10 +92,10 @@ def marked(network: Network) -> Network:
 
         return dataclasses.replace(node, synapse=synapse, activate=activate)
 
-    return _changed(network, change)
+    return changed(network, change)
 
 
-def _telling(tell: Callable[..., None], summary: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+def telling(tell: Callable[..., None], summary: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     """(value, seen) -> value, which tells a summary of what was seen while the program runs.
 
     What is told hangs on the value: where a rule evaluates it for a derivative alone and nothing of it is used, nothing went over a
@@ -165,9 +174,9 @@ def recorded(network: Network, wires: Wires) -> Network:
             for wire, size, each in zip(on_wires, sizes, n_events, strict=True):
                 wires.record(wire, size, int(each))
 
-        return _telling(tell, lambda seen: tuple(map(_n_events, seen)))(value, signals)
+        return telling(tell, lambda seen: tuple(map(_n_events, seen)))(value, signals)
 
-    def change(index: int, node: Node, heard: _Heard) -> Node:
+    def change(index: int, node: Node, heard: Heard) -> Node:
         def synapse(params: Any, inputs: Signals) -> Any:
             return counting(node.synapse(params, inputs), [Wire(source, index) for source in heard.inputs], inputs)
 
@@ -179,7 +188,7 @@ def recorded(network: Network, wires: Wires) -> Network:
 
         return dataclasses.replace(node, synapse=synapse, activate=activate)
 
-    return _changed(network, change)
+    return changed(network, change)
 
 
 @dataclasses.dataclass
@@ -225,11 +234,11 @@ def shown_to(network: Network, shown: Shown) -> Network:
         Where it is kept.
     """
 
-    def change(index: int, node: Node, heard: _Heard) -> Node:
+    def change(index: int, node: Node, heard: Heard) -> Node:
         # What the weights of a node sum of nothing but the outside reads no other node.
         if not node.weighted or all(source < 0 for source in heard.inputs):
             return node
-        hang = _telling(lambda *inputs: shown.record(index, inputs), lambda inputs: tuple(map(_bits, inputs)))
+        hang = telling(lambda *inputs: shown.record(index, inputs), lambda inputs: tuple(map(_bits, inputs)))
 
         def told(*tangents: Array) -> Signals:
             # Each of several draws, side by side, is so many examples more.
@@ -247,4 +256,4 @@ def shown_to(network: Network, shown: Shown) -> Network:
 
         return dataclasses.replace(node, synapse=lambda params, inputs: hang(node.synapse(params, seen(inputs)), inputs))
 
-    return _changed(network, change)
+    return changed(network, change)

@@ -13,11 +13,19 @@ which no weights can come down.
 In a network that runs in time, weights that meet what their own node passed on a step ago carry errors back in time: there the
 changes of the node's other weights are looked at, since a synapse may know its own strength.
 
+Feedback weights that come to be the forward ones are not read from them, but may ask for something else: where what a rule owns
+beside the network is asked for the very change that weights of the network are, two synapses must be told the same (Kolen and
+Pollack 1994, doi:10.1109/ICNN.1994.374486). The card says so.
+
 Grossberg 1987, doi:10.1111/j.1551-6708.1987.tb00862.x; Crick 1989, doi:10.1038/337129a0 (weight transport).
 """
 
 from __future__ import annotations
 
+import jax
+import numpy as np
+
+from architectures import WEIGHT
 from architectures.roles import role_leaves
 from learning_rules.plausibility.criterion import (
     FAILS,
@@ -35,10 +43,12 @@ from learning_rules.plausibility.origins import Token
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
 from learning_rules.plausibility.traced_rule import Place, node_of, returns
 
-__all__ = ["CRITERION"]
+__all__ = ["CRITERION", "changed_alike"]
 
 # Between what rounding moves (under 1e-12) and what reading a weight moves (over 1e-2).
 _MOVED = 1e-6
+# Cosine of changes that are one.
+_SAME = 1 - 1e-9
 
 
 def _foreign_reads(test: RuleUnderTest, how: str) -> list[Place]:
@@ -66,8 +76,51 @@ def _movements(test: RuleUnderTest) -> dict[tuple[Place, int], float]:
     return {pair: each for pair, each in found.items() if each == each}
 
 
+def changed_alike(test: RuleUnderTest) -> list[int]:
+    """Nodes whose weights are asked for the very change that something is which the rule owns beside the network.
+
+    The same but for a factor, and for which axis comes first.
+
+    Parameters
+    ----------
+    test
+        The rule under test.
+    """
+    state = test.precise_state
+    asked = test.once("asked", lambda of: of.asked(state.params, state.carry, of.precise_batch(), of.key(100)))
+    owned = [np.asarray(leaf) for name, part in asked.items() if name != "network" for leaf in jax.tree.leaves(part)]
+    found = []
+    for index, (node, own) in enumerate(zip(test.network.nodes, asked["network"], strict=True)):
+        weights = [
+            np.asarray(leaf)
+            for role, leaf in zip(role_leaves(node.roles), jax.tree.leaves(own), strict=True)
+            if role.kind == WEIGHT
+        ]
+        if any(_alike(one, other) for one in weights for other in owned):
+            found.append(index)
+    return found
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    if one.size != other.size or one.size < 2:
+        return False
+    length = np.linalg.norm(one) * np.linalg.norm(other)
+    products = [float(np.vdot(one.ravel(), each.ravel())) for each in (other, other.T)]
+    return bool(length > 0 and max(map(abs, products)) > _SAME * length)
+
+
 def probe(test: RuleUnderTest) -> Finding:
-    """Both kinds of evidence."""
+    """Both kinds of evidence, and which synapses are told the same."""
+    found = _probe(test)
+    alike = changed_alike(test) if test.hidden_learn else []
+    if not alike:
+        return found
+    names = listed([test.network.node_names[node] for node in alike])
+    same = f"what it owns beside the network is asked for the same change as the weights of {names}: two synapses are told the same"
+    return found._replace(evidence=f"{found.evidence}; {same}")
+
+
+def _probe(test: RuleUnderTest) -> Finding:
     names = test.network.node_names
     if not test.hidden_learn:
         return Finding(NOT_APPLICABLE, 0.0, NOTHING_LEARNED)

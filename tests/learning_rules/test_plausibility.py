@@ -383,7 +383,7 @@ def test_operations_of_backpropagation_are_those_of_the_books():
     forward = [below * above for below, above in zip(widths[:-1], widths[1:], strict=True)]
     # Up, once more for each node's product of signals, and down through all nodes but the first.
     assert test.dataflow.reads.products / test.n_examples == 2 * sum(forward) + sum(forward[1:])
-    assert energy.cost(test, test.dataflow.inference, learning=False).nanojoules == pytest.approx(sum(forward) * 4.6e-3)
+    assert energy.cost(test, learning=False).nanojoules == pytest.approx(sum(forward) * 4.6e-3)
 
 
 # The card.
