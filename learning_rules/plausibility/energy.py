@@ -60,12 +60,17 @@ def cost(test: RuleUnderTest, learning: bool) -> Cost:
         products = (test.dataflow.reads if learning else test.dataflow.inference).products
         return Cost(products / test.n_examples, 0.0)
     # How often units spike hangs on thresholds that have come to rest.
-    state, (images, targets) = test.state, test.batch(0)
+    batch = test.batch(0)
     if learning:
-        step, inputs = (lambda state, batch, key: test.rule.assign_credit(key, state, batch)[0]), ((images, targets), test.key(2))
+        counted = count_events(
+            lambda state, batch, key: test.rule.assign_credit(key, state, batch)[0],
+            test.state,
+            batch,
+            test.key(2),
+            graded=all(into_hidden),
+        )
     else:
-        step, inputs = test.rule.represent, (images,)
-    counted = count_events(step, state, *inputs, graded=all(into_hidden))
+        counted = count_events(test.rule.represent, test.state, batch[0], graded=all(into_hidden))
     return Cost(*(each / test.n_examples for each in counted))
 
 

@@ -65,10 +65,11 @@ def memory(test: RuleUnderTest) -> Memory:
         carry = jax.lax.scan(step, test.start.carry, (images, targets, keys))[0]
         return test.rule.assign_credit(key, RuleState(params, carry), now)[0]["network"], carry
 
-    one, other = (
-        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(after(each)[0])]) for each in (images, images[::-1, ::-1])
-    )
-    moved = float(np.linalg.norm(other - one) / max(np.linalg.norm(one), 1e-30))
+    def asked(images: Any) -> np.ndarray:
+        return np.concatenate([np.ravel(np.asarray(leaf)) for leaf in jax.tree.leaves(after(images)[0])])
+
+    before, others = asked(images), asked(images[::-1, ::-1])
+    moved = float(np.linalg.norm(others - before)) / max(float(np.linalg.norm(before)), 1e-30)
     return Memory(moved, _apart(test, images, lambda images: after(images)[1]) if moved > 0 else [])
 
 

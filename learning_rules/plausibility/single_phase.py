@@ -3,7 +3,8 @@
 The values that a node passes on are looked at while the rule learns and while it represents (steps of simulated time are in both):
 more of them for the same example is a second pass or phase, and so are weights that change at spikes that the unit does not pass on
 (`ways_of_firing`). What is evaluated again with the same answer is none, however the program is written. Weights that inference
-itself reads backwards are settling; a change that needs activities from above waits for a sweep down.
+itself reads backwards are settling; errors that go back in time through a node's own weights are a pass of their own; a change that
+needs activities from above waits for a sweep down.
 
 Guerguiev, Lillicrap and Richards 2017, doi:10.7554/eLife.22901 (phases); arXiv:2501.09976 (criterion 3).
 """
@@ -22,7 +23,7 @@ from learning_rules.plausibility.criterion import (
 )
 from learning_rules.plausibility.neighbours import above, examined, hearers
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
-from learning_rules.plausibility.traced_rule import node_of, read_by
+from learning_rules.plausibility.traced_rule import node_of, read_by, returns
 from learning_rules.plausibility.ways_of_firing import two_ways, ways
 
 __all__ = ["CRITERION"]
@@ -35,6 +36,17 @@ def _from_above(test: RuleUnderTest, node: int) -> list[int]:
     """Nodes above whose activities or weights a node's change needs."""
     higher = above(test.network, node)
     return sorted({node_of(token) for token in test.dataflow.signals[node]} & higher)
+
+
+def _back_in_time(test: RuleUnderTest) -> list[int]:
+    """Nodes whose errors go back in time, through the weights by which they hear themselves."""
+    read = {
+        token[1]
+        for node in test.hidden
+        for token in test.dataflow.signals[node]
+        if token[0] == "weights" and token[2] == "backward"
+    }
+    return sorted({place.node for place in read if returns(test.network, place)})
 
 
 def probe(test: RuleUnderTest) -> Finding:
@@ -64,6 +76,11 @@ def probe(test: RuleUnderTest) -> Finding:
     if twofold := two_ways(test):
         who = listed([names[each] for each in twofold])
         return Finding(FAILS, 2.0, f"weights of {who} change at spikes that are not those passed on: its units fire in two ways")
+    if back := _back_in_time(test):
+        who = listed([names[each] for each in back])
+        return Finding(
+            FAILS, value, f"errors go back in time through the weights by which {who} hears itself: a pass after the last step"
+        )
     needs = {node: _from_above(test, node) for node in nodes}
     waits = [node for node, needed in needs.items() if needed]
     if waits:
