@@ -45,9 +45,7 @@ class Architecture(NamedTuple):
 ARCHITECTURES: dict[str, Architecture] = {
     "mlp": Architecture(MlpOptions, mlp, "dense layers on flattened images"),
     "cnn": Architecture(CnnOptions, cnn, "strided 3x3 convolutions, then dense layers"),
-    "vgg": Architecture(
-        VggOptions, vgg, "eight weight layers for small colour images: convolutions and pooling, then dense layers"
-    ),
+    "vgg": Architecture(VggOptions, vgg, "eight weight layers for small images: convolutions and pooling, then dense layers"),
     "resnet": Architecture(ResnetOptions, resnet, "blocks of two convolutions with skips, without statistics of a batch"),
     "recurrent": Architecture(RecurrentOptions, recurrent, "Elman, leaky or gated units that read an image row by row"),
     "spiking": Architecture(SpikingOptions, spiking, "leaky integrate-and-fire units that are shown an image as a current"),

@@ -5,11 +5,11 @@ add to what they see:
 
 .. math:: x \leftarrow x + W_2 * \varphi(W_1 * x).
 
-The second convolution of a block is linear, so that the sum can fall as well as rise. What keeps the sum's variance in bounds is not
-normalisation but the blocks' initial weights, smaller by the root of how many blocks there are (De and Smith 2020, arXiv
+The second convolution of a block is linear, so that the sum can fall as well as rise. What keeps the sum's variance in bounds is
+not normalisation but the blocks' initial weights, smaller by the root of how many blocks there are (De and Smith 2020, arXiv
 2002.10444; Zhang, Dauphin and Ma 2019, arXiv 1901.09321, scale by depth too, and start the last weights of a block at nought: rules
-that carry errors back through weights drawn alike would carry none). Widths change without a skip, where He et al. 2016
-(arXiv 1512.03385) have a projection.
+that carry errors back through weights drawn alike would carry none). Widths change without a skip, where He et al. 2016 (arXiv
+1512.03385) have a projection.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ def resnet(input_shape: tuple[int, ...], n_classes: int, options: ResnetOptions,
 
     def add(n_channels: int, stride: int, activation: str, gain: float) -> str:
         nonlocal shape
-        node = convolutional(f"conv_{len(nodes)}", shape, n_channels, _KERNEL_SIZE, stride, activation, gain)
+        height, width, channels_in = shape
+        node = convolutional(f"conv_{len(nodes)}", (height, width, channels_in), n_channels, _KERNEL_SIZE, stride, activation, gain)
         nodes.append(node)
         shape = node.output_shape
         return node.name
@@ -95,7 +96,8 @@ def resnet(input_shape: tuple[int, ...], n_classes: int, options: ResnetOptions,
             top = add(n_channels, 1, "identity", in_block)
             skips[top], below = [below], top
     if options.pooling != "none":
-        nodes.append(pooling("pooled", shape, options.pooling))
+        height, width, channels_in = shape
+        nodes.append(pooling("pooled", (height, width, channels_in), options.pooling))
         shape = nodes[-1].output_shape
     nodes.append(dense("output", shape, n_classes, "identity", options.gain))
     return chain(nodes, name="resnet", input_shape=input_shape, n_classes=n_classes, skips=skips, front_end=front_end, **others)

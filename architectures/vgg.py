@@ -35,8 +35,8 @@ class VggOptions:
     halved
         After which convolutions, counted from nought, the map's sides are halved.
     downsampling
-        How: "max" or "mean" over 2x2 places, or "stride", by a convolution that takes every other place: units are then what they are
-        by themselves, which rules whose states settle in an energy need.
+        How: "max" or "mean" over 2x2 places, or "stride", by a convolution that takes every other place: units are then what they
+        are by themselves, which rules whose states settle in an energy need.
     hidden
         Units of the dense hidden layers.
     activation
@@ -81,10 +81,11 @@ def vgg(input_shape: tuple[int, ...], n_classes: int, options: VggOptions, front
     nodes: list[Node] = []
     for index, n_channels in enumerate(options.channels):
         halves, by_stride = index in options.halved, options.downsampling == "stride"
+        height, width, channels_in = shape
         nodes.append(
             convolutional(
                 f"conv_{index}",
-                shape,
+                (height, width, channels_in),
                 n_channels,
                 _KERNEL_SIZE,
                 2 if halves and by_stride else 1,

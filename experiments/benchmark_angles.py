@@ -1,4 +1,4 @@
-"""How near every rule is to backpropagation, node by node: shallow and deep, at the start and after training, single and double precision.
+"""How near every rule is to backpropagation: shallow and deep, at the start and after training, in single and double precision.
 
 A rule is asked on one batch what it would change, in the precision that it learns in and again with the same numbers in double
 precision. Both are compared with the gradient of its own objective, and with each other: where the two differ, single precision
@@ -194,9 +194,9 @@ def to_markdown(table: pd.DataFrame, environment: Mapping[str, Any]) -> str:
     lines = [
         "# Cosines with backpropagation",
         "",
-        "Between what a rule asks of each layer and the gradient of its own objective, first layer first, with default options; `–`",
-        f"where it asks for nothing. The last column is the least cosine between single and double precision: under {ENOUGH} rounding",
-        "has a say in where weights go. Rules that draw noise have none.",
+        "Between what a rule asks of each layer and the gradient of its own objective, first layer first, with default options;",
+        f"`–` where it asks for nothing. The last column is the least cosine between single and double precision: under {ENOUGH}",
+        "rounding has a say in where weights go. Rules that draw noise have none.",
     ]
     for depth, of_depth in table.groupby("depth", sort=False):
         lines += ["", f"## Depth {depth}", "", "| rule | start | trained, double | trained, single | single with double |"]

@@ -125,6 +125,9 @@ class PredictiveCodingOptions:
     feedback_gain: float = 0.05
 
 
+_ROUNDINGS = 32
+
+
 class Settled(NamedTuple):
     """What settling comes to. The leading axis of phases has one entry, or two where every example settles twice.
 
@@ -251,7 +254,7 @@ def settle(
         proposed = proposal(weights, now, offsets)
         if options.fixed_predictions or feedback is not None:  # no energy is the yardstick of what others' weights bring
             return proposed
-        falls = proposed.energy <= now.energy
+        falls = proposed.energy <= now.energy + rounding
         reached = jax.tree.map(lambda new, old: jnp.where(per_example(falls, new), new, old), proposed, now)
         return reached._replace(rate=jnp.where(falls, now.rate, 0.5 * now.rate))
 
@@ -286,6 +289,9 @@ def settle(
 
     offsets, z = in_phases((tuple(map(jnp.zeros_like, rest.outputs[:-1])), rest.z))
     energy_at_rest = energy(params, offsets, z, offsets)[0]
+    # A loss is the difference of scores: what changes by less than these are rounded to has not been seen to rise.
+    largest = jnp.max(jnp.abs(rest.outputs[-1]).reshape(len(x), -1), axis=1)
+    rounding = _ROUNDINGS * jnp.finfo(x.dtype).eps * (jnp.abs(energy_at_rest) + jnp.abs(nudges)[:, None] * largest)
     start = _Reached(offsets, z, offsets, energy_at_rest, jnp.full_like(energy_at_rest, options.rate))
     followed = jax.tree.map(jnp.zeros_like, params) if options.variant == "incremental" else ()
     (now, _, followed), energies = jax.lax.scan(one, (start, params, followed), length=options.steps, unroll=options.steps <= 4)

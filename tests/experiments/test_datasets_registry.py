@@ -99,9 +99,7 @@ def test_the_lossy_set_says_so_everywhere_and_cannot_be_taken_for_another(tmp_pa
         images = datasets.load("cifar10_jpeg")
         assert "lossy JPEG" in images.to_record()["notes"] and images.class_names == CIFAR10_CLASSES
     monkeypatch.setenv("BIOPLAUSIBLE_DATA", str(tmp_path))
-    with pytest.raises(
-        InputError, match="no address to be downloaded from, and it is not there: put the file with the sha256 18fbea"
-    ):
+    with pytest.raises(InputError, match="no address to be downloaded from, and it is not there: put the file with the sha256 18f"):
         datasets.load("cifar10_jpeg")
     (tmp_path / "cifar10").mkdir()
     (tmp_path / "cifar10" / "cifar10_jpeg_10k.npz").write_bytes(b"another")
