@@ -9,7 +9,7 @@ from networks import N_CLASSES, NETWORKS, SIDE, network_of
 
 import learning_rules
 
-__all__ = ["BATCH", "NETWORKS", "N_CLASSES", "SIDE", "batch_of", "course", "double", "network_of", "train"]
+__all__ = ["BATCH", "NETWORKS", "N_CLASSES", "SIDE", "batch_of", "course", "double", "network_of", "train", "watch"]
 
 BATCH = 32
 PATTERNS = np.random.default_rng(0).normal(size=(N_CLASSES, SIDE, SIDE, 1))
@@ -38,6 +38,22 @@ def course(seed, n_steps):
         return jax.vmap(batch_of)(key_batches), key_rules
 
     return draw(jax.random.split(jax.random.key(seed), n_steps))
+
+
+def watch(rule, quantity, n_steps=80, seed=0):
+    """What a rule tells of itself at every step of a course, each of which shows examples that it has not seen before."""
+    transform = rule.optimizer()
+    step = learning_rules.make_step(rule, transform)
+
+    @jax.jit
+    def run(learner, steps):
+        def one(learner, now):
+            learner, info = step(learner, now[1], now[0])
+            return learner, info[quantity]
+
+        return jax.lax.scan(one, learner, steps)[1]
+
+    return np.asarray(run(learning_rules.start(rule, transform, jax.random.key(0)), course(seed, n_steps)))
 
 
 def train(rule, state, n_steps=80, seed=0):

