@@ -89,7 +89,7 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         controls, `p_adjusted` for all rows of the table, and `beats_control` (below .05; None with one seed, without a control and
         for the control itself); `angle_start`, `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth
         of the epochs and at the end; `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and
-        `published_source`.
+        `published_source`; `image_notes`, what must be known of the pixels.
     """
     rows = []
     for names, group in runs.groupby(_RUN, sort=False):
@@ -117,6 +117,7 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         }
         published = _of_rule(config.published, *of_rule) or {}
         row |= {"published": published.get("accuracy", np.nan), "published_source": published.get("source", "")}
+        row["image_notes"] = group["image_notes"].iloc[0] if "image_notes" in group else ""
         rows.append({**row, "seconds": float(group["seconds"].iloc[0]), "warnings": group["warnings"].iloc[0]})
     return verdicts(pd.DataFrame(rows))
 
@@ -309,6 +310,9 @@ def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int, 
     labelled = summary.assign(network=networks, dataset=summary.get("dataset", ""))
     for (network, dataset), table in labelled.groupby(["network", "dataset"], sort=False):
         lines += [f"## {dataset}: {network}" if dataset else f"## {network}", ""]
+        # What a reader must know of the pixels: that they went through lossy compression, say.
+        notes = table["image_notes"].fillna("").iloc[0] if "image_notes" in table else ""
+        lines += [f"**Images: {notes}.**", ""] if notes else []
         if config.search:
             lines += [*_search_lines(table), ""]
             continue
