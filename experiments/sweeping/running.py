@@ -154,6 +154,7 @@ def _rows(config: TrainConfig, record: dict[str, Any]) -> list[dict[str, Any]]:
     shared |= {name: json.dumps(plain(value), sort_keys=True) for name, value in options.items() if name != "exclude_indices"}
     read = {each["seed"]: each for each in record.get("readouts", [])}
     shared["keeps_maps"] = any(len(layer["output"]) == _MAP for layer in record.get("network", ()))
+    shared["image_notes"] = record.get("images", {}).get("notes", "")
     shared |= {"epochs": record["epochs"], "seconds": record["seconds"], "compile_seconds": record["compile_seconds"]}
     return [
         {

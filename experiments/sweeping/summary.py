@@ -87,7 +87,7 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         controls, `p_adjusted` for all rows of the table, and `beats_control` (below .05; None with one seed, without a control and
         for the control itself); `angle_start`, `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth
         of the epochs and at the end; `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and
-        `published_source`.
+        `published_source`; `image_notes`, what must be known of the pixels.
     """
     runs = runs.assign(optimizer_of=runs.get("optimizer_of", pd.Series("", runs.index)).fillna(""))
     beside = runs[runs["optimizer_of"] != ""]
@@ -120,6 +120,7 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         }
         published = _of_rule(config.published, *of_rule) or {}
         row |= {"published": published.get("accuracy", np.nan), "published_source": published.get("source", "")}
+        row["image_notes"] = group["image_notes"].iloc[0] if "image_notes" in group else ""
         rows.append({**row, "seconds": float(group["seconds"].iloc[0]), "warnings": group["warnings"].iloc[0]})
     return verdicts(pd.DataFrame(rows))
 
@@ -324,6 +325,9 @@ def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int, 
     labelled = summary.assign(network=networks, dataset=summary.get("dataset", ""))
     for (network, dataset), table in labelled.groupby(["network", "dataset"], sort=False):
         lines += [f"## {dataset}: {network}" if dataset else f"## {network}", ""]
+        # What a reader must know of the pixels: that they went through lossy compression, say.
+        notes = table["image_notes"].fillna("").iloc[0] if "image_notes" in table else ""
+        lines += [f"**Images: {notes}.**", ""] if notes else []
         if config.search:
             lines += [*_search_lines(table), ""]
             continue

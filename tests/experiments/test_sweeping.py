@@ -126,6 +126,17 @@ def test_mistakes_are_named(fields, message):
         expand(SweepConfig(**fields))
 
 
+def test_a_table_says_what_must_be_known_of_its_images(tmp_path, trainings, monkeypatch):
+    """Whatever the file is called: that pixels went through lossy compression stands over the figures."""
+    noted = {"notes": "decoded from lossy JPEG"}
+    monkeypatch.setattr(running, "_run", lambda record, readout_images=0: {**fake_run(record), "images": noted})
+    config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},))
+    found = sweep(config, tmp_path / "noted")
+    assert found.summary["image_notes"].tolist() == ["decoded from lossy JPEG"]
+    text = (tmp_path / "noted" / "README.md").read_text()
+    assert text.index("**Images: decoded from lossy JPEG.**") < text.index("| backprop |")
+
+
 def test_mistakes_of_any_run_are_said_before_the_first_is_trained(tmp_path, trainings):
     config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"}, {"rule": "backprop", "rule_options": {"learning_rat": 1.0}}))
     with pytest.raises(InputError, match="did you mean 'learning_rate'"):

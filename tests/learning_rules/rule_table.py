@@ -50,7 +50,7 @@ TABLE = {
     "local_losses/both": {"learning_rate": 0.01},
     "local_losses/prediction": {"learning_rate": 0.01},
     "local_losses/similarity_matching": {"learning_rate": 0.01},
-    "latent_predictive": {"learning_rate": 0.01},
+    "latent_predictive": {"learning_rate": 0.001, "readout_rate": 0.02},
     "clapp/synchronous": {"learning_rate": 0.01},
     "clapp/asynchronous": {"learning_rate": 0.01},
     "energy_based/centred": {"learning_rate": 0.01},
