@@ -25,6 +25,10 @@ kolen_pollack   :math:`B_k^\top \delta_k`                    learn by the forwar
 weight_mirror   :math:`B_k^\top \delta_k`                    learn in a second phase, in which each node answers noise: the
                                                              correlation of noise and answer is the forward weights (Akrout
                                                              et al. 2019)
+textbook        as random                                    as random; sigmoids, plain steps of one rate (Lillicrap et al.
+                                                             2016, in the settings of the code of Akrout et al. 2019)
+textbook\_      as kolen_pollack                             as kolen_pollack, from full size; likewise
+kolen_pollack
 =============== ============================================ =================================================================
 
 :math:`B_k^\top` is the vector-Jacobian product of `synapse` at the feedback parameters, so that the rule is one line on any graph:
@@ -37,7 +41,8 @@ rest: a target stays when the error is gone, so that units without bound grow un
 
 Departures: the mirror's decay is :math:`\sigma^2 B` for each time that a weight takes part instead of a constant, which makes the
 forward weights its fixed point for any sharing of weights over positions; with Adam, Kolen and Pollack's two paths share their
-scaling because they ask for the same change.
+scaling because they ask for the same change. Of the textbook kinds: a softmax with cross-entropy, for outputs of sigmoids; Kolen
+and Pollack's decay, which the equations have and the code leaves out on MNIST, is a small one.
 """
 
 from __future__ import annotations
@@ -56,13 +61,13 @@ from jaxtyping import PRNGKeyArray
 from architectures import GAIN, Network, Params
 from architectures.roles import map_roles
 from bioplausible.foundation.errors import InputError
-from bioplausible.foundation.options import one_of
+from bioplausible.foundation.options import fraction, one_of
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_weights import feedback_angles, mirror, random_feedback
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.objectives import CLASSES, DISTRIBUTION, Batch, Objective, as_batch
-from learning_rules.optimizers import adam, per_part
+from learning_rules.optimizers import adam, per_part, plain_steps
 from learning_rules.signals import cut, exact, through
 
 __all__ = ["FAMILY", "FeedbackAlignmentOptions", "feedback_alignment"]
@@ -79,7 +84,7 @@ class FeedbackAlignmentOptions:
     loss
         One of `OBJECTIVES`.
     learning_rate
-        Adam's, at the first step.
+        Adam's, at the first step; of every plain step.
     weight_decay
         Decoupled, per unit of learning rate. Kolen and Pollack's variants need it: it is what makes the difference between forward
         and feedback weights vanish.
@@ -91,6 +96,8 @@ class FeedbackAlignmentOptions:
         Fraction of the way to the mirror's estimate that feedback weights go in one step.
     mirror_noise
         Standard deviation of the mirror's noise.
+    momentum
+        Of plain steps, 0 for none; None for Adam.
     """
 
     variant: str = "random"
@@ -101,6 +108,7 @@ class FeedbackAlignmentOptions:
     magnitude: str = "uniform"
     mirror_rate: float = 0.05
     mirror_noise: float = 1.0
+    momentum: float | None = None
 
 
 def _direct_feedback(network: Network, key: PRNGKeyArray, gain: float) -> tuple[Array, ...]:
@@ -148,6 +156,8 @@ def _signs(params: Sequence[Params], magnitudes: Sequence[Params | None]) -> tup
 
 def _check(options: FeedbackAlignmentOptions) -> None:
     one_of(options, "magnitude", ("uniform", "fixed"))
+    if options.momentum is not None:
+        fraction(options, "momentum", with_one=False)
     if options.variant.endswith("kolen_pollack") and not options.weight_decay > 0:
         raise InputError(
             f"weight_decay={options.weight_decay} was given to {options.variant}: without decay the feedback weights never meet "
@@ -235,7 +245,10 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
         return {"network": updates}, state, info
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
-        forward = adam(options.learning_rate, n_steps, options.weight_decay)
+        if options.momentum is None:
+            forward = adam(options.learning_rate, n_steps, options.weight_decay)
+        else:
+            forward = plain_steps(options.learning_rate, options.momentum, options.weight_decay)
         if variant == "weight_mirror":
             return per_part({"network": forward, "feedback": optax.sgd(options.mirror_rate)})
         return forward
@@ -244,15 +257,20 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
 
 
 def _variant(
-    variant: str,
+    name: str,
     summary: str,
     citation: str,
     phases: int = 2,
     needs: Needs | None = None,
     **options: Any,
 ) -> Variant:
-    spec = RuleSpec("feedback_alignment", variant, summary, citation, phases=phases)
-    return Variant(spec, {"variant": variant, **options}, needs)
+    spec = RuleSpec("feedback_alignment", name, summary, citation, phases=phases)
+    return Variant(spec, {"variant": name, **options}, needs)
+
+
+def _published(name: str, summary: str, citation: str, variant: str, **options: Any) -> Variant:
+    spec = RuleSpec("feedback_alignment", name, summary, citation, network=(("activation", "sigmoid"),), batch_size=128)
+    return Variant(spec, {"variant": variant, "momentum": 0.0, **options})
 
 
 # Rates and decays: from a search on Fashion-MNIST's validation images, ten epochs, dense and convolutional. Decay helps all of
@@ -319,6 +337,21 @@ FAMILY = Family(
                 "Akrout et al. 2019, arXiv 1904.05391",
                 phases=3,
                 weight_decay=0.1,
+            ),
+            _published(
+                "textbook",
+                "errors travel back through fixed random weights; sigmoids and plain steps, as published",
+                "Lillicrap et al. 2016, doi:10.1038/ncomms13276; settings: Akrout et al. 2019, arXiv 1904.05391",
+                variant="random",
+                learning_rate=0.2,
+            ),
+            _published(
+                "textbook_kolen_pollack",
+                "full-size feedback weights get the forward weights' own change and decay; sigmoids and plain steps, as published",
+                "Akrout et al. 2019, arXiv 1904.05391",
+                variant="kolen_pollack",
+                learning_rate=0.3,
+                weight_decay=1e-4,
             ),
         )
     },

@@ -36,15 +36,19 @@ error_based  settles the errors and lets states follow from them, :math:`h_k = \
              2025, arXiv 2505.20137). One step carries the readout's error through the whole network, **as backpropagation
              does**: one small step of it is backpropagation, and so nearly are several at a small nudge. What it reaches
              is no evidence that a local rule learns
+textbook     standard with :math:`\beta = \rho = 1`, squared error, all states at once, 32 steps of one rate without a guard, and no
+             decay: the energy of Rao and Ballard 1999 (predictions :math:`a(W h)`, all precisions alike), supervised as in
+             Whittington and Bogacz 2017
 ============ ===============================================================================================================
 
 With `fixed_predictions` predictions and derivatives stay at the forward pass (Millidge et al. 2022, arXiv 2006.04182). As many
 steps as the longest way has hidden nodes, at a rate of one, then give backpropagation exactly, which is Z-IL (Song et al. 2020,
 NeurIPS 33): a node's error is read when it has arrived, before the states below it have moved.
 
-Departures: errors pass from the top down within a step (`order="top_down"`; "simultaneous" is the textbook's), which carries them
+Departures, but of `textbook`: errors pass from the top down within a step (`order="top_down"`), which carries them
 through the network in one step at the same cost; a step that would raise an example's energy is undone and that example's rate
-halved, because a fixed rate diverges as weights grow.
+halved (`guarded`), because a fixed rate diverges as weights grow. All, `textbook` too, train by Adam, where Whittington and Bogacz take
+plain steps.
 """
 
 from __future__ import annotations
@@ -99,6 +103,8 @@ class PredictiveCodingOptions:
         Rate of the incremental variant's weights while states settle, at a precision and nudge of one.
     fixed_predictions
         Whether predictions and derivatives stay at the forward pass.
+    guarded
+        Whether a step that would raise an example's energy is undone, and its rate halved.
     """
 
     variant: str = "standard"
@@ -112,6 +118,7 @@ class PredictiveCodingOptions:
     order: str = "top_down"
     incremental_rate: float = 3e-4
     fixed_predictions: bool = False
+    guarded: bool = True
 
 
 class Settled(NamedTuple):
@@ -214,6 +221,9 @@ def settle(
         if options.fixed_predictions:
             return now._replace(offsets=offsets, energy=energy(weights, offsets, now.z)[0])
         proposed, measured = energy(weights, offsets, fresh(now.z))
+        if not options.guarded:
+            z = tuple(old if new is None else new for new, old in zip(measured.z, now.z, strict=True))
+            return now._replace(offsets=offsets, z=z, energy=proposed)
         falls = proposed <= now.energy
 
         def kept(new: Any, old: Any) -> Any:
@@ -312,8 +322,8 @@ def predictive_coding(network: Network, options: PredictiveCodingOptions, spec: 
     )
 
 
-def _variant(variant: str, summary: str, citation: str, phases: int, **options: Any) -> Variant:
-    return Variant(RuleSpec("predictive_coding", variant, summary, citation, phases=phases), {"variant": variant, **options})
+def _variant(name: str, summary: str, citation: str, phases: int, **options: Any) -> Variant:
+    return Variant(RuleSpec("predictive_coding", name, summary, citation, phases=phases), {"variant": name, **options})
 
 
 # From a dozen settings tried by hand on Fashion-MNIST's validation images, four epochs of 20,000 images, and five over ten epochs
@@ -353,6 +363,22 @@ FAMILY = Family(
                 "backpropagation does",
                 "Goemaere et al. 2025, arXiv 2505.20137",
                 phases=5,
+            ),
+            _variant(
+                "textbook",
+                "the standard kind as published: squared error, all precisions alike, all states at once, 32 small steps",
+                "Rao and Ballard 1999, doi:10.1038/4580; Whittington and Bogacz 2017, doi:10.1162/NECO_a_00949",
+                phases=3,
+                variant="standard",
+                loss="squared_error",
+                nudge=1.0,
+                precision_ratio=1.0,
+                order="simultaneous",
+                steps=32,
+                rate=0.1,
+                guarded=False,
+                learning_rate=1e-3,
+                weight_decay=0.0,
             ),
         )
     },

@@ -97,7 +97,7 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         accuracy = group["test_accuracy"].to_numpy()
         row: dict[str, Any] = {
             **key,
-            "activation": learning_rules.spec(key["rule"]).activation,
+            "activation": _own_activation(key["rule"]),
             "n_seeds": len(accuracy),
             "mean": float(accuracy.mean()),
             "standard_deviation": _deviation(accuracy),
@@ -123,6 +123,12 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
 
 def _deviation(values: np.ndarray) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else np.nan
+
+
+def _own_activation(rule: str) -> str:
+    """The activation function that a rule uses whatever the network's is, or was published with, "" where it has none."""
+    spec = learning_rules.spec(rule)
+    return spec.activation or str(dict(spec.network).get("activation", ""))
 
 
 def _equals(column: pd.Series, value: Any) -> np.ndarray:
