@@ -257,7 +257,7 @@ def with_own_settings(config: TrainConfig) -> TrainConfig:
 
 
 def network_options(config: TrainConfig) -> dict[str, Any]:
-    """The architecture's options: what the configuration says, else what the rule was published with, where there is such an option."""
+    """The architecture's options: what the configuration says, else what the rule was published with, where there is such a one."""
     entry = architectures.ARCHITECTURES.get(config.architecture)
     known = {field.name for field in dataclasses.fields(entry.options)} if entry else set()
     own = {name: value for name, value in learning_rules.spec(config.rule).network if name in known}

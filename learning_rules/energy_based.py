@@ -27,10 +27,11 @@ feedback is weaker than what reaches it, as in Xie and Seung: with :math:`\gamma
 far from where they predict. Dual propagation keeps the architecture's activation function and its forward pass, and tends to
 **backpropagation** as :math:`\beta \to 0`.
 
-Departures, but of `textbook`, whose own are told there: states lie in [-1, 1] and couplings are scaled down (`input_gain`, `gain`), without which settling oscillates; the
-scores are read out from the last hidden state by the loss itself, as in Laborieux et al.; settling starts at the forward pass, and
-takes a fixed number of passes (`residual` tells how much they leave over). The free condition that another is compared with goes on
-settling beside it: what is left over then happens in both and cancels, or it would be taken for a wish of the label.
+Departures, but of `textbook`, whose own are told there: states lie in [-1, 1] and couplings are scaled down (`input_gain`, `gain`),
+without which settling oscillates; the scores are read out from the last hidden state by the loss itself, as in Laborieux et al.;
+settling starts at the forward pass, and takes a fixed number of passes (`residual` tells how much they leave over). The free
+condition that another is compared with goes on settling beside it: what is left over then happens in both and cancels, or it would
+be taken for a wish of the label.
 """
 
 from __future__ import annotations
@@ -363,8 +364,8 @@ FAMILY = Family(
                 RuleSpec(
                     "energy_based",
                     "textbook",
-                    "equilibrium propagation as published: hidden and output units of a Hopfield network, all at once, free and then "
-                    "nudged towards the label or away from it",
+                    "equilibrium propagation as published: hidden and output units of a Hopfield network, all at once, free and "
+                    "then nudged towards the label or away from it",
                     "Scellier and Bengio 2017, doi:10.3389/fncom.2017.00024",
                     phases=3,
                     represents_by_forward_pass=False,

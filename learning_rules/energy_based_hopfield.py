@@ -6,10 +6,13 @@ Hidden and output units alike have states :math:`s_k \in [0, 1]`, where the hard
 .. math:: F_\beta = \sum_{k \le L} \left( \tfrac12 \lVert s_k \rVert^2 - \langle s_k, d_k(s) \rangle \right)
    + \beta\, \ell(s_L, y), \qquad s_k \leftarrow \mathrm{clip}(s_k - \epsilon\, \partial F_\beta / \partial s_k,\, 0,\, 1),
 
-all states at once. A free phase of many steps (:math:`\beta = 0`) starts at states of zero, a nudged one of a few goes on from there
-with a sign of :math:`\beta` that is drawn for each batch, and
-:math:`\Delta\theta \propto -\frac1\beta (\partial_\theta F_\beta - \partial_\theta F_0)`, where the first term's states are the
-nudged ones: a product of neighbours' states in either phase. Plain gradient steps, at a rate of its own for each layer.
+all states at once. A free phase of many steps (:math:`\beta = 0`) starts at states of zero, a nudged one of a few goes on from
+there with a sign of :math:`\beta` that is drawn for each batch, and weights follow
+
+.. math:: \Delta\theta \propto -\tfrac1\beta (\partial_\theta F_\beta - \partial_\theta F_0),
+
+the first term at the nudged states: a product of neighbours' states in either phase. Plain gradient steps, at a rate of its own for
+each layer.
 
 Published settings, by the number of hidden layers (the authors' code; 500 units each, batches of 20, :math:`\epsilon = 0.5`):
 

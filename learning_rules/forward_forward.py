@@ -29,13 +29,14 @@ The image's class is the one whose goodness is highest, in the last hidden node 
 has no goodness: it is a readout of the pass that names no class (in pairs, the mean of all labels' patterns), trained by the delta
 rule; negative labels are drawn from its guesses, the true one left out, so that they are hard.
 
-Departures, but of `textbook`: the mean of squares rather than the sum; in pairs, every node gets the label, the first from the image
-and the others beside what comes from below (`labelled`), and all or the last of them vote rather than all but the first. Of all: the
-image is scaled before the label is put in, so that a synapse, being affine, needs the image once for all labels; the readout, whose
-guesses make the negatives, hears the last hidden node alone. Of `textbook_channel_wise`: directions rather than batch
-normalisation between nodes, and all nodes at once rather than one after the other. In `channel_wise`, goodness competes by its logarithm, and a unit stands for half of the classes, in maps for others
-in each of 4 by 4 cells, rather than for one: nodes of so few channels, without the paper's grouped convolutions and pooling, else
-fall silent for nine classes of ten and leave the node above nothing to see (`group_fraction=0` gives each unit one class).
+Departures, but of `textbook`: the mean of squares rather than the sum; in pairs, every node gets the label, the first from the
+image and the others beside what comes from below (`labelled`), and all or the last of them vote rather than all but the first. Of
+all: the image is scaled before the label is put in, so that a synapse, being affine, needs the image once for all labels; the
+readout, whose guesses make the negatives, hears the last hidden node alone. Of `textbook_channel_wise`: directions rather than
+batch normalisation between nodes, and all nodes at once rather than one after the other. In `channel_wise`, goodness competes by
+its logarithm, and a unit stands for half of the classes, in maps for others in each of 4 by 4 cells, rather than for one: nodes of
+so few channels, without the paper's grouped convolutions and pooling, else fall silent for nine classes of ten and leave the node
+above nothing to see (`group_fraction=0` gives each unit one class).
 """
 
 from __future__ import annotations
@@ -390,8 +391,8 @@ FAMILY = Family(
             ),
             _variant(
                 "textbook",
-                "the standard kind as published: the sum of squares against a threshold of one a unit, the label in the image alone, "
-                "and all nodes above the first vote",
+                "the standard kind as published: the sum of squares against a threshold of one a unit, the label in the image "
+                "alone, and all nodes above the first vote",
                 "Hinton 2022, arXiv 2212.13345",
                 phases=3,
                 variant="standard",

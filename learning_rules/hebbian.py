@@ -419,7 +419,7 @@ FAMILY = Family(
             ),
             _published(
                 "textbook_softhebb",
-                "all units compete by their softmax, at rates that fall as their norms near one, and pass on what is above their mean",
+                "all units compete by their softmax, at rates that fall as norms near one, and pass on what is above their mean",
                 "Journé et al. 2023, arXiv 2209.11883",
                 batch_size=10,
                 network=(("activation", "triangle"),),

@@ -31,10 +31,11 @@ learned. A unit whose weights are shared by many places is told the mean over th
 length of its weights (Brock et al. 2021, arXiv 2102.06171): rare bursts silence deep nodes otherwise.
 
 Departures, but of `textbook`: the readout learns by Adam and from the first pass's error, and the rate falls as half a cosine. Of
-all: no dropout; :math:`F` is normal and has a size of its own. Mirrors work from the first step on, beside the rule. Where an output has another shape than the pre-activations
-(pooling), the difference is carried to these by the activation's own derivative in the first pass. On a graph :math:`F` is what
-the whole network of feedback weights, all of it linear, carries back from the scores to the input in one step; in time an example's
-error modulates the input of every step, and the readout's error goes back through what it remembers.
+all: no dropout; :math:`F` is normal and has a size of its own. Mirrors work from the first step on, beside the rule. Where an
+output has another shape than the pre-activations (pooling), the difference is carried to these by the activation's own derivative
+in the first pass. On a graph :math:`F` is what the whole network of feedback weights, all of it linear, carries back from the
+scores to the input in one step; in time an example's error modulates the input of every step, and the readout's error goes back
+through what it remembers.
 
 Units with several pre-activations (gates, attention) are none of this theory's: a unit's one difference tells it of its output, not
 of each factor that its output is a product of, and there is no linear network of them all for :math:`F` to be.

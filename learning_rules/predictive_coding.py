@@ -45,9 +45,9 @@ With `fixed_predictions` predictions and derivatives stay at the forward pass (M
 steps as the longest way has hidden nodes, at a rate of one, then give backpropagation exactly, which is Z-IL (Song et al. 2020,
 NeurIPS 33): a node's error is read when it has arrived, before the states below it have moved.
 
-Departures, but of `textbook`: errors pass from the top down within a step (`order="top_down"`), which carries them
-through the network in one step at the same cost; a step that would raise an example's energy is undone and that example's rate
-halved (`guarded`), because a fixed rate diverges as weights grow. All, `textbook` too, train by Adam, where Whittington and Bogacz take
+Departures, but of `textbook`: errors pass from the top down within a step (`order="top_down"`), which carries them through the
+network in one step at the same cost; a step that would raise an example's energy is undone and that example's rate halved
+(`guarded`), because a fixed rate diverges as weights grow. All, `textbook` too, train by Adam, where Whittington and Bogacz take
 plain steps.
 """
 

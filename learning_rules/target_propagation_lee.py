@@ -1,4 +1,4 @@
-r"""Difference target propagation as Lee et al. 2015 published it (arXiv 1412.7525): inverses have an activation function of their own.
+r"""Difference target propagation as Lee et al. 2015 published it (arXiv 1412.7525): inverses bend, as nodes do.
 
 With :math:`h_k = f_k(h_{k-1})`, the readout's loss :math:`\ell` (the mean over a batch) and an inverse
 :math:`g_k(v) = a_{k-1}(S_{B_k}^\top v + c_k)` of every hidden node that hears another, where :math:`a_{k-1}` is the activation
@@ -10,9 +10,9 @@ function of the node below,
    \Delta\theta_k \propto -\nabla_{\theta_k} \lVert f_k(h_{k-1}) - \hat h_k \rVert^2, \qquad
    \Delta(B_k, c_k) \propto -\nabla \lVert g_k(f_k(h_{k-1} + \epsilon)) - (h_{k-1} + \epsilon) \rVert^2,
 
-means over the batch, with normal noise :math:`\epsilon` and all else held. The readout follows the gradient of :math:`\ell`, and is
-not inverted. Since inverses bend, targets depend on the step :math:`\hat\eta` and are no errors sent down through other weights: as
-the step goes to zero they are, through :math:`\mathrm{diag}(a_{k-1}'(S_{B_k}^\top h_k + c_k)) S_{B_k}^\top`.
+means over the batch, with normal noise :math:`\epsilon`, all else held. The readout follows the gradient of :math:`\ell`, and is
+not inverted. Since inverses bend, targets depend on the step :math:`\hat\eta` and are no errors sent down through other weights;
+as the step goes to zero they are, through :math:`\mathrm{diag}(a_{k-1}'(S_{B_k}^\top h_k + c_k)) S_{B_k}^\top`.
 
 Steps, rates and noise are those of the authors' code for seven layers of 240 tanh units on MNIST, in batches of 100: centred RMSprop
 with momentum. Departures: inverses and nodes learn side by side rather than in epochs that take turns; initial weights are the
