@@ -11,7 +11,13 @@ from jax import Array, lax
 
 from bioplausible.foundation.errors import InputError, unknown_name
 
-__all__ = ["ACTIVATIONS", "POOLINGS", "GAIN_SQUARED", "activation_function", "normalise_length", "pool"]
+__all__ = ["ACTIVATIONS", "AMONG_UNITS", "POOLINGS", "GAIN_SQUARED", "activation_function", "normalise_length", "pool"]
+
+
+def _power(h: Array, exponent: float) -> Array:
+    """A power of what is not negative, whose slope at zero is zero and not infinite."""
+    return jnp.where(h > 0, jnp.where(h > 0, h, 1.0) ** exponent, 0.0)
+
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
@@ -22,11 +28,15 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "hard_sigmoid": lambda z: jnp.clip(z, 0, 1),
     "hard_tanh": lambda z: jnp.clip(z, -1, 1),
     "identity": lambda z: z,
+    # What is above the mean of the units (Coates, Lee and Ng 2011), to the power of 0.7 (Journé et al. 2023, arXiv 2209.11883).
+    "triangle": lambda z: _power(jax.nn.relu(z - jnp.mean(z, axis=-1, keepdims=True)), 0.7),
 }
+AMONG_UNITS = ("triangle",)
+"""Activation functions in which what a unit does depends on the others at its place."""
 
 # Variance of the initial weights times fan-in that keeps the signal's size: He et al. 2015 (arXiv 1502.01852) for
 # rectifiers, LeCun et al. 1998 for the others.
-GAIN_SQUARED = {name: 2.0 if name in ("relu", "leaky_relu", "gelu") else 1.0 for name in ACTIVATIONS}
+GAIN_SQUARED = {name: 2.0 if name in ("relu", "leaky_relu", "gelu", "triangle") else 1.0 for name in ACTIVATIONS}
 
 POOLINGS = ("none", "max", "mean", "global_mean")
 

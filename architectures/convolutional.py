@@ -10,7 +10,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from architectures.activations import POOLINGS, normalise_length, pool
+from architectures.activations import AMONG_UNITS, POOLINGS, normalise_length, pool
 from architectures.convolution import convolve
 from architectures.dense import added, kernel_init, pointwise
 from architectures.node import Node, Params, make_node
@@ -91,7 +91,7 @@ def convolutional(
         synapse=synapse,
         activate=activate,
         roles=_ROLES,
-        unitwise=pooling == "none" and normalisation == "none",
+        unitwise=pooling == "none" and normalisation == "none" and activation not in AMONG_UNITS,
         takes_any_size=True,
     )
 

@@ -12,7 +12,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from architectures.activations import GAIN_SQUARED, activation_function, normalise_length
+from architectures.activations import AMONG_UNITS, GAIN_SQUARED, activation_function, normalise_length
 from architectures.edge import Edge
 from architectures.node import Node, Params, make_node
 from architectures.roles import BIAS, WEIGHT, Role
@@ -156,7 +156,7 @@ def dense(
         activate=pointwise(activation, normalisation),
         roles=roles,
         recurrence=(Edge(name, delay=1),) if recurrent else (),
-        unitwise=normalisation == "none",
+        unitwise=normalisation == "none" and activation not in AMONG_UNITS,
     )
 
 

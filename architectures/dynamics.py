@@ -19,7 +19,7 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
-from architectures.activations import activation_function
+from architectures.activations import AMONG_UNITS, activation_function
 from architectures.dense import added, dense_synapse, kernel_init
 from architectures.edge import Edge
 from architectures.node import Node, Params, make_node
@@ -87,7 +87,7 @@ def leaky_rate(
         roles=roles,
         init_state=lambda n, dtype=jnp.float32: jnp.zeros((n, n_units), dtype),
         recurrence=(Edge(name, delay=1),) if recurrent else (),
-        unitwise=True,
+        unitwise=activation not in AMONG_UNITS,
     )
 
 

@@ -44,7 +44,16 @@ def list_command(what: str, architecture: str | None, as_json: bool) -> None:
         import learning_rules
 
         specs = [learning_rules.spec(name) for name in learning_rules.names(variants=True)]
-        rows = [{"rule": spec.name, "what": spec.summary, "front_end": spec.front_end, "source": spec.citation} for spec in specs]
+        rows = [
+            {
+                "rule": spec.name,
+                "what": spec.summary,
+                "front_end": spec.front_end,
+                "published_with": _published_with(spec),
+                "source": spec.citation,
+            }
+            for spec in specs
+        ]
     elif what == "criteria":
         from learning_rules import plausibility
 
@@ -69,6 +78,12 @@ def list_command(what: str, architecture: str | None, as_json: bool) -> None:
     else:
         hidden = ("citation", "licence")
         print_table([{name: value for name, value in row.items() if name not in hidden} for row in rows])
+
+
+def _published_with(spec: Any) -> str:
+    """Settings that a rule takes unless told otherwise, as `train --set` names them."""
+    batch = [] if spec.batch_size is None else [f"batch_size={spec.batch_size}"]
+    return ", ".join([*batch, *(f"network.{name}={value}" for name, value in spec.network)])
 
 
 def _list_support(architecture: str | None, as_json: bool) -> None:

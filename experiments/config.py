@@ -39,7 +39,7 @@ class TrainConfig:
     epochs
         Passes over the training split; None chooses between 10 and 30, aiming at 700 steps.
     batch_size
-        Images a step; a last, smaller batch is left out of the epoch.
+        Images a step; a last, smaller batch is left out of the epoch. None takes what the rule was published with, else 128.
     seed
         Of the first network; the others follow it.
     n_seeds
@@ -60,14 +60,14 @@ class TrainConfig:
     rule_options
         Options of the rule other than its defaults.
     architecture_options
-        Options of the architecture other than its defaults.
+        Options of the architecture other than its defaults, and than those that the rule was published with (`RuleSpec.network`).
     """
 
     rule: str = "backprop"
     architecture: str = "mlp"
     dataset: str = "digits"
     epochs: int | None = None
-    batch_size: int = 128
+    batch_size: int | None = None
     seed: int = 0
     n_seeds: int = 1
     validation_fraction: float = 1 / 12

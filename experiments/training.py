@@ -26,10 +26,21 @@ from experiments.epochs import in_chunks, make_programs, over_seeds
 from experiments.warnings import warnings_of
 from learning_rules import LearningRule, RuleSpec, RuleState
 
-__all__ = ["Trained", "build_network", "epochs_for", "front_end_of", "load_images", "options_record", "train"]
+__all__ = [
+    "Trained",
+    "build_network",
+    "epochs_for",
+    "front_end_of",
+    "load_images",
+    "network_options",
+    "options_record",
+    "train",
+    "with_own_settings",
+]
 
 _TARGET_STEPS, _MIN_EPOCHS, _MAX_EPOCHS = 700, 10, 30
 _DIAGNOSTIC_IMAGES = 512
+_BATCH_SIZE = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,13 +251,27 @@ def epochs_for(config: TrainConfig, n_train: int) -> int:
     """The number of epochs: what was asked for, or between 10 and 30, aiming at 700 steps."""
     if config.epochs is not None:
         return config.epochs
-    steps = max(n_train // config.batch_size, 1)
+    steps = max(n_train // (with_own_settings(config).batch_size or 1), 1)
     return int(np.clip(round(_TARGET_STEPS / steps), _MIN_EPOCHS, _MAX_EPOCHS))
 
 
 def front_end_of(config: TrainConfig) -> str:
     """The front end of a configuration: what it says, or what its rule is tuned behind."""
     return learning_rules.spec(config.rule).front_end if config.front_end == "auto" else config.front_end
+
+
+def with_own_settings(config: TrainConfig) -> TrainConfig:
+    """The configuration with what its rule decides where it leaves that open: the front end and the size of a batch."""
+    own = learning_rules.spec(config.rule).batch_size or _BATCH_SIZE
+    return dataclasses.replace(config, front_end=front_end_of(config), batch_size=config.batch_size or own)
+
+
+def network_options(config: TrainConfig) -> dict[str, Any]:
+    """The architecture's options: what the configuration says, else what the rule was published with, where there is such a one."""
+    entry = architectures.ARCHITECTURES.get(config.architecture)
+    known = {field.name for field in dataclasses.fields(entry.options)} if entry else set()
+    own = {name: value for name, value in learning_rules.spec(config.rule).network if name in known}
+    return {**own, **config.architecture_options}
 
 
 def _out_of_place(config: TrainConfig, spec: RuleSpec) -> list[str]:
@@ -282,7 +307,7 @@ def build_network(config: TrainConfig, images: datasets.ImageSet) -> Network:
         input_shape=images.input_shape,
         n_classes=images.n_classes,
         front_end=front_end,
-        **config.architecture_options,
+        **network_options(config),
     )
     if network.temporal and network.reading is None:
         raise InputError(
@@ -361,10 +386,11 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
     config = dataclasses.replace(config or TrainConfig(), **fields)
     keep_compiled_programs()
     # A misspelt rule is said before images are read.
-    config = dataclasses.replace(config, front_end=front_end_of(config))
+    config = with_own_settings(config)
 
     images = load_images(config)
     n_train = len(images.train.labels)
+    assert config.batch_size is not None  # replaced above
     if n_train < config.batch_size:
         raise InputError(f"batch_size={config.batch_size} was given for {n_train} training images: give a batch of at most as many")
     config = dataclasses.replace(config, epochs=epochs_for(config, n_train))

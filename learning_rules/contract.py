@@ -61,6 +61,11 @@ class RuleSpec:
     front_end
         The label-free front end that the rule is tuned behind. A rule hides none inside: it is part of the network, named in every
         table, and open to every other rule.
+    network
+        Options of the network that belong to the rule as it was published, (("activation", "tanh"),) say: `train` and `sweep` take
+        them where the architecture has such options and nothing else is said.
+    batch_size
+        Examples a step that belong to the rule as it was published; None where any will do.
     """
 
     family: str
@@ -74,6 +79,8 @@ class RuleSpec:
     represents_by_forward_pass: bool = True
     activation: str = ""
     front_end: str = "none"
+    network: tuple[tuple[str, Any], ...] = ()
+    batch_size: int | None = None
 
     @property
     def name(self) -> str:

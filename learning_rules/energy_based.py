@@ -17,6 +17,7 @@ contrastive_hebbian :math:`\frac1\gamma (\partial_\theta F_{\text{clamped}} - \p
 dual_propagation    :math:`-\frac1\beta (s_k^+ - s_k^-)\, \bar s_{k-1}^\top` with two states a unit, nudged apart within one phase:
                     :math:`s_k^\pm = a_k(S_{\theta_k}(\bar s_{k-1}) \pm \tfrac12 S_{\theta_{k+1}}^\top (s_{k+1}^+ - s_{k+1}^-))`,
                     :math:`\bar s = \tfrac12 (s^+ + s^-)` (Høier, Staudt and Zach 2023, arXiv 2302.01228)
+textbook            one-sided as published, in a network of its own: `energy_based_hopfield`
 =================== ==========================================================================================================
 
 The first two tend to the gradient of the loss at the settled state as :math:`\beta \to 0`. The output of contrastive Hebbian
@@ -26,10 +27,11 @@ feedback is weaker than what reaches it, as in Xie and Seung: with :math:`\gamma
 far from where they predict. Dual propagation keeps the architecture's activation function and its forward pass, and tends to
 **backpropagation** as :math:`\beta \to 0`.
 
-Departures: states lie in [-1, 1] and couplings are scaled down (`input_gain`, `gain`), without which settling oscillates; the
-scores are read out from the last hidden state by the loss itself, as in Laborieux et al.; settling starts at the forward pass, and
-takes a fixed number of passes (`residual` tells how much they leave over). The free condition that another is compared with goes on
-settling beside it: what is left over then happens in both and cancels, or it would be taken for a wish of the label.
+Departures, but of `textbook`, whose own are told there: states lie in [-1, 1] and couplings are scaled down (`input_gain`, `gain`),
+without which settling oscillates; the scores are read out from the last hidden state by the loss itself, as in Laborieux et al.;
+settling starts at the forward pass, and takes a fixed number of passes (`residual` tells how much they leave over). The free
+condition that another is compared with goes on settling beside it: what is left over then happens in both and cancels, or it would
+be taken for a wish of the label.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ from jaxtyping import PRNGKeyArray
 from architectures import Network, Params, Trace
 from bioplausible.foundation.options import positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
+from learning_rules.energy_based_hopfield import hopfield
 from learning_rules.energy_based_settling import (
     OutputEnergy,
     Relaxed,
@@ -77,21 +80,26 @@ class EnergyBasedOptions:
     loss
         One of `OBJECTIVES`; of contrastive_hebbian "cross_entropy" or "squared_error".
     learning_rate
-        Adam's, at the first step.
+        Adam's, at the first step; of textbook the first node's, of plain steps.
     weight_decay
-        Decoupled, per unit of learning rate.
+        Decoupled, per unit of learning rate (not of textbook).
     beta
         Strength of the nudge (not of contrastive_hebbian, which clamps).
     free_sweeps
-        Passes down and up again without a label.
+        Passes down and up again without a label; of textbook steps.
     nudged_sweeps
-        Passes down, and up again in between, with one; of dual_propagation all there are.
+        Passes down, and up again in between, with one; of dual_propagation all there are; of textbook
+        steps.
     input_gain
         Factor on the pre-activations of nodes that hear the input (not of dual_propagation).
     gain
         Factor on the couplings between hidden states, skips among them (not of dual_propagation).
     output_gain
         Strength with which the output acts back on the hidden states (contrastive_hebbian).
+    step
+        Epsilon, part of the energy's gradient that a state follows in one step (textbook), between 0 and 1.
+    rate_ratios
+        Rates of nodes from the bottom, to the first's; the last is that of all above (textbook).
     """
 
     variant: str = "centred"
@@ -107,6 +115,8 @@ class EnergyBasedOptions:
     input_gain: float = 0.5
     gain: float = 0.25
     output_gain: float = 0.1
+    step: float = 0.5
+    rate_ratios: tuple[float, ...] = (1.0,)
 
 
 def _free_output(options: EnergyBasedOptions, objective: Objective) -> OutputEnergy:
@@ -254,6 +264,8 @@ def energy_based(network: Network, options: EnergyBasedOptions, spec: RuleSpec, 
     InputError
         A strength, a gain or a number of passes that is not positive.
     """
+    if options.variant == "textbook":
+        return hopfield(network, options, spec, objective)
     positive(options, "beta", "free_sweeps", "nudged_sweeps", "input_gain", "gain", "output_gain")
     dual = options.variant == "dual_propagation"
     if not dual:
@@ -347,6 +359,31 @@ FAMILY = Family(
                 settles=False,
                 needs=dataclasses.replace(_NEEDS, no_skips=True),
                 weight_decay=0.0,  # 88.7; with 0.1 it is 88.3
+            ),
+            Variant(
+                RuleSpec(
+                    "energy_based",
+                    "textbook",
+                    "equilibrium propagation as published: hidden and output units of a Hopfield network, all at once, free and "
+                    "then nudged towards the label or away from it",
+                    "Scellier and Bengio 2017, doi:10.3389/fncom.2017.00024",
+                    phases=3,
+                    represents_by_forward_pass=False,
+                    activation="hard_sigmoid",
+                    network=(("activation", "hard_sigmoid"),),
+                    batch_size=20,
+                ),
+                # Of one hidden layer.
+                {
+                    "variant": "textbook",
+                    "loss": "squared_error",
+                    "learning_rate": 0.1,
+                    "rate_ratios": (1.0, 0.5),
+                    "beta": 0.5,
+                    "free_sweeps": 20,
+                    "nudged_sweeps": 4,
+                },
+                dataclasses.replace(_NEEDS, targets=(CLASSES,)),
             ),
         )
     },

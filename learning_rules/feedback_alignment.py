@@ -29,6 +29,10 @@ product         :math:`R_k^\top P_k^\top \delta_k`           :math:`P_k` is fixe
                                                              of its own; :math:`R_k`, from there on, learns by the product of
                                                              :math:`P_k^\top \delta_k` and what it meets, and decays (Ji-An
                                                              and Benna 2024, arXiv 2405.20594)
+textbook        as random                                    as random; sigmoids, plain steps of one rate (Lillicrap et al.
+                                                             2016, in the settings of the code of Akrout et al. 2019)
+textbook\_      as kolen_pollack                             as kolen_pollack, from full size; likewise
+kolen_pollack
 =============== ============================================ =================================================================
 
 :math:`B_k^\top` is the vector-Jacobian product of `synapse` at the feedback parameters, so that the rule is one line on any graph:
@@ -41,7 +45,8 @@ rest: a target stays when the error is gone, so that units without bound grow un
 
 Departures: the mirror's decay is :math:`\sigma^2 B` for each time that a weight takes part instead of a constant, which makes the
 forward weights its fixed point for any sharing of weights over positions; with Adam, Kolen and Pollack's two paths share their
-scaling because they ask for the same change.
+scaling because they ask for the same change. Of the textbook kinds: a softmax with cross-entropy, for outputs of sigmoids; Kolen
+and Pollack's decay, which the equations have and the code leaves out on MNIST, is a small one.
 
 Of `product`, :math:`R_k` comes to be :math:`P_k^\top W_k`, and the whole way back :math:`P_k P_k^\top W_k`: with :math:`r` times as
 many units between, about :math:`\arctan \sqrt{1/r}` from :math:`W_k`, and no weight is another's copy. Gradients go to momentum,
@@ -71,7 +76,7 @@ from learning_rules.feedback_weights import direct_feedback, feedback_angles, mi
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.objectives import CLASSES, DISTRIBUTION, Batch, Objective, as_batch
-from learning_rules.optimizers import adam, cosine_schedule, per_part
+from learning_rules.optimizers import adam, cosine_schedule, per_part, plain_steps
 from learning_rules.signals import cut, exact, through
 
 __all__ = ["FAMILY", "FeedbackAlignmentOptions", "feedback_alignment"]
@@ -88,7 +93,7 @@ class FeedbackAlignmentOptions:
     loss
         One of `OBJECTIVES`.
     learning_rate
-        Adam's, at the first step.
+        Adam's, at the first step; of every plain step.
     weight_decay
         Decoupled, per unit of learning rate. Kolen and Pollack's variants need it: it is what makes the difference between forward
         and feedback weights vanish.
@@ -103,7 +108,7 @@ class FeedbackAlignmentOptions:
     expansion
         Units between a node and those below it on the way back, as a factor on the node's own (product).
     momentum
-        Fraction of the last step that the next one repeats (product).
+        Of plain steps, 0 for none; None for Adam.
     """
 
     variant: str = "random"
@@ -115,7 +120,7 @@ class FeedbackAlignmentOptions:
     mirror_rate: float = 0.05
     mirror_noise: float = 1.0
     expansion: float = 8.0
-    momentum: float = 0.9
+    momentum: float | None = None
 
 
 def _target_share(objective: Objective, batch: Batch, like: Array) -> Array:
@@ -155,7 +160,8 @@ def _signs(params: Sequence[Params], magnitudes: Sequence[Params | None]) -> tup
 def _check(options: FeedbackAlignmentOptions) -> None:
     one_of(options, "magnitude", ("uniform", "fixed"))
     positive(options, "expansion")
-    fraction(options, "momentum", with_one=False)
+    if options.momentum is not None:
+        fraction(options, "momentum", with_one=False)
     if (options.variant.endswith("kolen_pollack") or options.variant == "product") and not options.weight_decay > 0:
         raise InputError(
             f"weight_decay={options.weight_decay} was given to {options.variant}: without decay the feedback weights never meet "
@@ -257,7 +263,10 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
         if variant == "product":
             momentum = optax.sgd(cosine_schedule(options.learning_rate, n_steps), options.momentum)
             return optax.chain(optax.add_decayed_weights(options.weight_decay), momentum)
-        forward = adam(options.learning_rate, n_steps, options.weight_decay)
+        if options.momentum is None:
+            forward = adam(options.learning_rate, n_steps, options.weight_decay)
+        else:
+            forward = plain_steps(options.learning_rate, options.momentum, options.weight_decay)
         if variant == "weight_mirror":
             return per_part({"network": forward, "feedback": optax.sgd(options.mirror_rate)})
         return forward
@@ -266,15 +275,20 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
 
 
 def _variant(
-    variant: str,
+    name: str,
     summary: str,
     citation: str,
     phases: int = 2,
     needs: Needs | None = None,
     **options: Any,
 ) -> Variant:
-    spec = RuleSpec("feedback_alignment", variant, summary, citation, phases=phases)
-    return Variant(spec, {"variant": variant, **options}, needs)
+    spec = RuleSpec("feedback_alignment", name, summary, citation, phases=phases)
+    return Variant(spec, {"variant": name, **options}, needs)
+
+
+def _published(name: str, summary: str, citation: str, variant: str, **options: Any) -> Variant:
+    spec = RuleSpec("feedback_alignment", name, summary, citation, network=(("activation", "sigmoid"),), batch_size=128)
+    return Variant(spec, {"variant": variant, "momentum": 0.0, **options})
 
 
 # Rates and decays: from a search on Fashion-MNIST's validation images, ten epochs, dense and convolutional. Decay helps all of
@@ -347,8 +361,24 @@ FAMILY = Family(
                 "errors travel back through two matrices in turn, a fixed random one and one that learns; no weight mirrors another",
                 "Ji-An and Benna 2024, arXiv 2405.20594",
                 learning_rate=0.05,
+                momentum=0.9,
                 weight_decay=1e-3,
                 feedback_gain=0.05,
+            ),
+            _published(
+                "textbook",
+                "errors travel back through fixed random weights; sigmoids and plain steps, as published",
+                "Lillicrap et al. 2016, doi:10.1038/ncomms13276; settings: Akrout et al. 2019, arXiv 1904.05391",
+                variant="random",
+                learning_rate=0.2,
+            ),
+            _published(
+                "textbook_kolen_pollack",
+                "full-size feedback weights get the forward weights' own change and decay; sigmoids and plain steps, as published",
+                "Akrout et al. 2019, arXiv 1904.05391",
+                variant="kolen_pollack",
+                learning_rate=0.3,
+                weight_decay=1e-4,
             ),
         )
     },

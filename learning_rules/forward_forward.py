@@ -18,21 +18,30 @@ symba        :math:`\zeta(-\alpha (g^+ - g^-))`, with               Lee and Song
              :math:`\zeta` the softplus
 standard     :math:`\zeta(-\alpha (g^+ - \vartheta)) +              Hinton 2022, arXiv 2212.13345
              \zeta(\alpha (g^- - \vartheta))`
+textbook     standard with :math:`g` and                            Hinton 2022
+             :math:`\vartheta` summed over the units,
+             :math:`\alpha = 1`
+textbook\_   :math:`-g_y + \log \sum_c e^{g_c}`, one class a unit   Papachristodoulou et al. 2023
+channel_wise
 ============ ====================================================== ===========================================================
 
 The image's class is the one whose goodness is highest, in the last hidden node or summed over all. The network's last node
 has no goodness: it is a readout of the pass that names no class (in pairs, the mean of all labels' patterns), trained by the delta
 rule; negative labels are drawn from its guesses, the true one left out, so that they are hard.
 
-Departures: the mean of squares rather than the sum. In pairs, every node gets the label, the first from the image and the others
-beside what comes from below; the image is scaled before the label is put in, so that a synapse, being affine, needs the image once
-for all labels. In `channel_wise`, goodness competes by its logarithm, and a unit stands for half of the classes, in maps for others
-in each of 4 by 4 cells, rather than for one: nodes of so few channels, without the paper's grouped convolutions and pooling, else
-fall silent for nine classes of ten and leave the node above nothing to see (`group_fraction=0` gives each unit one class).
+Departures, but of `textbook`: the mean of squares rather than the sum; in pairs, every node gets the label, the first from the
+image and the others beside what comes from below (`labelled`), and all or the last of them vote rather than all but the first. Of
+all: the image is scaled before the label is put in, so that a synapse, being affine, needs the image once for all labels; the
+readout, whose guesses make the negatives, hears the last hidden node alone. Of `textbook_channel_wise`: directions rather than
+batch normalisation between nodes, and all nodes at once rather than one after the other. In `channel_wise`, goodness competes by
+its logarithm, and a unit stands for half of the classes, in maps for others in each of 4 by 4 cells, rather than for one: nodes of
+so few channels, without the paper's grouped convolutions and pooling, else fall silent for nine classes of ten and leave the node
+above nothing to see (`group_fraction=0` gives each unit one class).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -49,7 +58,7 @@ from architectures.node import is_shape
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import fraction, one_of, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
-from learning_rules.forward_forward_goodness import class_loss, enough_groups, goodness, log_goodness_by_class, pair_loss
+from learning_rules.forward_forward_goodness import class_loss, class_votes, enough_groups, goodness, pair_loss
 from learning_rules.forward_forward_labels import LABELS, LabelPatterns, patterns_for
 from learning_rules.needs import Needs
 from learning_rules.objectives import CLASSES, Objective, as_batch
@@ -59,7 +68,8 @@ from learning_rules.signals import cut
 
 __all__ = ["FAMILY", "ForwardForwardOptions", "forward_forward"]
 
-NEGATIVES, VOTERS = ("hard", "uniform"), ("all", "last")
+NEGATIVES, VOTERS, LABELLED = ("hard", "uniform"), ("all", "last", "above_first"), ("every", "image")
+GOODNESS, COMPETITION = ("mean", "sum"), ("logarithm", "goodness")
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,13 @@ class ForwardForwardOptions:
     group_fraction
         Of `channel_wise`, the fraction of the classes for which one unit stands; 0 is one class each, as published.
     voters
-        Whose goodness says the class: "all" hidden nodes, or the "last" of them.
+        Whose goodness says the class: "all" hidden nodes, the "last" of them, or all "above_first" (a single one votes).
+    labelled
+        In pairs, who gets the label: "every" node, or those alone that hear the "image".
+    goodness
+        In pairs, the "mean" of squares over a node's units, or their "sum", with a threshold as many times as large.
+    competition
+        Of `channel_wise`, by the goodness's "logarithm" or by "goodness" itself.
     """
 
     variant: str = "channel_wise"
@@ -103,6 +119,9 @@ class ForwardForwardOptions:
     negatives: str = "hard"
     group_fraction: float = 0.5
     voters: str = "last"
+    labelled: str = "every"
+    goodness: str = "mean"
+    competition: str = "logarithm"
 
 
 def _learners(network: Network) -> list[int]:
@@ -114,6 +133,9 @@ def _check(network: Network, options: ForwardForwardOptions) -> None:
     one_of(options, "label", LABELS)
     one_of(options, "negatives", NEGATIVES)
     one_of(options, "voters", VOTERS)
+    one_of(options, "labelled", LABELLED)
+    one_of(options, "goodness", GOODNESS)
+    one_of(options, "competition", COMPETITION)
     positive(options, "sharpness")
     fraction(options, "group_fraction", with_one=False)
     if options.variant != "channel_wise":
@@ -137,7 +159,10 @@ class _Passes:
             return
         for index in _learners(network):
             # A label is put into an image as the option says, and further up in the way that suits the node.
-            kinds = [options.label if edge.source == INPUT else "auto" for edge in network.weighted_edges(index)]
+            above = "auto" if options.labelled == "every" else "none"
+            kinds = [options.label if edge.source == INPUT else above for edge in network.weighted_edges(index)]
+            if set(kinds) == {"none"}:
+                continue
             node = network.nodes[index]
             self.patterns[index] = tuple(
                 patterns_for(node, edge, kind, network.n_classes, options.label_amplitude) for edge, kind in enumerate(kinds)
@@ -221,7 +246,13 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
     n_classes = network.n_classes
     by_class = options.variant == "channel_wise"
     learners, passes = _learners(network), _Passes(network, options)
-    voters = learners[-1:] if options.voters == "last" else learners
+    voters = {"last": learners[-1:], "above_first": learners[1:] or learners}.get(options.voters, learners)
+    # A sum over units is so many times their mean; a threshold of one for each is as many times as large.
+    sharpness = {
+        index: options.sharpness * (math.prod(network.nodes[index].output_shape) if options.goodness == "sum" else 1)
+        for index in learners
+    }
+    by_logarithm = options.competition == "logarithm"
     threshold = options.threshold if options.variant == "standard" else None
     neutral = None if by_class else jnp.full((1, 1), n_classes)
 
@@ -241,7 +272,7 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
         unlabelled = passes.run(params, x, neutral)
         step = readout_step(network, params[-1], unlabelled, batch, objective)
         info: dict[str, Any] = dict(step.metrics)
-        node_loss: Callable[[Array], Any]
+        node_loss: Callable[..., Any]
         if by_class:
             which, node_loss = (
                 None,
@@ -250,18 +281,18 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
                     labels=labels,
                     n_classes=n_classes,
                     fraction=options.group_fraction,
-                    sharpness=options.sharpness,
                     mask=batch.mask,
+                    by_logarithm=by_logarithm,
                 ),
             )
         else:
             info["negative_labels"] = draw_negatives(key, step.outputs, labels)
             which = jnp.stack([labels, info["negative_labels"]])
-            node_loss = partial(pair_loss, sharpness=options.sharpness, threshold=threshold, mask=batch.mask)
+            node_loss = partial(pair_loss, threshold=threshold, mask=batch.mask)
 
         def total(params: tuple[Params, ...]) -> tuple[Array, Any]:
             outputs = passes.run(params, x, which).outputs
-            values, reports = zip(*(node_loss(outputs[index]) for index in learners), strict=True)
+            values, reports = zip(*(node_loss(outputs[index], sharpness=sharpness[index]) for index in learners), strict=True)
             return sum(values), (values, reports)
 
         updates, (info["node_loss"], reports) = jax.grad(total, has_aux=True)(params)
@@ -272,14 +303,14 @@ def forward_forward(network: Network, options: ForwardForwardOptions, spec: Rule
         params, x = state.params["network"], prepare(inputs)
         if by_class:
             outputs = passes.run(params, x).outputs
-            votes = [log_goodness_by_class(outputs[index], n_classes, options.group_fraction) for index in voters]
+            votes = [class_votes(outputs[index], n_classes, options.group_fraction, by_logarithm) for index in voters]
             return options.sharpness * jnp.sum(jnp.stack(votes), axis=0)
 
         def vote(label: Array) -> Array:
             outputs = passes.run(params, x, label.reshape(1, 1)).outputs
-            return jnp.sum(jnp.stack([goodness(outputs[index]) for index in voters]), axis=0)
+            return jnp.sum(jnp.stack([sharpness[index] * goodness(outputs[index]) for index in voters]), axis=0)
 
-        return options.sharpness * jax.lax.map(vote, jnp.arange(n_classes)).T
+        return jax.lax.map(vote, jnp.arange(n_classes)).T
 
     def represent(state: RuleState, inputs: Array) -> tuple[Array, ...]:
         outputs = passes.run(state.params["network"], prepare(inputs), neutral).outputs
@@ -316,17 +347,17 @@ def _supports(network: Network) -> str:
     return ""
 
 
-def _variant(variant: str, summary: str, citation: str, phases: int, **options: Any) -> tuple[str, Variant]:
+def _variant(name: str, summary: str, citation: str, phases: int, **options: Any) -> tuple[str, Variant]:
     spec = RuleSpec(
         "forward_forward",
-        variant,
+        name,
         summary,
         citation,
         phases=phases,
         trained_otherwise=(("network[-1]", "delta rule"),),
         represents_by_forward_pass=False,
     )
-    return variant, Variant(spec, {"variant": variant, **options})
+    return name, Variant(spec, {"variant": name, **options})
 
 
 # Rates, sharpness, decay and voters: from a search on validation images of Fashion-MNIST, four epochs of 20,000, both networks.
@@ -357,6 +388,33 @@ FAMILY = Family(
                 "Hinton 2022, arXiv 2212.13345",
                 phases=3,
                 **_PAIRS,
+            ),
+            _variant(
+                "textbook",
+                "the standard kind as published: the sum of squares against a threshold of one a unit, the label in the image "
+                "alone, and all nodes above the first vote",
+                "Hinton 2022, arXiv 2212.13345",
+                phases=3,
+                variant="standard",
+                goodness="sum",
+                sharpness=1.0,
+                labelled="image",
+                label_amplitude=3.0,  # the white of a standardised image
+                voters="above_first",
+                **_PAIRS,
+            ),
+            _variant(
+                "textbook_channel_wise",
+                "classes compete by the softmax of goodness, each with units of its own, and all nodes vote",
+                "Papachristodoulou et al. 2023, arXiv 2312.12668",
+                phases=1,
+                variant="channel_wise",
+                competition="goodness",
+                sharpness=1.0,
+                group_fraction=0.0,
+                voters="all",
+                learning_rate=1e-2,
+                weight_decay=0.0,
             ),
         )
     ),

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from learning_rules.objectives import OBJECTIVES, mean_over
 
-__all__ = ["class_groups", "class_loss", "enough_groups", "goodness", "log_goodness_by_class", "pair_loss"]
+__all__ = ["class_groups", "class_loss", "class_votes", "enough_groups", "goodness", "log_goodness_by_class", "pair_loss"]
 
 Report = dict[str, Array]
 
@@ -101,12 +101,24 @@ def pair_loss(h: Array, sharpness: float, threshold: float | None, mask: Array |
     return mean_over(each, mask), report
 
 
-def class_loss(
-    h: Array, labels: Int[Array, " n"], n_classes: int, fraction: float, sharpness: float, mask: Array | None = None
-) -> tuple[Float[Array, ""], Report]:
-    """Loss of a node with one goodness a class."""
+def class_votes(h: Array, n_classes: int, fraction: float, by_logarithm: bool = True) -> Float[Array, "n n_classes"]:
+    """What classes compete by in a node: the logarithm of their goodness (and a floor), or goodness itself."""
     scores = log_goodness_by_class(h, n_classes, fraction)
-    by_class = jnp.exp(scores) - _FLOOR
+    return scores if by_logarithm else jnp.exp(scores) - _FLOOR
+
+
+def class_loss(
+    h: Array,
+    labels: Int[Array, " n"],
+    n_classes: int,
+    fraction: float,
+    sharpness: float,
+    mask: Array | None = None,
+    by_logarithm: bool = True,
+) -> tuple[Float[Array, ""], Report]:
+    """Loss of a node with one goodness a class; without `by_logarithm` the softmax is of goodness itself."""
+    scores = class_votes(h, n_classes, fraction, by_logarithm)
+    by_class = class_votes(h, n_classes, fraction, by_logarithm=False)
     own = jnp.take_along_axis(by_class, labels[:, None], axis=1)[:, 0]
     rest = (jnp.sum(by_class, axis=1) - own) / max(n_classes - 1, 1)
     report = {

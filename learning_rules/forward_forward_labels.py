@@ -101,7 +101,8 @@ def patterns_for(node: Node, edge: int, kind: str, n_classes: int, amplitude: fl
     edge
         Number of the weighted edge.
     kind
-        As `label_patterns` takes it; "auto" takes pixels where a unit sees all of it, else channels or, if too few, waves.
+        As `label_patterns` takes it; "auto" takes pixels where a unit sees all of it, else channels or, if too few, waves; "none"
+        puts no label in.
     n_classes
         Number of classes.
     amplitude
@@ -113,6 +114,8 @@ def patterns_for(node: Node, edge: int, kind: str, n_classes: int, amplitude: fl
         If there are more classes than pixels or channels, or waves are to go into what is no map.
     """
     shape = node.input_shapes[edge]
+    if kind == "none":
+        return LabelPatterns(np.zeros((n_classes + 1, *shape)), np.ones(shape))
     if kind == "auto":
         enough_channels = shape[-1] >= n_classes
         kind = "pixels" if _sees_everything(node, edge) else "channels" if enough_channels else "waves"

@@ -32,12 +32,21 @@ from jaxtyping import PRNGKeyArray
 from architectures import BIAS, INPUT, Network, Node, Params
 from architectures.roles import of_kind, weights_only
 from bioplausible.foundation.errors import InputError
-from bioplausible.foundation.options import at_least, fraction, positive
+from bioplausible.foundation.options import at_least, fraction, one_of, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.hebbian_decorrelation import follow_covariance, no_decorrelation, through_precision
 from learning_rules.hebbian_plasticity import PLASTICITY, Memory, Population
-from learning_rules.hebbian_units import has_weights, initial_norms, per_unit, presynaptic_length, unit_norms, units_last
+from learning_rules.hebbian_units import (
+    EUCLIDEAN,
+    has_weights,
+    in_metric,
+    initial_norms,
+    per_unit,
+    presynaptic_length,
+    unit_norms,
+    units_last,
+)
 from learning_rules.needs import Needs
 from learning_rules.objectives import CLASSES, Batch, Objective, as_batch
 from learning_rules.optimizers import adam, cosine_schedule, hidden_and_readout
@@ -88,6 +97,13 @@ class HebbianOptions:
         How much winning more often than others lowers a unit's standing.
     inverse_temperature
         Of the softmax of SoftHebb.
+    lebesgue
+        p, exponent of the metric in which competing units answer and their weights are held (divided by the largest change).
+    divided_by
+        What competing units' changes are divided by: the amount of "competition" that a unit won or lost, or the "largest" change
+        of a weight in the node, as published.
+    schedule
+        How the hidden nodes' rate falls, "cosine" or "linear".
     response
         Of BCM: a unit that answers a fraction p of its inputs comes to answer them with this, times the radius, over p.
     """
@@ -108,6 +124,9 @@ class HebbianOptions:
     anti_hebbian: float = 0.3
     conscience: float = 0.1
     inverse_temperature: float = 500.0
+    lebesgue: float = 2.0
+    divided_by: str = "competition"
+    schedule: str = "cosine"
     response: float = 0.1
 
 
@@ -179,7 +198,10 @@ def _learn(
         learned_from.append(x if p is None else through_precision(x, p))
         precision.append(None if p is None else follow_covariance(p, x, learned_from[-1], options.decorrelation_rate))
     memory = memory._replace(mean=mean, precision=tuple(precision))
-    response = units_last(node, z - node.synapse(params, tuple(m[None] for m in mean)))
+    if options.lebesgue == EUCLIDEAN:
+        response = units_last(node, z - node.synapse(params, tuple(m[None] for m in mean)))
+    else:
+        response = units_last(node, node.synapse(in_metric(node, params, options.lebesgue), centred))
     length = presynaptic_length(node, params, centred, learned_from) if options.unit_inputs else jnp.ones_like(response)
 
     def product(post: Array) -> Params:
@@ -207,6 +229,13 @@ def _learn(
 
 def _check(options: HebbianOptions) -> None:
     positive(options, "plasticity_rate", "response")
+    at_least(options, 1, "lebesgue")
+    one_of(options, "divided_by", ("competition", "largest"))
+    one_of(options, "schedule", ("cosine", "linear"))
+    if options.lebesgue != EUCLIDEAN and options.divided_by != "largest":
+        raise InputError(
+            f"lebesgue={options.lebesgue} was given, and divided_by='competition' holds Euclidean norms: use 'largest'"
+        )
     fraction(options, "plastic_fraction", with_zero=False)
     fraction(options, "active_fraction", with_one=False)
     at_least(options, 0, "decorrelation_rate", "radius")
@@ -264,7 +293,11 @@ def hebbian(network: Network, options: HebbianOptions, spec: RuleSpec, objective
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
         n_plastic = None if n_steps is None else max(round(options.plastic_fraction * n_steps), 1)
-        plasticity = optax.sgd(cosine_schedule(options.plasticity_rate, n_plastic))
+        if options.schedule == "linear" and n_plastic is not None:
+            rate: optax.ScalarOrSchedule = optax.linear_schedule(options.plasticity_rate, 0.0, n_plastic)
+        else:
+            rate = cosine_schedule(options.plasticity_rate, n_plastic)
+        plasticity = optax.sgd(rate)
         return hidden_and_readout(network, plasticity, adam(options.learning_rate, n_steps))
 
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer, objective)
@@ -290,6 +323,30 @@ def _variant(
         front_end=front_end,
     )
     return Variant(spec, {"variant": variant, **options}, needs)
+
+
+def _published(
+    name: str,
+    summary: str,
+    citation: str,
+    batch_size: int,
+    network: tuple[tuple[str, Any], ...] = (),
+    **options: Any,
+) -> Variant:
+    """Plain inputs at their own length, norms of one, no bias, no conscience, no decorrelation."""
+    spec = RuleSpec(
+        "hebbian",
+        name,
+        summary,
+        citation,
+        teaching_signal="none",
+        phases=1,
+        trained_otherwise=(("network[-1]", "delta rule"),),
+        network=network,
+        batch_size=batch_size,
+    )
+    bare = {"unit_inputs": False, "radius": 1.0, "active_fraction": 0.0, "ema_rate": 0.0, "decorrelation_rate": 0.0}
+    return Variant(spec, {**bare, "conscience": 0.0, "divided_by": "largest", **options})
 
 
 # From a search on Fashion-MNIST's validation images, dense network: four epochs of 20,000 images, and the better ones at ten epochs
@@ -347,6 +404,28 @@ FAMILY = Family(
                 plasticity_rate=0.1,
                 active_fraction=0.7,
                 decorrelation_rate=0.0,
+            ),
+            _published(
+                "textbook",
+                "the unit that answers most, in the metric of p = 3, moves towards what it saw, the seventh away from it",
+                "Krotov and Hopfield 2019, doi:10.1073/pnas.1820458116",
+                batch_size=100,
+                variant="competitive",
+                lebesgue=3.0,
+                rank=7,
+                anti_hebbian=0.4,
+                plasticity_rate=0.02,
+                schedule="linear",
+            ),
+            _published(
+                "textbook_softhebb",
+                "all units compete by their softmax, at rates that fall as norms near one, and pass on what is above their mean",
+                "Journé et al. 2023, arXiv 2209.11883",
+                batch_size=10,
+                network=(("activation", "triangle"),),
+                variant="softhebb",
+                inverse_temperature=1.0,
+                plasticity_rate=0.08,
             ),
         )
     },

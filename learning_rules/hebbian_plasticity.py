@@ -29,7 +29,11 @@ Departures. Competition: a conscience (DeSieno 1988, doi:10.1109/ICNN.1988.23839
 their share, where the winner is chosen as in SoftHebb's softmax; the Lebesgue norm is Euclidean, and the radius is a unit's initial
 norm, so that learning turns weights and the forward pass keeps its scale. Competitive and SoftHebb updates are divided by the
 amount of competition that a unit won or lost, or by one where that is less. SoftHebb's rate has a floor, since weights need
-not start away from the radius.
+not start away from the radius. `divided_by="largest"`, of the two textbook variants, is the published form: no conscience, sums
+divided by the largest change in the node, no floor, and with :math:`p` for the competitive one
+:math:`g_j (R^p x - y_j w_j)`, :math:`y_j = \sum_i \mathrm{sign}(w_{ji}) |w_{ji}|^{p-1} x_i`. What stays different: images are
+standardised, weights start at the network's own size, the hidden units' activation function is the network's (a power of 4.5 in
+Krotov and Hopfield), hidden nodes and readout learn side by side, and the readout is the delta rule's.
 """
 
 from __future__ import annotations
@@ -189,13 +193,28 @@ def competition(
     if options.rank == 1 or options.anti_hebbian == 0:
         return winner, memory
     ranked = winner
-    for _ in range(options.rank - 1):
+    for _ in range(min(options.rank, response.shape[-1]) - 1):
         standing = jnp.where(ranked > 0, -jnp.inf, standing)
         ranked = _highest(standing, memory.radius)
     return winner - options.anti_hebbian * ranked, memory
 
 
+def _divided_by_the_largest(population: Population, options: Any) -> tuple[Params, Memory]:
+    """Sums over events, divided by the largest change of a weight in the node, as both published codes do."""
+    node, weights, y, radius = population.node, population.weights, population.response, population.memory.radius
+    share, memory = competition(y, population.memory, options, population.eligible)
+    grown = scale_units(node, population.product(share), jnp.broadcast_to(radius**options.lebesgue, y.shape[-1:]))
+    change = jax.tree.map(jnp.subtract, grown, scale_units(node, weights, per_unit(share * y)))
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(change)]))
+    rate = jnp.ones_like(y, shape=y.shape[-1:]) / jnp.maximum(largest, 1e-30)
+    if options.variant == "softhebb":
+        rate = rate * jnp.sqrt(jnp.abs(unit_norms(node, weights) / radius - 1))
+    return scale_units(node, change, rate), memory
+
+
 def _competed(population: Population, options: Any) -> tuple[Params, Memory]:
+    if options.divided_by == "largest":
+        return _divided_by_the_largest(population, options)
     node, weights, y, radius = population.node, population.weights, population.response, population.memory.radius
     share, memory = competition(y, population.memory, options, population.eligible)
     amount = jnp.maximum(per_unit(jnp.abs(share)), 1.0)

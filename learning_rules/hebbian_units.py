@@ -18,7 +18,9 @@ from architectures import WEIGHT, Node, Params, Role
 from architectures.roles import map_roles, role_leaves
 
 __all__ = [
+    "EUCLIDEAN",
     "has_weights",
+    "in_metric",
     "initial_norms",
     "map_weights",
     "mix_units",
@@ -62,6 +64,25 @@ def map_weights(node: Node, params: Params, function: Callable[[Array], Array]) 
         return jnp.moveaxis(function(flat).reshape(moved.shape), last, role.units)
 
     return map_roles(at, node.roles, params)
+
+
+EUCLIDEAN = 2
+"""The exponent of the metric in which the answer of a unit is a scalar product with its weights."""
+
+
+def in_metric(node: Node, params: Params, exponent: float) -> Params:
+    """Weights as an answer in another metric takes them, sign(w) |w|^(p - 1); biases and gains at zero.
+
+    Parameters
+    ----------
+    node
+        The node.
+    params
+        Its parameters.
+    exponent
+        p, at least 1; 2 leaves weights as they are.
+    """
+    return map_weights(node, params, lambda leaf: jnp.sign(leaf) * jnp.abs(leaf) ** (exponent - 1))
 
 
 def scale_units(node: Node, params: Params, factor: Float[Array, " units"]) -> Params:

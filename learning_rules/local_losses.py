@@ -18,13 +18,14 @@ variant             :math:`\beta`
 both                an option: prediction and similarity matching
 prediction          0
 similarity_matching 1; the readout then learns by the delta rule
+textbook            .99, and similarities among as many dimensions as the node has units: the published settings
 =================== ==============================================================
 
 Nøkland and Eidnes 2019, arXiv 1901.06656. The scores are the network's own readout's, whose local loss is the prediction's.
 
 Departures: the similarity head reads the same averaged features as the prediction head and maps them to a few dozen dimensions,
-for any node alike; the original has a layer as large as the hidden layer itself, and takes the standard deviation of feature maps.
-No batch normalisation and no dropout, whose statistics of the batch the shared networks exclude.
+for any node alike; the original, and `textbook`, has a layer as large as the hidden layer itself, the original takes the standard
+deviation of feature maps. No batch normalisation and no dropout, whose statistics of the batch the shared networks exclude.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class LocalLossesOptions:
     similarity_fraction
         beta, the weight of similarity matching in the variant "both", between 0 and 1.
     similarity_units
-        Dimensions in which similarities are taken.
+        Dimensions in which similarities are taken; 0 for as many as the node has units.
     grid
         Cells per spatial axis that the heads see of a feature map.
     """
@@ -96,7 +97,8 @@ def _init_head(key: PRNGKeyArray, node: Node, n_classes: int, options: LocalLoss
     if _beta(options) < 1:
         head["prediction"] = {"kernel": draw(key_prediction, (n_features, n_classes)), "bias": jnp.zeros(n_classes)}
     if _beta(options) > 0:
-        head["similarity"] = {"kernel": draw(key_similarity, (n_features, options.similarity_units))}
+        n_dimensions = options.similarity_units or node.output_shape[-1]
+        head["similarity"] = {"kernel": draw(key_similarity, (n_features, n_dimensions))}
     return head
 
 
@@ -158,7 +160,8 @@ def local_losses(network: Network, options: LocalLossesOptions, spec: RuleSpec, 
         A `similarity_fraction` outside 0 to 1, or heads without cells or dimensions.
     """
     fraction(options, "similarity_fraction", with_zero=False, with_one=False)
-    at_least(options, 1, "grid", "similarity_units")
+    at_least(options, 1, "grid")
+    at_least(options, 0, "similarity_units")
     with_head = tuple(index for index, node in enumerate(network.nodes[:-1]) if node.weighted)
 
     def init(key: PRNGKeyArray) -> RuleState:
@@ -219,6 +222,22 @@ FAMILY = Family(
                 3e-3,
                 _OF_CLASSES,
                 trained_otherwise=(("network[-1]", "delta rule"),),
+            ),
+            (
+                "textbook",
+                Variant(
+                    RuleSpec(
+                        "local_losses",
+                        "textbook",
+                        "every node predicts the labels and, for the most part, matches their similarities, as published",
+                        "Nøkland and Eidnes 2019, arXiv 1901.06656",
+                        phases=1,
+                        network=(("activation", "leaky_relu"),),
+                        batch_size=128,
+                    ),
+                    {"variant": "both", "learning_rate": 5e-4, "similarity_fraction": 0.99, "similarity_units": 0},
+                    _OF_CLASSES,
+                ),
             ),
         )
     ),

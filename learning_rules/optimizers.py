@@ -14,7 +14,7 @@ from architectures import Network, Node
 from architectures.node import is_shape
 from bioplausible.foundation.errors import InputError
 
-__all__ = ["adam", "borrowed_optimizer", "cosine_schedule", "hidden_and_readout", "mean_over_places", "per_part"]
+__all__ = ["adam", "borrowed_optimizer", "cosine_schedule", "hidden_and_readout", "mean_over_places", "per_part", "plain_steps"]
 
 
 def cosine_schedule(learning_rate: float, n_steps: int | None) -> optax.ScalarOrSchedule:
@@ -57,6 +57,31 @@ def adam(learning_rate: float, n_steps: int | None = None, weight_decay: float =
     """
     rate = cosine_schedule(learning_rate, n_steps)
     return optax.adamw(rate, weight_decay=weight_decay) if weight_decay else optax.adam(rate)
+
+
+def plain_steps(learning_rate: float, momentum: float = 0.0, weight_decay: float = 0.0) -> optax.GradientTransformation:
+    """Steps of one rate that never falls, with heavy-ball momentum and a decay that is added to the updates where asked for.
+
+    Parameters
+    ----------
+    learning_rate
+        Of every step.
+    momentum
+        Fraction of the last step that the next one repeats, 0 for none.
+    weight_decay
+        Fraction of each parameter that is taken away at every step, per unit of the learning rate.
+
+    Raises
+    ------
+    InputError
+        If the rate is not positive.
+
+    >>> step = plain_steps(0.1, weight_decay=0.5)
+    >>> step.update(1.0, step.init(4.0), 4.0)[0].item().__round__(6)
+    -0.3
+    """
+    cosine_schedule(learning_rate, None)  # says what is wrong with it
+    return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(learning_rate, momentum or None))
 
 
 def per_part(transforms: Mapping[str, optax.GradientTransformation]) -> optax.GradientTransformation:

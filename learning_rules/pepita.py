@@ -21,6 +21,8 @@ variant       :math:`F`
 weight_mirror :math:`-B_1^\top B_2^\top \cdots B_L^\top`, of feedback weights that learn from the nodes' answers to noise to be
               the forward weights, so that the second pass goes where the loss falls (Srinivasan et al. 2023)
 fixed         random and fixed (Dellaferrera and Kreiman 2022, arXiv 2201.11665)
+textbook      as fixed, in the published settings: all nodes, the readout too, take plain steps with momentum, and the readout's
+              error is the second pass's
 ============= ====================================================================================================================
 
 Nodes below the readout follow with momentum, as published: their changes vanish with the error, which keeps the Hebbian products
@@ -28,11 +30,12 @@ from feeding on themselves. Adam takes steps of one size however small the error
 learned. A unit whose weights are shared by many places is told the mean over them, and no unit is told more than a fraction of the
 length of its weights (Brock et al. 2021, arXiv 2102.06171): rare bursts silence deep nodes otherwise.
 
-Departures: the readout learns by Adam, no dropout, and the rate falls as half a cosine. :math:`F` is scaled to a size of its own in
-both variants. Mirrors work from the first step on, beside the rule. Where an output has another shape than the pre-activations
-(pooling), the difference is carried to these by the activation's own derivative in the first pass. On a graph :math:`F` is what
-the whole network of feedback weights, all of it linear, carries back from the scores to the input in one step; in time an example's
-error modulates the input of every step, and the readout's error goes back through what it remembers.
+Departures, but of `textbook`: the readout learns by Adam and from the first pass's error, and the rate falls as half a cosine. Of
+all: no dropout; :math:`F` is normal and has a size of its own. Mirrors work from the first step on, beside the rule. Where an
+output has another shape than the pre-activations (pooling), the difference is carried to these by the activation's own derivative
+in the first pass. On a graph :math:`F` is what the whole network of feedback weights, all of it linear, carries back from the
+scores to the input in one step; in time an example's error modulates the input of every step, and the readout's error goes back
+through what it remembers.
 
 Units with several pre-activations (gates, attention) are none of this theory's: a unit's one difference tells it of its output, not
 of each factor that its output is a product of, and there is no linear network of them all for :math:`F` to be.
@@ -59,7 +62,7 @@ from learning_rules.feedback_weights import feedback_angles, mirror
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.objectives import Objective, as_batch
-from learning_rules.optimizers import adam, cosine_schedule, hidden_and_readout, mean_over_places
+from learning_rules.optimizers import adam, cosine_schedule, hidden_and_readout, mean_over_places, plain_steps
 from learning_rules.signals import hebbian_product, local_derivative, merge_steps, replay
 
 __all__ = ["FAMILY", "PepitaOptions", "pepita"]
@@ -95,6 +98,8 @@ class PepitaOptions:
         Fraction of the way to the mirror's estimate that feedback weights go in one step (weight_mirror).
     mirror_examples
         Answers to noise that an estimate is made of (weight_mirror).
+    plain
+        Whether all nodes take plain steps with momentum, unclipped and undecayed, and the readout's error is the second pass's.
     """
 
     variant: str = "weight_mirror"
@@ -108,6 +113,7 @@ class PepitaOptions:
     modulation: float = 0.1
     mirror_rate: float = 0.05
     mirror_examples: int = 32
+    plain: bool = False
 
 
 def _random_projection(key: PRNGKeyArray, network: Network, modulation: float) -> Projection:
@@ -193,7 +199,8 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec, objective: 
         post = [_at_synapses(*each) for each in zip(network.nodes, *signals, strict=True)]
         products = map(hebbian_product, network.nodes, params, merge_steps(network, modulated.inputs), post)
         _, pull = jax.vjp(lambda own: replay(network, len(params) - 1, own, modulated), params[-1])
-        updates: dict[str, Any] = {"network": (*list(products)[:-1], *pull(error))}
+        at_readout = objective.loss_and_error(modulated.outputs[-1], batch)[1] if options.plain else error
+        updates: dict[str, Any] = {"network": (*list(products)[:-1], *pull(at_readout))}
         info: dict[str, Any] = {
             **objective.metrics(readout, batch),
             # Below `loss` where the modulation points to where the loss falls, which is what makes the differences teach.
@@ -207,6 +214,8 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec, objective: 
         return updates, state, info
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
+        if options.plain:
+            return optax.chain(mean_over_places(network), plain_steps(options.learning_rate, options.momentum))
         hidden = optax.chain(
             optax.adaptive_grad_clip(options.clipping),
             optax.add_decayed_weights(options.weight_decay),
@@ -249,6 +258,17 @@ FAMILY = Family(
                 front_end="zca",
             ),
             {"variant": "fixed"},
+        ),
+        "textbook": Variant(
+            RuleSpec(
+                "pepita",
+                "textbook",
+                "the error modulates the input through fixed random weights; plain steps with momentum in all nodes, as published",
+                "Dellaferrera and Kreiman 2022, arXiv 2201.11665",
+                batch_size=64,
+            ),
+            # The code draws F evenly within a twentieth of sqrt(6 / inputs), which has this size.
+            {"variant": "fixed", "learning_rate": 0.1, "momentum": 0.9, "modulation": 0.05 * math.sqrt(2), "plain": True},
         ),
     },
     needs=Needs(one_z=True),

@@ -39,18 +39,22 @@ error_based  settles the errors and lets states follow from them, :math:`h_k = \
 learned\_     errors go down through weights of their own: :math:`S_{B_j}^\top` in the place of the synapse's part of
 feedback     :math:`J_{jk}^\top`. Both are changed by the same Hebbian product, of a state and the error that it meets, each
              at its own synapse, and decay alike, so that they meet (Millidge et al. 2020, arXiv 2010.01047)
+textbook     standard with :math:`\beta = \rho = 1`, squared error, all states at once, 32 steps of one rate without a guard, and no
+             decay: the energy of Rao and Ballard 1999 (predictions :math:`a(W h)`, all precisions alike), supervised as in
+             Whittington and Bogacz 2017
 ============ ===============================================================================================================
 
 With `fixed_predictions` predictions and derivatives stay at the forward pass (Millidge et al. 2022, arXiv 2006.04182). As many
 steps as the longest way has hidden nodes, at a rate of one, then give backpropagation exactly, which is Z-IL (Song et al. 2020,
 NeurIPS 33): a node's error is read when it has arrived, before the states below it have moved.
 
-Departures: errors pass from the top down within a step (`order="top_down"`; "simultaneous" is the textbook's), which carries them
-through the network in one step at the same cost; a step that would raise an example's energy is undone and that example's rate
-halved, because a fixed rate diverges as weights grow. With feedback weights of their own states follow no gradient of this energy:
-there every step is taken at the full rate. Millidge et al. let no weight decay, so that what the two started with stays between
-them; what else they relax (the derivative on the way back, one error unit for each state) is kept here. With `fixed_predictions`, a
-rate of one and one step from the top down the variant is Kolen and Pollack's feedback alignment exactly.
+Departures, but of `textbook`: errors pass from the top down within a step (`order="top_down"`), which carries them through the
+network in one step at the same cost; a step that would raise an example's energy is undone and that example's rate halved
+(`guarded`), because a fixed rate diverges as weights grow. All, `textbook` too, train by Adam, where Whittington and Bogacz take
+plain steps. With feedback weights of their own states follow no gradient of this energy: there every step is taken at the full
+rate. Millidge et al. let no weight decay, so that what the two started with stays between them; what else they relax (the
+derivative on the way back, one error unit for each state) is kept here. With `fixed_predictions`, a rate of one and one step from
+the top down the variant is Kolen and Pollack's feedback alignment exactly.
 """
 
 from __future__ import annotations
@@ -109,6 +113,8 @@ class PredictiveCodingOptions:
         Whether predictions and derivatives stay at the forward pass.
     feedback_gain
         Initial size of learned feedback weights, as a factor on that of forward weights.
+    guarded
+        Whether a step that would raise an example's energy is undone, and its rate halved.
     """
 
     variant: str = "standard"
@@ -123,6 +129,7 @@ class PredictiveCodingOptions:
     incremental_rate: float = 3e-4
     fixed_predictions: bool = False
     feedback_gain: float = 0.05
+    guarded: bool = True
 
 
 _ROUNDINGS = 32
@@ -252,7 +259,10 @@ def settle(
         each = zip(now.offsets, slopes, precisions, strict=True)
         offsets = tuple(own - per_example(now.rate, own) * (slope / precision) for own, slope, precision in each)
         proposed = proposal(weights, now, offsets)
-        if options.fixed_predictions or feedback is not None:  # no energy is the yardstick of what others' weights bring
+        # No energy is the yardstick of what others' weights bring.
+        if options.fixed_predictions or feedback is not None:
+            return proposed
+        if not options.guarded:
             return proposed
         falls = proposed.energy <= now.energy + rounding
         reached = jax.tree.map(lambda new, old: jnp.where(per_example(falls, new), new, old), proposed, now)
@@ -372,8 +382,8 @@ def predictive_coding(network: Network, options: PredictiveCodingOptions, spec: 
     )
 
 
-def _variant(variant: str, summary: str, citation: str, phases: int, needs: Needs | None = None, **options: Any) -> Variant:
-    return Variant(RuleSpec("predictive_coding", variant, summary, citation, phases=phases), {"variant": variant, **options}, needs)
+def _variant(name: str, summary: str, citation: str, phases: int, needs: Needs | None = None, **options: Any) -> Variant:
+    return Variant(RuleSpec("predictive_coding", name, summary, citation, phases=phases), {"variant": name, **options}, needs)
 
 
 # From a dozen settings tried by hand on Fashion-MNIST's validation images, four epochs of 20,000 images, and five over ten epochs
@@ -421,6 +431,22 @@ FAMILY = Family(
                 phases=3,
                 # Other weights of the same shapes carry errors back only where what is carried back does not depend on the inputs.
                 needs=Needs(static=True),
+            ),
+            _variant(
+                "textbook",
+                "the standard kind as published: squared error, all precisions alike, all states at once, 32 small steps",
+                "Rao and Ballard 1999, doi:10.1038/4580; Whittington and Bogacz 2017, doi:10.1162/NECO_a_00949",
+                phases=3,
+                variant="standard",
+                loss="squared_error",
+                nudge=1.0,
+                precision_ratio=1.0,
+                order="simultaneous",
+                steps=32,
+                rate=0.1,
+                guarded=False,
+                learning_rate=1e-3,
+                weight_decay=0.0,
             ),
         )
     },

@@ -22,6 +22,8 @@ local_difference_reconstruction as difference                      :math:`-\lang
 difference                      :math:`h_{k-1} + g(t_k) - g(h_k)`  :math:`\tfrac12\lVert g(f(h+\epsilon)) - (h+\epsilon)\rVert^2`
                                                                    (Lee et al. 2015, arXiv 1412.7525)
 plain                           :math:`g(t_k)`                     as difference (Bengio 2014, arXiv 1407.7906)
+textbook                        as difference, from the last       as difference, with inverses that bend: `target_propagation_lee`
+                                hidden node down
 =============================== ================================== =============================================================
 
 With exact inverses the targets are Gauss-Newton's and not the gradient's (Meulemans et al. 2020, arXiv 2006.14331).
@@ -71,6 +73,7 @@ from learning_rules.signals import (
     silence,
     through,
 )
+from learning_rules.target_propagation_lee import lee
 
 __all__ = ["FAMILY", "TargetPropagationOptions", "invert", "target_propagation"]
 
@@ -297,6 +300,8 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
         A target step or noise that is not positive, or no draw or example to learn inverses from.
     """
     positive(options, "target_step", "noise")
+    if options.variant == "textbook":
+        return lee(network, options, spec, objective)
     at_least(options, 1, "feedback_draws", "feedback_examples")
 
     def init(key: PRNGKeyArray) -> RuleState:
@@ -375,6 +380,27 @@ FAMILY = Family(
                 weight_decay=0.1,
                 target_step=1000.0,
                 noise=1.0,
+            ),
+            Variant(
+                RuleSpec(
+                    "target_propagation",
+                    "textbook",
+                    "targets travel back through learned inverses that bend, whose own error is taken off, as published",
+                    "Lee et al. 2015, arXiv 1412.7525",
+                    phases=3,
+                    network=(("activation", "tanh"),),
+                    batch_size=100,
+                ),
+                # As in the authors' code, to three digits.
+                {
+                    "variant": "textbook",
+                    "learning_rate": 0.0149,
+                    "feedback_rate": 0.00501,
+                    "feedback_gain": 1.0,
+                    "target_step": 0.328,
+                    "noise": 0.36,
+                },
+                Needs(static=True, chain=True, no_skips=True, one_z=True, unitwise=True, weighted=True, hidden=True, affine=True),
             ),
         )
     },

@@ -15,7 +15,7 @@ from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.options import at_least
 from bioplausible.foundation.resolve import is_reference
 from experiments.config import TrainConfig, from_record
-from experiments.training import front_end_of
+from experiments.training import with_own_settings
 
 __all__ = ["SearchConfig", "SweepConfig", "expand", "family_of"]
 
@@ -187,7 +187,7 @@ def expand(config: SweepConfig) -> list[TrainConfig]:
         origin = f"run {index + 1} of the sweep"
         for fields in _product({**config.train, **block}, origin):
             run = from_record(fields, TrainConfig, origin)
-            run = dataclasses.replace(run, rule=learning_rules.spec(run.rule).name, front_end=front_end_of(run))
+            run = with_own_settings(dataclasses.replace(run, rule=learning_rules.spec(run.rule).name))
             expanded += _trials(run, config.search) if config.search else [run]
     unique: list[TrainConfig] = []
     for run in [*expanded, *(_with_its_optimizer(expanded) if config.backprop_beside else ())]:

@@ -106,7 +106,8 @@ def _control_run(record: dict[str, Any], readout_images: int) -> list[dict[str, 
 def _images_of(config: TrainConfig) -> TrainConfig:
     """What the controls of a run depend on, and nothing else."""
     names = (*IMAGES_OF, "split_seed", "exclude_indices", "seed", "n_seeds")
-    return TrainConfig(rule="untrained", **{name: getattr(config, name) for name in names})
+    # They take no batches; the number is said because what was run once is found again by it.
+    return TrainConfig(rule="untrained", batch_size=128, **{name: getattr(config, name) for name in names})
 
 
 def _controls(folder: Path, configs: list[TrainConfig], readout_images: int) -> pd.DataFrame:

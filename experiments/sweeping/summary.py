@@ -98,7 +98,7 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         accuracy = group["test_accuracy"].to_numpy()
         row: dict[str, Any] = {
             **key,
-            "activation": learning_rules.spec(key["rule"]).activation,
+            "activation": _own_activation(key["rule"]),
             "n_seeds": len(accuracy),
             "mean": float(accuracy.mean()),
             "standard_deviation": _deviation(accuracy),
@@ -134,6 +134,12 @@ def _beside(own: pd.Series, beside: pd.DataFrame) -> float:
     task = [*_SAME_TASK, "front_end"]
     same = beside[(beside["optimizer_of"] == own["rule"]) & np.logical_and.reduce([beside[name] == own[name] for name in task])]
     return float(judged(same).mean()) if len(same) else np.nan
+
+
+def _own_activation(rule: str) -> str:
+    """The activation function that a rule uses whatever the network's is, or was published with, "" where it has none."""
+    spec = learning_rules.spec(rule)
+    return spec.activation or str(dict(spec.network).get("activation", ""))
 
 
 def _equals(column: pd.Series, value: Any) -> np.ndarray:

@@ -37,6 +37,11 @@ def test_list_names_everything_there_is(what, key, names, run, run_json):
     assert all("".join(name.split()) in unbroken for name in names)
 
 
+def test_list_rules_tells_what_a_rule_was_published_with(run_json):
+    told = {row["rule"]: row["published_with"] for row in run_json("list", "rules")}
+    assert told["energy_based/textbook"] == "batch_size=20, network.activation=hard_sigmoid" and told["backprop"] == ""
+
+
 def test_list_support_says_which_rules_train_which_networks_and_why_not(run, run_json):
     rows = {row["rule"]: row["networks"] for row in run_json("list", "support")}
     matrix = learning_rules.support_matrix()

@@ -12,7 +12,7 @@ from bioplausible.foundation.errors import InputError
 from experiments import datasets, training
 from experiments.config import TrainConfig
 from experiments.results import plain
-from experiments.training import build_network, epochs_for, train
+from experiments.training import build_network, epochs_for, load_images, network_options, train, with_own_settings
 
 TINY = TrainConfig(
     rule="backprop",
@@ -336,3 +336,14 @@ def test_alignment_and_change_are_what_the_diagnostics_say(trained):
     changed = learning_rules.relative_weight_change(trained.network, of_seed(trained.initial, 0), state.params["network"])
     np.testing.assert_allclose(trained.networks["reference_norm"], aligned.reference_norm, rtol=1e-3)
     np.testing.assert_allclose(trained.networks["relative_weight_change"], changed, rtol=1e-4)
+
+
+def test_a_rule_brings_what_it_was_published_with_unless_told_otherwise():
+    own = TrainConfig(rule="energy_based/textbook")
+    assert (with_own_settings(own).batch_size, with_own_settings(TrainConfig()).batch_size) == (20, 128)
+    assert build_network(own, load_images(own)).options["activation"] == "hard_sigmoid"
+    told = dataclasses.replace(own, batch_size=7, architecture_options={"activation": "tanh", "hidden": (5,)})
+    assert with_own_settings(told).batch_size == 7
+    assert network_options(told) == {"activation": "tanh", "hidden": (5,)}
+    # What the architecture has no option for is left alone.
+    assert network_options(dataclasses.replace(own, architecture="mine.py:network")) == {}

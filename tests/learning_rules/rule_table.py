@@ -57,6 +57,30 @@ TABLE = {
     "energy_based/one_sided": {"learning_rate": 0.01},
     "energy_based/contrastive_hebbian": {"learning_rate": 0.01},
     "energy_based/dual_propagation": {"learning_rate": 0.01},
+    # As published but for rates that eighty steps are enough for.
+    "predictive_coding/textbook": {"learning_rate": 0.01},
+    "energy_based/textbook": {"learning_rate": 0.1},
+    "forward_forward/textbook": {"learning_rate": 0.01},
+    "forward_forward/textbook_channel_wise": {"learning_rate": 0.02},
+    "target_propagation/textbook": {},
+    "feedback_alignment/textbook": {"learning_rate": 0.1},
+    "feedback_alignment/textbook_kolen_pollack": {"learning_rate": 0.1},
+    "hebbian/textbook": {"learning_rate": 0.02},
+    "hebbian/textbook_softhebb": {"learning_rate": 0.02},
+    "local_losses/textbook": {"learning_rate": 0.01},
+    "pepita/textbook": {"learning_rate": 0.1},
+}
+# Published settings of a variant that stands above: mostly its code with other options, so that one of the two is enough in haste.
+SAME_CODE = {
+    "predictive_coding/textbook",
+    "forward_forward/textbook",
+    "hebbian/textbook",
+    "forward_forward/textbook_channel_wise",
+    "feedback_alignment/textbook",
+    "feedback_alignment/textbook_kolen_pollack",
+    "hebbian/textbook_softhebb",
+    "local_losses/textbook",
+    "pepita/textbook",
 }
 
 _IN_TIME = {"gated", "spiking", "elman"}

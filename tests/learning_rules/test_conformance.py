@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from rule_table import REFUSES, TABLE
+from rule_table import REFUSES, SAME_CODE, TABLE
 from small_task import BATCH, N_CLASSES, NETWORKS, batch_of, course, network_of
 
 import architectures
@@ -31,7 +31,9 @@ ON_GRAPHS = [(name, architecture) for name in FIRST for architecture in NETWORKS
 REFUSED = [(name, architecture) for name, architecture in ON_GRAPHS if architecture in REFUSES.get(name, ())]
 SUPPORTED = [pair for pair in ON_GRAPHS if pair not in REFUSED]
 CASES = [
-    pytest.param(name, architecture, marks=[] if architecture == "mlp" or name in FIRST else pytest.mark.thorough)
+    pytest.param(
+        name, architecture, marks=[] if name in FIRST or (architecture == "mlp" and name not in SAME_CODE) else pytest.mark.thorough
+    )
     for name in TABLE
     for architecture in PLAIN
 ]
@@ -300,7 +302,7 @@ def test_labels_of_examples_that_do_not_count_are_never_seen(name, architecture)
 
 
 WITH_FEEDBACK = ("feedback_alignment", "target_propagation", "dendritic", "pepita", "predictive_coding/learned_feedback")
-PRETRAINED = [name for name in TABLE if name in WITH_FEEDBACK or name.split("/")[0] in WITH_FEEDBACK]
+PRETRAINED = [name for name in TABLE if (name in WITH_FEEDBACK or name.split("/")[0] in WITH_FEEDBACK) and name not in SAME_CODE]
 
 
 @pytest.mark.parametrize("name", PRETRAINED)
