@@ -1,7 +1,7 @@
 r"""Burst-dependent plasticity: single spikes carry signals up, bursts carry errors down, and a synapse learns from both.
 
-A unit is an ensemble of pyramidal neurons. Its output :math:`e_k = a_k(z_k)` is its rate of events (single spikes or bursts), driven
-from below; a fraction :math:`p_k` of the events are bursts, :math:`b_k = p_k e_k`, and what arrives at apical dendrites decides how
+A unit is an ensemble of pyramidal neurons. Its output :math:`e_k = a_k(z_k)` is its rate of events (single spikes or bursts),
+driven from below; a fraction :math:`p_k` of the events are bursts, :math:`b_k = p_k e_k`, and what arrives at apical dendrites decides how
 many. Weights from below transmit events, weights from above :math:`Y` bursts and :math:`Q` events through inhibition:
 
 .. math:: u_k = \frac{a_k'(z_k)}{e_k} \odot \sum_j \bigl( S_{Y_j}^\top b_j - S_{Q_j}^\top e_j \bigr), \qquad
@@ -22,18 +22,19 @@ two_phase    :math:`(p_k^y - p_k)\, e_k\, e_{k-1}^\top`   the same unit's bursts
 ============ ============================================ =========================================================================
 
 :math:`Y` gets the change of the forward weights, which is made of the same events and bursts, and decays with them, so that the two
-meet (Kolen and Pollack 1994, doi:10.1109/ICNN.1994.374486; so Payeur et al. for natural images), or stays random
-(`feedback_learns=False`). :math:`Q` keeps pace with it by the same product (`inhibition="alike"`), or learns by itself to silence the
-dendrite, :math:`\Delta Q_j \propto e_j v_k^\top` with :math:`v_k` the sum above ("cancelling", as published). That is right while no
-teacher speaks: errors go with events, so that what cancels the one takes some of the other. With :math:`Y = W`, :math:`Q = \bar p\, W` and a small :math:`\tau` the first variant is the gradient; at
-a :math:`\tau` of one no unit can be told of more than the bursts that it has, :math:`|(p - \bar p) e| < e`: what is silent learns
-nothing, and large errors saturate.
+meet (Kolen and Pollack 1994, doi:10.1109/ICNN.1994.374486; an option of both papers' published code), or stays random
+(`feedback_learns=False`). :math:`Q` keeps pace with it by the same product (`inhibition="alike"`), or learns by itself to silence
+the dendrite, :math:`\Delta Q_j \propto e_j v_k^\top` with :math:`v_k` the sum above ("cancelling", as published). That is right
+while no teacher speaks: errors go with events, so that what cancels the one takes some of the other.
+
+With :math:`Y = W`, :math:`Q = \bar p\, W` and a small :math:`\tau` the first variant is the gradient; at a :math:`\tau` of one no unit
+can be told of more than the bursts that it has, :math:`|(p - \bar p) e| < e`: what is silent learns nothing, and large errors
+saturate.
 
 Departures: rates are those of the network's own units, whose outputs must not be negative (sigmoid and squared error are the
-papers'); signed answers of a regression stand for rates about a baseline. Greedy et al. leave :math:`Y` random or tie it to
-:math:`W`. Their :math:`Q` is held at :math:`\bar p\, Y`, or learned before the
-rest. Of Payeur et al. the lateral inhibition that keeps dendrites in their linear range is left out. Updates are divided by
-:math:`\bar p \tau`. Skip edges hand on what arrives, as they do with an error.
+papers'); signed answers of a regression stand for rates about a baseline. Of Payeur et al. the lateral inhibition that keeps
+dendrites in their linear range is left out. Updates are divided by :math:`\bar p \tau`. Skip edges hand on what arrives, as they do
+with an error.
 """
 
 from __future__ import annotations
@@ -93,8 +94,8 @@ class BurstOptions:
 
     variant: str = "single_phase"
     loss: str = "cross_entropy"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.1
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.3
     baseline: float = 0.5
     teaching: float = 1.0
     feedback_learns: bool = True
@@ -165,7 +166,7 @@ def _negative(network: Network) -> str:
         z = jnp.linspace(-3.0, 3.0, 13).reshape(-1, *[1] * len(node.z_shape)) * jnp.ones(node.z_shape)
         h = node.activate(node.init_state(len(z), z.dtype), z, ())[1]
         if float(jnp.min(h)) < 0:
-            return f"units of '{node.name}' give negative outputs, and a rate of events has no sign: use activation='relu' or 'sigmoid'"
+            return f"units of '{node.name}' give negative outputs, and a rate of events has no sign: use 'relu' or 'sigmoid'"
     return ""
 
 
@@ -176,7 +177,7 @@ def _check(options: BurstOptions) -> None:
     fraction(options, "baseline", with_zero=False, with_one=False)
     if options.feedback_learns and not options.weight_decay > 0:
         raise InputError(
-            f"weight_decay={options.weight_decay} was given: without decay feedback weights that learn never meet the forward ones; "
+            f"weight_decay={options.weight_decay} was given: without decay feedback weights never meet the forward ones; "
             "try 0.1, or feedback_learns=False"
         )
 
@@ -266,6 +267,8 @@ def burst(network: Network, options: BurstOptions, spec: RuleSpec, objective: Ob
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer, objective)
 
 
+# Tried by hand on Fashion-MNIST, dense, 10,000 images, five epochs, two seeds, validation images: decay of 0.3 and 0.1 in one phase
+# 85.9 and 86.0, in two 83.7 and 82.8. With inhibition that learns to cancel beside a teacher 69 to 70, below the untrained network.
 FAMILY = Family(
     BurstOptions,
     burst,

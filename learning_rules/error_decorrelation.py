@@ -128,9 +128,7 @@ def _decorrelated(
     return slope, _Remembered(correlation, covariance), jnp.sqrt(jnp.mean(jnp.square(together)))
 
 
-def error_decorrelation(
-    network: Network, options: ErrorDecorrelationOptions, spec: RuleSpec, objective: Objective
-) -> LearningRule:
+def error_decorrelation(network: Network, options: ErrorDecorrelationOptions, spec: RuleSpec, objective: Objective) -> LearningRule:
     """Build the rule for a network.
 
     Parameters

@@ -174,8 +174,8 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
     Raises
     ------
     InputError
-        Unknown magnitude, a decay of zero for Kolen and Pollack's variants or the product's, an expansion that is not positive, or a
-        momentum that is no fraction.
+        Unknown magnitude, a decay of zero for Kolen and Pollack's variants or the product's, an expansion that is not positive, or
+        a momentum that is no fraction.
     """
     _check(options)
     variant = options.variant
@@ -344,7 +344,7 @@ FAMILY = Family(
             ),
             _variant(
                 "product",
-                "errors travel back through two matrices in turn, a fixed random one and one that learns; no weight mirrors another",
+                "errors travel back through two matrices in turn, a fixed random one and one that learns",
                 "Ji-An and Benna 2024, arXiv 2405.20594",
                 learning_rate=0.05,
                 weight_decay=1e-3,

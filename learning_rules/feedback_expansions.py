@@ -55,7 +55,9 @@ def random_expansions(network: Network, key: PRNGKeyArray, ratio: float) -> tupl
     return tuple(of_node(index, own) for index, own in enumerate(jax.random.split(key, len(network.nodes))))
 
 
-def _through(network: Network, trees: Sequence[Params | None], expansions: Sequence[tuple[Expansion | None, ...] | None], side: int) -> tuple[Params | None, ...]:
+def _through(
+    network: Network, trees: Sequence[Params | None], expansions: Sequence[tuple[Expansion | None, ...] | None], side: int
+) -> tuple[Params | None, ...]:
     """Every array of weights with its axis of units led through one side of its expansion."""
 
     def of_node(index: int, tree: Params | None) -> Params | None:

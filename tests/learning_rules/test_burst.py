@@ -117,7 +117,9 @@ def test_inhibition_comes_to_cancel_bursts_at_their_baseline():
     @jax.jit
     def settled(inhibition):
         def step(inhibition, _):
-            updates = rule.assign_credit(jax.random.key(0), RuleState({**state.params, "inhibition": inhibition}, state.carry), batch)[0]
+            updates = rule.assign_credit(
+                jax.random.key(0), RuleState({**state.params, "inhibition": inhibition}, state.carry), batch
+            )[0]
             return jax.tree.map(lambda q, g: q - 0.2 * g, inhibition, updates["inhibition"]), None
 
         return jax.lax.scan(step, inhibition, length=1000)[0]
@@ -125,7 +127,10 @@ def test_inhibition_comes_to_cancel_bursts_at_their_baseline():
     def left(inhibition):
         rates = (events[1], jax.nn.softmax(events[2]))
         each = zip(rates, state.params["feedback"][1:], inhibition[1:], strict=True)
-        return [float(jnp.linalg.norm(e @ (0.5 * y["kernel"] - q["kernel"]).T) / jnp.linalg.norm(0.5 * e @ y["kernel"].T)) for e, y, q in each]
+        return [
+            float(jnp.linalg.norm(e @ (0.5 * y["kernel"] - q["kernel"]).T) / jnp.linalg.norm(0.5 * e @ y["kernel"].T))
+            for e, y, q in each
+        ]
 
     before = learning_rules.build("burst", network, feedback_gain=1.0).init(jax.random.key(1)).params["inhibition"]
     assert max(left(state.params["inhibition"])) < 1e-6
