@@ -1,7 +1,7 @@
 r"""Burst-dependent plasticity: single spikes carry signals up, bursts carry errors down, and a synapse learns from both.
 
-A unit is an ensemble of pyramidal neurons. Its output :math:`e_k = a_k(z_k)` is its rate of events (single spikes or bursts), driven
-from below; a fraction :math:`p_k` of the events are bursts, :math:`b_k = p_k e_k`, and what arrives at apical dendrites decides how
+A unit is an ensemble of pyramidal neurons. Its output :math:`e_k = a_k(z_k)` is its rate of events (single spikes or bursts),
+driven from below; a fraction :math:`p_k` of the events are bursts, :math:`b_k = p_k e_k`, and what arrives at apical dendrites decides how
 many. Weights from below transmit events, weights from above :math:`Y` bursts and :math:`Q` events through inhibition:
 
 .. math:: u_k = \frac{a_k'(z_k)}{e_k} \odot \sum_j \bigl( S_{Y_j}^\top b_j - S_{Q_j}^\top e_j \bigr), \qquad
@@ -14,24 +14,27 @@ own error. A synapse multiplies the events before it with the bursts behind it t
 ============ ============================================ =========================================================================
 variant      :math:`\Delta W_k \propto`                   what bursts are compared with
 ============ ============================================ =========================================================================
-single_phase :math:`(p_k - \bar p)\, e_k\, e_{k-1}^\top`  the baseline: :math:`Q` learns to take from the dendrite what bursts at
-                                                          their baseline bring there, :math:`\Delta Q_j \propto e_j v_k^\top` for
-                                                          the difference :math:`v_k` above, so that :math:`Q \to \bar p\, Y` and
-                                                          an error is all that is left (Greedy et al. 2022, arXiv 2206.11769)
+single_phase :math:`(p_k - \bar p)\, e_k\, e_{k-1}^\top`  the baseline: with :math:`Q = \bar p\, Y` inhibition takes from the
+                                                          dendrite what bursts at their baseline bring there, and an error is
+                                                          all that is left (Greedy et al. 2022, arXiv 2206.11769)
 two_phase    :math:`(p_k^y - p_k)\, e_k\, e_{k-1}^\top`   the same unit's bursts a moment before, without a teacher; there is no
                                                           :math:`Q` (Payeur et al. 2021, doi:10.1038/s41593-021-00857-x)
 ============ ============================================ =========================================================================
 
 :math:`Y` gets the change of the forward weights, which is made of the same events and bursts, and decays with them, so that the two
-meet (Kolen and Pollack 1994, doi:10.1109/ICNN.1994.374486; so Payeur et al. for natural images), or stays random
-(`feedback_learns=False`). With :math:`Y = W`, :math:`Q = \bar p\, W` and a small :math:`\tau` the first variant is the gradient; at
-a :math:`\tau` of one no unit can be told of more than the bursts that it has, :math:`|(p - \bar p) e| < e`: what is silent learns
-nothing, and large errors saturate.
+meet (Kolen and Pollack 1994, doi:10.1109/ICNN.1994.374486; an option of both papers' published code), or stays random
+(`feedback_learns=False`). :math:`Q` keeps pace with it by the same product (`inhibition="alike"`), or learns by itself to silence
+the dendrite, :math:`\Delta Q_j \propto e_j v_k^\top` with :math:`v_k` the sum above ("cancelling", as published). That is right
+while no teacher speaks: errors go with events, so that what cancels the one takes some of the other.
+
+With :math:`Y = W`, :math:`Q = \bar p\, W` and a small :math:`\tau` the first variant is the gradient; at a :math:`\tau` of one no unit
+can be told of more than the bursts that it has, :math:`|(p - \bar p) e| < e`: what is silent learns nothing, and large errors
+saturate.
 
 Departures: rates are those of the network's own units, whose outputs must not be negative (sigmoid and squared error are the
-papers'); signed answers of a regression stand for rates about a baseline. Greedy et al. leave :math:`Y` random or tie it to
-:math:`W`. :math:`Q` starts where it cancels, and learns to follow :math:`Y`. Of Payeur et al. the lateral inhibition that keeps dendrites in their linear range is left out. Updates are divided by
-:math:`\bar p \tau`. Skip edges hand on what arrives, as they do with an error.
+papers'); signed answers of a regression stand for rates about a baseline. Of Payeur et al. the lateral inhibition that keeps
+dendrites in their linear range is left out. Updates are divided by :math:`\bar p \tau`. Skip edges hand on what arrives, as they do
+with an error.
 """
 
 from __future__ import annotations
@@ -50,7 +53,7 @@ from jaxtyping import PRNGKeyArray
 from architectures import Crossing, Network, Node, Params
 from architectures.roles import weights_only
 from bioplausible.foundation.errors import InputError
-from bioplausible.foundation.options import fraction, positive
+from bioplausible.foundation.options import fraction, one_of, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_weights import feedback_angles, random_feedback
 from learning_rules.feedforward import feedforward_rule
@@ -83,18 +86,21 @@ class BurstOptions:
         Whether feedback weights get the forward weights' change, or stay as they are drawn.
     feedback_gain
         Factor on the initial size of feedback weights.
+    inhibition
+        How inhibition learns (single_phase): "alike", with the feedback weights, or "cancelling", by what is left in the dendrites.
     inhibition_rate
-        Rate at which inhibition learns to cancel bursts at their baseline, in units of `learning_rate` (single_phase).
+        Rate of the latter, in units of `learning_rate`.
     """
 
     variant: str = "single_phase"
     loss: str = "cross_entropy"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.1
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.3
     baseline: float = 0.5
     teaching: float = 1.0
     feedback_learns: bool = True
     feedback_gain: float = 0.05
+    inhibition: str = "alike"
     inhibition_rate: float = 1.0
 
 
@@ -160,17 +166,18 @@ def _negative(network: Network) -> str:
         z = jnp.linspace(-3.0, 3.0, 13).reshape(-1, *[1] * len(node.z_shape)) * jnp.ones(node.z_shape)
         h = node.activate(node.init_state(len(z), z.dtype), z, ())[1]
         if float(jnp.min(h)) < 0:
-            return f"units of '{node.name}' give negative outputs, and a rate of events has no sign: use activation='relu' or 'sigmoid'"
+            return f"units of '{node.name}' give negative outputs, and a rate of events has no sign: use 'relu' or 'sigmoid'"
     return ""
 
 
 def _check(options: BurstOptions) -> None:
+    one_of(options, "inhibition", ("alike", "cancelling"))
     positive(options, "feedback_gain", "inhibition_rate")
     fraction(options, "teaching", with_zero=False)
     fraction(options, "baseline", with_zero=False, with_one=False)
     if options.feedback_learns and not options.weight_decay > 0:
         raise InputError(
-            f"weight_decay={options.weight_decay} was given: without decay feedback weights that learn never meet the forward ones; "
+            f"weight_decay={options.weight_decay} was given: without decay feedback weights never meet the forward ones; "
             "try 0.1, or feedback_learns=False"
         )
 
@@ -186,7 +193,8 @@ def burst(network: Network, options: BurstOptions, spec: RuleSpec, objective: Ob
     Raises
     ------
     InputError
-        A baseline that is no fraction, a gain, rate or teaching that is not positive, or feedback that learns without decay.
+        A baseline or teaching that is no fraction, a gain or rate that is not positive, an unknown way of inhibition, or feedback
+        that learns without decay.
     """
     _check(options)
     single, last = options.variant == "single_phase", len(network.nodes) - 1
@@ -235,7 +243,7 @@ def burst(network: Network, options: BurstOptions, spec: RuleSpec, objective: Ob
         if options.feedback_learns:
             updates["feedback"] = back
         if single:
-            updates["inhibition"] = inhibition
+            updates["inhibition"] = inhibition if options.inhibition == "cancelling" else back
         feedback = (state.params if options.feedback_learns else state.carry)["feedback"]
         info: dict[str, Any] = {
             **objective.metrics(readout, batch),
@@ -249,12 +257,18 @@ def burst(network: Network, options: BurstOptions, spec: RuleSpec, objective: Ob
         if options.feedback_learns:
             parts["feedback"] = adam(options.learning_rate, n_steps, options.weight_decay)
         if single:
-            parts["inhibition"] = adam(options.inhibition_rate * options.learning_rate, n_steps)
+            # As large a part of the feedback's step and of its decay as inhibition is of feedback.
+            alike = adam(options.baseline * options.learning_rate, n_steps, options.weight_decay / options.baseline)
+            still = alike if options.feedback_learns else optax.set_to_zero()
+            cancelling = adam(options.inhibition_rate * options.learning_rate, n_steps)
+            parts["inhibition"] = still if options.inhibition == "alike" else cancelling
         return per_part(parts)
 
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer, objective)
 
 
+# Tried by hand on Fashion-MNIST, dense, 10,000 images, five epochs, two seeds, validation images: decay of 0.3 and 0.1 in one phase
+# 85.9 and 86.0, in two 83.7 and 82.8. With inhibition that learns to cancel beside a teacher 69 to 70, below the untrained network.
 FAMILY = Family(
     BurstOptions,
     burst,

@@ -361,7 +361,7 @@ def relayed(
 
 
 def _recall(node: Node) -> Callable[[Params, Params, tuple[Array, ...], Any], Any]:
-    """A synapse whose pre-activations are known, whose parameters' derivatives are its own, and its inputs' those of other weights."""
+    """A synapse whose pre-activations are known; its parameters' derivatives are its own, its inputs' those of other weights."""
 
     @jax.custom_jvp
     def synapse(params: Params, back: Params, inputs: tuple[Array, ...], z: Any) -> Any:

@@ -49,6 +49,9 @@ _WERFEL = "Werfel, Xie and Seung 2005, doi:10.1162/089976605774320539"
 _REN = "Ren et al. 2023, arXiv:2210.03310"
 
 _WEBSTER = "Webster, Choi and Ahn 2021, Learning the connections in direct feedback alignment"
+_JI_AN = "Ji-An and Benna 2024, arXiv:2405.20594"
+_ERDOGAN = "Erdogan, Pehlevan and Erdogan 2025, arXiv:2504.11558"
+_GREEDY = "Greedy et al. 2022, arXiv:2206.11769"
 _FRENKEL = "Frenkel, Lefebvre and Bol 2021, doi:10.3389/fnins.2021.629892"
 
 CLAIMS: dict[str, dict[str, Claim]] = {
@@ -73,6 +76,9 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     "feedback_alignment/sign": {"weight transport": Claim("partly", _LIAO)},
     "feedback_alignment/kolen_pollack": {"weight transport": Claim("meets", _AKROUT)},
     "feedback_alignment/weight_mirror": {"weight transport": Claim("meets", _AKROUT)},
+    "feedback_alignment/product": {"weight transport": Claim("meets", _JI_AN)},
+    "error_decorrelation": {"weight transport": Claim("meets", _ERDOGAN)},
+    "burst/single_phase": {"single phase": Claim("meets", _GREEDY)},
     "target_propagation": {
         "weight transport": Claim("meets", _LEE),
         "local credit": Claim(

@@ -301,7 +301,7 @@ def test_labels_of_examples_that_do_not_count_are_never_seen(name, architecture)
         np.testing.assert_array_equal(a, b)
 
 
-WITH_FEEDBACK = ("feedback_alignment", "target_propagation", "dendritic", "pepita", "predictive_coding/learned_feedback")
+WITH_FEEDBACK = ("feedback_alignment", "target_propagation", "dendritic", "pepita", "burst", "predictive_coding/learned_feedback")
 PRETRAINED = [name for name in TABLE if (name in WITH_FEEDBACK or name.split("/")[0] in WITH_FEEDBACK) and name not in SAME_CODE]
 
 
