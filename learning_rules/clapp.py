@@ -105,16 +105,17 @@ def _after_saccade(key: PRNGKeyArray, seen: Float[Array, " n"]) -> tuple[Int[Arr
 
 
 def _node_loss(
-    context: Array, later: Array, other: Array, lateral: Lateral, fixated: Array, left: Array
+    context: Array, later: Array, lateral: Lateral, other: Int[Array, " n"], fixated: Array, left: Array
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """A node's own loss, and how often its scores are right; of what it does (moments, n, features), and what counts of it."""
+    stop = jax.lax.stop_gradient
+    predicted = stop(context) @ lateral["prediction"].T
+    retrodicted = stop(later) @ lateral["retrodiction"].T
 
-    def scores(z: Array) -> tuple[Array, Array]:
-        stop = jax.lax.stop_gradient
-        predicted = jnp.sum(z * (stop(context) @ lateral["prediction"].T), axis=-1)
-        return predicted, jnp.sum(context * (stop(z) @ lateral["retrodiction"].T), axis=-1)
+    def scores(z: Array, from_z: Array) -> tuple[Array, Array]:
+        return jnp.sum(z * predicted, axis=-1), jnp.sum(context * from_z, axis=-1)
 
-    fits, differs = scores(later), scores(other)
+    fits, differs = scores(later, retrodicted), scores(later[:, other], retrodicted[:, other])
     hinges = [mean_over(jax.nn.relu(1 - u), fixated) for u in fits] + [mean_over(jax.nn.relu(1 + u), left) for u in differs]
     right = (mean_over(fits[0] > 0, fixated) + mean_over(differs[0] < 0, left)) / 2
     return sum(hinges, start=jnp.zeros((), later.dtype)), {"contrastive_loss": hinges[0] + hinges[2], "told_apart": right}
@@ -158,7 +159,7 @@ def clapp(network: Network, options: ClappOptions, spec: RuleSpec, objective: Ob
         pairs = positive_pairs(key_view, network, params["network"], batch, options, options.grid)
         other, fixated, left = movements(key_movements, pairs)
         each = [
-            _node_loss(earlier, later, later[:, other], lateral, fixated, left)
+            _node_loss(earlier, later, lateral, other, fixated, left)
             for earlier, later, lateral in zip(pairs.earlier, pairs.later, params["lateral"], strict=True)
         ]
         return sum((loss for loss, _ in each), start=jnp.zeros(())), (pairs.trace, [parts for _, parts in each])
