@@ -390,13 +390,12 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
 
     images = load_images(config)
     n_train = len(images.train.labels)
-    assert config.batch_size is not None  # replaced above
-    if n_train < config.batch_size:
+    if n_train < (config.batch_size or 1):
         raise InputError(f"batch_size={config.batch_size} was given for {n_train} training images: give a batch of at most as many")
     config = dataclasses.replace(config, epochs=epochs_for(config, n_train))
     network = build_network(config, images)
     rule = learning_rules.build(config.rule, network.core, **config.rule_options)
-    assert config.epochs is not None  # replaced above
+    assert config.epochs is not None and config.batch_size is not None  # replaced above
     transform = _optimizer(config, rule, config.epochs * (n_train // config.batch_size))
     programs = make_programs(rule, transform, config.batch_size, images.n_classes)
 

@@ -167,7 +167,9 @@ def hopfield(network: Network, options: Any, spec: RuleSpec, objective: Objectiv
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         batch, params = as_batch(batch), state.params["network"]
         encoded = batch._replace(inputs=network.encode(batch.inputs))
-        beta = jnp.where(jax.random.bernoulli(key), options.beta, -options.beta).astype(encoded.inputs.dtype)
+        # An integer, whose bits are the same in single and in double precision.
+        positive_nudge = jax.random.randint(key, (), 0, 2, jnp.int32) > 0
+        beta = jnp.where(positive_nudge, options.beta, -options.beta).astype(encoded.inputs.dtype)
         at_rest, energy = free(params, encoded)
         nudged, nudged_energy = settle_all(network, objective, params, encoded, at_rest, options.nudged_sweeps, options.step, beta)
         if batch.mask is not None:  # what still moves after the free phase would else be taken for a wish of the label

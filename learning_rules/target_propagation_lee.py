@@ -14,7 +14,7 @@ means over the batch, with normal noise :math:`\epsilon`, all else held. The rea
 not inverted. Since inverses bend, targets depend on the step :math:`\hat\eta` and are no errors sent down through other weights;
 as the step goes to zero they are, through :math:`\mathrm{diag}(a_{k-1}'(S_{B_k}^\top h_k + c_k)) S_{B_k}^\top`.
 
-Steps, rates and noise are those of the authors' code for seven layers of 240 tanh units on MNIST, in batches of 100: centred RMSprop
+Steps, rates and noise are those of the authors' code for seven layers of 240 tanh units on MNIST, batches of 100: centred RMSprop
 with momentum. Departures: inverses and nodes learn side by side rather than in epochs that take turns; initial weights are the
 network's own rather than orthogonal ones.
 """
@@ -110,6 +110,11 @@ def _towards_targets(
     return tuple(jax.grad(distance)(own, node, x, target) for own, node, x, target in each)
 
 
+def _reconstruction(inverse: Params, node: Node, below: Node, params: Params, x: Array, h: Array) -> Array:
+    """Squared distance of what an inverse makes of a node's answer from what the node heard, mean over the batch."""
+    return jnp.sum(jnp.square(bent_inverse(node, below, params, inverse, h) - x)) / len(x)
+
+
 def _learn_inverses(
     network: Network,
     params: Sequence[Params],
@@ -130,10 +135,7 @@ def _learn_inverses(
         shaken = inputs[index] + noise * jax.random.normal(k, inputs[index].shape, inputs[index].dtype)
         reached = node.run(params[index], (), (shaken,))[1]
 
-        def loss(inverse: Params, index: int = index, x: Array = shaken, h: Array = reached, pair: Any = (node, below)) -> Array:
-            return jnp.sum(jnp.square(bent_inverse(*pair, params[index], inverse, h) - x)) / len(x)
-
-        value, slope = jax.value_and_grad(loss)(inverse)
+        value, slope = jax.value_and_grad(_reconstruction)(inverse, node, below, params[index], shaken, reached)
         losses.append(value)
         asked.append(slope)
     return tuple(asked), tuple(losses)

@@ -65,7 +65,7 @@ TABLE = {
     "target_propagation/textbook": {},
     "feedback_alignment/textbook": {"learning_rate": 0.1},
     "feedback_alignment/textbook_kolen_pollack": {"learning_rate": 0.1},
-    "hebbian/textbook": {"learning_rate": 0.02},
+    "hebbian/textbook": {"learning_rate": 0.05},
     "hebbian/textbook_softhebb": {"learning_rate": 0.02},
     "local_losses/textbook": {"learning_rate": 0.01},
     "pepita/textbook": {"learning_rate": 0.1},
