@@ -240,13 +240,12 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
 
         (_, readout), updates = jax.value_and_grad(loss, has_aux=True)(params)
         info = {**objective.metrics(readout, batch), "feedback_angle": feedback_angles(network, params, feedback)}
-        if variant == "kolen_pollack":
+        if variant in ("kolen_pollack", "product"):
             alike = tuple(None if b is None else update for b, update in zip(feedback, updates, strict=True))
+            if variant == "product":
+                # Errors are expanded before they meet what is below, or the product after: it is the same sum.
+                alike = expanded(network, alike, state.carry["expansions"])
             return {"network": updates, "feedback": alike}, state, info
-        if variant == "product":
-            # Errors are expanded before they meet what is below, or the product after: it is the same sum.
-            alike = tuple(None if b is None else update for b, update in zip(feedback, updates, strict=True))
-            return {"network": updates, "feedback": expanded(network, alike, state.carry["expansions"])}, state, info
         if variant == "weight_mirror":
             n = batch.targets.shape[1 if objective.per_step else 0]
             mirrored = mirror(network, key, params, feedback, n, options.mirror_noise)
