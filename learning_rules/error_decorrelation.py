@@ -184,6 +184,7 @@ def error_decorrelation(network: Network, options: ErrorDecorrelationOptions, sp
     )
 
 
+# Not searched: two seeds on Fashion-MNIST, dense, 10,000 images, five epochs, reach 86.4 on validation images with these.
 FAMILY = Family(
     ErrorDecorrelationOptions,
     error_decorrelation,

@@ -78,7 +78,11 @@ CLAIMS: dict[str, dict[str, Claim]] = {
     "feedback_alignment/weight_mirror": {"weight transport": Claim("meets", _AKROUT)},
     "feedback_alignment/product": {"weight transport": Claim("meets", _JI_AN)},
     "error_decorrelation": {"weight transport": Claim("meets", _ERDOGAN)},
-    "burst/single_phase": {"single phase": Claim("meets", _GREEDY)},
+    "burst/single_phase": {
+        "single phase": Claim(
+            "meets", _GREEDY, "answer and error share one phase in continuous time; here bursts come down when events have gone up"
+        )
+    },
     "target_propagation": {
         "weight transport": Claim("meets", _LEE),
         "local credit": Claim(
@@ -97,7 +101,14 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         ),
         "weight transport": Claim("fails", _WHITTINGTON),
     },
-    "predictive_coding/learned_feedback": {"weight transport": Claim("meets", _MILLIDGE)},
+    "predictive_coding/learned_feedback": {
+        "weight transport": Claim(
+            "meets",
+            _MILLIDGE,
+            "settling moves states by less than the billionth part of them below which the intervention takes a direction for "
+            "unseen: synapses feel such a change of weights, and what it moves falls with that limit",
+        )
+    },
     "predictive_coding/error_based": {
         "local credit": Claim(
             "meets", _WHITTINGTON, "errors are the states here, and each step carries them through all layers at once"

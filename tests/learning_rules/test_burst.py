@@ -106,6 +106,7 @@ def test_tied_weights_and_a_quiet_teacher_give_the_gradient_and_a_loud_one_satur
         assert min(loud[:-1]) > 3 * max(quiet) and loud[-1] < 1e-12
 
 
+@pytest.mark.thorough
 def test_inhibition_comes_to_cancel_bursts_at_their_baseline():
     """Whatever the two started as, and without the forward weights: these are held still, and the teacher says almost nothing."""
     network = network_of("mlp", activation="sigmoid")
@@ -137,7 +138,7 @@ def test_inhibition_comes_to_cancel_bursts_at_their_baseline():
     assert min(left(before)) > 0.5 and max(left(settled(before))) < 0.1
 
 
-@pytest.mark.parametrize("variant", ["single_phase", "two_phase"])
+@pytest.mark.parametrize("variant", ["single_phase", pytest.param("two_phase", marks=pytest.mark.thorough)])
 def test_feedback_weights_come_to_align_with_the_forward_ones(variant):
     rule = learning_rules.build(f"burst/{variant}", network_of("mlp"), learning_rate=0.02, weight_decay=0.5, feedback_gain=1.0)
     before = rule.init(jax.random.key(0))

@@ -100,6 +100,7 @@ def test_an_estimate_that_never_changes_is_direct_feedback_alignment(architectur
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.thorough
 def test_outputs_and_errors_are_decorrelated_where_nothing_else_learns():
     """With the readout held still, what hidden weights do makes the batch's correlation small."""
     network = network_of("mlp", hidden=(16,), activation="tanh")

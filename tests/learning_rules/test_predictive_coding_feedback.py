@@ -7,9 +7,11 @@ import pytest
 from small_task import batch_of, double, network_of, train
 
 import learning_rules
-from learning_rules import InputError, RuleState
+from learning_rules import InputError, RuleState, plausibility
 from learning_rules.feedback_weights import feedback_angles
 from learning_rules.objectives import Batch
+from learning_rules.plausibility import null_space
+from learning_rules.plausibility.rule_under_test import RuleUnderTest
 
 NAME = "predictive_coding/learned_feedback"
 SMALL = {"hidden": (6, 5), "activation": "tanh"}
@@ -95,6 +97,20 @@ def test_feedback_weights_come_to_align_with_the_forward_ones():
     assert min(feedback_angles(network, before.params["network"], before.params["feedback"])) > 70
     assert max(feedback_angles(network, after.params["network"], after.params["feedback"])) < 10
     assert float(losses[-100:].mean()) < 0.5 * float(losses[0])
+
+
+@pytest.mark.thorough
+def test_what_weights_above_move_is_what_their_synapses_feel(monkeypatch):
+    """States settle by so little that the intervention's null space holds some of it; the closer it is cut, the less is moved."""
+    moved = {}
+    for name in (NAME, "predictive_coding/standard"):
+        for limit in (1e-9, 1e-13):
+            monkeypatch.setattr(null_space, "_TOLERANCE", limit)
+            test = RuleUnderTest(name, lambda network, name=name: learning_rules.build(name, network), "mlp")
+            moved[name, limit] = plausibility.CRITERIA["weight transport"].probe(test)
+    closer, closer_through_weights = moved[NAME, 1e-13], moved["predictive_coding/standard", 1e-13]
+    assert closer.verdict == "meets" and closer.value < 0.01 * moved[NAME, 1e-9].value
+    assert closer_through_weights.verdict == "fails" and closer_through_weights.value > 0.01
 
 
 def test_what_cannot_align_or_carry_errors_back_is_refused():
