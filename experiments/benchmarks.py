@@ -30,6 +30,8 @@ RATIO_LIMITS: dict[str, float] = {
     "feedback_alignment/kolen_pollack": 1.4,
     "local_losses": 1.4,
     "hebbian": 1.2,
+    "latent_predictive": 3.5,
+    "clapp": 4.0,
     "target_propagation": 2.4,
     "predictive_coding": 2.0,
     "forward_forward": 2.2,

@@ -97,12 +97,14 @@ def _node_loss(
     weight = counts.reshape(-1, 1)
     n = jnp.maximum(jnp.sum(weight), 1)
     centred = weight * (z - jnp.sum(weight * z, axis=0) / n)
-    covariance = centred.T @ centred / jnp.maximum(n - 1, 1)
-    variance = jnp.diagonal(covariance)
+    variance = jnp.sum(jnp.square(centred), axis=0) / jnp.maximum(n - 1, 1)
+    # Products between units and products between examples have the same sum of squares: the smaller matrix is the quicker.
+    products = centred @ centred.T if len(centred) < n_units else centred.T @ centred
+    covariances_squared = jnp.sum(jnp.square(products / jnp.maximum(n - 1, 1)))
     parts = {
         "predictive_loss": jnp.sum(weight * jnp.square(z - predicted)) / (2 * n_units * n),
         "hebbian_loss": -jnp.mean(jnp.log(variance + _EPSILON)),
-        "decorrelation_loss": (jnp.sum(jnp.square(covariance)) - jnp.sum(jnp.square(variance))) / max(n_units**2 - n_units, 1),
+        "decorrelation_loss": (covariances_squared - jnp.sum(jnp.square(variance))) / max(n_units**2 - n_units, 1),
     }
     weighted = options.hebbian * parts["hebbian_loss"] + options.decorrelation * parts["decorrelation_loss"]
     return parts | {"node_loss": parts["predictive_loss"] + weighted, "variance": jnp.mean(variance)}

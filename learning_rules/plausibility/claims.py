@@ -47,6 +47,8 @@ _JOURNE = "Journé et al. 2023, arXiv:2209.11883"
 _DIEHL = "Diehl and Cook 2015, doi:10.3389/fncom.2015.00099"
 _WERFEL = "Werfel, Xie and Seung 2005, doi:10.1162/089976605774320539"
 _REN = "Ren et al. 2023, arXiv:2210.03310"
+_HALVAGAL = "Halvagal and Zenke 2023, doi:10.1038/s41593-023-01460-y"
+_ILLING = "Illing et al. 2021, arXiv:2010.08262"
 
 _WEBSTER = "Webster, Choi and Ahn 2021, Learning the connections in direct feedback alignment"
 _JI_AN = "Ji-An and Benna 2024, arXiv:2405.20594"
@@ -172,6 +174,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "update unlocking": Claim("meets", _NOKLAND_EIDNES),
         "local credit": Claim("meets", _NOKLAND_EIDNES, "nothing crosses a layer, but the label reaches every layer as a vector"),
     },
+    "latent_predictive": {"local credit": Claim("meets", _HALVAGAL)},
+    "clapp": {"local credit": Claim("meets", _ILLING), "teaching signal": Claim("meets", _ILLING)},
     "perturbation": {
         "weight transport": Claim("meets", _WERFEL),
         "local credit": Claim("meets", _WERFEL),

@@ -45,7 +45,8 @@ def with_bias(update):
 
 
 def one_step(name, counts=None, n=12, **options):
-    network = network_of(name, hidden=(6, 5)) if name != "cnn" else network_of(name)
+    # More units than examples, then fewer: covariances are found in two ways.
+    network = network_of(name, hidden=(15, 5)) if name != "cnn" else network_of(name)
     rule = learning_rules.build("latent_predictive", network, hebbian=HEBBIAN, decorrelation=DECORRELATION, **options)
     state, (images, labels) = double(rule.init(jax.random.key(0))), batch_of(2, n=n, dtype=jnp.float64)
     updates, _, info = jax.jit(rule.assign_credit)(KEY, state, Batch(images, labels, counts))
