@@ -300,7 +300,10 @@ def triangle(z):
 
 @pytest.mark.parametrize(
     ("name", "plasticity", "function"),
-    [("hebbian/textbook", competitive, relu), ("hebbian/textbook_softhebb", softly, triangle)],
+    [
+        ("hebbian/textbook", competitive, relu),
+        pytest.param("hebbian/textbook_softhebb", softly, triangle, marks=pytest.mark.thorough),
+    ],
 )
 def test_hebbian_units_compete_as_published(name, plasticity, function):
     it = asked(name)
@@ -314,6 +317,7 @@ def test_hebbian_units_compete_as_published(name, plasticity, function):
         assert not np.any(it.updates["network"][index]["bias"])
 
 
+@pytest.mark.thorough
 def test_local_losses_match_similarities_among_as_many_dimensions_as_units():
     """0.01 cross-entropy + 0.99 |S(h) - S(y)|^2: its slope along a random direction of a node's weights, by central differences."""
     it = asked("local_losses/textbook")
