@@ -344,8 +344,8 @@ def _variant(variant: str, summary: str, citation: str, phases: int, **options: 
 # of all. With all precisions alike the convolutional network stays one to two points below backpropagation. Ratios of 10 and 30
 # close the gap over four epochs; over ten a ratio of 10 with a nudge of 0.05 reached 88.7, a ratio of 30 with one of 0.02 reached
 # 92.0. At this rate four steps were no better than two. Larger nudges come to move the top states so far, as weights grow, that
-# the readout's own error is gone when it is read. Small ones and large ratios ask for moves that single precision
-# cannot tell from none as differences of states; as moves it can. The incremental rate: 0.01 diverges, 0.001 turns one node's direction.
+# the readout's own error is gone when it is read. Small ones and large ratios ask for moves that single precision cannot tell from
+# none as differences of states; as moves it can. The incremental rate: 0.01 diverges, 0.001 turns one node's direction.
 FAMILY = Family(
     PredictiveCodingOptions,
     predictive_coding,

@@ -7,9 +7,9 @@ synapse is affine,
 
 .. math:: \Delta z = \partial_h S_\theta(h)\, \Delta h,
 
-and outputs by the derivative half way, :math:`a'(z + \tfrac12 \Delta z) \Delta z`, wherever the difference of what the unit does at
-both ends agrees with that to within what it is rounded to itself; else, where a rectifier's kink lies between or the way is long, by
-the difference. Errors are as exact as the moves that they add up.
+and outputs by the derivative half way, :math:`a'(z + \tfrac12 \Delta z) \Delta z`, wherever the difference of what the unit does
+at both ends agrees with that to within what it is rounded to itself; else, where a rectifier's kink lies between or the way is
+long, by the difference. Errors are as exact as the moves that they add up.
 """
 
 from __future__ import annotations
