@@ -104,7 +104,7 @@ class PredictiveCodingOptions:
     nudge
         The loss's weight in the energy, beta.
     precision_ratio
-        rho, by how much a node's prediction is more precise than that of the node above it, up to 1000 in all.
+        rho, by how much a node's prediction is more precise than that of the node above it, up to 1e9 in all.
     order
         "top_down" or "simultaneous"; the error-based variant has no order, its errors pass all nodes at once.
     incremental_rate
@@ -390,8 +390,8 @@ def _variant(name: str, summary: str, citation: str, phases: int, needs: Needs |
 # of all. With all precisions alike the convolutional network stays one to two points below backpropagation. Ratios of 10 and 30
 # close the gap over four epochs; over ten a ratio of 10 with a nudge of 0.05 reached 88.7, a ratio of 30 with one of 0.02 reached
 # 92.0. At this rate four steps were no better than two. Larger nudges come to move the top states so far, as weights grow, that
-# the readout's own error is gone when it is read. The cost of small ones and large ratios: single precision leaves noise in
-# the first nodes' errors, which a test bounds. The incremental rate: 0.01 diverges, 0.001 turns one node's direction.
+# the readout's own error is gone when it is read. Small ones and large ratios ask for moves that single precision cannot tell from
+# none as differences of states; as moves it can. The incremental rate: 0.01 diverges, 0.001 turns one node's direction.
 FAMILY = Family(
     PredictiveCodingOptions,
     predictive_coding,

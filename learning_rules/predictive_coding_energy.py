@@ -19,8 +19,8 @@ from learning_rules.signals import clamped, cut, recalled, relayed
 
 __all__ = ["Energy", "Measured", "per_example", "precisions_of"]
 
-# A state moves by the nudge over its precision, which must stay well above what single precision rounds off.
-_MAX_PRECISION = 1e3
+# An error is the nudge over its precision at most, and its square must stay well above the least number of single precision.
+_MAX_PRECISION = 1e9
 
 
 def precisions_of(network: Network, ratio: float) -> tuple[float, ...]:
@@ -59,6 +59,15 @@ def _after_its_step(kept: tuple[Array, ...], prediction: Array, arriving: Array)
     """What a state's step adds to the error of its prediction: the rate times the energy's gradient at the state."""
     rate, precision, error = kept
     return per_example(rate, error) * (precision * error + arriving)
+
+
+@jax.custom_vjp
+def _moved(prediction: Array, by: Array) -> Array:
+    """How far a prediction has moved: known to be so far, and with the prediction's derivative."""
+    return by
+
+
+_moved.defvjp(lambda prediction, by: (by, None), lambda _, error: (error, jnp.zeros_like(error)))
 
 
 class Measured(NamedTuple):
@@ -148,9 +157,8 @@ class Energy:
         if self.errors_settle and not held:
             errors = offsets  # whatever is predicted
         else:
-            # Each prediction has moved so far, and has its derivative.
             each = zip(offsets, moved, predictions, strict=True)
-            errors = tuple(offset - (by + (h - jax.lax.stop_gradient(h))) for offset, by, h in each)
+            errors = tuple(offset - _moved(prediction, by) for offset, by, prediction in each)
         for precision, error in zip(self.precisions, errors, strict=True):
             total = total + 0.5 * precision * jnp.sum(jnp.square(error), axis=tuple(range(1, error.ndim)))
         return total, Measured(trace.z, trace.outputs, errors)
