@@ -22,6 +22,7 @@ from jax import Array
 
 from learning_rules.plausibility import jaxprs
 from learning_rules.plausibility.jaxprs import Program, Step
+from learning_rules.plausibility.tagging import MIN_VALUES
 
 __all__ = ["Operations", "count_events"]
 
@@ -60,8 +61,8 @@ def _events(x: Array, summed: Sequence[int], shared: Sequence[int]) -> _Factor:
     middle = jnp.sort(rows, axis=1)[:, n // 2, None]
     common = 2 * jnp.sum(rows == middle, axis=1, keepdims=True) > n
     has_nought = jnp.any(rows == 0, axis=1, keepdims=True)
-    # Where nothing stands out from it, a value that all have is a signal like any other.
-    common = common & (n > 1) & jnp.any(rows != middle)
+    # Where nothing stands out from it, a value that all have is a signal like any other; and a few values say nothing of levels.
+    common = common & (n >= MIN_VALUES) & jnp.any(rows != middle)
     silent = jnp.where(has_nought, 0, jnp.where(common, middle, jnp.nan))
     event = rows != silent
     size = jnp.abs(rows - jnp.where(jnp.isnan(silent), 0, silent))

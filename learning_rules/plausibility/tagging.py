@@ -19,9 +19,22 @@ from architectures import Network, Node
 from learning_rules.plausibility.jaxprs import along, mark
 from learning_rules.plausibility.neighbours import place_of
 
-__all__ = ["WIRE", "Heard", "Shown", "Wire", "Wires", "changed", "marked", "recorded", "shown_to", "telling", "wire_of"]
+__all__ = [
+    "MIN_VALUES",
+    "WIRE",
+    "Heard",
+    "Shown",
+    "Wire",
+    "Wires",
+    "changed",
+    "marked",
+    "recorded",
+    "shown_to",
+    "telling",
+    "wire_of",
+]
 
-_MIN_VALUES = 20
+MIN_VALUES = 20
 WIRE = "bioplausible wire "
 """Marks are named by this and the node whose activity it is: -1 for what comes from outside."""
 
@@ -151,7 +164,7 @@ def _n_events(x: Array) -> Array:
     # channel, not always 0 and 1. A few values say nothing of levels.
     ordered = jnp.sort(x, axis=0)
     n_levels = 1 + jnp.sum(ordered[1:] != ordered[:-1], axis=0)
-    return len(x) * jnp.sum(n_levels <= 3) if len(x) >= _MIN_VALUES else jnp.asarray(0)
+    return len(x) * jnp.sum(n_levels <= 3) if len(x) >= MIN_VALUES else jnp.asarray(0)
 
 
 def recorded(network: Network, wires: Wires) -> Network:

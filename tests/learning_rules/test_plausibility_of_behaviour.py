@@ -165,7 +165,7 @@ def on_a_picture(spikes, weights):
         (jax.jit(jnp.dot), SPIKES, 0, 4 * 3),
         # Both signs, and less what all share.
         (jnp.dot, SPIKES * np.where(np.arange(8) < 4, 1, -1).astype(np.float32), 0, 4 * 3),
-        (jnp.dot, SPIKES - np.linspace(0.1, 0.4, 8, dtype=np.float32), 0, 4 * 3),
+        (jnp.dot, np.tile(SPIKES, (5, 1)) - np.linspace(0.1, 0.4, 8, dtype=np.float32), 0, 5 * 4 * 3),
         # As seldom, but of many sizes; and dense.
         (jnp.dot, SPIKES * GRADED, 4 * 3, 0),
         (jnp.dot, GRADED, 5 * 8 * 3, 0),
@@ -296,7 +296,12 @@ def looking(network, size, in_a_loop=False):
 
 @pytest.mark.parametrize(
     ("size", "in_a_loop", "times"),
-    [(0.0, False, 1.0), (0.0, True, 1.0), (0.5, False, 2.0), pytest.param(0.5, True, 2.0, marks=pytest.mark.thorough)],
+    [
+        pytest.param(0.0, False, 1.0, marks=pytest.mark.thorough),
+        (0.0, True, 1.0),
+        (0.5, False, 2.0),
+        pytest.param(0.5, True, 2.0, marks=pytest.mark.thorough),
+    ],
 )
 def test_what_is_evaluated_again_is_no_phase_and_what_is_answered_otherwise_is_one(size, in_a_loop, times):
     test = RuleUnderTest("looking", lambda network: looking(network, size, in_a_loop))
