@@ -11,10 +11,15 @@ from learning_rules import InputError
 networks_of_each_kind = functools.cache(learning_rules.typical_networks)
 
 
+@functools.cache
+def matrix():
+    return learning_rules.support_matrix(networks_of_each_kind())
+
+
 @pytest.mark.parametrize("name", learning_rules.names(variants=True))
 def test_the_table_says_what_building_does(name):
     networks = networks_of_each_kind()
-    row = learning_rules.support_matrix(networks)[name]
+    row = matrix()[name]
     assert list(row) == list(networks)
     for kind, said in row.items():
         if said.supported:
@@ -34,10 +39,10 @@ def test_the_table_says_what_building_does(name):
 def test_every_kind_of_network_that_the_architectures_make_is_a_column():
     networks = networks_of_each_kind()
     assert {network.name for network in networks.values()} == set(architectures.names())
-    assert set(learning_rules.support_matrix()) == set(learning_rules.names(variants=True))
+    assert set(matrix()) == set(learning_rules.names(variants=True))
 
 
 def test_backpropagation_trains_them_all_and_a_users_network_has_a_column_of_its_own():
-    assert all(said.supported for said in learning_rules.support_matrix()["backprop"].values())
+    assert all(said.supported for said in matrix()["backprop"].values())
     mine = architectures.build("mlp", input_shape=(4,), n_classes=3, hidden=())
     assert learning_rules.support_matrix({"mine": mine})["backprop"] == {"mine": learning_rules.Support(True, "")}
