@@ -100,7 +100,7 @@ def _list_support(architecture: str | None, as_json: bool) -> None:
         told = {rule: {network: said._asdict() for network, said in row.items()} for rule, row in matrix.items()}
         print_json([{"rule": rule, "networks": row} for rule, row in told.items()])
     else:
-        show(support_table(matrix), width=120)
+        show(support_table(matrix), width=140)
 
 
 _ARCHITECTURE_HELP = "A name from `list architectures` ({} by default), or path.py:name or module:name of your own."

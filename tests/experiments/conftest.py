@@ -54,7 +54,11 @@ def study(recording, tmp_path_factory):
     """The configuration of a small comparison, in YAML."""
     path = tmp_path_factory.mktemp("studies") / "study.yaml"
     path.write_text(
-        write_yaml(CompareConfig(rules=("backprop",), recording=str(recording), seeds=1, n_draws=19, scorecard="none", **MLP))
+        write_yaml(
+            CompareConfig(
+                rules=("backprop",), recording=str(recording), seeds=1, n_draws=19, scorecard="none", readout_images=0, **MLP
+            )
+        )
     )
     return path
 

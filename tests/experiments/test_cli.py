@@ -204,7 +204,8 @@ def test_a_rule_that_is_not_there_is_said_in_a_line(arguments, parts, run):
 
 def test_compare_and_report(study, run, run_json, tmp_path):
     out = tmp_path / "run"
-    record = run_json("compare", "--config", study, "--out", out)
+    record = run_json("compare", "--config", study, "--readout-images", 100, "--out", out)
+    assert {row["control"] for row in record["controls"]} == {"logistic regression", "random features", "random maps"}
     assert record["config"]["rules"] == ["untrained", "backprop"] and record["report"] == str((out / "report.html").resolve())
     assert {row["layer"] for row in record["scores"]} == {"hidden_0", "output"}
     page = (out / "report.html").read_text()

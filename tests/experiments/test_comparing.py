@@ -258,7 +258,7 @@ def test_the_same_configuration_gives_the_same_json(study, recording_folder, mon
     comparison, *_ = study
     first, second = comparison.to_json(), compare(CONFIG, recording=recording_folder).to_json()
     for record in (first, second):
-        assert set(record.pop("seconds")) == {"recording", "training", "compiling", "scoring", "scorecards"}
+        assert set(record.pop("seconds")) == {"recording", "training", "compiling", "scoring", "controls", "scorecards"}
         record.pop("report")
     assert json.dumps(first, sort_keys=True, allow_nan=False) == json.dumps(second, sort_keys=True, allow_nan=False)
 

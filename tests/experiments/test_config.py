@@ -19,6 +19,7 @@ TRAIN = TrainConfig(
     n_train=200,
     exclude_indices=(3, 1, 4),
     front_end="on_off",
+    optimizer_of="backprop",
     rule_options={"learning_rate": 1e-5},
     architecture_options={"strides": 1, "activation": "tanh"},
 )
@@ -38,6 +39,7 @@ COMPARE = CompareConfig(
     factors=("stimuli",),
     reference_models=("pixels",),
     confidence=0.9,
+    readout_images=30,
     scorecard="none",
     stimulus_size=16,
     more_stimulus_sizes=(32,),
