@@ -32,7 +32,7 @@ and the next. What is seen after a saccade is another example of the batch, neve
 
 On Fashion-MNIST it teaches a dense network nothing that a readout can use (10,000 images, five epochs, one seed, read by ridge
 regression): 83.1 on test images at the default rate and 80.5 at ten times as much, beside 83.2 of the same network untrained,
-though nodes come to tell 80 to 90 of 100 pairs apart.
+though nodes come to tell 79 to 92 of 100 pairs apart.
 """
 
 from __future__ import annotations
