@@ -29,6 +29,10 @@ and learned apart, as in its published program. Units that share weights over pl
 Departures: the fixated thing is an image and its second view (`positive_pairs.py`), where the paper encodes patches of one image,
 one after the other, and predicts several of them, each through weights of its own; in a network that runs in time it is each step
 and the next. What is seen after a saccade is another example of the batch, never the same.
+
+On Fashion-MNIST it teaches a dense network nothing that a readout can use (10,000 images, five epochs, one seed, read by ridge
+regression): 83.1 on test images at the default rate and 80.5 at ten times as much, beside 83.2 of the same network untrained,
+though nodes come to tell 79 to 92 of 100 pairs apart.
 """
 
 from __future__ import annotations

@@ -16,12 +16,11 @@ readout learns by its own error. Since silence is uncorrelated with anything, tw
    J^E_k = - \tfrac12 \log\det (C_k + \varepsilon I), \qquad
    C_k \leftarrow \lambda_E C_k + (1 - \lambda_E) \langle h_k h_k^\top \rangle .
 
-Erdogan, Pehlevan and Erdogan 2025, arXiv 2504.11558. :math:`R_k` starts at random, as published, and there :math:`\lambda` is
-0.99999: what carries the error is then direct feedback alignment's random matrix (with :math:`\lambda = 1` it is exactly that), on
-which correlations tell over many thousand steps. They tell against it: of a node that learned so, outputs go with the error as
-:math:`-R_k` does, and :math:`R_k` shrinks.
+Erdogan, Pehlevan and Erdogan 2025, arXiv 2504.11558. :math:`R_k` starts at random, as in their recurrent networks, whose
+:math:`\lambda` of 0.99999 is the default here: over a few thousand steps what carries the error is then nearly direct feedback
+alignment's random matrix, and with :math:`\lambda = 1` it is exactly that. How much the estimate itself teaches is not measured.
 
-Departures: steps are per unit of :math:`1 - \lambda` and :math:`1 - \lambda_E` (as in the paper's own code: they are absorbed in
+Departures: steps are per unit of :math:`1 - \lambda` and :math:`1 - \lambda_E` (in the paper's experiments they are absorbed in
 rates); the error is the objective's own (softmax minus target is orthogonal to functions of the input as well); the readout hears
 nothing of the hidden nodes' correlations ("forward broadcast" is optional there). The entropy of maps is of channels, with places
 as examples; the paper takes the weights' instead. In time every step of a node is told the example's mean error.

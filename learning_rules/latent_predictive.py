@@ -28,6 +28,10 @@ Of the two views of an image neither comes first, and what the rule asks is the 
 Departures: the views (`positive_pairs.py`). In a network that runs in time, the statistics are over steps and examples alike, and
 what a unit remembers is its own: the gradient goes back through it, but along no edge. At a batch of one there is no variance, and
 prediction alone is left.
+
+What it learns is little on Fashion-MNIST (10,000 images, five epochs, one seed, read by ridge regression): 84.0 on test images
+beside 83.2 of the same dense network untrained, 86.7 beside 86.3 of the convolutional one. A wide random layer (85.3) and random
+maps (88.4) of `docs/results/controls` are above both.
 """
 
 from __future__ import annotations
@@ -81,6 +85,7 @@ class LatentPredictiveOptions(ViewOptions):
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     readout_rate: float = 1e-2
+    # The published program's weights. Its predictive term has four times the slope of this one, which follows the equations.
     hebbian: float = 1.0
     decorrelation: float = 10.0
 
