@@ -269,7 +269,7 @@ def test_similarities_are_correlations_and_heads_stay_small_on_large_maps():
     [
         ({"similarity_fraction": 1.5}, "above 0 to below 1"),
         ({"grid": 0}, "at least 1"),
-        ({"similarity_units": 0}, "at least 1"),
+        ({"similarity_units": -1}, "at least 0"),
         ({"variant": "predictoin"}, "did you mean 'prediction'"),
         ({"loss": "hinge"}, "unknown loss 'hinge'"),
     ],
