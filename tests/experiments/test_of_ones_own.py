@@ -128,7 +128,7 @@ def test_a_scorecard_examines_a_rule_on_a_network_of_ones_own(mine, run_json):
 def test_a_comparison_scores_the_layers_of_a_network_of_ones_own(mine, recording, run_json, tmp_path):
     network, rule = mine
     arguments = ("--rules", f"backprop,{rule}", "--architecture", network, "--recording", recording, "--epochs", "1")
-    small = ("--seeds", "1", "--draws", "9", "--scorecard", "none", "--set", "network.hidden=60")
+    small = ("--seeds", "1", "--draws", "9", "--scorecard", "none", "--readout-images", "0", "--set", "network.hidden=60")
     record = run_json("compare", *arguments, *small, "--out", tmp_path / "run")
     assert list(record["rules"]) == ["untrained", "backprop", rule]
     assert {(row["rule"], row["layer"]) for row in record["scores"]} == {

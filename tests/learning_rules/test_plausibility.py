@@ -154,7 +154,10 @@ def test_backpropagation_is_known_in_any_disguise(name):
     assert probe(test, "teaching signal").verdict == "fails"
 
 
-@pytest.mark.parametrize("name", ["one number at a time", "in a derivative", "a unit at a time", "unit by unit, stacked"])
+_ALIKE = [pytest.param(name, marks=pytest.mark.thorough) for name in ("in a derivative", "unit by unit, stacked")]
+
+
+@pytest.mark.parametrize("name", ["one number at a time", "a unit at a time", *_ALIKE])
 def test_an_error_told_one_unit_after_the_other_is_no_broadcast_scalar(name):
     narrow = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10, hidden=NARROW, activation="tanh")
     test = RuleUnderTest(name, disguised(name), narrow)
