@@ -77,7 +77,7 @@ def plain_steps(learning_rate: float, momentum: float = 0.0, weight_decay: float
         If the rate is not positive.
 
     >>> step = plain_steps(0.1, weight_decay=0.5)
-    >>> step.update(1.0, step.init(4.0), 4.0)[0].item().__round__(6)
+    >>> round(float(step.update(1.0, step.init(4.0), 4.0)[0]), 6)
     -0.3
     """
     cosine_schedule(learning_rate, None)  # says what is wrong with it
