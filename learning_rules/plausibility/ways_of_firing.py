@@ -182,9 +182,9 @@ def _elsewhere(test: RuleUnderTest, node: int, found: Fired) -> float:
 
 
 def _are_events(post: np.ndarray) -> bool:
-    """Seldom anything, and what there is for an example at a time is of one size."""
+    """Seldom anything, and what there is for an example at a time and place is of one size: (n, positions, units)."""
     event = post != 0
     size = np.abs(post)
-    largest = np.where(event, size, 0).max(axis=(1, 2))
-    smallest = np.where(event, size, np.inf).min(axis=(1, 2))
+    largest = np.where(event, size, 0).max(axis=2)
+    smallest = np.where(event, size, np.inf).min(axis=2)
     return bool(event.any() and event.mean() < _SPARSE and (largest <= 1.001 * smallest).all())
