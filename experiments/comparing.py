@@ -203,9 +203,9 @@ def compare(
 
     started = time.perf_counter()
     tell(len(config.rules) + 1, "reading networks and their controls")
-    readouts, controls, verdicts = judge(trained, rdms, config)
-    networks = pd.concat([each.networks for each in trained], ignore_index=True)
     alike = rdm_correlations(rdms, config.comparator)
+    readouts, controls, verdicts = judge(trained, alike, config)
+    networks = pd.concat([each.networks for each in trained], ignore_index=True)
     networks["rdm_correlation"] = [
         alike.get(Model(*row), np.nan) for row in networks[["rule", "seed", "layer"]].itertuples(index=False)
     ]

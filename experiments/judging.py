@@ -20,12 +20,11 @@ from experiments.controls import COLUMNS, control_accuracies
 from experiments.readouts import read_out
 from experiments.scoring import CONTROL, Model
 from experiments.training import Trained
-from experiments.verdicts import FROZEN, against_controls, of_images, verdicts
+from experiments.verdicts import FROZEN, against_controls, keeps_maps, of_images, verdicts
 
 __all__ = ["READOUT_COLUMNS", "REFERENCE", "VERDICT_COLUMNS", "judge", "rdm_correlations"]
 
 REFERENCE = "backprop"
-_MAP = 3  # height, width, channels
 READOUT_COLUMNS = ("rule", "seed", "read_from", "validation_accuracy", "test_accuracy", "frozen_accuracy")
 VERDICT_COLUMNS = (
     *("rule", "readout_mean", "read_from", "control_mean", "best_control", "difference", "p_value", "p_adjusted", "beats_control"),
@@ -65,10 +64,6 @@ def rdm_correlations(rdms: Mapping[Model, np.ndarray], comparator: str) -> dict[
     return found
 
 
-def _keeps_maps(trained: Trained) -> bool:
-    return any(len(layer["output"]) == _MAP for layer in trained.network.describe())
-
-
 def _mean_over_hidden(correlations: Mapping[Model, float], trained: Trained) -> float:
     """Over seeds and hidden layers, but for those that tell no stimuli apart."""
     hidden = set(trained.network.node_names[:-1])
@@ -78,7 +73,7 @@ def _mean_over_hidden(correlations: Mapping[Model, float], trained: Trained) -> 
 
 
 def judge(
-    trained: Sequence[Trained], rdms: Mapping[Model, np.ndarray], config: CompareConfig
+    trained: Sequence[Trained], correlations: Mapping[Model, float], config: CompareConfig
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Hold every rule against the best of its controls, and against backpropagation.
 
@@ -86,10 +81,10 @@ def judge(
     ----------
     trained
         The networks of all rules; their images are the same.
-    rdms
-        RDMs of their layers.
+    correlations
+        Of their layers' RDMs with backpropagation's, as `rdm_correlations` gives them.
     config
-        Its readout images (with 0 no accuracy is judged) and its comparator.
+        Its readout images; with 0 no accuracy is judged.
 
     Returns
     -------
@@ -108,7 +103,6 @@ def judge(
         read = [read_out(each, config.readout_images).assign(rule=each.name) for each in trained]
         readouts = pd.concat(read, ignore_index=True)[list(READOUT_COLUMNS)]
         controls = control_accuracies(trained[0].config, config.readout_images)
-    correlations = rdm_correlations(rdms, config.comparator)
     reference = next((each for each in trained if each.name == REFERENCE), None)
     between = np.nan if reference is None else _mean_over_hidden(correlations, reference)
     rows = []
@@ -139,7 +133,7 @@ def _accuracy(trained: Trained, readouts: pd.DataFrame, controls: pd.DataFrame) 
         held_against = {
             CONTROL: matched.set_index("seed")["test_accuracy"],
             FROZEN: own.set_index("seed")["frozen_accuracy"],
-            **of_images(controls, _keeps_maps(trained)),
+            **of_images(controls, keeps_maps(trained.network.describe())),
         }
     layers = ", ".join(dict.fromkeys(own["read_from"]))
     return {"readout_mean": float(own["test_accuracy"].mean()), "read_from": layers, **against_controls(own, held_against)}

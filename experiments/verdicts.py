@@ -9,7 +9,7 @@ The seeds stand for other draws of weights and orders, not for other images: all
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from scipy import stats
 from experiments.controls import RANDOM_MAPS
 from rsa.multiple import holm
 
-__all__ = ["FROZEN", "LEVEL", "against_controls", "judged", "of_images", "verdicts"]
+__all__ = ["FROZEN", "LEVEL", "against_controls", "judged", "keeps_maps", "of_images", "verdicts"]
 
 FROZEN = "itself frozen"
+_MAP = 3  # height, width, channels
 
 LEVEL = 0.05
 # Accuracies are counts over images: what differs by less differs in rounding.
@@ -40,19 +41,30 @@ def judged(runs: pd.DataFrame) -> pd.Series:
     return runs.groupby("seed")[name].mean()
 
 
-def of_images(controls: pd.DataFrame, keeps_maps: bool) -> dict[str, pd.Series]:
+def keeps_maps(layers: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any layer keeps places apart.
+
+    Parameters
+    ----------
+    layers
+        As `Network.describe` gives them.
+    """
+    return any(len(layer["output"]) == _MAP for layer in layers)
+
+
+def of_images(controls: pd.DataFrame, has_maps: bool) -> dict[str, pd.Series]:
     """Controls that belong to no network, as `against_controls` takes them.
 
     Parameters
     ----------
     controls
         As `experiments.controls.control_accuracies` gives them, of one image set.
-    keeps_maps
+    has_maps
         Whether the network that is judged keeps maps. Random maps know that images have places, which one without is not told.
     """
     found = {}
     for name, rows in controls.groupby("control", sort=False):
-        if name == RANDOM_MAPS and not keeps_maps:
+        if name == RANDOM_MAPS and not has_maps:
             continue
         network = rows["network"].iloc[0]
         found[f"{name} ({network})" if network else str(name)] = rows.groupby("seed")["test_accuracy"].mean()

@@ -25,12 +25,12 @@ from experiments.results import plain
 from experiments.sweeping.config import SweepConfig, expand
 from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise, to_markdown
 from experiments.training import build_network, options_record
+from experiments.verdicts import keeps_maps
 
 __all__ = ["Sweep", "sweep"]
 
 
 _CONTROL_IMAGES = 10_000
-_MAP = 3  # height, width, channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ def _rows(config: TrainConfig, record: dict[str, Any]) -> list[dict[str, Any]]:
     shared = {name: value for name, value in fields.items() if name not in ("seed", "n_seeds", "split_seed")}
     shared |= {name: json.dumps(plain(value), sort_keys=True) for name, value in options.items() if name != "exclude_indices"}
     read = {each["seed"]: each for each in record.get("readouts", [])}
-    shared["keeps_maps"] = any(len(layer["output"]) == _MAP for layer in record.get("network", ()))
+    shared["keeps_maps"] = keeps_maps(record.get("network", ()))
     shared["image_notes"] = record.get("images", {}).get("notes", "")
     shared |= {"epochs": record["epochs"], "seconds": record["seconds"], "compile_seconds": record["compile_seconds"]}
     return [

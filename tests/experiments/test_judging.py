@@ -41,7 +41,7 @@ def rdms():
 
 @pytest.fixture(scope="module")
 def judged(trained, rdms):
-    return judge(trained, rdms, CONFIG)
+    return judge(trained, rdm_correlations(rdms, CONFIG.comparator), CONFIG)
 
 
 def test_layers_are_held_against_backpropagations_of_the_same_seed_and_its_own_against_other_seeds(rdms):
@@ -96,6 +96,8 @@ def test_distance_from_backpropagation_stands_beside_every_rule(judged, rdms):
 
 
 def test_without_readouts_the_distance_alone_is_told(trained, rdms):
-    readouts, controls, verdicts = judge(trained, rdms, CompareConfig(rules=RULES, readout_images=0))
+    readouts, controls, verdicts = judge(
+        trained, rdm_correlations(rdms, CONFIG.comparator), CompareConfig(rules=RULES, readout_images=0)
+    )
     assert readouts.empty and controls.empty
     assert verdicts["beats_control"].tolist() == [None] * 3 and verdicts["rdm_correlation"].notna().all()
