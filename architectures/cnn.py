@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from architectures.convolutional import convolutional
-from architectures.dense import dense
 from architectures.front_end import FrontEnd
-from architectures.mlp import per_node
+from architectures.mlp import dense_layers, per_node
 from architectures.network import Network, chain
 from architectures.node import Node
 from bioplausible.foundation.errors import InputError
@@ -93,9 +92,5 @@ def cnn(input_shape: tuple[int, ...], n_classes: int, options: CnnOptions, front
             )
         )
         shape = nodes[-1].output_shape
-    for index, units in enumerate(options.hidden):
-        gain = gains[n_convolutions + index]
-        nodes.append(dense(f"hidden_{index}", shape, units, options.activation, gain, options.normalisation))
-        shape = nodes[-1].output_shape
-    nodes.append(dense("output", shape, n_classes, "identity", gains[-1]))
+    nodes += dense_layers(shape, n_classes, options, gains[n_convolutions:])
     return chain(nodes, name="cnn", input_shape=input_shape, n_classes=n_classes, front_end=front_end, **others)
