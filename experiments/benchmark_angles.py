@@ -19,7 +19,7 @@ from jax import Array
 import learning_rules
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.progress import Progress
-from experiments.config import TrainConfig
+from experiments.config import CONTROL, TrainConfig
 from experiments.epochs import in_chunks, make_programs
 from experiments.training import build_network, front_end_of, load_images
 from learning_rules import LearningRule, RuleState, alignment_with_backprop
@@ -163,7 +163,7 @@ def benchmark_angles(
         raise InputError(f"depths={tuple(depths)} were given, expected numbers of weight layers from 2: try 2,6")
     if rules is None:
         supported = learning_rules.support_matrix()
-        rules = [name for name in learning_rules.names(variants=True) if supported[name]["mlp"].supported and name != "untrained"]
+        rules = [name for name in learning_rules.names(variants=True) if supported[name]["mlp"].supported and name != CONTROL]
     names = [learning_rules.spec(name).name for name in rules]
     cells = [(name, depth) for name in names for depth in depths]
     fields = {"dataset": dataset, "n_train": n_train, "epochs": epochs, "seed": seed}

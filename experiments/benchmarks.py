@@ -19,6 +19,7 @@ import architectures
 import learning_rules
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.progress import Progress
+from experiments.config import REFERENCE
 from learning_rules import Learner, make_step, start
 from learning_rules.plausibility.dataflow import count_products
 
@@ -123,7 +124,7 @@ def _measure(name: str, architecture: str, batch_size: int, n_turns: int, refere
         "milliseconds_per_step_of_backprop": of_backprop,
         "ratio": milliseconds / of_backprop,
         "ratio_limit": limit,
-        "within_limit": None if np.isnan(limit) else bool(name == "backprop" or milliseconds / of_backprop <= limit),
+        "within_limit": None if np.isnan(limit) else bool(name == REFERENCE or milliseconds / of_backprop <= limit),
         "milliseconds_per_sample": milliseconds / batch_size,
         "spikes_per_second": spikes / milliseconds * 1e3,
         "products": timed.products,
@@ -205,7 +206,7 @@ def benchmark_rules(
     networks = [architecture] if isinstance(architecture, str) else list(architecture)
     rows: list[dict[str, Any]] = []
     for network in networks:
-        reference = _Timed("backprop", network, batch_size)
+        reference = _Timed(REFERENCE, network, batch_size)
         for name in names:
             if progress is not None:
                 progress(len(rows), len(networks) * len(names), f"{name} on {network}")

@@ -21,16 +21,16 @@ from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from bioplausible.foundation.resolve import resolve
-from experiments import datasets, stimuli, views
-from experiments.config import CompareConfig, to_record, write_yaml
+from experiments import stimuli, views
+from experiments.config import CONTROL, CompareConfig, to_record, write_yaml
 from experiments.environment import describe_environment
 from experiments.files import prepare_folder
 from experiments.judging import judge, rdm_correlations
 from experiments.recordings import load_recording
 from experiments.results import CLUSTER_COLUMNS, DIFFERENCE_COLUMNS, REFERENCE_MODEL_COLUMNS, SCORE_COLUMNS, Comparison
 from experiments.scorecards import CORE, scorecards
-from experiments.scoring import CONTROL, Model
-from experiments.training import Trained, build_network, options_record, train
+from experiments.scoring import Model
+from experiments.training import Trained, build_network, load_images, options_record, train
 from neurodata import PatternSet, Recording
 
 __all__ = ["compare", "large_enough", "region_rdms"]
@@ -90,9 +90,7 @@ def _check_names(config: CompareConfig) -> None:
 
 def _check_trainable(config: CompareConfig) -> None:
     """Say what cannot be read, built or shown at the size asked for; a front end, slow to fit, is left to the training."""
-    images = datasets.load(
-        config.dataset, validation_fraction=config.validation_fraction, split_seed=config.split_seed, n_train=config.n_train
-    )
+    images = load_images(config.training(CONTROL))
     network = None
     for rule in config.rules:
         training = dataclasses.replace(config.training(rule), front_end="none")

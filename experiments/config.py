@@ -15,11 +15,14 @@ from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.options import at_least, fraction, make_options, one_of
 from bioplausible.foundation.yaml_files import read_mapping, to_yaml
 
-__all__ = ["CompareConfig", "TrainConfig", "from_record", "read_yaml", "to_record", "write_yaml"]
+__all__ = ["CONTROL", "REFERENCE", "CompareConfig", "TrainConfig", "from_record", "read_yaml", "to_record", "write_yaml"]
 
 Config = TypeVar("Config")
 
 SCORECARDS = ("core", "all", "none")
+
+# The rule whose hidden layers stay as they were drawn, and the one that all others are held against.
+CONTROL, REFERENCE = "untrained", "backprop"
 
 _converter = make_converter()
 
@@ -63,7 +66,7 @@ class TrainConfig:
         Options of the architecture other than its defaults, and than those that the rule was published with (`RuleSpec.network`).
     """
 
-    rule: str = "backprop"
+    rule: str = REFERENCE
     architecture: str = "mlp"
     dataset: str = "digits"
     epochs: int | None = None
@@ -145,7 +148,7 @@ class CompareConfig:
         As in `TrainConfig`.
     """
 
-    rules: tuple[str, ...] = ("untrained", "backprop", "feedback_alignment")
+    rules: tuple[str, ...] = (CONTROL, REFERENCE, "feedback_alignment")
     architecture: str = "cnn"
     dataset: str = "digits"
     recording: str = "simulated"

@@ -15,16 +15,15 @@ import numpy as np
 import pandas as pd
 
 import rsa
-from experiments.config import CompareConfig
+from experiments.config import CONTROL, REFERENCE, CompareConfig
 from experiments.controls import COLUMNS, control_accuracies
 from experiments.readouts import read_out
-from experiments.scoring import CONTROL, Model
+from experiments.scoring import Model
 from experiments.training import Trained
 from experiments.verdicts import FROZEN, against_controls, keeps_maps, of_images, verdicts
 
-__all__ = ["READOUT_COLUMNS", "REFERENCE", "VERDICT_COLUMNS", "judge", "rdm_correlations"]
+__all__ = ["READOUT_COLUMNS", "VERDICT_COLUMNS", "judge", "rdm_correlations"]
 
-REFERENCE = "backprop"
 READOUT_COLUMNS = ("rule", "seed", "read_from", "validation_accuracy", "test_accuracy", "frozen_accuracy")
 VERDICT_COLUMNS = (
     *("rule", "readout_mean", "read_from", "control_mean", "best_control", "difference", "p_value", "p_adjusted", "beats_control"),

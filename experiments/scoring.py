@@ -14,12 +14,11 @@ import jax
 import numpy as np
 
 import rsa
-from experiments.config import CompareConfig
+from experiments.config import CONTROL, REFERENCE, CompareConfig
 
-__all__ = ["CONTROL", "REFERENCES", "Model", "RegionScores", "differences_of", "grouped", "interval_of", "score_region"]
+__all__ = ["REFERENCES", "Model", "RegionScores", "differences_of", "grouped", "interval_of", "score_region"]
 
-CONTROL = "untrained"
-REFERENCES = (CONTROL, "backprop")
+REFERENCES = (CONTROL, REFERENCE)
 """What every rule is held against, layer by layer."""
 
 # Beyond this many, single-subject rows of a recording in time would fill the tables with millions of numbers.

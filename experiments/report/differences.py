@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments.config import CONTROL
 from experiments.report.scores import COLUMNS, layer_axis, offsets, panel_title, panels, value_limits
 from experiments.report.style import CONTROL_COLOUR, figure_style, horizontal_grid, rule_legend, rule_styles
-from experiments.report.views import CONTROL, at_reference_time, from_reference, layer_names, region_names, rule_names
+from experiments.report.views import at_reference_time, from_reference, layer_names, region_names, rule_names
 from experiments.results import Comparison
 
 

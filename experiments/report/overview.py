@@ -7,8 +7,9 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.config import CONTROL
 from experiments.report.style import CEILING, LINE, TEXT, empty_figure, figure_style, rule_styles
-from experiments.report.views import CONTROL, final_accuracy, region_names, rule_names
+from experiments.report.views import final_accuracy, region_names, rule_names
 from experiments.report.wording import region_finding
 from experiments.results import Comparison
 from learning_rules import plausibility

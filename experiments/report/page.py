@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 import learning_rules
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.yaml_files import to_yaml
+from experiments.config import CONTROL
 from experiments.report import wording
 from experiments.report.accuracy import plot_accuracy
 from experiments.report.differences import plot_differences
@@ -25,7 +26,7 @@ from experiments.report.stimuli import MAX_STIMULI, plot_stimuli
 from experiments.report.style import CONTROL_COLOUR, CONTROL_COLOUR_DARK, RULE_COLOURS, rule_styles
 from experiments.report.svg import inline_svg
 from experiments.report.time_course import plot_scores_over_time
-from experiments.report.views import CONTROL, final_accuracy, has_times, layer_names, number, region_names, rule_names
+from experiments.report.views import final_accuracy, has_times, layer_names, number, region_names, rule_names
 from experiments.results import Comparison, plain
 
 # Below this a layer's weights hardly moved, and its score is the architecture's rather than the rule's.

@@ -16,7 +16,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.report.views import CONTROL
+from experiments.config import CONTROL
 
 TEXT = "#767b85"
 LINE = "#c9ccd2"

@@ -8,7 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from experiments.report.views import CONTROL, final_accuracy, region_names
+from experiments.config import CONTROL
+from experiments.report.views import final_accuracy, region_names
 from experiments.report.wording import (
     MISSING,
     RegionFinding,

@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from experiments.config import CONTROL
 from experiments.results import Comparison
-
-CONTROL = "untrained"
 
 
 class Ceiling(NamedTuple):
@@ -154,7 +153,6 @@ def final_accuracy(comparison: Comparison) -> pd.DataFrame:
 
 
 __all__ = [
-    "CONTROL",
     "Ceiling",
     "Standing",
     "at_reference_time",

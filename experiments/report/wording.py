@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from experiments.report.views import CONTROL, Ceiling, Standing, ceiling, number, reference_time, region_names, standings
+from experiments.config import CONTROL
+from experiments.report.views import Ceiling, Standing, ceiling, number, reference_time, region_names, standings
 from experiments.results import Comparison
 
 MISSING = "–"

@@ -14,7 +14,7 @@ import learning_rules
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.options import at_least
 from bioplausible.foundation.resolve import is_reference
-from experiments.config import TrainConfig, from_record
+from experiments.config import CONTROL, REFERENCE, TrainConfig, from_record
 from experiments.training import with_own_settings
 
 __all__ = ["SearchConfig", "SweepConfig", "expand", "family_of"]
@@ -87,10 +87,6 @@ class SweepConfig:
             raise InputError("a sweep without runs was given: list at least one, such as 'runs: [{rule: backprop}]'")
 
 
-_REFERENCE, _CONTROL = "backprop", "untrained"
-_MAPPINGS = ("rule_options", "architecture_options")
-
-
 def _product(block: dict[str, Any], origin: str) -> list[dict[str, Any]]:
     """A block of runs as one mapping a run."""
     valid = [field.name for field in dataclasses.fields(TrainConfig)]
@@ -160,9 +156,9 @@ def _trials(config: TrainConfig, search: SearchConfig) -> list[TrainConfig]:
 def _with_its_optimizer(runs: list[TrainConfig]) -> list[TrainConfig]:
     """Backpropagation with the optimiser of every rule, on the same task."""
     return [
-        dataclasses.replace(run, rule=_REFERENCE, rule_options={}, optimizer_of=run.rule)
+        dataclasses.replace(run, rule=REFERENCE, rule_options={}, optimizer_of=run.rule)
         for run in runs
-        if run.rule not in (_REFERENCE, _CONTROL) and not run.rule_options
+        if run.rule not in (REFERENCE, CONTROL) and not run.rule_options
     ]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.config import CONTROL
 from experiments.report.style import CEILING, CONTROL_COLOUR, LINE, RULE_COLOURS, empty_figure, figure_style
 from experiments.sweeping.summary import networks_of
 
@@ -37,7 +38,7 @@ def _panel(axes: Axes, title: str, rows: list[dict[str, Any]]) -> None:
     left = 100 * max(min(_shown(row)[0] for row in rows) - 0.01, best - _SHOWN_RANGE)
     for place, row in enumerate(rows):
         mean, deviation = (100 * value for value in _shown(row))
-        is_control = row["rule"] == "untrained"
+        is_control = row["rule"] == CONTROL
         missed = row["reaches_floor"] is False or row["beats_control"] is False
         colour = CONTROL_COLOUR if is_control else orange if missed else blue
         if not np.isnan(row["floor"]):

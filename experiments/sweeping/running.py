@@ -19,7 +19,7 @@ from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from bioplausible.foundation.resolve import is_reference
 from experiments import datasets
-from experiments.config import TrainConfig, from_record, to_record, write_yaml
+from experiments.config import CONTROL, TrainConfig, from_record, to_record, write_yaml
 from experiments.controls import RECIPE, control_accuracies
 from experiments.results import plain
 from experiments.sweeping.config import SweepConfig, expand
@@ -107,7 +107,7 @@ def _images_of(config: TrainConfig) -> TrainConfig:
     """What the controls of a run depend on, and nothing else."""
     names = (*IMAGES_OF, "split_seed", "exclude_indices", "seed", "n_seeds")
     # They take no batches; the number is said because what was run once is found again by it.
-    return TrainConfig(rule="untrained", batch_size=128, **{name: getattr(config, name) for name in names})
+    return TrainConfig(rule=CONTROL, batch_size=128, **{name: getattr(config, name) for name in names})
 
 
 def _controls(folder: Path, configs: list[TrainConfig], readout_images: int) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import learning_rules
-from experiments.config import write_yaml
+from experiments.config import CONTROL, REFERENCE, write_yaml
 from experiments.sweeping.config import SweepConfig, family_of
 from experiments.verdicts import FROZEN, against_controls, judged, of_images, verdicts
 
@@ -25,7 +25,6 @@ __all__ = [
     "to_markdown",
 ]
 
-CONTROL = "untrained"
 ANGLES = ("angle_start", "angle_tenth", "angle")
 # What the controls that belong to no network depend on.
 IMAGES_OF = ("dataset", "n_train", "validation_fraction")
@@ -252,7 +251,7 @@ def _angles(row: dict[str, Any]) -> str:
     if all(np.isnan(angle) for angle in found):
         return ""
     shown = ", ".join("–" if np.isnan(angle) else f"{angle:.0f}" for angle in found)
-    by_other_means = row["rule"] != "backprop" and found[-1] < learning_rules.BY_OTHER_MEANS
+    by_other_means = row["rule"] != REFERENCE and found[-1] < learning_rules.BY_OTHER_MEANS
     return f"{shown} (backpropagation by other means)" if by_other_means else shown
 
 

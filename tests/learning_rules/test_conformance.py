@@ -40,6 +40,7 @@ CASES = [
 every_rule = pytest.mark.parametrize(("name", "architecture"), CASES)
 every_network = pytest.mark.parametrize(("name", "architecture"), CASES + SUPPORTED)
 N_STEPS, N_TEST, SEED = 80, 200, 0
+N_PRESENTATIONS = 16
 
 
 @functools.cache
@@ -52,17 +53,23 @@ def shared_start(architecture):
     return network_of(architecture).init(jax.random.key(SEED))
 
 
+def spikes(rule):
+    return rule.spec.activation not in ("", *ACTIVATIONS)
+
+
 def readout_alignment(rule, state, updates, batch, signals):
     """Cosine between what a rule asks of the readout and the delta rule on the states that the rule itself represents.
 
     Where they are the forward pass's, that is backpropagation's gradient. Other rules settle, spike or see labels: the forward
-    pass's states are none that they visit, but the readout's error needs no way back from theirs either.
+    pass's states are none that they visit, but the readout's error needs no way back from theirs either. Of weights and of biases,
+    each apart, the least: a readout may hear spikes a presentation where a rule represents spikes a step.
     """
     *_, below, scores = signals
     error = rule.objective.loss_and_error(scores, learning_rules.as_batch(batch))[1]
     delta = hebbian_product(rule.network.nodes[-1], state.params["network"][-1], (below,), error)
-    u, v = (jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)]) for tree in (updates["network"][-1], delta))
-    return jnp.vdot(u, v) / jnp.maximum(jnp.linalg.norm(u) * jnp.linalg.norm(v), 1e-30)
+    pairs = zip(jax.tree.leaves(updates["network"][-1]), jax.tree.leaves(delta), strict=True)
+    cosines = [jnp.vdot(u, v) / jnp.maximum(jnp.linalg.norm(u) * jnp.linalg.norm(v), 1e-30) for u, v in pairs]
+    return jnp.min(jnp.stack(cosines))
 
 
 class Course(NamedTuple):
@@ -106,6 +113,12 @@ def trained(name, architecture):
         first = jax.tree.map(lambda leaf: leaf[0], updates)
         last, (batch, key) = jax.tree.map(lambda leaf: leaf[-1], (updates, steps))
         activations = rule.represent(state, jnp.concatenate([test_images, batch[0]]))
+        of_readout = last
+        if spikes(rule):  # no two presentations of an image are alike: the mean over many is what a readout is asked for
+            presented = jax.lax.map(
+                lambda again: rule.assign_credit(again, state, batch)[0], jax.random.split(key, N_PRESENTATIONS)
+            )
+            of_readout = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), presented)
         return Course(
             learner.state,
             after.state,
@@ -114,7 +127,7 @@ def trained(name, architecture):
             rule.predict(state, test_images),
             tuple(h[:N_TEST] for h in activations),
             learning_rules.alignment_with_backprop(given(last, state, {}), state, key, batch),
-            readout_alignment(rule, state, last, batch, [h[N_TEST:] for h in activations]) if architecture in PLAIN else None,
+            readout_alignment(rule, state, of_readout, batch, [h[N_TEST:] for h in activations]) if architecture in PLAIN else None,
             learning_rules.relative_weight_change(rule.network, learner.state.params["network"], after.state.params["network"]),
         )
 
@@ -243,13 +256,10 @@ def test_alignment_with_backprop_is_a_cosine_beside_a_norm(name, architecture):
     taken, spec = trained(name, architecture), rule_of(name, architecture).spec
     alignment = taken.alignment
     assert np.all(np.abs(alignment.cosine) <= 1 + 1e-5) and np.all(np.isfinite(alignment.reference_norm))
-    if spec.activation in ("", *ACTIVATIONS):
+    if not spikes(rule_of(name, architecture)):  # where units spike, backpropagation's is another network's gradient
         assert np.all(np.asarray(alignment.reference_norm) > 0)
-        assert float(taken.readout) > 0.9  # the readout's error needs no way back
-    else:
-        # Units that spike: backpropagation's is another network's gradient, and two presentations of an image are not alike; the
-        # family's own tests hold the readout to the delta rule on the very spikes that it learned from.
-        assert float(taken.readout) > 0.3
+    # The readout's error needs no way back.
+    assert float(taken.readout) > (0.8 if spikes(rule_of(name, architecture)) else 0.9)
     if spec.represents_by_forward_pass:
         assert float(alignment.cosine[-1]) > 0.9
 
