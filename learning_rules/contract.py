@@ -114,6 +114,10 @@ class LearningRule(NamedTuple):
         (n_steps or None) -> the optax transformation tuned for the rule; with `n_steps` its rate falls to zero by then.
     objective
         What the network is asked to do; None where a rule has none of its own.
+    infer
+        (parameters of the network, inputs) -> what the objective is taken of, as the rule itself infers it and so that it can be
+        differentiated: scores where states have settled, say. None where that is the network's forward pass. The gradient that the
+        rule is held against is that of the objective there.
     """
 
     spec: RuleSpec
@@ -126,6 +130,7 @@ class LearningRule(NamedTuple):
     represent: Callable[[RuleState, Array], tuple[Array, ...]]
     optimizer: Callable[..., optax.GradientTransformation]
     objective: Objective | None = None
+    infer: Callable[[tuple[Any, ...], Array], Array] | None = None
 
 
 class Support(NamedTuple):

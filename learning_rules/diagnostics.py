@@ -108,6 +108,10 @@ def _own_objective(rule: LearningRule) -> Objective:
 def alignment_with_backprop(rule: LearningRule, state: RuleState, key: PRNGKeyArray, batch: Any) -> Alignment:
     """Compare what the rule asks of each node with the gradient of its own objective, on one batch.
 
+    The objective is taken of what the rule itself infers: of the scores where its states have settled, if they settle, and else of
+    the forward pass's (Scellier and Bengio 2017, doi:10.3389/fncom.2017.00024: what equilibrium propagation follows is the gradient
+    of the loss at the settled state, which is none that the forward pass visits).
+
     Parameters
     ----------
     rule
@@ -121,7 +125,8 @@ def alignment_with_backprop(rule: LearningRule, state: RuleState, key: PRNGKeyAr
     """
     batch, objective = as_batch(batch), _own_objective(rule)
     updates = rule.assign_credit(key, state, batch)[0]["network"]
-    reference = jax.grad(lambda p: objective.loss(rule.network.forward(p, batch.inputs)[-1], batch))(state.params["network"])
+    infer = rule.infer or (lambda params, inputs: rule.network.forward(params, inputs)[-1])
+    reference = jax.grad(lambda p: objective.loss(infer(p, batch.inputs), batch))(state.params["network"])
     cosines, reference_norms, norms = [], [], []
     for a, b in zip(updates, reference, strict=True):
         (u, norm), (v, reference_norm) = _direction(_flat(a)), _direction(_flat(b))

@@ -306,6 +306,7 @@ def energy_based(network: Network, options: EnergyBasedOptions, spec: RuleSpec, 
         represent=lambda state, inputs: settle(state.params["network"], inputs),
         optimizer=optimizer,
         objective=objective,
+        infer=None if dual else lambda params, inputs: settle(params, inputs)[-1],
     )
 
 

@@ -160,9 +160,9 @@ def hopfield(network: Network, options: Any, spec: RuleSpec, objective: Objectiv
         unjudged = dataclasses.replace(objective, each=lambda scores, targets: jnp.zeros(len(scores), scores.dtype))
         return settle_all(network, unjudged, params, batch, at_rest, options.free_sweeps, options.step)
 
-    def represent(state: RuleState, inputs: Array) -> tuple[Array, ...]:
+    def settle(params: tuple[Params, ...], inputs: Array) -> States:
         x = network.encode(inputs)
-        return free(state.params["network"], Batch(x, jnp.zeros(len(x), int)))[0]
+        return free(params, Batch(x, jnp.zeros(len(x), int)))[0]
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         batch, params = as_batch(batch), state.params["network"]
@@ -197,8 +197,9 @@ def hopfield(network: Network, options: Any, spec: RuleSpec, objective: Objectiv
         init=lambda key: RuleState({"network": network.init(key)}, ()),
         assign_credit=assign_credit,
         constrain=lambda params: params,
-        predict=lambda state, inputs: represent(state, inputs)[-1],
-        represent=represent,
+        predict=lambda state, inputs: settle(state.params["network"], inputs)[-1],
+        represent=lambda state, inputs: settle(state.params["network"], inputs),
         optimizer=optimizer,
         objective=objective,
+        infer=lambda params, inputs: settle(params, inputs)[-1],
     )

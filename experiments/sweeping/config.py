@@ -30,18 +30,31 @@ class SearchConfig:
         Trainings per rule and architecture; the first is with the rule's defaults.
     space
         "all", a family or `family/variant` -> option -> a list to choose from, or `{low, high}` to draw from, uniformly in the
-        logarithm. `network.` before an option makes it one of the architecture's. The more specific entry wins.
+        logarithm. `network.` before an option makes it one of the architecture's; `optimizer_of` is none of the rule's options but
+        the rule whose optimiser is borrowed, "" for its own. The more specific entry wins.
     seed
         Of the draws; those of a rule and architecture depend on nothing else.
+    finalists
+        How many trials of a rule and architecture go on to the final, beside its defaults; 0 for no final
+        (`experiments.sweeping.finals` has the rule by which one of them is adopted).
+    final
+        Fields of `TrainConfig` that are different in the final: the full budget, and two seeds, say.
     """
 
     trials: int = 1
     space: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     seed: int = 0
+    finalists: int = 0
+    final: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the budget."""
         at_least(self, 1, "trials")
+        at_least(self, 0, "finalists")
+        valid = [field.name for field in dataclasses.fields(TrainConfig)]
+        for name in self.final:
+            if name not in valid:
+                raise unknown_name("field in the final of the search", name, valid)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,10 +155,13 @@ def _trials(config: TrainConfig, search: SearchConfig) -> list[TrainConfig]:
     for _ in range(search.trials - 1):
         drawn = {name: _draw(rng, name, choices) for name, choices in sorted(space.items())}
         of_network = {name.removeprefix("network."): value for name, value in drawn.items() if name.startswith("network.")}
-        of_rule = {name: value for name, value in drawn.items() if not name.startswith("network.")}
+        borrowed = drawn.pop("optimizer_of", "")
+        # Under another rule's optimiser a rule's own rate and decay do nothing, and a trial must not be named after them.
+        of_rule = {} if borrowed else {name: value for name, value in drawn.items() if not name.startswith("network.")}
         trials.append(
             dataclasses.replace(
                 config,
+                optimizer_of=borrowed or config.optimizer_of,
                 rule_options={**config.rule_options, **of_rule},
                 architecture_options={**config.architecture_options, **of_network},
             )

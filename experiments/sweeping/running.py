@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from experiments.config import CONTROL, TrainConfig, from_record, to_record, wri
 from experiments.controls import RECIPE, control_accuracies
 from experiments.results import plain
 from experiments.sweeping.config import SweepConfig, expand
+from experiments.sweeping.finals import adopted, as_runs, finalists
 from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise, to_markdown
 from experiments.training import build_network, options_record
 from experiments.verdicts import keeps_maps
@@ -47,12 +50,15 @@ class Sweep:
         One row a rule, architecture and front end; for a search, one row a rule and architecture with the best trial.
     controls
         One row a control that belongs to no network, image set and seed, as `experiments.controls` gives them; empty for a search.
+    adopted
+        What the final of a search adopts, one row a rule, network and front end; empty without a final.
     """
 
     config: SweepConfig
     runs: pd.DataFrame
     summary: pd.DataFrame
     controls: pd.DataFrame
+    adopted: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a network."""
@@ -190,8 +196,34 @@ def _prepare(out: Path, config: SweepConfig) -> None:
     write_text(path, text)
 
 
+def _validation(path: Path) -> float:
+    """Mean validation accuracy of a training's seeds after the last epoch."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    last = [each["validation_accuracy_by_epoch"][-1] for each in record.get("seeds", [record])]
+    return sum(last) / len(last)
+
+
+@dataclass(frozen=True)
+class _Final:
+    """The final of a search and its files; empty until all trials are there, and without one."""
+
+    configs: Sequence[TrainConfig] = ()
+    paths: Sequence[Path] = ()
+
+    def adopted(self) -> pd.DataFrame:
+        """What is adopted, once the last finalist is there."""
+        if not self.paths or not all(path.is_file() for path in self.paths):
+            return pd.DataFrame()
+        return adopted(self.configs, [_validation(path) for path in self.paths])
+
+
 def _write_tables(
-    folder: Path, config: SweepConfig, configs: list[TrainConfig], paths: list[Path], controls: pd.DataFrame
+    folder: Path,
+    config: SweepConfig,
+    configs: Sequence[TrainConfig],
+    paths: Sequence[Path],
+    controls: pd.DataFrame,
+    final: _Final = _Final(),
 ) -> Sweep:
     """Write the tables of what has been trained so far."""
     table: list[dict[str, Any]] = []
@@ -208,8 +240,39 @@ def _write_tables(
 
         write_text(folder / "controls.csv", controls.to_csv(index=False))
         write_text(folder / "accuracy.svg", picture(summary, config.title or "Sweep"))
-    write_text(folder / "README.md", to_markdown(config, summary, len(there), len(configs), controls))
-    return Sweep(config, runs, summary, controls)
+    winners = final.adopted()
+    if not winners.empty:
+        write_text(folder / "adopted.csv", winners.to_csv(index=False))
+        write_text(folder / "adopted.yaml", write_yaml(as_runs(winners, config)))
+    write_text(folder / "README.md", to_markdown(config, summary, len(there), len(configs), controls, winners))
+    return Sweep(config, runs, summary, controls, winners)
+
+
+def _train_missing(
+    configs: Sequence[TrainConfig],
+    paths: Sequence[Path],
+    config: SweepConfig,
+    workers: int,
+    progress: Progress | None,
+    tables: Callable[[], Any],
+) -> None:
+    """Train what has no file yet, some at a time, and write the tables anew after each."""
+    missing = [(each, path) for each, path in zip(configs, paths, strict=True) if not path.is_file()]
+    done = len(configs) - len(missing)
+
+    def one(each: TrainConfig, path: Path) -> tuple[Path, dict[str, Any]]:
+        return path, _run(to_record(each), config.readout_images)
+
+    if done and missing:
+        tables()
+    # As soon as a training is done its file is there, whatever becomes of the others.
+    for path, record in Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(one)(*pair) for pair in missing):
+        write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        done += 1
+        if done < len(configs):
+            tables()
+        if progress is not None:
+            progress(done, len(configs), f"{record['rule']} on {record['architecture']}: {record['test_accuracy']:.3f}")
 
 
 def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Progress | None = None) -> Sweep:
@@ -221,6 +284,7 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     DIR/controls/*.json   of each image set, what it gives without learning a hidden layer
     DIR/runs.csv          one row a network; controls.csv the same of controls
     DIR/summary.csv       one row a rule, architecture and front end; README.md is the same for reading, accuracy.svg for looking
+    DIR/adopted.csv       of a search with a final: what is adopted; adopted.yaml the same as a sweep that can be run
     ```
 
     Trainings whose file is there are not run again, unless the rule's defaults have changed since. The tables are written anew
@@ -249,23 +313,16 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     options = _check(configs)
     _prepare(folder, config)
     paths = [folder / "runs" / _file_name(*each, config.readout_images) for each in zip(configs, options, strict=True)]
-    missing = [(each, path) for each, path in zip(configs, paths, strict=True) if not path.is_file()]
     if progress is not None:
-        progress(len(configs) - len(missing), len(configs), "" if config.search else "controls")
-
-    def one(each: TrainConfig, path: Path) -> tuple[Path, dict[str, Any]]:
-        return path, _run(to_record(each), config.readout_images)
-
+        progress(sum(path.is_file() for path in paths), len(paths), "" if config.search else "controls")
     controls = pd.DataFrame() if config.search else _controls(folder, configs, config.readout_images or _CONTROL_IMAGES)
-    done = len(configs) - len(missing)
-    if done and missing:
-        _write_tables(folder, config, configs, paths, controls)
-    # As soon as a training is done its file is there, whatever becomes of the others.
-    for path, record in Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(one)(*pair) for pair in missing):
-        write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-        done += 1
-        if done < len(configs):
-            _write_tables(folder, config, configs, paths, controls)
-        if progress is not None:
-            progress(done, len(configs), f"{record['rule']} on {record['architecture']}: {record['test_accuracy']:.3f}")
-    return _write_tables(folder, config, configs, paths, controls)
+    tables = functools.partial(_write_tables, folder, config, configs, paths, controls)
+    _train_missing(configs, paths, config, workers, progress, tables)
+    if not (config.search and config.search.finalists):
+        return tables()
+
+    chosen = finalists(configs, [_validation(path) for path in paths], config.search)
+    names = [_file_name(*each, config.readout_images) for each in zip(chosen, _check(chosen), strict=True)]
+    final = _Final(chosen, [folder / "runs" / name for name in names])
+    _train_missing(chosen, final.paths, config, workers, progress, functools.partial(tables, final))
+    return tables(final)

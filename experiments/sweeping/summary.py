@@ -171,8 +171,10 @@ def best_trials(runs: pd.DataFrame) -> pd.DataFrame:
     The test accuracy takes no part in the choice.
     """
     rows = []
+    runs = runs.assign(optimizer_of=runs.get("optimizer_of", pd.Series("", runs.index)).fillna(""))
+    tried = ["rule_options", "architecture_options", "optimizer_of"]
     for names, group in runs.groupby(["rule", "architecture", "front_end"], sort=False):
-        trials = group.groupby(["rule_options", "architecture_options"], sort=False)["validation_accuracy"].mean()
+        trials = group.groupby(tried, sort=False)["validation_accuracy"].mean()
         # NaN is no accuracy to choose by.
         best = trials.fillna(-1.0).idxmax()
         rows.append(
@@ -181,8 +183,7 @@ def best_trials(runs: pd.DataFrame) -> pd.DataFrame:
                 "trials": len(trials),
                 "validation_accuracy": float(trials[best]),
                 "validation_accuracy_of_defaults": float(trials.iloc[0]),
-                "rule_options": best[0],
-                "architecture_options": best[1],
+                **dict(zip(tried, best, strict=True)),
             }
         )
     return pd.DataFrame(rows)
@@ -259,8 +260,37 @@ def _search_lines(table: pd.DataFrame) -> list[str]:
     lines = [_line(["rule", "front end", "trials", "best on validation", "defaults", "options of the best"]), "|" + "---|" * 6]
     for row in table.to_dict("records"):
         best, defaults = _percent(row["validation_accuracy"]), _percent(row["validation_accuracy_of_defaults"])
-        lines.append(_line([row["rule"], row["front_end"], str(row["trials"]), best, defaults, f"`{row['rule_options']}`"]))
+        lines.append(_line([row["rule"], row["front_end"], str(row["trials"]), best, defaults, _tried(row)]))
     return lines
+
+
+def _tried(row: dict[str, Any]) -> str:
+    borrowed = f", the optimiser of {row['optimizer_of']}" if row["optimizer_of"] else ""
+    return f"`{row['rule_options']}`{borrowed}"
+
+
+def _adopted_lines(config: SweepConfig, adopted: pd.DataFrame) -> list[str]:
+    """The final of a search, and the rule by which one trial is adopted."""
+    search = config.search
+    if search is None or not search.finalists:
+        return []
+    lines = [
+        "## What is adopted",
+        "",
+        f"The {search.finalists} best trials of each rule and network on validation images, and its defaults, are trained again",
+        f"with `{json.dumps(search.final)}`. Adopted is the best mean validation accuracy over the seeds of that final, the",
+        "defaults where two are equal. Test images have no say.",
+        "",
+    ]
+    if adopted.empty:
+        return [*lines, "The final has not been run yet.", ""]
+    head = ["rule", "network", "front end", "finalists", "adopted, on validation", "defaults", "options"]
+    lines += [_line(head), "|" + "---|" * len(head)]
+    for row in adopted.to_dict("records"):
+        best, defaults = _percent(row["validation_accuracy"]), _percent(row["validation_accuracy_of_defaults"])
+        options = _tried(row) if row["changed"] else "the defaults"
+        lines.append(_line([row["rule"], row["architecture"], row["front_end"], str(row["finalists"]), best, defaults, options]))
+    return [*lines, "", f"Other than its defaults: {int(adopted['changed'].sum())} of {len(adopted)}.", ""]
 
 
 def _reading(config: SweepConfig, summary: pd.DataFrame) -> list[str]:
@@ -294,7 +324,14 @@ def _control_lines(controls: pd.DataFrame | None) -> list[str]:
     return [*lines, "", "Random maps count for networks that keep maps: a dense network is not told that images have places.", ""]
 
 
-def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int, controls: pd.DataFrame | None = None) -> str:
+def to_markdown(
+    config: SweepConfig,
+    summary: pd.DataFrame,
+    done: int,
+    of: int,
+    controls: pd.DataFrame | None = None,
+    adopted: pd.DataFrame | None = None,
+) -> str:
     """The summary for reading; every figure in it comes from the table.
 
     Parameters
@@ -309,6 +346,8 @@ def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int, 
         Trainings in all.
     controls
         `Sweep.controls`.
+    adopted
+        `Sweep.adopted`.
     """
     lines = [f"# {config.title or 'Sweep'}", ""]
     if done < of:
@@ -325,6 +364,7 @@ def to_markdown(config: SweepConfig, summary: pd.DataFrame, done: int, of: int, 
             "controls.",
             "",
         ]
+    lines += _adopted_lines(config, pd.DataFrame() if adopted is None else adopted)
     # A search varies the options of one network, and is one table of it.
     networks = summary["architecture"] if config.search else networks_of(summary)
     labelled = summary.assign(network=networks, dataset=summary.get("dataset", ""))

@@ -330,6 +330,68 @@ def test_a_search_chooses_by_validation_images(tmp_path, trainings):
     assert best_trials(worse)["rule_options"].iloc[0] == done.runs["rule_options"].iloc[1]
 
 
+def _accuracy_in(rates):
+    """A training whose validation accuracy says nothing about the full budget: the higher the rate, the better the short run."""
+
+    def run(record, readout_images=0):
+        rate = record["rule_options"].get("learning_rate", 1e-3)
+        rates.append((rate, record["epochs"], record["n_seeds"]))
+        found = fake_run(record)
+        for each in found.get("seeds", [found]):
+            of_seed = 0.02 * (each.get("seed", 0) - 0.5) if "seeds" in found else 0.0
+            each["validation_accuracy_by_epoch"] = [0.6 + rate if record["epochs"] == 1 else 0.9 - rate + of_seed]
+            each["test_accuracy"] = rate  # and the test images would have chosen the other way
+        return found
+
+    return run
+
+
+def test_the_final_of_a_search_adopts_by_the_full_budget_and_the_defaults_are_always_in_it(tmp_path, monkeypatch):
+    rates = []
+    monkeypatch.setattr(running, "_run", _accuracy_in(rates))
+    space = {"all": {"learning_rate": {"low": 2e-3, "high": 1e-1}}}
+    search = SearchConfig(trials=5, space=space, finalists=2, final={"epochs": 3, "n_seeds": 2})
+    config = SweepConfig(train=TRAIN, runs=({"rule": ["backprop", "feedback_alignment"]},), search=search)
+    done = sweep(config, tmp_path / "out")
+    short, full = rates[:10], rates[10:]
+    assert {budget[1:] for budget in short} == {(1, 1)} and {budget[1:] for budget in full} == {(3, 2)}
+    for first in (0, 5):  # of either rule the defaults and the two best of its own short runs
+        tried = [rate for rate, *_ in short[first : first + 5]]
+        assert sorted(rate for rate, *_ in full[3 * (first // 5) :][:3]) == sorted([tried[0], *sorted(tried)[-2:]])
+    # The full budget turns the order around: the defaults, the worst of the short runs, are adopted, by the mean over both seeds.
+    assert not done.adopted["changed"].any() and set(done.adopted["finalists"]) == {3}
+    np.testing.assert_allclose(done.adopted["validation_accuracy"], 0.9 - 1e-3)
+    assert "Other than its defaults: 0 of 2." in (tmp_path / "out" / "README.md").read_text()
+
+    # What is there is not run again, and what is adopted can be run.
+    again = sweep(config, tmp_path / "out")
+    assert len(rates) == 16 and again.adopted.equals(done.adopted)
+    runs = expand(read_yaml(tmp_path / "out" / "adopted.yaml", SweepConfig))
+    assert [(run.rule, run.epochs, run.n_seeds, run.rule_options) for run in runs] == [
+        (rule, 3, 2, {}) for rule in ("backprop", "feedback_alignment/random")
+    ]
+
+
+def test_where_a_trial_holds_up_it_is_adopted_with_its_options(tmp_path, trainings):
+    search = SearchConfig(trials=3, space={"all": {"learning_rate": [0.2, 0.3]}}, finalists=1, final={"epochs": 2})
+    done = sweep(SweepConfig(train=TRAIN, runs=({"rule": "backprop"},), search=search), tmp_path)
+    (row,) = done.adopted.to_dict("records")
+    highest = max(asked["rule_options"].get("learning_rate", 0) for asked in trainings)
+    assert row["changed"] and json.loads(row["rule_options"]) == {"learning_rate": highest}
+    assert expand(read_yaml(tmp_path / "adopted.yaml", SweepConfig))[0].rule_options == json.loads(row["rule_options"])
+
+
+def test_a_field_of_the_final_that_no_training_has_is_named():
+    with pytest.raises(InputError, match="field in the final of the search.*did you mean 'epochs'"):
+        SearchConfig(2, {}, finalists=1, final={"epoch": 3})
+
+
+def test_a_borrowed_optimiser_is_a_trial_of_its_own_and_named_after_nothing_that_it_ignores():
+    space = {"backprop": {"learning_rate": [0.2], "optimizer_of": ["predictive_coding/standard"]}}
+    (_, drawn) = expand(SweepConfig(train=TRAIN, runs=({"rule": "backprop"},), search=SearchConfig(2, space)))
+    assert (drawn.optimizer_of, drawn.rule_options) == ("predictive_coding/standard", {})
+
+
 def test_a_training_that_diverged_is_not_chosen(tmp_path, trainings):
     search = SearchConfig(trials=3, space={"all": {"learning_rate": {"low": 1e-4, "high": 1e-1}}})
     runs = sweep(SweepConfig(train=TRAIN, runs=({"rule": "backprop"},), search=search), tmp_path).runs

@@ -125,3 +125,48 @@ def test_units_in_time_are_flat_where_their_surrogate_is():
         v, spiked = trace.states[index]
         above = 0.9 * v + trace.z[index] - spiked - 1.0
         np.testing.assert_allclose(measured[index], np.mean(1 / (1 + 10 * np.abs(above)) ** 2 < 0.01), atol=1e-4)
+
+
+def _settled_loss(weights, images, labels, input_gain, gain):
+    """Cross-entropy where the states of two hidden layers rest, none of them clipped, in NumPy.
+
+    With kernels (in, out), s1 = a(x W1 + b1) + g s2 W2^T and s2 = g(s1 W2 + b2), for the readout says nothing without a label: so
+    s1 (I - g^2 W2 W2^T) = a(x W1 + b1) + g^2 b2 W2^T.
+    """
+    (w1, b1), (w2, b2), (w3, b3) = weights
+    below = input_gain * (images @ w1 + b1) + gain**2 * (w2 @ b2)
+    first = np.linalg.solve(np.eye(len(w2)) - gain**2 * w2 @ w2.T, below.T).T
+    second = gain * (first @ w2 + b2)
+    assert max(np.abs(first).max(), np.abs(second).max()) < 1  # no state is clipped
+    scores = second @ w3 + b3
+    return float(np.mean(np.log(np.sum(np.exp(scores), axis=1)) - scores[np.arange(len(labels)), labels]))
+
+
+def test_a_rule_that_settles_is_held_against_the_loss_where_it_settles():
+    """Equilibrium propagation against central differences of the loss at rest, solved for in NumPy. The forward pass's differs."""
+    network = architectures.build("mlp", input_shape=(2, 2, 1), n_classes=3, hidden=(5, 4))
+    settings = {"input_gain": 0.5, "gain": 0.7}
+    with jax.enable_x64(True):
+        rule = learning_rules.build("energy_based/centred", network, beta=1e-3, free_sweeps=60, nudged_sweeps=60, **settings)
+        state = jax.tree.map(lambda leaf: 0.4 * leaf.astype(jnp.float64), rule.init(jax.random.key(0)))
+        images = 0.5 * jax.random.normal(jax.random.key(1), (7, 2, 2, 1), jnp.float64)
+        batch = images, jnp.arange(7) % 3
+        at_rest = learning_rules.alignment_with_backprop(rule, state, jax.random.key(2), batch)
+        forward = learning_rules.alignment_with_backprop(rule._replace(infer=None), state, jax.random.key(2), batch)
+    weights = [[np.array(node["kernel"]), np.array(node["bias"])] for node in state.params["network"]]
+    given = np.asarray(images).reshape(7, -1), np.asarray(batch[1])
+    lengths = []
+    for node in weights:
+        slopes = []
+        for leaf in node:
+            for index in np.ndindex(leaf.shape):
+                found = []
+                for shift in (1e-5, -1e-5):
+                    leaf[index] += shift
+                    found.append(_settled_loss(weights, *given, **settings))
+                    leaf[index] -= shift
+                slopes.append((found[0] - found[1]) / 2e-5)
+        lengths.append(np.linalg.norm(slopes))
+    np.testing.assert_allclose(at_rest.reference_norm, lengths, rtol=1e-6)
+    np.testing.assert_allclose(at_rest.cosine, 1, atol=1e-6)
+    assert np.any(np.abs(np.asarray(forward.reference_norm) / lengths - 1) > 0.01)
