@@ -54,6 +54,7 @@ _WEBSTER = "Webster, Choi and Ahn 2021, Learning the connections in direct feedb
 _JI_AN = "Ji-An and Benna 2024, arXiv:2405.20594"
 _ERDOGAN = "Erdogan, Pehlevan and Erdogan 2025, arXiv:2504.11558"
 _GREEDY = "Greedy et al. 2022, arXiv:2206.11769"
+_MEULEMANS = "Meulemans et al. 2021, arXiv:2106.07887"
 _FRENKEL = "Frenkel, Lefebvre and Bol 2021, doi:10.3389/fnins.2021.629892"
 
 CLAIMS: dict[str, dict[str, Claim]] = {
@@ -94,6 +95,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
             "error would, and is no activity of any unit",
         ),
     },
+    "feedback_control": {"weight transport": Claim("meets", _MEULEMANS)},
     "predictive_coding": {
         "local credit": Claim(
             "meets",

@@ -21,6 +21,7 @@ TABLE = {
         "burst/single_phase": "meets",
         "burst/two_phase": "meets",
         "error_decorrelation": "meets",
+        "feedback_control": "meets",
         "energy_based/centred": "fails",
         "local_losses/both": "meets",
         "forward_forward/channel_wise": "meets",

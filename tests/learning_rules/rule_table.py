@@ -33,6 +33,7 @@ TABLE = {
     "target_propagation/local_difference_reconstruction": {"learning_rate": 0.01},
     "target_propagation/difference": {"learning_rate": 0.01},
     "target_propagation/plain": {"learning_rate": 0.01},
+    "feedback_control": {"learning_rate": 0.01},
     "dendritic/aligned": {"learning_rate": 0.01},
     "dendritic/noise": {"learning_rate": 0.01},
     "dendritic/local_error": {"learning_rate": 0.01},
