@@ -20,6 +20,7 @@ from architectures import BIAS, WEIGHT
 from architectures.edge import INPUT
 from architectures.roles import of_kind, role_leaves
 from learning_rules.plausibility.null_space import Weights, change_of_size, unfelt, weights_of
+from learning_rules.plausibility.precision import double_precision
 from learning_rules.plausibility.rule_under_test import Pair, RuleUnderTest
 from learning_rules.plausibility.traced_rule import Place
 
@@ -180,7 +181,7 @@ def _unturned(test: RuleUnderTest, node: int, changes: dict[int, np.ndarray]) ->
 
 
 def _in_null_space(test: RuleUnderTest, turned: bool) -> dict[Place, Movement]:
-    with jax.enable_x64(True):
+    with double_precision():
         batch = test.precise_batch()
         forward = jax.jit(test.network.forward)
         activations = [np.asarray(h) for h in forward(test.precise_state.params["network"], batch[0])]
@@ -237,7 +238,7 @@ def in_null_space_unturned(test: RuleUnderTest) -> dict[Place, Movement]:
 @_once
 def above_at_random(test: RuleUnderTest) -> dict[int, Movement]:
     """Change each node's parameters, from the second node on, at random; see what moves below."""
-    with jax.enable_x64(True):
+    with double_precision():
         batch, unchanged = test.precise_batch(), _unchanged(test).updates
         found = {}
         for node in range(1, len(test.network.nodes)):
@@ -264,7 +265,7 @@ def _of_batches(test: RuleUnderTest, params: Any, one: Pair, other: Pair) -> Mov
 def of_labels(test: RuleUnderTest) -> Movement:
     """Give every image the next class's label."""
     other = test.precise_batch(change=lambda labels: (labels + 1) % test.network.n_classes)
-    with jax.enable_x64(True):
+    with double_precision():
         return _of_batches(test, test.precise_state.params, test.precise_batch(), other)
 
 
@@ -301,7 +302,7 @@ def of_tied_labels(test: RuleUnderTest) -> Movement:
 
     The batch is one image over and over.
     """
-    with jax.enable_x64(True):
+    with double_precision():
         images, of_one = test.precise_batch(change=jnp.zeros_like)
         of_other = test.precise_batch(change=jnp.ones_like)[1]
         same = jnp.broadcast_to(images[:1], images.shape)
@@ -316,7 +317,7 @@ def ranks_of_labels(test: RuleUnderTest) -> np.ndarray:
     depends on the label one, however it is put to use; an error one less than there are classes. (n_nodes,), the largest of a few
     draws, each of which asks about another example: of one alone, few of a narrow node's units may be active.
     """
-    with jax.enable_x64(True):
+    with double_precision():
         params, found = test.precise_state.params, []
         for draw in range(_N_DRAWS):
             by_class = []

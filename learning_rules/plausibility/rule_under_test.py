@@ -26,6 +26,7 @@ from learning_rules.contract import LearningRule, RuleState
 from learning_rules.objectives import CLASSES
 from learning_rules.plausibility.images import Images, digits, small_network
 from learning_rules.plausibility.neighbours import hidden_nodes
+from learning_rules.plausibility.precision import double_precision
 from learning_rules.plausibility.tagging import Shown, shown_to
 from learning_rules.plausibility.traced_rule import Dataflow, dataflow_of
 from learning_rules.step import Learner, make_step
@@ -253,8 +254,9 @@ class RuleUnderTest:
         params, carry, batch, key
             As `precise` takes them.
         """
-        with jax.enable_x64(True):
-            found: dict[str, Any] = self._two_steps(params, carry, batch, key)[0]
+        with double_precision():
+            # Waited for here: what it calls back must find double precision still.
+            found: dict[str, Any] = jax.block_until_ready(self._two_steps(params, carry, batch, key)[0])
             return found
 
     @cached_property
@@ -263,12 +265,12 @@ class RuleUnderTest:
 
         Every array goes by a fraction of its own length at a time, whatever the rule's own optimiser would do.
         """
-        with jax.enable_x64(True):
+        with double_precision():
             params, carry = jax.tree.map(_as_double, (self.start.params, self.start.carry))
             for step in range(_STEPS_BEFORE):
                 updates, carry = self._two_steps(params, carry, self.precise_batch(step), self.key(200 + step))
                 params = jax.tree.map(_moved, params, updates)
-            return RuleState(params, carry)
+            return jax.block_until_ready(RuleState(params, carry))
 
     @cached_property
     def n_precise(self) -> int:
@@ -286,7 +288,7 @@ class RuleUnderTest:
         change
             Of its labels (n,).
         """
-        with jax.enable_x64(True):
+        with double_precision():
             at = (np.arange(self.n_precise) + index * self.n_precise) % len(self.images.train)
             images = jnp.asarray(self.images.train[at], jnp.float64)
             targets = self.targets(change(jnp.asarray(self.images.train_labels[at])))

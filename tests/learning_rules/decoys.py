@@ -204,7 +204,7 @@ def _somewhere_else(w):
 
 # Each is e @ w.T, or that and next to nothing, or a part of it.
 def _transposed(v):
-    """By NumPy alone: a callback that asks JAX for more waits for the very program that waits for it."""
+    """By NumPy alone, in a thread that is not the caller's."""
     return np.asarray(v).T.copy()
 
 

@@ -94,4 +94,5 @@ REFUSES = {
     "forward_forward/channel_wise": _IN_TIME,
     "pepita/weight_mirror": {"gated", "attention"},
     "energy_based/centred": {"attention", *_IN_TIME},
+    "feedback_control": {"attention", *_IN_TIME},
 }

@@ -110,14 +110,14 @@ def test_a_target_depends_on_how_far_the_scores_are_to_go():
     """Feedback alignment with whatever weights asks for the same per unit of the step; a state of a network that bends does not."""
     network = network_of("mlp", activation="tanh")
     asked = []
-    for step in (1e-3, 2e-3, 8.0):
-        rule = learning_rules.build("feedback_control", network, target_step=step, feedback_gain=1.0)
+    for step in (1e-4, 2e-4, 8.0):
+        rule = learning_rules.build("feedback_control", network, target_step=step)
         with jax.enable_x64(True):
             state = double(rule.init(jax.random.key(0)))
             updates = rule.assign_credit(jax.random.key(1), state, batch_of(2, n=16, dtype=jnp.float64))[0]
         asked.append(np.asarray(updates["network"][0]["kernel"]).ravel())
     small, double_step, large = (each / np.linalg.norm(each) for each in asked)
-    assert small @ double_step > 1 - 1e-6
+    assert small @ double_step > 1 - 1e-5
     assert small @ large < 0.99
 
 

@@ -1,6 +1,7 @@
 """The scorecard: known rules get the verdicts that are known of them, decoys are caught, and no verdict hangs on seed or width."""
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +41,7 @@ from learning_rules.plausibility.interventions import (
     of_labels,
     ranks_of_labels,
 )
+from learning_rules.plausibility.precision import double_precision
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
 
 STRUCTURAL = ("weight transport", "local credit", "single phase", "update unlocking", "teaching signal")
@@ -152,6 +154,22 @@ def test_backpropagation_is_known_in_any_disguise(name):
     found = probe(test, "weight transport")
     assert found.verdict == "fails" and found.value > 0.01, found
     assert probe(test, "teaching signal").verdict == "fails"
+
+
+def test_double_precision_is_for_every_thread_and_ends():
+    """What a program calls back may run in another thread, where JAX's own switch, one thread's, has no say."""
+
+    def found():
+        with ThreadPoolExecutor(1) as other:
+            return [jnp.ones(1).dtype, other.submit(lambda: jnp.ones(1).dtype).result()]
+
+    with double_precision():
+        assert found() == [jnp.float64, jnp.float64]
+    assert found() == [jnp.float32, jnp.float32]
+    with jax.enable_x64(True):
+        with double_precision():
+            assert found() == [jnp.float64, jnp.float64]
+        assert found() == [jnp.float64, jnp.float32]
 
 
 _ALIKE = [pytest.param(name, marks=pytest.mark.thorough) for name in ("in a derivative", "unit by unit, stacked")]
