@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from chains import chain_of, loss_function
-from small_task import N_CLASSES, batch_of, double, network_of
+from small_task import N_CLASSES, batch_of, course, double, network_of
 
 import learning_rules
 from learning_rules import InputError, RuleState
@@ -227,3 +227,23 @@ def test_examples_that_do_not_count_change_nothing(variant):
         ]
         for a, b in zip(*map(jax.tree.leaves, updates), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("variant", ["centred", "one_sided", "contrastive_hebbian"])
+def test_after_training_with_defaults_it_goes_down_the_loss_where_its_states_settle(variant):
+    """In single precision and with the few sweeps of the defaults; how far states still move is part of the statement."""
+    rule = learning_rules.build("energy_based", network_of("mlp"), variant=variant)
+    step = learning_rules.make_step(rule, rule.optimizer())
+
+    @jax.jit
+    def run(learner, steps):
+        after, info = jax.lax.scan(lambda now, given: step(now, given[1], given[0]), learner, steps)
+        batch = batch_of(6)
+        key = jax.random.key(5)
+        ours = learning_rules.alignment_with_backprop(rule, after.state, key, batch)
+        forward = learning_rules.alignment_with_backprop(rule._replace(infer=None), after.state, key, batch)
+        return info["residual"][-1], ours.cosine, forward.cosine
+
+    residual, cosine, of_forward_pass = run(learning_rules.start(rule, rule.optimizer(), jax.random.key(0)), course(0, 80))
+    assert np.all(residual < 0.05) and np.all(cosine > 0.95), (residual, cosine)
+    assert np.all(cosine >= of_forward_pass)  # the forward pass's loss is not the one that it learns by
