@@ -41,6 +41,11 @@ def in_order(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]]) -> tuple[tu
                 raise InputError(f"node '{node.name}' has an edge from '{edge.source}', which is no node: {guess}")
             if edge.delay not in (0, 1):
                 raise InputError(f"the edge from '{edge.source}' to '{node.name}' has a delay of {edge.delay}, expected 0 or 1")
+            if edge.source == INPUT and edge.delay:
+                raise InputError(
+                    f"the edge from the input to '{node.name}' has a delay, and nothing remembers what was shown one step ago: "
+                    "shift the sequence itself, or put a node between"
+                )
     ordered: list[int] = []
     known = {INPUT}
     while len(ordered) < len(nodes):
@@ -87,6 +92,7 @@ def check(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]], step_shape: tu
                     f"node '{node.name}' takes inputs of shape {node.input_shapes[index]}, but was given {shapes[edge.source]} by "
                     f"'{edge.source}': build the graph so that what a node gives is what the next one takes"
                 )
+        _check_needed_skips(node, [edge for edge in own if edge.skip])
         skips = tuple(shapes[edge.source] for edge in own if edge.skip)
         given = tuple(shapes[edge.source] for edge in weighted)
         if not skips and given == node.input_shapes:
@@ -106,6 +112,21 @@ def check(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]], step_shape: tu
     if n_classes and nodes[-1].output_shape[-1:] != (n_classes,):
         raise InputError(
             f"the readout '{nodes[-1].name}' gives {nodes[-1].output_shape}, expected {n_classes} scores: give it as many units"
+        )
+
+
+def _check_needed_skips(node: Node, skips: Sequence[Edge]) -> None:
+    """What a node cannot do without comes over its first skip edges, from where it was built to hear it."""
+    if len(skips) < node.n_needed_skips:
+        raise InputError(
+            f"node '{node.name}' needs {node.n_needed_skips} edge(s) with skip=True and was given {len(skips)}: "
+            f"give it one, such as Edge('{node.recurrence[-1].source if node.recurrence else INPUT}', …, skip=True)"
+        )
+    own = [edge for edge in node.recurrence if edge.skip]
+    if list(skips[: len(own)]) != own:
+        raise InputError(
+            f"node '{node.name}' hears '{skips[0].source}' over its first skip edge, expected {own[0]}: give that one first, and "
+            "others after it"
         )
 
 

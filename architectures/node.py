@@ -71,6 +71,8 @@ class Node:
         Whether height and width of the input may differ from `input_shapes`.
     redraw
         key -> parameters of the same sizes that owe nothing to the node's own, for feedback weights; None where `init` draws such.
+    n_needed_skips
+        How many skip edges `activate` cannot do without; those of `recurrence` among them come first.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Node:
     unitwise: bool = False
     takes_any_size: bool = False
     redraw: Callable[[PRNGKeyArray], Params] | None = None
+    n_needed_skips: int = 0
 
     def drawn(self, key: PRNGKeyArray) -> Params:
         """Parameters of the node's sizes that owe nothing to its own: where these are given, `init` would give them again."""
@@ -119,9 +122,8 @@ class Node:
 
     def accepts(self, edge: int, shape: Shape) -> bool:
         """Whether an input of this shape (of one example) goes in over the weighted edge of that number."""
-        if self.takes_any_size:
-            return len(shape) == 3 and shape[-1] == self.input_shapes[edge][-1]
-        return shape == self.input_shapes[edge]
+        own = self.input_shapes[edge]
+        return shape == own or (self.takes_any_size and len(shape) == 3 == len(own) and shape[-1] == own[-1])
 
     def run(self, params: Params, state: Any, inputs: tuple[Array, ...], skips: tuple[Array, ...] = ()) -> tuple[Any, Array]:
         """Synapse and activation in turn: the next state and the output."""
@@ -196,4 +198,5 @@ def make_node(
             f"{str(error).splitlines()[0] if str(error) else ''}; make synapse take what init draws, and activate what it gives"
         ) from error
     z_shape = jax.tree.map(lambda leaf: leaf.shape[1:], z)
+    others.setdefault("n_needed_skips", len(skip_shapes))
     return Node(name, input_shapes, z_shape, h.shape[1:], init, synapse, activate, roles, **others)

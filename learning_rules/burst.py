@@ -50,7 +50,7 @@ import optax
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from architectures import Crossing, Network, Node, Params
+from architectures import INPUT, Crossing, Network, Node, Params
 from architectures.roles import weights_only
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import fraction, one_of, positive
@@ -160,6 +160,11 @@ def _answers(objective: Objective, readout: Array, batch: Batch) -> tuple[Array,
 
 def _negative(network: Network) -> str:
     """Why units are no ensembles whose rates of events they tell, "" where they are."""
+    for node, edges in zip(network.nodes[:-1], network.edges, strict=False):
+        if any(edge.skip and edge.source == INPUT for edge in edges):
+            return (
+                f"'{node.name}' adds the input to its own output, and a rate of events has no sign: leave out skips from the input"
+            )
     for node in network.nodes[:-1]:
         if not (node.weighted and node.one_z and node.unitwise) or node.has_state:
             continue

@@ -37,6 +37,7 @@ be taken for a wish of the label.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -310,6 +311,18 @@ def energy_based(network: Network, options: EnergyBasedOptions, spec: RuleSpec, 
     )
 
 
+def _supports(network: Network) -> str:
+    """The energy knows the scores as what drives them: a readout that bends that has another derivative."""
+    readout = network.nodes[-1]
+    if readout.one_z and readout.z_shape == readout.output_shape:
+        z = jnp.linspace(-3.0, 3.0, math.prod(readout.z_shape)).reshape(1, *readout.z_shape)
+        if bool(jnp.allclose(readout.activate(readout.init_state(1), z, ())[1], z, atol=1e-6)):
+            return ""
+    return (
+        f"'{readout.name}' bends the scores, and the loss has its own softmax: leave out the activation function after the last sum"
+    )
+
+
 _NEEDS = Needs(static=True, unitwise=True, weighted=True)
 
 
@@ -388,4 +401,5 @@ FAMILY = Family(
             ),
         )
     },
+    _supports,
 )

@@ -160,7 +160,9 @@ def error_decorrelation(network: Network, options: ErrorDecorrelationOptions, sp
         readout = outputs[-1]
         _, error = objective.loss_and_error(readout, batch)
         parts = objective.example_weights(batch).astype(readout.dtype)
-        if network.temporal:
+        if objective.per_step and batch.mask is not None:
+            parts = (batch.mask / jnp.maximum(jnp.sum(batch.mask), 1)).astype(readout.dtype).ravel()
+        elif network.temporal:
             parts = jnp.tile(parts, len(readout)) / len(readout)
         # An example whose scores are judged once has one error, which every node hears at every step.
         told = jnp.mean(error, axis=0) if network.temporal and not objective.per_step else error

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from architectures import BIAS, WEIGHT, Network, Node, Params
+from architectures import BIAS, INPUT, WEIGHT, Network, Node, Params
 from architectures.roles import map_roles, role_leaves
 from learning_rules.signals import hebbian_product
 
@@ -148,7 +148,9 @@ def mirror(
 
 
 def feedback_angles(network: Network, params: Sequence[Params], feedback: Sequence[Params | None]) -> tuple[Array, ...]:
-    """Angle in degrees between forward and feedback weights of each node that has the latter (biases carry no error).
+    """Angle in degrees between forward and feedback weights of each node that has the latter.
+
+    Of weights that carry an error to another node, or back in time: biases carry none, nor what meets the input.
 
     Parameters
     ----------
@@ -158,13 +160,14 @@ def feedback_angles(network: Network, params: Sequence[Params], feedback: Sequen
         One tree per node; None in `feedback` for a node without.
     """
 
-    def angle(node: Node, w: Params, b: Params) -> Array:
+    def angle(index: int, node: Node, w: Params, b: Params) -> Array:
         leaves = zip(role_leaves(node.roles), jax.tree.leaves(w), jax.tree.leaves(b), strict=True)
-        pairs = [(p, q) for role, p, q in leaves if role.kind == WEIGHT]
+        sources = [edge.source for edge in network.weighted_edges(index)]
+        pairs = [(p, q) for role, p, q in leaves if role.kind == WEIGHT and (role.edge is None or sources[role.edge] != INPUT)]
         dot = sum(jnp.vdot(p, q) for p, q in pairs)
         norms = [sum(jnp.vdot(v, v) for v in side) for side in zip(*pairs, strict=True)]
         cosine = dot / jnp.maximum(jnp.sqrt(norms[0] * norms[1]), 1e-30)
         return jnp.degrees(jnp.arccos(jnp.clip(cosine, -1, 1)))
 
-    each = zip(network.nodes, params, feedback, strict=True)
-    return tuple(angle(node, w, b) for node, w, b in each if b is not None and node.weighted)
+    each = enumerate(zip(network.nodes, params, feedback, strict=True))
+    return tuple(angle(index, node, w, b) for index, (node, w, b) in each if b is not None and node.weighted)

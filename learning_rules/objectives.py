@@ -40,7 +40,8 @@ class Batch(NamedTuple):
     targets
         (n,) classes, (n, d) values or (n, n_classes) probabilities; where every step has one, with time as the leading axis.
     mask
-        1 for what counts and 0 for what does not, (n,), or (time, n) where every step has a target; None where all counts.
+        1 for what counts and 0 for what does not, (n,), or (time, n) where every step has a target; None where all counts. It is
+        about targets: what learns without any (Hebbian plasticity, spike timing, inverses) learns from every input that is shown.
     """
 
     inputs: Array
@@ -49,8 +50,19 @@ class Batch(NamedTuple):
 
 
 def as_batch(batch: Any) -> Batch:
-    """A batch, from itself or from a pair (inputs, targets)."""
-    return batch if isinstance(batch, Batch) else Batch(*batch)
+    """A batch, from itself or from a pair (inputs, targets), with a target of nought wherever the mask says that none counts.
+
+    What stands there may be no number, or none that a class has (-100, say): times a mask of nought it would still be NaN.
+
+    >>> as_batch(Batch(jnp.ones((2, 3)), jnp.array([1, -100]), jnp.array([1.0, 0.0]))).targets.tolist()
+    [1, 0]
+    """
+    batch = batch if isinstance(batch, Batch) else Batch(*batch)
+    mask, targets = batch.mask, batch.targets
+    if mask is None or targets.shape[: mask.ndim] != mask.shape:  # the second is refused by `Objective.check`
+        return batch
+    counts = (mask > 0).reshape(*mask.shape, *[1] * (targets.ndim - mask.ndim))
+    return batch._replace(targets=jnp.where(counts, targets, jnp.zeros_like(targets)))
 
 
 def mean_over(values: Array, mask: Array | None) -> Float[Array, ""]:
@@ -173,6 +185,7 @@ class Objective:
             Targets and mask.
         """
         self.check(readout, batch)
+        batch = as_batch(batch)
         losses = self.each(self.scores(readout), batch.targets)
         if self.per_step:
             return jnp.mean(losses, axis=0) if batch.mask is None else self._over_steps(losses, batch.mask)
@@ -213,7 +226,7 @@ class Objective:
     def loss(self, readout: Array, batch: Batch) -> Float[Array, ""]:
         """Mean loss over all that counts."""
         self.check(readout, batch)
-        return mean_over(self.each(self.scores(readout), batch.targets), batch.mask)
+        return mean_over(self.each(self.scores(readout), as_batch(batch).targets), batch.mask)
 
     def example_weights(self, batch: Batch) -> Float[Array, " n"]:
         """Part that each example has in the mean loss; they add up to one.

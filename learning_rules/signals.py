@@ -34,6 +34,7 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
 from architectures import INPUT, Crossing, Network, Node, Params, Trace
+from bioplausible.foundation.errors import InputError
 
 __all__ = [
     "broadcast",
@@ -453,6 +454,11 @@ def eligibility(network: Network, params: Sequence[Params], trace: Trace, errors
     tuple of trees
         One per node, with the tree of its parameters, summed over steps and examples.
 
+    Raises
+    ------
+    InputError
+        An error for a node whose units do not each go by their own pre-activation.
+
     >>> import architectures
     >>> network = architectures.build("spiking", input_shape=(3,), n_classes=2, hidden=(4,), n_steps=6)
     >>> params, x = network.init(jax.random.key(0)), jnp.ones((5, 3))
@@ -464,6 +470,10 @@ def eligibility(network: Network, params: Sequence[Params], trace: Trace, errors
     def of_node(node: Node, own: Params, index: int, error: Array | None) -> Params:
         if error is None:
             return jax.tree.map(jnp.zeros_like, own)
+        if not (node.unitwise and node.one_z):
+            raise InputError(
+                f"eligibility was asked of '{node.name}', whose units go by more than their own pre-activation: give None"
+            )
 
         def step(carried: Any, now: Any) -> tuple[Any, None]:
             traces, total = carried

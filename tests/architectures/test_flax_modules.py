@@ -204,3 +204,12 @@ def test_what_is_no_network_is_said_in_one_sentence(modules, message):
 def test_what_other_units_do_to_a_unit_is_seen(activation, unitwise):
     node = node_from_nnx(lambda rngs: nnx.Linear(4, 5, rngs=rngs), name="mine", input_shape=(4,), activation=activation)
     assert node.unitwise == unitwise
+
+
+def test_a_convolution_along_one_axis_takes_what_it_was_made_for():
+    """It has no height and width to vary, as a convolution of images has."""
+    made = [nnx.Conv(1, 3, (3,), rngs=nnx.Rngs(0)), nnx.relu, lambda x: x.mean(axis=1), nnx.Linear(3, 4, rngs=nnx.Rngs(0))]
+    network = architectures.from_nnx(made, input_shape=(28, 1), n_classes=4)
+    x = jax.random.normal(jax.random.key(1), (5, 28, 1))
+    expected = made[3](made[1](made[0](x)).mean(axis=1))
+    np.testing.assert_allclose(network.forward(network.init(jax.random.key(0)), x)[-1], expected, rtol=1e-5, atol=1e-6)

@@ -195,3 +195,20 @@ class TestUsersFunctions:
         with pytest.raises(InputError, match=message) as caught:
             build(name, **options)
         assert "\n" not in str(caught.value)
+
+
+def test_what_a_node_cannot_do_without_is_asked_for_at_construction():
+    gated, last = architectures.gated("g", (3,), 4), readout("last", (4,), 2)
+    own = (Edge("g", 1), Edge("g", 1, skip=True))
+    network((gated, last), ((Edge("input"), *own), (Edge("g"),)))
+    with pytest.raises(InputError, match="'g' needs 1 edge\\(s\\) with skip=True and was given 0"):
+        network((gated, last), ((Edge("input"), own[0]), (Edge("g"),)))
+    first = dense("first", (3,), 4)
+    with pytest.raises(InputError, match="'g' hears 'first' over its first skip edge"):
+        other = (Edge("input"), own[0], Edge("first", skip=True), own[1])
+        network((first, gated, last), ((Edge("input"),), other, (Edge("g"),)))
+
+
+def test_the_input_of_one_step_ago_is_remembered_by_nobody():
+    with pytest.raises(InputError, match="edge from the input to 'first' has a delay"):
+        network(edges=((Edge("input", 1),), *PLAIN[1:]))

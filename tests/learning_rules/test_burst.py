@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from small_task import batch_of, double, network_of, train
 
+import architectures
 import learning_rules
+from architectures import Edge, Network
 from learning_rules import InputError, RuleState
 from learning_rules.feedback_weights import feedback_angles
 from learning_rules.objectives import Batch
@@ -179,3 +181,11 @@ def test_mistakes_are_named(options, message):
 def test_units_with_negative_outputs_are_refused():
     assert "a rate of events has no sign" in learning_rules.support("burst", network_of("mlp", activation="tanh")).reason
     assert learning_rules.support("burst", network_of("mlp", activation="relu")).supported
+
+
+def test_events_that_a_skip_from_the_input_would_give_a_sign_are_refused():
+    nodes = [architectures.dense("first", (4,), 4), architectures.readout("last", (4,), 3)]
+    edges = [(Edge("input"), Edge("input", skip=True)), (Edge("first"),)]
+    network = Network("skipping", (4,), 3, tuple(nodes), tuple(edges))
+    with pytest.raises(InputError, match="a rate of events has no sign: leave out skips from the input"):
+        learning_rules.build("burst", network)

@@ -7,6 +7,7 @@ import pytest
 from chains import chain_of, loss_function
 from small_task import N_CLASSES, batch_of, course, double, network_of
 
+import architectures
 import learning_rules
 from learning_rules import InputError, RuleState
 from learning_rules.objectives import Batch
@@ -247,3 +248,12 @@ def test_after_training_with_defaults_it_goes_down_the_loss_where_its_states_set
     residual, cosine, of_forward_pass = run(learning_rules.start(rule, rule.optimizer(), jax.random.key(0)), course(0, 80))
     assert np.all(residual < 0.05) and np.all(cosine > 0.95), (residual, cosine)
     assert np.all(cosine >= of_forward_pass)  # the forward pass's loss is not the one that it learns by
+
+
+@pytest.mark.parametrize("variant", ["centred", "dual_propagation", "textbook"])
+def test_a_readout_that_bends_its_scores_is_refused(variant):
+    """The weights' part of the energy would lack the readout's derivative: with softmax even the sign of an update is another."""
+    nodes = [architectures.dense("hidden", (8, 8, 1), 6), architectures.dense("output", (6,), N_CLASSES, activation="sigmoid")]
+    network = architectures.chain(nodes, name="bent", input_shape=(8, 8, 1), n_classes=N_CLASSES)
+    with pytest.raises(InputError, match="'output' bends the scores"):
+        learning_rules.build(f"energy_based/{variant}", network)

@@ -305,3 +305,13 @@ def test_a_sequence_of_one_step_equals_the_static_network_to_the_bit():
     for name in ("kernel", "bias"):
         np.testing.assert_array_equal(once[0][name], one_step["network"][0][name])
         np.testing.assert_array_equal(once[1][name], one_step["network"][1][name])
+
+
+def test_the_angle_of_feedback_is_of_what_carries_an_error():
+    """What meets the input carries none: a recurrent node whose own connections are aligned is so, whatever that part is."""
+    network = network_of("elman")
+    params, other = network.init(jax.random.key(0)), network.init(jax.random.key(1))
+    (_, meets_input), (_, own) = sorted((role.edge, name) for name, role in network.nodes[0].roles.items() if role.kind == "weight")
+    recurrent = {**params[0], meets_input: other[0][meets_input], own: params[0][own]}
+    angles = feedback_angles(network, params, (recurrent, None, None))
+    np.testing.assert_allclose(angles, 0, atol=0.1)

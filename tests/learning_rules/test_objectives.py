@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small_task import batch_of, network_of
+from small_task import batch_of, double, network_of
 
 import learning_rules
 from learning_rules import Batch, InputError, as_batch, make_objective
@@ -230,3 +230,28 @@ def test_backpropagation_learns_what_it_is_asked_to(name, network):
         assert jnp.allclose(step(learner, key, other)[1]["loss"], step(learner, key, batch)[1]["loss"], rtol=1e-5)
         shape = (8, 32, CLASSES) if rule.objective.per_step else (32, CLASSES)
         assert rule.predict(learner.state, images).shape == shape
+
+
+@pytest.mark.parametrize(
+    ("rule", "loss", "nowhere"),
+    [
+        ("backprop", "regression", np.nan),
+        ("backprop", "distillation", np.nan),
+        ("perturbation/node", "cross_entropy", -100),
+        ("predictive_coding", "cross_entropy", -100),
+        ("energy_based/contrastive_hebbian", "cross_entropy", -100),
+    ],
+)
+def test_whatever_stands_where_no_target_counts_is_never_seen(rule, loss, nowhere):
+    """A missing value is mostly written as no number, a class to ignore as -100: times a mask of nought both were NaN."""
+    rule = learning_rules.build(rule, network_of("mlp"), loss=loss)
+    targets = LOSSES[loss][0]
+    mask = jnp.array([1.0, 0, 1, 1, 0, 1])
+    missing = np.array(targets)
+    missing[np.asarray(mask) == 0] = nowhere
+    state, images = double(rule.init(jax.random.key(0))), batch_of(1, n=N, dtype=jnp.float64)[0]
+    step = jax.jit(rule.assign_credit)
+    found = [step(jax.random.key(1), state, Batch(images, jnp.asarray(t), mask)) for t in (targets, missing)]
+    for a, b in zip(*(jax.tree.leaves((updates, info)) for updates, _, info in found), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert np.all(np.isfinite(a))

@@ -11,7 +11,7 @@ from small_task import NETWORKS, batch_of, double, network_of
 
 import architectures
 import learning_rules
-from architectures import Edge, make_node
+from architectures import Edge, InputError, make_node
 from architectures.dense import dense_synapse
 from architectures.dynamics import spike
 from learning_rules.signals import (
@@ -554,3 +554,13 @@ def test_an_edge_that_carries_no_weights_is_cut_as_well():
     loss = lambda p: jnp.sum(residual.trace(p, images, cut(residual, exact(residual, p))).outputs[-2] ** 2)  # noqa: E731
     found = jax.jit(jax.grad(loss))(params)
     assert is_nothing(found[:2]) and not is_nothing(found[2])
+
+
+def test_eligibility_is_refused_where_units_go_by_each_other():
+    """One tangent of ones stands for all units: what a gated unit's three sums do is no one number."""
+    network = network_of("gated")
+    params, x = double(network.init(jax.random.key(0))), batch_of(1, n=3, dtype=jnp.float64)[0]
+    trace = network.trace(params, x)
+    errors = [jnp.ones_like(h) if node.name != "output" else None for node, h in zip(network.nodes, trace.outputs, strict=True)]
+    with pytest.raises(InputError, match="give None"):
+        eligibility(network, params, trace, errors)
