@@ -67,6 +67,7 @@ def attention(name: str, input_shape: tuple[int, int], n_units: int | None = Non
     role = Role(WEIGHT, units=(1,), fan_in=(0,), edge=0, presynaptic=0)
     return make_node(
         name,
+        affine=True,
         input_shapes=(tuple(input_shape),),
         init=init,
         synapse=synapse,

@@ -86,6 +86,7 @@ def convolutional(
 
     return make_node(
         name,
+        affine=True,
         input_shapes=(tuple(input_shape),),
         init=init,
         synapse=synapse,
@@ -102,6 +103,7 @@ def _without_weights(name: str, input_shape: tuple[int, ...], function: Any) -> 
 
     return make_node(
         name,
+        affine=True,
         input_shapes=(),
         init=lambda key: (),
         synapse=lambda params, inputs: (),

@@ -150,6 +150,7 @@ def dense(
     init, synapse, roles = dense_synapse(shapes, n_units, draws[: len(shapes)], tokens)
     return make_node(
         name,
+        affine=True,
         input_shapes=shapes,
         init=init,
         synapse=synapse,

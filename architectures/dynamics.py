@@ -80,6 +80,7 @@ def leaky_rate(
 
     return make_node(
         name,
+        affine=True,
         input_shapes=shapes,
         init=init,
         synapse=synapse,
@@ -170,6 +171,7 @@ def leaky_integrate_and_fire(
 
     return make_node(
         name,
+        affine=True,
         input_shapes=shapes,
         init=init,
         synapse=synapse,
@@ -231,6 +233,7 @@ def gated(name: str, input_shape: tuple[int, ...], n_units: int) -> Node:
     }
     return make_node(
         name,
+        affine=True,
         input_shapes=(input_shape, (n_units,)),
         init=init,
         synapse=synapse,

@@ -18,6 +18,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
+from architectures.affinity import is_affine
 from architectures.convolution import inject
 from architectures.dense import added
 from architectures.network import Network, chain
@@ -137,8 +138,8 @@ def node_from_nnx(
         raise InputError(f"module '{name}' has no parameters: give it as a function, an activation of the module before it")
     # Tried a few times on one shape: compiled whole, which takes less than each of its operations by itself.
     tried = jax.jit(lambda params, x: synapse(params, (x,)))
-    is_affine = _is_affine(tried, params, one.shape) if affine is None else affine
-    roles = _roles(tried, params, one.shape, is_affine)
+    found_affine = is_affine(synapse, params, (one,)) if affine is None else affine
+    roles = _roles(tried, params, one.shape, found_affine)
     return make_node(
         name,
         input_shapes=(tuple(input_shape),),
@@ -146,7 +147,7 @@ def node_from_nnx(
         synapse=synapse,
         activate=activate,
         roles=roles,
-        affine=is_affine,
+        affine=found_affine,
         unitwise=_is_unitwise(activation, z),
         redraw=_redraw(roles, fixed) if isinstance(module, nnx.Module) else None,
         takes_any_size=isinstance(module if isinstance(module, nnx.Module) else made, nnx.Conv),
@@ -176,31 +177,6 @@ def _made(name: str, make: Callable[..., Any]) -> nnx.Module:
 
 
 Tried = Callable[[Params, Any], Any]
-
-
-def _drawn(seed: int, tree: Any) -> Any:
-    rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), tree)
-
-
-def _is_affine(tried: Tried, params: Params, shape: tuple[int, ...]) -> bool:
-    """Whether it is linear in its parameters and affine in its input, on random ones."""
-    p, q = _drawn(1, params), _drawn(2, params)
-    x, y = (np.random.default_rng(seed).normal(size=shape).astype(np.float32) for seed in (3, 4))
-
-    def at(params: Params, x: np.ndarray) -> Any:
-        return jax.tree.map(np.asarray, tried(params, x))
-
-    def combined(a: Any, b: Any, origin: Any) -> Any:
-        return jax.tree.map(lambda u, v, o: 2 * (u - o) - 3 * (v - o) + o, a, b, origin)
-
-    def alike(a: Any, b: Any) -> bool:
-        pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-        return all(np.max(np.abs(u - v)) <= 1e-3 * (1 + np.max(np.abs(v))) for u, v in pairs)
-
-    nothing, here = jax.tree.map(np.zeros_like, p), at(p, x)
-    linear = alike(at(combined(p, q, nothing), x), combined(here, at(q, x), jax.tree.map(np.zeros_like, here)))
-    return linear and alike(at(p, 2 * x - 3 * y), combined(here, at(p, y), at(p, np.zeros_like(x))))
 
 
 def _roles(tried: Tried, params: Params, shape: tuple[int, ...], affine: bool) -> Any:

@@ -22,6 +22,7 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray, PyTree
 
+from architectures.affinity import is_affine
 from architectures.edge import Edge
 from architectures.roles import WEIGHT, check_roles, role_leaves
 from bioplausible.foundation.errors import InputError
@@ -64,7 +65,7 @@ class Node:
     recurrence
         Edges from the node itself that it was built for, which `chain` adds.
     affine
-        Whether `synapse` is linear in its parameters and affine in each input.
+        Whether `synapse` is linear in its parameters and affine in each input; rules that need it take a node at its word.
     unitwise
         Whether every unit's state and output follow from its own z alone, and what comes over skip edges is added.
     takes_any_size
@@ -155,7 +156,7 @@ def make_node(
     skip_shapes
         Of what comes over skip edges, where `activate` cannot do without.
     **others
-        Other attributes of `Node`.
+        Other attributes of `Node`; `affine` is tried where it is not given.
 
     Raises
     ------
@@ -199,4 +200,6 @@ def make_node(
         ) from error
     z_shape = jax.tree.map(lambda leaf: leaf.shape[1:], z)
     others.setdefault("n_needed_skips", len(skip_shapes))
+    if "affine" not in others and input_shapes:
+        others["affine"] = is_affine(synapse, params, given)
     return Node(name, input_shapes, z_shape, h.shape[1:], init, synapse, activate, roles, **others)

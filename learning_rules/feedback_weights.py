@@ -4,6 +4,10 @@ A node whose synapses are given white noise :math:`\xi` of standard deviation :m
 :math:`\langle W \xi\, \xi^\top \rangle = \sigma^2 W`: the correlation of noise and answer is the forward weights, without anybody
 reading them (Akrout et al. 2019, arXiv 1904.05391). What comes over skip edges is no part of the answer. Where weights are shared
 over positions, the sum over positions is divided by the number of those that take part.
+
+That is so where each weight meets one input at a place, and no unit meets an input over two of its weights there: of dense synapses
+and of convolutions padded with zeros. A convolution with reflected padding, or a synapse that sums tokens before it weighs them,
+comes to rest elsewhere.
 """
 
 from __future__ import annotations

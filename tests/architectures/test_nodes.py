@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 import architectures
+import learning_rules
 from architectures import Edge, InputError, make_node
 from architectures.convolution import inject
 from architectures.dense import dense_synapse
@@ -302,3 +303,17 @@ def test_two_weighted_edges_are_two_weights():
     expected = a @ p["kernel"] + b.reshape(N, 4) @ p["kernel_1"] + p["bias"]
     np.testing.assert_allclose(synapse(p, (jnp.asarray(a), jnp.asarray(b))), expected, atol=1e-12)
     assert roles["kernel_1"].edge == 1 and Edge("a") == ("a", 0, False)
+
+
+def test_a_synapse_that_bends_is_found_out_and_rules_that_need_its_products_say_so():
+    """Taken at its word it ran in every rule, and was wrong without a word in predictive coding and in the weight mirror."""
+    synapses = {
+        "of its input": lambda params, inputs: jnp.maximum(inputs[0], 0) @ params["w"],
+        "of its parameters": lambda params, inputs: inputs[0] @ jnp.tanh(params["w"]),
+    }
+    for synapse in synapses.values():
+        bent = make_node("mine", **{**MADE_BY_HAND, "synapse": synapse})
+        assert not bent.affine
+        network = architectures.chain([bent, architectures.readout("last", (2,), 2)], name="bent", input_shape=(3,), n_classes=2)
+        assert "not linear in its parameters" in learning_rules.support("feedback_alignment", network).reason
+        assert learning_rules.support("backprop", network).supported

@@ -78,6 +78,8 @@ class Course(NamedTuple):
     before: Any
     after: Any
     first_updates: Any
+    last_updates: Any
+    before_last: Any
     info: Any
     scores: np.ndarray
     activations: Any
@@ -123,6 +125,8 @@ def trained(name, architecture):
             learner.state,
             after.state,
             first,
+            last,
+            state,
             info,
             rule.predict(state, test_images),
             tuple(h[:N_TEST] for h in activations),
@@ -143,14 +147,14 @@ def updates_of_two_runs(name, architecture):
 
 
 def two_runs(name, architecture, counts, shift=0):
-    """Updates at the start and at the end of the course; labels of examples that do not count may be shifted."""
+    """Updates of the first and of the last step of the course; labels of examples that do not count may be shifted."""
 
     def batch_with_mask(images, labels):
         return Batch(images, jnp.where(counts > 0, labels, (labels + shift) % N_CLASSES), counts)
 
     taken = trained(name, architecture)
-    first, key = jax.tree.map(lambda leaf: leaf[0], course(0, N_STEPS))
-    both = (key, taken.before, batch_with_mask(*first)), (jax.random.key(5), taken.after, batch_with_mask(*batch_of(6)))
+    (first, key), (last, key_of_last) = (jax.tree.map(lambda leaf, at=at: leaf[at], course(0, N_STEPS)) for at in (0, -1))
+    both = (key, taken.before, batch_with_mask(*first)), (key_of_last, taken.before_last, batch_with_mask(*last))
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *both)
     return as_numbers(updates_of_two_runs(name, architecture)(*stacked))
 
@@ -194,9 +198,11 @@ def test_two_runs_at_once_are_two_runs_and_depend_on_the_key_alone(name, archite
     together, again = two_runs(name, architecture, ones), two_runs(name, architecture, ones)
     for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(a, b)
-    # A mask of ones is none.
-    for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(trained(name, architecture).first_updates), strict=True):
+    # A mask of ones is none, and each is what it is alone.
+    alone = trained(name, architecture)
+    for a, b, c in zip(*map(jax.tree.leaves, (together, alone.first_updates, alone.last_updates)), strict=True):
         np.testing.assert_allclose(a[0], b, rtol=2e-3, atol=1e-5 if architecture in PLAIN else max(1e-5, 1e-3 * np.abs(b).max()))
+        np.testing.assert_allclose(a[1], c, rtol=2e-3, atol=max(1e-5, 1e-3 * np.abs(c).max()))
 
 
 @every_rule
