@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from architectures import BIAS, INPUT, WEIGHT, Network, Node, Params
+from architectures import BIAS, INPUT, WEIGHT, Network, Node, Params, Role
 from architectures.roles import map_roles, role_leaves
 from learning_rules.signals import hebbian_product
 
@@ -154,7 +154,8 @@ def mirror(
 def feedback_angles(network: Network, params: Sequence[Params], feedback: Sequence[Params | None]) -> tuple[Array, ...]:
     """Angle in degrees between forward and feedback weights of each node that has the latter.
 
-    Of weights that carry an error to another node, or back in time: biases carry none, nor what meets the input.
+    Of weights that carry an error to another node, or back in time: biases carry none, nor what meets the input (but of a node that
+    meets nothing else: there it is what was mirrored to modulate the input).
 
     Parameters
     ----------
@@ -167,7 +168,11 @@ def feedback_angles(network: Network, params: Sequence[Params], feedback: Sequen
     def angle(index: int, node: Node, w: Params, b: Params) -> Array:
         leaves = zip(role_leaves(node.roles), jax.tree.leaves(w), jax.tree.leaves(b), strict=True)
         sources = [edge.source for edge in network.weighted_edges(index)]
-        pairs = [(p, q) for role, p, q in leaves if role.kind == WEIGHT and (role.edge is None or sources[role.edge] != INPUT)]
+
+        def carries(role: Role) -> bool:
+            return role.kind == WEIGHT and (role.edge is None or sources[role.edge] != INPUT or not network.hears_nodes(index))
+
+        pairs = [(p, q) for role, p, q in leaves if carries(role)]
         dot = sum(jnp.vdot(p, q) for p, q in pairs)
         norms = [sum(jnp.vdot(v, v) for v in side) for side in zip(*pairs, strict=True)]
         cosine = dot / jnp.maximum(jnp.sqrt(norms[0] * norms[1]), 1e-30)
