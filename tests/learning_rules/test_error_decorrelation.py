@@ -132,3 +132,18 @@ def test_outputs_and_errors_are_decorrelated_where_nothing_else_learns():
 def test_mistakes_are_named(options, message):
     with pytest.raises(InputError, match=message):
         learning_rules.build("error_decorrelation", network_of("mlp"), **options)
+
+
+def test_steps_that_do_not_count_are_no_part_of_any_term():
+    """The last rows of the images, which no earlier step hears, may show anything where no target counts."""
+    rule = learning_rules.build("error_decorrelation", network_of("elman"), loss="cross_entropy_per_step", **GIVEN)
+    with jax.enable_x64(True):
+        state = double(rule.init(jax.random.key(0)))
+        images, labels = batch_of(2, n=6, dtype=jnp.float64)
+        steps = jnp.broadcast_to(labels, (8, 6))
+        mask = jnp.ones((8, 6)).at[-1].set(0.0)
+        step = jax.jit(rule.assign_credit)
+        shown = (images, images.at[:, -1].set(7.0))
+        found = [step(jax.random.key(1), state, Batch(x, steps, mask)) for x in shown]
+    for a, b in zip(*(jax.tree.leaves((updates, after.carry["remembered"])) for updates, after, _ in found), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
