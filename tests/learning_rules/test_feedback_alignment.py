@@ -271,14 +271,16 @@ def test_weight_mirror_feedback_meets_the_forward_weights_without_a_label(archit
     state = rule.init(jax.random.key(0))
     images, labels = batch_of(0)
     batch = (jnp.zeros_like(images), labels)
+    # What is left is the noise of the last estimates, and falls with the root of their number: small recurrent weights want more.
+    rate, n_steps = (0.005, 2000) if architecture == "spiking" else (0.02, 500)
 
     @jax.jit
     def settle(feedback):
         def step(feedback, key):
             updates, _, _ = rule.assign_credit(key, RuleState({**state.params, "feedback": feedback}, state.carry), batch)
-            return jax.tree.map(lambda b, g: b - 0.02 * g, feedback, updates["feedback"]), None
+            return jax.tree.map(lambda b, g: b - rate * g, feedback, updates["feedback"]), None
 
-        return jax.lax.scan(step, feedback, jax.random.split(jax.random.key(1), 500))[0]
+        return jax.lax.scan(step, feedback, jax.random.split(jax.random.key(1), n_steps))[0]
 
     forward, settled = state.params["network"], settle(state.params["feedback"])
     assert min(feedback_angles(network, forward, state.params["feedback"])) > 60
