@@ -17,7 +17,11 @@ from bioplausible.foundation.resolve import is_reference
 from experiments.config import CONTROL, REFERENCE, TrainConfig, from_record
 from experiments.training import with_own_settings
 
-__all__ = ["SearchConfig", "SweepConfig", "expand", "family_of"]
+__all__ = ["TASK", "TRIED", "SearchConfig", "SweepConfig", "expand", "family_of"]
+
+# What a search compares trials within, and what it tries there.
+TASK = ("rule", "architecture", "front_end")
+TRIED = ("rule_options", "architecture_options", "optimizer_of")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,19 +15,16 @@ from typing import Any
 import pandas as pd
 
 from experiments.config import TrainConfig, from_record, to_record
-from experiments.sweeping.config import SearchConfig, SweepConfig
+from experiments.sweeping.config import TASK, TRIED, SearchConfig, SweepConfig
 
 __all__ = ["adopted", "as_runs", "finalists"]
-
-_TASK = ("rule", "architecture", "front_end")
-_TRIED = ("rule_options", "architecture_options", "optimizer_of")
 
 
 def _tasks(configs: Sequence[TrainConfig]) -> dict[tuple[str, ...], list[int]]:
     """Which configurations belong to each rule, network and front end, in order."""
     tasks: dict[tuple[str, ...], list[int]] = {}
     for index, config in enumerate(configs):
-        tasks.setdefault(tuple(getattr(config, name) for name in _TASK), []).append(index)
+        tasks.setdefault(tuple(getattr(config, name) for name in TASK), []).append(index)
     return tasks
 
 
@@ -84,10 +81,10 @@ def adopted(finals: Sequence[TrainConfig], accuracies: Sequence[float]) -> pd.Da
     for task, indices in _tasks(finals).items():
         of_final = pd.Series([accuracies[index] for index in indices], index=indices).fillna(-1.0)
         best = int(of_final.idxmax())  # the first of equals
-        tried = {name: getattr(finals[best], name) for name in _TRIED}
+        tried = {name: getattr(finals[best], name) for name in TRIED}
         rows.append(
             {
-                **dict(zip(_TASK, task, strict=True)),
+                **dict(zip(TASK, task, strict=True)),
                 **{name: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for name, value in tried.items()},
                 "finalists": len(indices),
                 "validation_accuracy": float(of_final[best]),
@@ -111,7 +108,7 @@ def as_runs(table: pd.DataFrame, config: SweepConfig) -> SweepConfig:
     final = config.search.final if config.search else {}
     runs = []
     for row in table.to_dict("records"):
-        run = {name: row[name] for name in _TASK}
+        run = {name: row[name] for name in TASK}
         run |= {name: json.loads(row[name]) for name in ("rule_options", "architecture_options") if row[name] != "{}"}
         runs.append(run | ({"optimizer_of": row["optimizer_of"]} if row["optimizer_of"] else {}))
     return SweepConfig(title=f"Adopted by: {config.title}", train={**config.train, **final}, runs=tuple(runs))

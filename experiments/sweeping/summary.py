@@ -10,7 +10,7 @@ import pandas as pd
 
 import learning_rules
 from experiments.config import CONTROL, REFERENCE, write_yaml
-from experiments.sweeping.config import SweepConfig, family_of
+from experiments.sweeping.config import TASK, TRIED, SweepConfig, family_of
 from experiments.verdicts import FROZEN, against_controls, judged, of_images, verdicts
 
 __all__ = [
@@ -172,18 +172,17 @@ def best_trials(runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     runs = runs.assign(optimizer_of=runs.get("optimizer_of", pd.Series("", runs.index)).fillna(""))
-    tried = ["rule_options", "architecture_options", "optimizer_of"]
-    for names, group in runs.groupby(["rule", "architecture", "front_end"], sort=False):
-        trials = group.groupby(tried, sort=False)["validation_accuracy"].mean()
+    for names, group in runs.groupby(list(TASK), sort=False):
+        trials = group.groupby(list(TRIED), sort=False)["validation_accuracy"].mean()
         # NaN is no accuracy to choose by.
         best = trials.fillna(-1.0).idxmax()
         rows.append(
             {
-                **dict(zip(("rule", "architecture", "front_end"), names, strict=True)),
+                **dict(zip(TASK, names, strict=True)),
                 "trials": len(trials),
                 "validation_accuracy": float(trials[best]),
                 "validation_accuracy_of_defaults": float(trials.iloc[0]),
-                **dict(zip(tried, best, strict=True)),
+                **dict(zip(TRIED, best, strict=True)),
             }
         )
     return pd.DataFrame(rows)
