@@ -23,6 +23,7 @@ from experiments.config import CONTROL, TrainConfig
 from experiments.epochs import in_chunks, make_programs
 from experiments.training import build_network, front_end_of, load_images
 from learning_rules import LearningRule, RuleState, alignment_with_backprop
+from learning_rules.plausibility.precision import double_precision
 
 __all__ = ["ENOUGH", "benchmark_angles", "to_markdown"]
 
@@ -35,7 +36,7 @@ _SAME = 1 - 1e-6
 
 
 def _double(tree: Any) -> Any:
-    """Numbers in double precision; within `jax.enable_x64`."""
+    """Numbers in double precision; within `double_precision`."""
 
     def cast(leaf: Array) -> Array:
         return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
@@ -75,7 +76,7 @@ class _Measure:
         """One row a node."""
         updates, again, single = self._single(state, self._batch)
         draws = bool(np.nanmin(np.append(_cosines(updates, again), 1)) < _SAME)
-        with jax.enable_x64(True):
+        with double_precision():
             exact, _, double = self._in_double(_double(state), _double(self._batch))
             apart = _cosines(updates, exact)
             found = zip(self._rule.network.nodes, single.cosine, double.cosine, double.norm, apart, strict=True)

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from experiments.controls import RANDOM_MAPS
+from experiments.controls import RANDOM_MAPS, WIDER_FEATURES
 from rsa.multiple import holm
 
-__all__ = ["FROZEN", "LEVEL", "against_controls", "judged", "keeps_maps", "of_images", "verdicts"]
+__all__ = ["FROZEN", "LEVEL", "against_controls", "against_wider", "beats", "judged", "keeps_maps", "of_images", "verdicts"]
 
 FROZEN = "itself frozen"
 _MAP = 3  # height, width, channels
@@ -61,10 +61,15 @@ def of_images(controls: pd.DataFrame, has_maps: bool) -> dict[str, pd.Series]:
         As `experiments.controls.control_accuracies` gives them, of one image set.
     has_maps
         Whether the network that is judged keeps maps. Random maps know that images have places, which one without is not told.
+
+    Returns
+    -------
+    dict
+        Name -> accuracies by seed. Wider random features are not among them (`against_wider`).
     """
     found = {}
     for name, rows in controls.groupby("control", sort=False):
-        if name == RANDOM_MAPS and not has_maps:
+        if name == WIDER_FEATURES or (name == RANDOM_MAPS and not has_maps):
             continue
         network = rows["network"].iloc[0]
         found[f"{name} ({network})" if network else str(name)] = rows.groupby("seed")["test_accuracy"].mean()
@@ -109,6 +114,37 @@ def against_controls(runs: pd.DataFrame, controls: Mapping[str, pd.Series]) -> d
     }
 
 
+def against_wider(runs: pd.DataFrame, controls: pd.DataFrame) -> float:
+    """The p-value of beating wider random features as well: a choice of control that could overturn a verdict.
+
+    Parameters
+    ----------
+    runs
+        Rows of `Sweep.runs` of one rule.
+    controls
+        As `experiments.controls.control_accuracies` gives them, of the same images.
+
+    Returns
+    -------
+    float
+        NaN where there are none, or fewer than two seeds are shared.
+    """
+    wider = controls[controls["control"] == WIDER_FEATURES].groupby("seed")["test_accuracy"].mean()
+    differences = (judged(runs) - wider).dropna().to_numpy()
+    return _p_value(differences) if len(differences) > 1 else np.nan
+
+
+def beats(p_adjusted: np.ndarray) -> list[bool | None]:
+    """Whether claims hold; None where nothing could be tested.
+
+    Parameters
+    ----------
+    p_adjusted
+        ``(n_claims,)``, corrected.
+    """
+    return [None if np.isnan(p) else bool(p < LEVEL) for p in p_adjusted]
+
+
 def verdicts(summary: pd.DataFrame) -> pd.DataFrame:
     """Add `p_adjusted` for all rows, and `beats_control`.
 
@@ -118,9 +154,8 @@ def verdicts(summary: pd.DataFrame) -> pd.DataFrame:
         With `p_value`, one row a claim.
     """
     adjusted = holm(summary["p_value"].to_numpy())
-    beats = [None if np.isnan(p) else bool(p < LEVEL) for p in adjusted]
     at = list(summary.columns).index("p_value") + 1
     with_p = summary.copy()
     with_p.insert(at, "p_adjusted", adjusted)
-    with_p.insert(at + 1, "beats_control", pd.Series(beats, dtype=object, index=summary.index))
+    with_p.insert(at + 1, "beats_control", pd.Series(beats(adjusted), dtype=object, index=summary.index))
     return with_p

@@ -15,6 +15,7 @@ from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.options import at_least
 from bioplausible.foundation.resolve import is_reference
 from experiments.config import CONTROL, REFERENCE, TrainConfig, from_record
+from experiments.readouts import READOUTS, RIDGE
 from experiments.training import with_own_settings
 
 __all__ = ["TASK", "TRIED", "SearchConfig", "SweepConfig", "expand", "family_of"]
@@ -79,6 +80,8 @@ class SweepConfig:
     readout_images
         Training images that one readout for all is fitted on, for rules and controls alike (`experiments.readouts`): verdicts then
         go by it. 0 to go by what each network's own output reaches; controls are then read from 10,000 images.
+    readout
+        "ridge", or "logistic", which takes far longer and shows whether a verdict hangs on how features are read.
     backprop_beside
         Train backpropagation with the optimiser of each rule too, and put what it reaches beside the rule.
     floors
@@ -93,6 +96,7 @@ class SweepConfig:
     runs: tuple[dict[str, Any], ...] = ()
     search: SearchConfig | None = None
     readout_images: int = 0
+    readout: str = RIDGE
     backprop_beside: bool = False
     floors: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     published: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
@@ -100,6 +104,8 @@ class SweepConfig:
     def __post_init__(self) -> None:
         """Check that there is something to run."""
         at_least(self, 0, "readout_images")
+        if self.readout not in READOUTS:
+            raise unknown_name("readout", self.readout, READOUTS)
         if not self.runs:
             raise InputError("a sweep without runs was given: list at least one, such as 'runs: [{rule: backprop}]'")
 

@@ -23,11 +23,12 @@ from bioplausible.foundation.resolve import is_reference
 from experiments import datasets
 from experiments.config import CONTROL, TrainConfig, from_record, to_record, write_yaml
 from experiments.controls import RECIPE, control_accuracies
+from experiments.readouts import RIDGE, read_out
 from experiments.results import plain
 from experiments.sweeping.config import SweepConfig, expand
 from experiments.sweeping.finals import adopted, as_runs, finalists
 from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise, to_markdown
-from experiments.training import build_network, options_record
+from experiments.training import build_network, options_record, train
 from experiments.verdicts import keeps_maps
 
 __all__ = ["Sweep", "sweep"]
@@ -65,10 +66,11 @@ class Sweep:
         return self.runs.copy()
 
 
-def _file_name(config: TrainConfig, options: dict[str, Any], readout_images: int) -> str:
+def _file_name(config: TrainConfig, options: dict[str, Any], sweep: SweepConfig) -> str:
     # The options with their defaults: a default that was tuned anew asks for a new training, as does a user's changed file.
     sources = {name: _source(name) for name in (config.rule, config.architecture) if is_reference(name)}
-    read = {"readout_images": readout_images} if readout_images else {}
+    read: dict[str, Any] = {"readout_images": sweep.readout_images} if sweep.readout_images else {}
+    read |= {"readout": sweep.readout} if sweep.readout_images and sweep.readout != RIDGE else {}
     record = to_record(config)
     if not config.optimizer_of:
         del record["optimizer_of"]  # trainings by the rule's own optimiser are called as they were before there was a choice
@@ -89,23 +91,19 @@ def _short(name: str) -> str:
     return re.sub(r"[^\w.-]", "-", own)
 
 
-def _run(record: dict[str, Any], readout_images: int = 0) -> dict[str, Any]:
+def _run(record: dict[str, Any], readout_images: int = 0, readout: str = RIDGE) -> dict[str, Any]:
     """One training, from plain values to plain values, so that any process can do it."""
-    # Imported where it is used: a worker that only waits need not load the compiler.
-    from experiments.readouts import read_out
-    from experiments.training import train
-
     trained = train(from_record(record, TrainConfig, "a run of the sweep"))
     plain_record: dict[str, Any] = plain(trained.to_json())
     if readout_images:
-        plain_record["readouts"] = read_out(trained, readout_images).to_dict("records")
+        plain_record["readouts"] = read_out(trained, readout_images, readout).to_dict("records")
     return plain_record
 
 
-def _control_run(record: dict[str, Any], readout_images: int) -> list[dict[str, Any]]:
+def _control_run(record: dict[str, Any], readout_images: int, readout: str = RIDGE) -> list[dict[str, Any]]:
     """The controls of an image set, likewise."""
     config = from_record(record, TrainConfig, "the controls of the sweep")
-    rows: list[dict[str, Any]] = control_accuracies(config, readout_images).to_dict("records")
+    rows: list[dict[str, Any]] = control_accuracies(config, readout_images, readout, wider=True).to_dict("records")
     return rows
 
 
@@ -116,7 +114,7 @@ def _images_of(config: TrainConfig) -> TrainConfig:
     return TrainConfig(rule=CONTROL, batch_size=128, **{name: getattr(config, name) for name in names})
 
 
-def _controls(folder: Path, configs: list[TrainConfig], readout_images: int) -> pd.DataFrame:
+def _controls(folder: Path, configs: list[TrainConfig], readout_images: int, readout: str) -> pd.DataFrame:
     """Run the controls that are not there yet, and put them into one table."""
     tables: list[pd.DataFrame] = []
     most: dict[str, TrainConfig] = {}
@@ -126,11 +124,11 @@ def _controls(folder: Path, configs: list[TrainConfig], readout_images: int) -> 
         most[alike] = max(most.get(alike, config), config, key=lambda each: each.n_seeds)
     for config in most.values():
         record = to_record(config)
-        identity = json.dumps(plain([record, readout_images, RECIPE]), sort_keys=True)
+        identity = json.dumps(plain([record, readout_images, readout, RECIPE]), sort_keys=True)
         digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
         path = folder / "controls" / f"{_short(config.dataset)}__{digest}.json"
         if not path.is_file():
-            write_text(path, json.dumps(_control_run(record, readout_images), indent=1) + "\n")
+            write_text(path, json.dumps(_control_run(record, readout_images, readout), indent=1) + "\n")
         shared = {name: record[name] for name in IMAGES_OF}
         tables.append(pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).assign(**shared))
     return pd.concat(tables, ignore_index=True)
@@ -261,7 +259,7 @@ def _train_missing(
     done = len(configs) - len(missing)
 
     def one(each: TrainConfig, path: Path) -> tuple[Path, dict[str, Any]]:
-        return path, _run(to_record(each), config.readout_images)
+        return path, _run(to_record(each), config.readout_images, config.readout)
 
     if done and missing:
         tables()
@@ -312,17 +310,19 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     configs = expand(config)
     options = _check(configs)
     _prepare(folder, config)
-    paths = [folder / "runs" / _file_name(*each, config.readout_images) for each in zip(configs, options, strict=True)]
+    paths = [folder / "runs" / _file_name(*each, config) for each in zip(configs, options, strict=True)]
     if progress is not None:
         progress(sum(path.is_file() for path in paths), len(paths), "" if config.search else "controls")
-    controls = pd.DataFrame() if config.search else _controls(folder, configs, config.readout_images or _CONTROL_IMAGES)
+    controls = (
+        pd.DataFrame() if config.search else _controls(folder, configs, config.readout_images or _CONTROL_IMAGES, config.readout)
+    )
     tables = functools.partial(_write_tables, folder, config, configs, paths, controls)
     _train_missing(configs, paths, config, workers, progress, tables)
     if not (config.search and config.search.finalists):
         return tables()
 
     chosen = finalists(configs, [_validation(path) for path in paths], config.search)
-    names = [_file_name(*each, config.readout_images) for each in zip(chosen, _check(chosen), strict=True)]
+    names = [_file_name(*each, config) for each in zip(chosen, _check(chosen), strict=True)]
     final = _Final(chosen, [folder / "runs" / name for name in names])
     _train_missing(chosen, final.paths, config, workers, progress, functools.partial(tables, final))
     return tables(final)

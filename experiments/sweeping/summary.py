@@ -10,8 +10,11 @@ import pandas as pd
 
 import learning_rules
 from experiments.config import CONTROL, REFERENCE, write_yaml
+from experiments.controls import WIDER_FEATURES
+from experiments.readouts import LOGISTIC, RIDGE
 from experiments.sweeping.config import TASK, TRIED, SweepConfig, family_of
-from experiments.verdicts import FROZEN, against_controls, judged, of_images, verdicts
+from experiments.verdicts import FROZEN, against_controls, against_wider, beats, judged, of_images, verdicts
+from rsa.multiple import holm
 
 __all__ = [
     "ANGLES",
@@ -84,8 +87,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         (`readout_mean`, `readout_standard_deviation`, and `read_from`, the layers that it reads), where readouts were asked for;
         `control` and `best_control`, the mean and name of the best control; `difference` from it; `p_value` of beating all
         controls, `p_adjusted` for all rows of the table, and `beats_control` (below .05; None with one seed, without a control and
-        for the control itself); `angle_start`, `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth
-        of the epochs and at the end; `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and
+        for the control itself); `beats_wider`, whether it is above wider random features too, corrected alike; `angle_start`,
+        `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth of the epochs and at the end; `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and
         `published_source`; `image_notes`, what must be known of the pixels.
     """
     runs = runs.assign(optimizer_of=runs.get("optimizer_of", pd.Series("", runs.index)).fillna(""))
@@ -108,6 +111,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
             layers = ", ".join(dict.fromkeys(group["read_from"]))
             row |= {"readout_mean": float(read.mean()), "readout_standard_deviation": _deviation(read), "read_from": layers}
         row |= against_controls(group, _controls_of(group, runs, controls))
+        if controls is not None and not controls.empty and key["rule"] != CONTROL:
+            row["p_wider"] = against_wider(group, _of_same_images(controls, group.iloc[0]))
         if len(beside):
             row[BESIDE] = _beside(group.iloc[0], beside)
         row |= {name: float(group[name].mean()) for name in ANGLES if name in group}
@@ -121,7 +126,11 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         row |= {"published": published.get("accuracy", np.nan), "published_source": published.get("source", "")}
         row["image_notes"] = group["image_notes"].iloc[0] if "image_notes" in group else ""
         rows.append({**row, "seconds": float(group["seconds"].iloc[0]), "warnings": group["warnings"].iloc[0]})
-    return verdicts(pd.DataFrame(rows))
+    table = verdicts(pd.DataFrame(rows))
+    if "p_wider" not in table or table["p_wider"].isna().all():
+        return table.drop(columns="p_wider", errors="ignore")
+    table.insert(list(table.columns).index("beats_control") + 1, "beats_wider", beats(holm(table.pop("p_wider").to_numpy())))
+    return table
 
 
 def _deviation(values: np.ndarray) -> float:
@@ -160,9 +169,12 @@ def _controls_of(group: pd.DataFrame, runs: pd.DataFrame, controls: pd.DataFrame
     if "frozen_accuracy" in group and group["frozen_accuracy"].notna().all():
         found[FROZEN] = group.groupby("seed")["frozen_accuracy"].mean()
     if controls is not None and not controls.empty:
-        same = controls[np.logical_and.reduce([_equals(controls[name], own[name]) for name in IMAGES_OF])]
-        found |= of_images(same, bool(own.get("keeps_maps", True)))
+        found |= of_images(_of_same_images(controls, own), bool(own.get("keeps_maps", True)))
     return found
+
+
+def _of_same_images(controls: pd.DataFrame, own: pd.Series) -> pd.DataFrame:
+    return controls[np.logical_and.reduce([_equals(controls[name], own[name]) for name in IMAGES_OF])]
 
 
 def best_trials(runs: pd.DataFrame) -> pd.DataFrame:
@@ -242,7 +254,9 @@ def _verdict(row: dict[str, Any]) -> str:
     if row["beats_control"] is None:
         return ""
     adjusted = "p < .001" if row["p_adjusted"] < 0.001 else f"p = {row['p_adjusted']:.3f}".replace("0.", ".", 1)
-    return f"yes, {adjusted}" if row["beats_control"] else f"**no**, {adjusted}"
+    if not row["beats_control"]:
+        return f"**no**, {adjusted}"
+    return f"yes, {adjusted}" + (", **not above wider**" if row.get("beats_wider") is False else "")
 
 
 def _angles(row: dict[str, Any]) -> str:
@@ -296,19 +310,46 @@ def _reading(config: SweepConfig, summary: pd.DataFrame) -> list[str]:
     """How the table is to be read."""
     tested = int(summary["p_value"].notna().sum())
     angle = learning_rules.BY_OTHER_MEANS
-    by = "by one readout for rules and controls alike" if config.readout_images else "by the network's own output"
+    how = {RIDGE: "ridge", LOGISTIC: "multinomial logistic"}[config.readout]
+    by = (
+        f"by one readout for rules and controls alike, {how} regression" if config.readout_images else "by the network's own output"
+    )
     lines = [
-        f"Verdicts go {by}. Controls are the same network untrained (on plain images and behind",
-        "the same front end; where readouts are for all, also the rule's own units before the first image), the best of several",
-        "networks of random features read directly, and logistic regression on pixels. A rule is above all controls if its",
-        f"differences from each, paired over seeds, are above nought (one-sided t-tests, all of {tested} rows corrected by Holm's",
-        "method, p < .05). Seeds draw weights and orders, not images: every training sees the same split.",
+        f"Verdicts go {by}.",
+        "Controls are the same network untrained (on plain images and behind the same front end; where readouts are for all, also",
+        "the rule's own units before the first image), random features read directly, and logistic regression on pixels.",
+        "A rule is above all controls if its differences from each, paired over seeds, are above nought (one-sided t-tests, all",
+        f"of {tested} rows corrected by Holm's method, p < .05). Seeds draw weights and orders, not images: every training sees",
+        "the same split.",
+        *_winners(summary),
         "",
         "Degrees from backpropagation at the start, after a tenth of the epochs and at the end, between what the rule asks of",
         f"hidden layers and the gradient of its own objective: 90 has nothing to do with it, under {angle} is backpropagation by",
         "other means.",
     ]
     return lines
+
+
+def _winners(summary: pd.DataFrame) -> list[str]:
+    """By name what is above all controls, and what of it a wider control would have overturned."""
+    above = summary[[each is True for each in summary["beats_control"]]]
+    n_tested = int(summary["p_value"].notna().sum())
+    if not n_tested:
+        return []
+    networks = pd.Series(networks_of(summary), summary.index)
+    where = [[network] * (networks.nunique() > 1) for network in networks[above.index]]
+    behind = [[f"behind {front_end}"] * (front_end != "none") for front_end in above["front_end"]]
+    names = [
+        rule + (f" ({', '.join(told)})" if (told := [*one, *other]) else "")
+        for rule, one, other in zip(above["rule"], where, behind, strict=True)
+    ]
+    named = f": {', '.join(names)}" if names else ""
+    lines = ["", f"**Above all controls: {len(above)} of {n_tested}**{named}."]
+    if "beats_wider" not in summary:
+        return lines
+    wider = [name for name, each in zip(names, above["beats_wider"], strict=True) if each is True]
+    said = f": {', '.join(wider)}" if wider else ""
+    return [*lines, f"Of these {len(wider)} are also above random features four times as wide{said}."]
 
 
 def _control_lines(controls: pd.DataFrame | None) -> list[str]:
@@ -320,7 +361,10 @@ def _control_lines(controls: pd.DataFrame | None) -> list[str]:
         layers = ", ".join(dict.fromkeys(rows["read_from"]))
         accuracy = rows["test_accuracy"].to_numpy()
         lines.append(_line([control, rows["network"].iloc[0], layers, _percent(float(accuracy.mean()), _deviation(accuracy))]))
-    return [*lines, "", "Random maps count for networks that keep maps: a dense network is not told that images have places.", ""]
+    lines += ["", "Random maps count for networks that keep maps: a dense network is not told that images have places."]
+    if WIDER_FEATURES in set(controls["control"]):
+        lines.append("Verdicts do not go by wider random features: with enough of them anything can be read.")
+    return [*lines, ""]
 
 
 def to_markdown(

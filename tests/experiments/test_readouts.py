@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.linear_model import Ridge, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from experiments import controls as controls_module
 from experiments import readouts
 from experiments.config import TrainConfig
-from experiments.controls import LOGISTIC_REGRESSION, RANDOM_FEATURES, RANDOM_MAPS, control_accuracies
+from experiments.controls import LOGISTIC_REGRESSION, RANDOM_FEATURES, RANDOM_MAPS, WIDER_FEATURES, control_accuracies
 from experiments.readouts import ALL, Features, Labels, best_readout, fit_readout, read_out, ridge_weights
 from experiments.training import train
 
@@ -45,6 +46,20 @@ def test_it_is_scikit_learns_ridge_regression_of_the_best_strength(n_features):
         theirs.append((fit.score(features.validation, labels.validation), fit.score(features.test, labels.test)))
     ours = fit_readout(features, labels)
     assert (ours.validation_accuracy, ours.test_accuracy) == pytest.approx(max(theirs, key=lambda pair: pair[0]), abs=0.003)
+
+
+def test_the_other_readout_is_scikit_learns_logistic_regression_of_standardised_features():
+    """Two classes: half the sum of squares of the one weight vector that scikit-learn then fits."""
+    features, labels = two_clouds(7, n=900)
+    features = Features(*(split * 100 + 5 for split in features))
+    theirs = []
+    for penalty in (1e-3, 1e-2, 1e-1):
+        fit = make_pipeline(StandardScaler(), LogisticRegression(C=1 / (penalty * 300), tol=1e-6, max_iter=1000))
+        fit.fit(features.train.astype(np.float64), labels.train)
+        theirs.append((fit.score(features.validation, labels.validation), fit.score(features.test, labels.test)))
+    ours = best_readout({"layer": features}, labels, "logistic")
+    assert (ours.validation_accuracy, ours.test_accuracy) == pytest.approx(max(theirs, key=lambda pair: pair[0]), abs=0.004)
+    assert ours != best_readout({"layer": features}, labels)
 
 
 @pytest.mark.parametrize("n_features", [30, 200])
@@ -149,6 +164,15 @@ def test_controls_learn_no_hidden_layer_and_still_know_the_digits(controls):
     assert by_control.mean()[RANDOM_FEATURES] > by_control.mean()[LOGISTIC_REGRESSION] > 0.88
     assert by_control.nunique()[LOGISTIC_REGRESSION] == 1  # it draws nothing
     assert controls["network"].nunique() == 3 and (controls["network"][:2] == "").all()
+
+
+def test_wider_random_features_are_there_where_they_are_asked_for(monkeypatch):
+    networks = {WIDER_FEATURES: (("mlp", {"hidden": (96,)}),), RANDOM_FEATURES: (("mlp", {"hidden": (24,)}),)}
+    monkeypatch.setattr(controls_module, "_RANDOM_NETWORKS", networks)
+    config = TrainConfig(dataset="digits", n_seeds=1, n_train=400)
+    plain, more = (control_accuracies(config, 400, wider=wider).set_index("control")["test_accuracy"] for wider in (False, True))
+    assert WIDER_FEATURES not in plain and more.drop(WIDER_FEATURES).equals(plain) and more[WIDER_FEATURES] > plain[RANDOM_FEATURES]
+    assert control_accuracies(config, 400, "logistic")["test_accuracy"].iloc[1] != plain[RANDOM_FEATURES]
 
 
 @pytest.mark.thorough

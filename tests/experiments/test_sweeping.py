@@ -30,7 +30,7 @@ def fake_run(record):
     return {**shared, **seeds[0], "warnings": [], **({"seeds": seeds} if len(seeds) > 1 else {})}
 
 
-def fake_controls(record, readout_images):
+def fake_controls(record, readout_images, readout="ridge"):
     """What controls return, without fitting any."""
     seeds = range(record["seed"], record["seed"] + record["n_seeds"])
     return [
@@ -44,7 +44,7 @@ def trainings(monkeypatch):
     """The trainings that were asked for, one by one."""
     asked = []
 
-    def run(record, readout_images=0):
+    def run(record, readout_images=0, readout="ridge"):
         asked.append(record)
         return fake_run(record)
 
@@ -129,7 +129,7 @@ def test_mistakes_are_named(fields, message):
 def test_a_table_says_what_must_be_known_of_its_images(tmp_path, trainings, monkeypatch):
     """Whatever the file is called: that pixels went through lossy compression stands over the figures."""
     noted = {"notes": "decoded from lossy JPEG"}
-    monkeypatch.setattr(running, "_run", lambda record, readout_images=0: {**fake_run(record), "images": noted})
+    monkeypatch.setattr(running, "_run", lambda record, readout_images=0, readout="ridge": {**fake_run(record), "images": noted})
     config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},))
     found = sweep(config, tmp_path / "noted")
     assert found.summary["image_notes"].tolist() == ["decoded from lossy JPEG"]
@@ -148,7 +148,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path, trainings, monk
     config = SweepConfig(train={**TRAIN, "n_seeds": 2}, runs=({"rule": ["untrained", "backprop", "feedback_alignment"]},))
     complete = running._run
 
-    def stops_at_the_second(record, readout_images):
+    def stops_at_the_second(record, readout_images, readout):
         if len(trainings) == 1:
             raise KeyboardInterrupt
         return complete(record)
@@ -260,6 +260,49 @@ def test_what_beats_its_own_frozen_network_alone_beats_no_control():
     assert "**no**, p = 1.000" in text and "random features (cnn)" in text
 
 
+def test_a_wider_control_overturns_a_verdict_in_words_and_not_by_itself():
+    """The choice that a critic makes next: with more random features. The table says which verdicts would not have held."""
+    rules = {"backprop": 0.95 + STEPS, "hebbian": 0.90 + STEPS, "hebbian/oja__zca": 0.96 + STEPS}
+    runs = runs_of(untrained=0.80 + STEPS, **rules).assign(n_train=None, validation_fraction=0.1)
+    shared = {"dataset": "digits", "n_train": None, "validation_fraction": 0.1, "read_from": "x", "network": "mlp hidden=8192"}
+    controls = pd.DataFrame(
+        {**shared, "control": "wider random features", "seed": seed, "test_accuracy": accuracy}
+        for seed, accuracy in enumerate(0.91 + STEPS)
+    )
+    config = SweepConfig(runs=({"rule": "hebbian"},))
+    summary = summarise(runs, config, controls)
+    table = summary.set_index("rule")
+    assert table["best_control"].tolist() == ["", "untrained", "untrained", "untrained"]
+    assert table["beats_control"].tolist() == [None, True, True, True] and table["beats_wider"].tolist() == [
+        None,
+        True,
+        False,
+        True,
+    ]
+    text = " ".join(to_markdown(config, summary, 4, 4, controls).split())
+    assert "**Above all controls: 3 of 3**: backprop, hebbian, hebbian/oja (behind zca). Of these 2 are also above" in text
+    assert "four times as wide: backprop, hebbian/oja (behind zca)." in text and text.count("not above wider") == 1
+    assert "wider random features | mlp hidden=8192 |" in text
+    without = summarise(runs, config, controls.iloc[:1])
+    assert "beats_wider" not in without and "four times" not in to_markdown(config, without, 4, 4)
+
+
+def test_how_features_are_read_is_a_part_of_what_was_run(tmp_path, trainings, monkeypatch):
+    """Another readout is another training's file; the one that was there before there was a choice keeps its name."""
+    asked = []
+    monkeypatch.setattr(running, "_run", lambda record, *read: asked.append(read) or fake_run(record))
+    names = {}
+    for readout in ("ridge", "logistic"):
+        config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},), readout_images=100, readout=readout)
+        sweep(config, tmp_path / readout)
+        names[readout] = [path.name for path in (tmp_path / readout / "runs").iterdir()]
+        said = {"ridge": "alike, ridge regression", "logistic": "alike, multinomial logistic regression"}[readout]
+        assert said in (tmp_path / readout / "README.md").read_text()
+    assert asked == [(100, "ridge"), (100, "logistic")] and names["ridge"] != names["logistic"]
+    with pytest.raises(InputError, match="did you mean 'logistic'"):
+        SweepConfig(runs=({"rule": "backprop"},), readout="logistics")
+
+
 def test_a_verdict_goes_by_the_readout_that_is_one_for_all():
     runs = runs_of(untrained=0.80 + STEPS, hebbian=0.60 + STEPS).assign(read_from="hidden_0")
     runs["readout_accuracy"] = runs["test_accuracy"] + np.where(runs["rule"] == "hebbian", 0.25, 0.0)
@@ -333,7 +376,7 @@ def test_a_search_chooses_by_validation_images(tmp_path, trainings):
 def _accuracy_in(rates):
     """A training whose validation accuracy says nothing about the full budget: the higher the rate, the better the short run."""
 
-    def run(record, readout_images=0):
+    def run(record, readout_images=0, readout="ridge"):
         rate = record["rule_options"].get("learning_rate", 1e-3)
         rates.append((rate, record["epochs"], record["n_seeds"]))
         found = fake_run(record)
