@@ -88,8 +88,9 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         `control` and `best_control`, the mean and name of the best control; `difference` from it; `p_value` of beating all
         controls, `p_adjusted` for all rows of the table, and `beats_control` (below .05; None with one seed, without a control and
         for the control itself); `beats_wider`, whether it is above wider random features too, corrected alike; `angle_start`,
-        `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth of the epochs and at the end; `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and
-        `published_source`; `image_notes`, what must be known of the pixels.
+        `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth of the epochs and at the end;
+        `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and `published_source`;
+        `image_notes`, what must be known of the pixels.
     """
     runs = runs.assign(optimizer_of=runs.get("optimizer_of", pd.Series("", runs.index)).fillna(""))
     beside = runs[runs["optimizer_of"] != ""]
