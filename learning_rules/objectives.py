@@ -4,6 +4,7 @@ A rule never looks at labels itself: it takes the loss, the error at the readout
 learns to classify, to answer at every step, to predict the next token, to regress or to imitate another network with the same code.
 
 * cross-entropy: :math:`-\log \mathrm{softmax}(s)_y`, whose error is softmax minus target: a delta rule;
+* smoothed cross-entropy: the same with a tenth of the label spread over all classes (Szegedy et al. 2016, arXiv 1512.00567);
 * squared error: :math:`\tfrac12 \lVert s - t \rVert^2`, whose error is scores minus target;
 * distillation: :math:`-\sum_c p_c \log \mathrm{softmax}(s)_c` for the probabilities :math:`p` of another network (Hinton, Vinyals
   and Dean 2015, arXiv 1503.02531).
@@ -81,6 +82,15 @@ def mean_over(values: Array, mask: Array | None) -> Float[Array, ""]:
     return jnp.mean(values) if mask is None else jnp.sum(values * mask) / jnp.maximum(jnp.sum(mask), 1)
 
 
+_SMOOTHED = 0.1
+
+
+def _smoothed_cross_entropy(scores: Array, labels: Array) -> Array:
+    n_classes = scores.shape[-1]
+    targets = (1 - _SMOOTHED) * jax.nn.one_hot(labels, n_classes, dtype=scores.dtype) + _SMOOTHED / n_classes
+    return optax.softmax_cross_entropy(scores, targets)
+
+
 def _squared_error(scores: Array, labels: Array) -> Array:
     targets = jax.nn.one_hot(labels, scores.shape[-1], dtype=scores.dtype)
     return 0.5 * jnp.sum(jnp.square(scores - targets), axis=-1)
@@ -109,6 +119,7 @@ _cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 
 OBJECTIVES: dict[str, _Kind] = {
     "cross_entropy": _Kind(_cross_entropy, CLASSES, _is_right),
+    "smoothed_cross_entropy": _Kind(_smoothed_cross_entropy, CLASSES, _is_right),
     "squared_error": _Kind(_squared_error, CLASSES, _is_right),
     "cross_entropy_per_step": _Kind(_cross_entropy, CLASSES, _is_right, per_step=True),
     "squared_error_per_step": _Kind(_squared_error, CLASSES, _is_right, per_step=True),

@@ -12,6 +12,9 @@ forward_gradient_activities :math:`\hat e_k = \langle e_k, u\rangle_g\, u` for e
 node                        :math:`\hat\delta_k = \frac{\ell(z_k + \sigma u) - \ell(z_k - \sigma u)}{2\sigma}\, u`, one node at a
                             time, noise of its own for every example (Fiete and Seung 2006,
                             doi:10.1103/PhysRevLett.97.048104; antithetic, as Dalm et al. 2023, arXiv 2310.00965)
+textbook                    :math:`\hat\delta = \frac{\ell(z + \sigma u) - \ell(z)}{\sigma}\, u`, at all nodes at once, the
+                            readout too, :math:`u` normal; squared error, plain steps, an example at a time (Werfel, Xie and
+                            Seung 2005, doi:10.1162/089976605774320539)
 weight                      :math:`\hat\nabla = \frac{\ell(\theta + \sigma u) - \ell(\theta - \sigma u)}{2\sigma}\, u`, one slope
                             for the batch (Jabri and Flower 1992, doi:10.1109/72.105429; Spall 1992, doi:10.1109/9.119632)
 forward_gradient_weights    :math:`\hat\nabla = (\nabla_\theta \ell \cdot u)\, u`, the slope exact, by forward-mode
@@ -27,15 +30,23 @@ Decorrelated inputs (Dalm et al. 2023): in a network :math:`z = W R h` whose :ma
 rule trains, and :math:`R^\top R h` takes the input's place in the Hebbian product, while
 :math:`R \leftarrow R - \eta\, \langle (R h)(R h)^\top - I\rangle R`.
 
-Departures: noise on activities is random signs, whose estimates vary less than those of normal noise. It is kept from units that
-cannot pass it on (a rectifier that is shut), which leaves the mean as it is and takes variance away too. Groups are runs of units
-along the last axis, channels at one place. A group's loss is the whole node's with all other groups held still, as Ren's
-replicated losses; the heads see every unit. Inputs of more than 1,024 features are decorrelated across channels alone.
+Why it is slow. Of a linear network of M units and N inputs with targets that can be met, the squared distance of the weights from
+the right ones is multiplied on average, in a step of rate :math:`\eta` on one normal example, by :math:`1 - 2\eta + \eta^2 (N + 2)`
+along the gradient, by :math:`1 - 2\eta + \eta^2 (M + 2)(N + 2)` with noise on units, and by :math:`1 - 2\eta + \eta^2 (MN + 2)(N +
+2)` with noise on weights (Werfel et al. 2005): as many times slower, at the best rate of each, as there are units or weights.
+`textbook` counts its rate in that best one, :math:`1 / ((M + 2)(N + 2))` with all units of the network for M and the largest fan-in
+for N. Their networks are linear and of one layer; that deeper ones take the same is this version's.
+
+Departures, but of `textbook`: noise on activities is random signs, whose estimates vary less than those of normal noise. It is kept
+from units that cannot pass it on (a rectifier that is shut), which leaves the mean as it is and takes variance away too. Groups are
+runs of units along the last axis, channels at one place. A group's loss is the whole node's with all other groups held still, as
+Ren's replicated losses; the heads see every unit. Inputs of more than 1,024 features are decorrelated across channels alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -47,14 +58,21 @@ from jax import Array
 from jaxtyping import PRNGKeyArray
 
 from architectures import InputError, Network, Node, Params, Trace, readout
+from architectures.node import is_shape
 from bioplausible.foundation.options import at_least, one_of, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs, missing
 from learning_rules.objectives import Batch, Objective, as_batch
-from learning_rules.optimizers import adam
+from learning_rules.optimizers import adam, plain_steps
 from learning_rules.perturbation_decorrelation import decorrelated, follow_correlations, no_decorrelation
-from learning_rules.perturbation_estimates import group_estimate, mean_over_draws, node_estimate, weight_estimate
+from learning_rules.perturbation_estimates import (
+    all_nodes_estimate,
+    group_estimate,
+    mean_over_draws,
+    node_estimate,
+    weight_estimate,
+)
 from learning_rules.readout import readout_step
 from learning_rules.signals import cut, exact, hebbian_product, merge_steps, perturbed, silence
 
@@ -76,11 +94,11 @@ class PerturbationOptions:
     loss
         One of `OBJECTIVES`.
     learning_rate
-        Adam's, at the first step.
+        Adam's, at the first step; of textbook that of plain steps, in units of the best one that is known.
     weight_decay
         Decoupled, per unit of learning rate.
     perturbation_size
-        Standard deviation of the noise, where the slope is a difference (weight, node).
+        Standard deviation of the noise, where the slope is a difference (weight, node, textbook).
     n_draws
         Directions that one update averages over.
     readout
@@ -130,6 +148,13 @@ def _head_step(
 
     (_, guess), (updates, error) = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(params, h)
     return updates, error, objective.metrics(guess, batch)
+
+
+def _best_rate(network: Network) -> float:
+    """The rate at which noise on all units learns fastest, were the network linear and its inputs normal."""
+    weighted = [node for node in network.nodes if node.weighted]
+    n_units = sum(math.prod(shape) for node in weighted for shape in jax.tree.leaves(node.z_shape, is_leaf=is_shape))
+    return 1 / ((n_units + 2) * (max(node.fan_in for node in weighted) + 2))
 
 
 def _check(network: Network, options: PerturbationOptions) -> None:
@@ -188,6 +213,13 @@ def perturbation(network: Network, options: PerturbationOptions, spec: RuleSpec,
                 estimates[index] = mean_over_draws(draw, jax.random.fold_in(key, index), options.n_draws)
         return trace, estimates
 
+    def all_errors(key: PRNGKeyArray, params: Any, x: Array, batch: Batch) -> tuple[Trace, Estimates]:
+        trace = network.trace(params, x, encoded=True)
+        draw = all_nodes_estimate(network, objective, params, x, batch, trace, options.perturbation_size, not with_delta_rule)
+        errors, slope = mean_over_draws(draw, key, options.n_draws)
+        learning = range(len(nodes) - with_delta_rule)
+        return trace, {index: (errors[index], slope) for index in learning if nodes[index].weighted}
+
     def head_errors(
         key: PRNGKeyArray, params: Any, own: tuple[Params, ...], x: Array, batch: Batch
     ) -> tuple[Trace, Estimates, tuple[Params, ...], dict[str, Any]]:
@@ -223,7 +255,8 @@ def perturbation(network: Network, options: PerturbationOptions, spec: RuleSpec,
             if options.variant == _WITH_HEADS:
                 trace, estimates, asked["heads"], info = head_errors(key, params, state.params["heads"], x, batch)
             else:
-                trace, estimates = node_errors(key, params, x, batch)
+                errors = all_errors if options.variant == "textbook" else node_errors
+                trace, estimates = errors(key, params, x, batch)
             inputs = trace.inputs
             if options.decorrelation_rate > 0:
                 inputs = decorrelated(carry, inputs)
@@ -243,6 +276,8 @@ def perturbation(network: Network, options: PerturbationOptions, spec: RuleSpec,
         return {"network": updates, **asked}, RuleState(state.params, carry), {**metrics, **info}
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
+        if options.variant == "textbook":
+            return plain_steps(options.learning_rate * _best_rate(network))
         return adam(options.learning_rate, n_steps, options.weight_decay)
 
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer, objective)
@@ -289,6 +324,18 @@ FAMILY = Family(
                 3,
                 learning_rate=4e-3,
                 weight_decay=0.1,
+            ),
+            Variant(
+                RuleSpec(
+                    "perturbation",
+                    "textbook",
+                    "noise at all units at once, and the loss's answer to it; plain steps, an example at a time, as published",
+                    "Werfel, Xie and Seung 2005, doi:10.1162/089976605774320539",
+                    teaching_signal="reward",
+                    phases=2,
+                    batch_size=1,
+                ),
+                {"variant": "textbook", "loss": "squared_error", "readout": "perturbation", "learning_rate": 1.0},
             ),
             _variant(
                 "weight",

@@ -18,9 +18,9 @@ from jaxtyping import Float, PRNGKeyArray
 from architectures import Crossing, Network, Node, Params, Trace
 from learning_rules.noise import signs
 from learning_rules.objectives import Batch, Objective
-from learning_rules.signals import clamped, exact, merge_steps, perturbed
+from learning_rules.signals import clamped, exact, merge_steps, perturbed, silence
 
-__all__ = ["group_estimate", "group_slopes", "mean_over_draws", "node_estimate", "weight_estimate"]
+__all__ = ["all_nodes_estimate", "group_estimate", "group_slopes", "mean_over_draws", "node_estimate", "weight_estimate"]
 
 
 def _noise_like(key: PRNGKeyArray, tree: Any) -> Any:
@@ -187,11 +187,63 @@ def node_estimate(
         noise = _signs_where(key, passes, z)
         up, down = jax.vmap(lambda sign: losses(jax.tree.map(lambda u: sign.astype(u.dtype) * size * u, noise)))(jnp.array([1, -1]))
         slope = (up - down) / (2 * size)
-        weighted = slope * objective.example_weights(batch).astype(slope.dtype)
-        lead = (1, -1) if network.temporal else (-1,)
-        return jax.tree.map(lambda u: u * weighted.reshape(*lead, *[1] * (u.ndim - len(lead))), noise), slope
+        return _by_example(network, objective, batch, noise, slope), slope
 
     return estimate
+
+
+def all_nodes_estimate(
+    network: Network,
+    objective: Objective,
+    params: tuple[Params, ...],
+    x: Array,
+    batch: Batch,
+    trace: Trace,
+    size: float,
+    with_readout: bool = True,
+) -> Callable[[PRNGKeyArray], tuple[tuple[Any, ...], Array]]:
+    """Estimate the errors of all nodes at once, from one pass with normal noise at all pre-activations beside the pass without.
+
+    Parameters
+    ----------
+    network, objective, batch
+        What is asked of whom.
+    params
+        One tree per node.
+    x
+        Inputs as `network.encode` gives them.
+    trace
+        Of the run without noise.
+    size
+        Standard deviation of the noise.
+    with_readout
+        Whether the readout is perturbed too.
+
+    Returns
+    -------
+    function
+        key -> (estimates like z, whose sums over examples are the mean loss's; the slope of each example, (n,)).
+    """
+    quiet = silence(network, params, x, encoded=True)
+    clean = objective.per_example(trace.outputs[-1], batch)
+
+    def estimate(key: PRNGKeyArray) -> tuple[tuple[Any, ...], Array]:
+        noise = _noise_like(key, quiet)
+        if not with_readout:
+            noise = (*noise[:-1], quiet[-1])
+        shaken = jax.tree.map(lambda u: size * u, noise)
+        moved = network.trace(params, x, lambda now: perturbed(exact(network, params), now), per_step=shaken, encoded=True)
+        slope = (objective.per_example(moved.outputs[-1], batch) - clean) / size
+        return tuple(_by_example(network, objective, batch, u, slope) for u in noise), slope
+
+    return estimate
+
+
+def _by_example(network: Network, objective: Objective, batch: Batch, noise: Any, slope: Array) -> Any:
+    """Noise times each example's slope and its part in the mean loss."""
+    weighted = slope * objective.example_weights(batch).astype(slope.dtype)
+    lead = (1, -1) if network.temporal else (-1,)
+    return jax.tree.map(lambda u: u * weighted.reshape(*lead, *[1] * (u.ndim - len(lead))), noise)
 
 
 def group_slopes(

@@ -70,6 +70,8 @@ TABLE = {
     "hebbian/textbook_softhebb": {"learning_rate": 0.02},
     "local_losses/textbook": {"learning_rate": 0.01},
     "pepita/textbook": {"learning_rate": 0.1},
+    "dendritic/textbook": {"learning_rate": 0.01},
+    "perturbation/textbook": {"learning_rate": 30.0},
 }
 # Published settings of a variant that stands above: mostly its code with other options, so that one of the two is enough in haste.
 SAME_CODE = {
@@ -82,6 +84,7 @@ SAME_CODE = {
     "hebbian/textbook_softhebb",
     "local_losses/textbook",
     "pepita/textbook",
+    "dendritic/textbook",
 }
 
 _IN_TIME = {"gated", "spiking", "elman"}

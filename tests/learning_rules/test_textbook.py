@@ -13,6 +13,7 @@ import pytest
 from networks import N_CLASSES, network_of
 from small_task import batch_of, double
 
+import architectures
 import learning_rules
 from learning_rules import RuleState
 from learning_rules.forward_forward_goodness import class_groups
@@ -41,10 +42,10 @@ def one_hot(labels):
 class Asked:
     """What a rule asks for at its own settings, on a dense network with its own activation function, as arrays of NumPy."""
 
-    def __init__(self, name, seed=1, **network_options):
+    def __init__(self, name, seed=1, rule_options=(), **network_options):
         spec = learning_rules.spec(name)
         self.network = network_of("mlp", **{**dict(spec.network), **network_options})
-        self.rule = learning_rules.build(name, self.network)
+        self.rule = learning_rules.build(name, self.network, **dict(rule_options))
         self.options = self.rule.options
         with jax.enable_x64(True):
             state = double(self.rule.init(jax.random.key(0)))
@@ -355,3 +356,77 @@ def test_pepita_takes_plain_steps_by_what_a_modulated_pass_changes():
         moved = 0.1 * (1 + 1.9) * it.updates["network"][index]["kernel"]
         np.testing.assert_allclose(after["network"][index]["kernel"], it.weights[index] - moved, rtol=1e-9)
     assert abs(np.std(it.carry["projection"]) / (0.05 * np.sqrt(2 / 64)) - 1) < 0.15
+
+
+def errors_through(it, apical, bound=50.0):
+    """What each node hears, and errors at its pre-activations: (target - softmax) down through the apical weights, bounded."""
+    heard, (h1, h2, scores) = forward(it.weights, it.biases, it.x, np.tanh)
+    e3 = 0.9 * one_hot(it.labels) + 0.1 / N_CLASSES - softmax(scores)
+    e2 = np.clip(e3 @ apical[2]["kernel"].T, -bound, bound)
+    d2 = e2 * (1 - h2**2)
+    e1 = np.clip(d2 @ apical[1]["kernel"].T, -bound, bound)
+    return heard, (e1, e2), (e1 * (1 - h1**2), d2, e3)
+
+
+@pytest.mark.parametrize("bound", [50.0, 0.1])
+def test_dendrites_compare_bounded_errors_through_large_weights_of_their_own(bound):
+    """Lv et al., equations 6 to 9 at rest, for gradient descent: f'(z) e and the slope of |e|^2 / 2 in Theta, labels smoothed."""
+    it = asked("dendritic/textbook", rule_options=(("bound", bound),))
+    apical = it.params["apical"]
+    assert apical[0] is None and 0.85 < np.std(apical[1]["kernel"]) < 1.15
+    heard, (e1, e2), deltas = errors_through(it, apical, bound)
+    assert np.any(np.abs(e1) == bound) == (bound < 1)
+    it.assert_asks(products(heard, [-d / N for d in deltas]))
+    for index, (below, above) in enumerate(((e1, deltas[1]), (e2, deltas[2])), start=1):
+        np.testing.assert_allclose(it.updates["apical"][index]["kernel"], below.T @ above / N, rtol=1e-8, atol=1e-12)
+        assert not np.any(it.updates["apical"][index]["bias"])
+
+
+class Linear:
+    """A linear unit of normal inputs that it should answer with nought, and what one step of a rule leaves of its weights."""
+
+    N_INPUTS, N_UNITS = 5, 3
+
+    def __init__(self, name, **options):
+        network = architectures.build("mlp", input_shape=(self.N_INPUTS,), n_classes=self.N_UNITS, hidden=())
+        self.rule = learning_rules.build(
+            name, network, loss="regression", perturbation_size=1e-3, readout="perturbation", **options
+        )
+
+    def factor(self, rate, n_steps=40_000):
+        """Mean squared length of the weights after a step, of the length before: of many steps from one place."""
+        weights = jnp.ones((self.N_INPUTS, self.N_UNITS)) / jnp.sqrt(self.N_INPUTS * self.N_UNITS)
+        state = RuleState({"network": ({"kernel": weights, "bias": jnp.zeros(self.N_UNITS)},)}, {})
+
+        def length(key):
+            own, other = jax.random.split(key)
+            x = jax.random.normal(own, (1, self.N_INPUTS))
+            asked = self.rule.assign_credit(other, state, (x, jnp.zeros((1, self.N_UNITS))))[0]["network"][0]
+            return jnp.sum((weights - rate * asked["kernel"]) ** 2) + jnp.sum((rate * asked["bias"]) ** 2)
+
+        with jax.enable_x64(True):
+            lengths = np.asarray(jax.jit(jax.vmap(length))(jax.random.split(jax.random.key(0), n_steps)))
+        return float(lengths.mean()), float(lengths.std() / np.sqrt(n_steps))
+
+
+@pytest.mark.parametrize(("name", "directions"), [("perturbation/textbook", 3), ("perturbation/weight", 3 * 6)])
+def test_noise_learns_as_many_times_more_slowly_as_it_has_directions(name, directions):
+    """Werfel, Xie and Seung 2005: 1 - 2 eta + eta^2 (D + 2) E|x|^4 / N, with D units or weights that are shaken.
+
+    With a bias that starts where it should be, which hears a one: E[(w x)^2 (|x|^2 + 1)] = (N + 3) |w|^2.
+    """
+    linear = Linear(name)
+    for rate in (1 / ((directions + 2) * (5 + 3)), 0.05):
+        expected = 1 - 2 * rate + rate**2 * (directions + 2) * (5 + 3)
+        found, error = linear.factor(rate)
+        assert abs(found - expected) < 4 * error + 1e-4, (found, expected, error)
+    best = 1 - 1 / ((directions + 2) * (5 + 3))
+    found, error = linear.factor(1 / ((directions + 2) * (5 + 3)))
+    assert abs(found - best) < 4 * error + 1e-4 and error < 0.2 / (directions + 2)
+
+
+def test_node_perturbation_takes_plain_steps_of_the_best_rate_that_is_known():
+    it = asked("perturbation/textbook")
+    rate = 1 / ((24 + 16 + N_CLASSES + 2) * (64 + 2))
+    moved = 2 * rate * it.updates["network"][1]["kernel"]
+    np.testing.assert_allclose(stepped(it)["network"][1]["kernel"], it.weights[1] - moved, rtol=1e-10)
