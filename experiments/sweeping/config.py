@@ -23,6 +23,7 @@ __all__ = ["TASK", "TRIED", "SearchConfig", "SweepConfig", "expand", "family_of"
 # What a search compares trials within, and what it tries there.
 TASK = ("rule", "architecture", "front_end")
 TRIED = ("rule_options", "architecture_options", "optimizer_of")
+_DRAWS_A_TRIAL = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +156,21 @@ def _draw(rng: np.random.Generator, name: str, choices: Any) -> Any:
     )
 
 
+def _drawn(config: TrainConfig, space: dict[str, Any], rng: np.random.Generator) -> TrainConfig:
+    """One draw of all that is searched."""
+    drawn = {name: _draw(rng, name, choices) for name, choices in sorted(space.items())}
+    of_network = {name.removeprefix("network."): value for name, value in drawn.items() if name.startswith("network.")}
+    borrowed = drawn.pop("optimizer_of", "")
+    # Under another rule's optimiser a rule's own rate and decay do nothing, and a trial must not be named after them.
+    of_rule = {} if borrowed else {name: value for name, value in drawn.items() if not name.startswith("network.")}
+    return dataclasses.replace(
+        config,
+        optimizer_of=borrowed or config.optimizer_of,
+        rule_options={**config.rule_options, **of_rule},
+        architecture_options={**config.architecture_options, **of_network},
+    )
+
+
 def _trials(config: TrainConfig, search: SearchConfig) -> list[TrainConfig]:
     """The same number of trainings for every rule: its defaults, then draws."""
     space = _space(search, config.rule)
@@ -162,20 +178,13 @@ def _trials(config: TrainConfig, search: SearchConfig) -> list[TrainConfig]:
     stream = zlib.crc32(f"{config.rule} {config.architecture} {config.front_end}".encode())
     rng = np.random.default_rng([search.seed, stream])
     trials = [config]
-    for _ in range(search.trials - 1):
-        drawn = {name: _draw(rng, name, choices) for name, choices in sorted(space.items())}
-        of_network = {name.removeprefix("network."): value for name, value in drawn.items() if name.startswith("network.")}
-        borrowed = drawn.pop("optimizer_of", "")
-        # Under another rule's optimiser a rule's own rate and decay do nothing, and a trial must not be named after them.
-        of_rule = {} if borrowed else {name: value for name, value in drawn.items() if not name.startswith("network.")}
-        trials.append(
-            dataclasses.replace(
-                config,
-                optimizer_of=borrowed or config.optimizer_of,
-                rule_options={**config.rule_options, **of_rule},
-                architecture_options={**config.architecture_options, **of_network},
-            )
-        )
+    # What was drawn already is drawn again; a space of few values is tried out before the budget is spent.
+    for _ in range(_DRAWS_A_TRIAL * search.trials):
+        if len(trials) == search.trials:
+            break
+        trial = _drawn(config, space, rng)
+        if trial not in trials:
+            trials.append(trial)
     return trials
 
 

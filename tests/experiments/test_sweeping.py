@@ -111,6 +111,17 @@ def test_a_search_gives_every_rule_the_same_budget_and_starts_at_its_defaults():
     assert all("weight_decay" not in run.rule_options for run in both[:6])
 
 
+def test_what_is_drawn_twice_costs_no_trial():
+    """A borrowed optimiser leaves nothing else to draw: without another draw backpropagation would get fewer trials than others."""
+    space = {
+        "backprop": {"optimizer_of": ["", "feedback_alignment", "feedback_alignment"], "learning_rate": {"low": 1e-4, "high": 1}}
+    }
+    drawn = expand(SweepConfig(train=TRAIN, runs=({"rule": "backprop"},), search=SearchConfig(12, space)))
+    assert len(drawn) == 12 and sum(run.optimizer_of != "" for run in drawn) == 1
+    few = {"backprop": {"weight_decay": [0.1, 0.2]}}
+    assert len(expand(SweepConfig(train=TRAIN, runs=({"rule": "backprop"},), search=SearchConfig(12, few)))) == 3
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
