@@ -1,4 +1,7 @@
-"""Whether a synapse is what rules take it for: linear in its parameters and affine in each of its inputs, found by trying it."""
+"""Whether a node is what rules take it for, found by trying it.
+
+Linear in its parameters and affine in each of its inputs, and the same for an example whatever others are shown beside it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from typing import Any
 import jax
 import numpy as np
 
-__all__ = ["is_affine"]
+from bioplausible.foundation.errors import InputError
+
+__all__ = ["is_affine", "refuse_company"]
 
 _TOLERANCE = 1e-3
 
@@ -63,3 +68,58 @@ def is_affine(synapse: Callable[[Any, tuple[Any, ...]], Any], params: Any, input
         )
         for k in range(len(x))
     )
+
+
+def refuse_company(name: str, run: Callable[..., Any], *arguments: Any) -> None:
+    """Refuse a function whose answer to an example depends on the others that are shown beside it, or on the time of day.
+
+    Parameters
+    ----------
+    name
+        Of the node.
+    run
+        (params, *others) -> a tree of arrays with examples as the leading axis.
+    *arguments
+        Parameters, then trees of what has examples as its leading axis; arrays or their shapes.
+
+    Raises
+    ------
+    InputError
+        Where an example's answer changes with its neighbours, or from one call to the next.
+
+    >>> x = np.ones((1, 3), np.float32)
+    >>> refuse_company("fine", lambda params, x: x * params, np.float32(2), x)
+    >>> refuse_company("centred", lambda params, x: x - x.mean(0), np.float32(2), x)
+    Traceback (most recent call last):
+        ...
+    bioplausible.foundation.errors.InputError: what 'centred' gives for an example changes with the others beside it: ...
+    """
+    rng = np.random.default_rng(2)
+    params, *others = arguments
+
+    def several(leaf: Any) -> Any:
+        return rng.normal(size=(2, *leaf.shape[1:])).astype(np.float32)
+
+    params = _drawn(rng, params)
+    shown = jax.tree.map(several, others)
+    replaced = jax.tree.map(lambda leaf: np.concatenate([leaf[:1], several(leaf)[1:]]), shown)
+    # Functions are traced anew where they may have drawn numbers of their own.
+    first, again = (jax.jit(lambda params, *shown: run(params, *shown)) for _ in range(2))
+
+    def of_first(answer: Any) -> list[np.ndarray]:
+        return [np.asarray(leaf)[:1] for leaf in jax.tree.leaves(answer) if np.ndim(leaf) and np.shape(leaf)[0] == 2]
+
+    def differ(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+        return any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
+
+    alone = of_first(first(params, *shown))
+    if differ(alone, of_first(again(params, *shown))):
+        raise InputError(
+            f"'{name}' gives something else each time for the same input: leave out numbers that are drawn outside (NumPy's, say), "
+            "which no seed repeats"
+        )
+    if differ(alone, of_first(first(params, *replaced))):
+        raise InputError(
+            f"what '{name}' gives for an example changes with the others beside it: leave out what takes a mean or a maximum over "
+            "examples, or take it over units"
+        )

@@ -14,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 
 from architectures.activations import AMONG_UNITS, GAIN_SQUARED, activation_function, normalise_length
 from architectures.edge import Edge
-from architectures.node import Node, Params, make_node
+from architectures.node import Node, Params, check_shape, make_node
 from architectures.roles import BIAS, WEIGHT, Role
 from bioplausible.foundation.errors import InputError
 
@@ -79,6 +79,10 @@ def dense_synapse(
     init, synapse, roles
         As `Node` has them. Parameters are "bias", "kernel" (fan-in, units), and "kernel_1", … for further edges.
     """
+    for shape in input_shapes:
+        check_shape(shape, "what a node hears")
+    if not isinstance(n_units, int) or n_units < 1:
+        raise InputError(f"n_units={n_units!r} was given, expected a whole number of units, at least 1")
     sizes = [shape[-1] if tokens else math.prod(shape) for shape in input_shapes]
     names = ["kernel", *(f"kernel_{index}" for index in range(1, len(sizes)))]
 

@@ -18,7 +18,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from architectures.affinity import is_affine
+from architectures.affinity import is_affine, refuse_company
 from architectures.convolution import inject
 from architectures.dense import added
 from architectures.network import Network, chain
@@ -100,7 +100,8 @@ def node_from_nnx(
     Raises
     ------
     InputError
-        A module with state other than parameters, without parameters, or that does not take the input.
+        A module with state other than parameters, without parameters, that does not take the input, or whose answer to an example
+        depends on others or on chance.
     """
     if isinstance(module, nnx.Module):
         given = module
@@ -136,6 +137,7 @@ def node_from_nnx(
         ) from error
     if not jax.tree.leaves(params):
         raise InputError(f"module '{name}' has no parameters: give it as a function, an activation of the module before it")
+    refuse_company(name, lambda params, x: activation(synapse(params, (x,))), params, one)
     # Tried a few times on one shape: compiled whole, which takes less than each of its operations by itself.
     tried = jax.jit(lambda params, x: synapse(params, (x,)))
     found_affine = is_affine(synapse, params, (one,)) if affine is None else affine
@@ -237,6 +239,23 @@ def _redraw(roles: Any, given: Params) -> Callable[[PRNGKeyArray], Params]:
     return redraw
 
 
+def _refuse_strange(part: Any, before: Sequence[Any]) -> None:
+    """Refuse what is called like a function and is none: a class, a module of flax.linen; and a module that was given before."""
+    if isinstance(part, nnx.Module) and any(part is other for other in before):
+        raise InputError(
+            f"the same {type(part).__name__} was given twice, and nodes share no weights: give another module (nnx.clone makes one "
+            "of the same weights, which then learns by itself)"
+        )
+    if isinstance(part, type) and issubclass(part, nnx.Module):
+        made = f"lambda rngs: nnx.{part.__name__}(…, rngs=rngs)"
+        raise InputError(f"the class {part.__name__} was given, expected a module or what makes one: {made}")
+    if any(kind.__module__.startswith("flax.linen") for kind in type(part).__mro__):
+        raise InputError(
+            f"{type(part).__name__} is a module of flax.linen, expected one of flax.nnx: write "
+            "lambda rngs: nnx.Linear(…, rngs=rngs)"
+        )
+
+
 def from_nnx(
     modules: nnx.Module | Sequence[Any],
     *,
@@ -278,7 +297,8 @@ def from_nnx(
         parts = [modules] if isinstance(modules, nnx.Module) or callable(modules) else list(modules)
     before: list[Callable[[Array], Array]] = []
     groups: list[tuple[Part, list[Callable[[Array], Array]]]] = []
-    for part in parts:
+    for index, part in enumerate(parts):
+        _refuse_strange(part, parts[:index])
         if isinstance(part, nnx.Module) or _makes_module(part):
             groups.append((part, []))
         elif callable(part):

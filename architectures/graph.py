@@ -76,7 +76,7 @@ def check(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]], step_shape: tu
     Raises
     ------
     InputError
-        If shapes do not meet. `n_classes` is 0 where the readout was left out.
+        If shapes do not meet, or a node goes unheard. `n_classes` is 0 where the readout was left out.
     """
     shapes = {INPUT: tuple(step_shape), **{node.name: node.output_shape for node in nodes}}
     for node, own in zip(nodes, edges, strict=True):
@@ -108,6 +108,13 @@ def check(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]], step_shape: tu
             raise InputError(
                 f"node '{node.name}' gives {node.output_shape}, and with its skip edges {found}: give skip edges from nodes of the "
                 "same shape"
+            )
+    heard = {edge.source for own in edges for edge in own}
+    for node in nodes[:-1] if n_classes else ():
+        if node.name not in heard:
+            raise InputError(
+                f"nothing hears '{node.name}', and only the last node may go unheard: give an edge from it to another, or "
+                "leave it out"
             )
     if n_classes and nodes[-1].output_shape[-1:] != (n_classes,):
         raise InputError(

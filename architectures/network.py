@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
 from architectures.edge import INPUT, Edge
 from architectures.front_end import FrontEnd, no_front_end
 from architectures.graph import check, in_order, same_shape
-from architectures.node import Node, Params
+from architectures.node import Node, Params, check_shape
 from architectures.readings import Reading
 from bioplausible.foundation.errors import InputError, unknown_name
 
@@ -128,6 +129,9 @@ class Network:
         """Check the graph, and put nodes in an order in which each has what it hears."""
         if isinstance(self.reading, str):
             raise InputError(f"reading='{self.reading}' was given, expected what make_reading('{self.reading}') gives")
+        check_shape(self.input_shape, f"one example of '{self.name}'")
+        if isinstance(self.edges, Mapping):
+            raise InputError(f"edges of '{self.name}' were given by name, expected for each node in turn a tuple of what it hears")
         nodes, edges = in_order(self.nodes, self.edges)
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "edges", edges)
@@ -200,9 +204,28 @@ class Network:
         return jax.lax.optimization_barrier(params)
 
     def encode(self, inputs: Array) -> Array:
-        """Inputs as the first nodes hear them: (n, ...), or (time, n, ...) in a temporal network."""
+        """Inputs as the first nodes hear them: (n, ...), or (time, n, ...) in a temporal network.
+
+        Raises
+        ------
+        InputError
+            Inputs of another shape than the network takes.
+        """
+        self._check_inputs(inputs)
         encoded = self.front_end(inputs)
         return encoded if self.reading is None else self.reading.transform(encoded)
+
+    def _check_inputs(self, inputs: Any) -> None:
+        in_time = self.temporal and self.reading is None
+        shape, expected = tuple(np.shape(inputs)), self.input_shape
+        if len(shape) == 1 + in_time + len(expected) and shape[1 + in_time :] == expected:
+            return
+        told = ", ".join(map(str, expected))
+        hint = "give one example as a batch of one" if shape == expected else "give the images that it was built for"
+        if in_time:
+            hint = "give time as the first axis, examples as the second"
+        axes = "time, n" if in_time else "n"
+        raise InputError(f"inputs of shape {shape} were given to '{self.name}', expected ({axes}, {told}): {hint}")
 
     def plain(self, params: Sequence[Params]) -> tuple[Crossing, ...]:
         """The network's own synapses at these parameters."""
@@ -417,4 +440,4 @@ def chain(
         )
         for node, source in zip(nodes, sources, strict=False)
     )
-    return Network(name, tuple(input_shape), n_classes, tuple(nodes), edges, **others)
+    return Network(name, input_shape, n_classes, tuple(nodes), edges, **others)

@@ -22,12 +22,12 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray, PyTree
 
-from architectures.affinity import is_affine
+from architectures.affinity import is_affine, refuse_company
 from architectures.edge import Edge
 from architectures.roles import WEIGHT, check_roles, role_leaves
 from bioplausible.foundation.errors import InputError
 
-__all__ = ["Node", "Params", "make_node", "no_state"]
+__all__ = ["Node", "Params", "check_shape", "make_node", "no_state"]
 
 Params = PyTree
 Shape = tuple[int, ...]
@@ -136,6 +136,31 @@ def is_shape(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(length, int) for length in value)
 
 
+def check_shape(shape: Any, what: str) -> None:
+    """Refuse what is no shape of one example.
+
+    Parameters
+    ----------
+    shape
+        Whatever was given.
+    what
+        It is the shape of, for the message.
+
+    Raises
+    ------
+    InputError
+        Anything but a tuple of positive whole numbers.
+
+    >>> check_shape(64, "an image")
+    Traceback (most recent call last):
+        ...
+    bioplausible.foundation.errors.InputError: 64 was given as the shape of an image, expected a tuple such as (64,)
+    """
+    if not is_shape(shape) or any(length < 1 for length in shape):
+        like = (shape,) if isinstance(shape, int) and shape > 0 else (28, 28, 1)
+        raise InputError(f"{shape!r} was given as the shape of {what}, expected a tuple such as {like}")
+
+
 def make_node(
     name: str,
     *,
@@ -161,7 +186,7 @@ def make_node(
     Raises
     ------
     InputError
-        If the functions do not fit each other, or the roles not the parameters.
+        If the functions do not fit each other, the roles not the parameters, or an example is not answered by itself.
 
     An Elman unit: its first edge brings the input, its second what it gave a step before.
 
@@ -178,6 +203,8 @@ def make_node(
     >>> elman.z_shape, elman.output_shape
     ((4,), (4,))
     """
+    for shape in input_shapes if isinstance(input_shapes, tuple) else (input_shapes,):
+        check_shape(shape, f"an input of node '{name}'")
     init_state = others.get("init_state", no_state)
     params = jax.eval_shape(init, jax.random.key(0))
     declared, needed = str(jax.tree.structure(roles)), str(jax.tree.structure(params))
@@ -187,12 +214,20 @@ def make_node(
 
     def one_step(params: Params, inputs: Any, skips: Any) -> tuple[Any, Any]:
         z = synapse(params, inputs)
-        return z, activate(init_state(1, jnp.float32), z, skips)[1]
+        found = activate(init_state(len(jax.tree.leaves((inputs, skips))[0]), jnp.float32), z, skips)
+        if not (isinstance(found, tuple) and len(found) == 2):
+            raise InputError(
+                f"activate of node '{name}' gives {type(found).__name__}, expected a pair (state, output): return the state too, "
+                "as it came where nothing is remembered"
+            )
+        return z, found[1]
 
     given = tuple(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in input_shapes)
     skips = tuple(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in skip_shapes)
     try:
         z, h = jax.eval_shape(one_step, params, given, skips)
+    except InputError:
+        raise
     except Exception as error:  # noqa: BLE001 a user's functions may raise anything
         raise InputError(
             f"node '{name}' was given inputs of {input_shapes} and failed: {type(error).__name__}: "
@@ -200,6 +235,8 @@ def make_node(
         ) from error
     z_shape = jax.tree.map(lambda leaf: leaf.shape[1:], z)
     others.setdefault("n_needed_skips", len(skip_shapes))
+    if "affine" not in others:  # a node of a user's own, which nobody has tried
+        refuse_company(name, one_step, params, given, skips)
     if "affine" not in others and input_shapes:
         others["affine"] = is_affine(synapse, params, given)
     return Node(name, input_shapes, z_shape, h.shape[1:], init, synapse, activate, roles, **others)

@@ -106,8 +106,12 @@ def _list_support(architecture: str | None, as_json: bool) -> None:
 _ARCHITECTURE_HELP = "A name from `list architectures` ({} by default), or path.py:name or module:name of your own."
 
 
+def _epochs(n: int) -> str:
+    return f"{n} epoch" if n == 1 else f"{n} epochs"
+
+
 @command.command("train")
-@click.argument("rule")
+@click.argument("rule", required=False)
 @click.option("--architecture", help=_ARCHITECTURE_HELP.format("mlp"))
 @click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
 @click.option("--epochs", type=int, help="Passes over the training images.")
@@ -121,9 +125,13 @@ _ARCHITECTURE_HELP = "A name from `list architectures` ({} by default), or path.
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, configuration and checkpoints.")
 @as_json
 def train_command(
-    rule: str, assignments: tuple[str, ...], config: Path | None, out: Path | None, as_json: bool, **options: Any
+    rule: str | None, assignments: tuple[str, ...], config: Path | None, out: Path | None, as_json: bool, **options: Any
 ) -> None:
-    """Train a network by RULE: a name from `list rules`, or path.py:name or module:name of your own."""
+    """Train a network by RULE: a name from `list rules`, or path.py:name or module:name of your own; --config may name it."""
+    if rule is None and config is None:
+        raise click.UsageError(
+            "Missing argument 'RULE': give a name from `bioplausible list rules`, or --config FILE that has one."
+        )
     from experiments.config import TrainConfig, read_yaml
     from experiments.files import no_empty_folder, prepare_folder
     from experiments.saving import save_trained
@@ -131,7 +139,7 @@ def train_command(
 
     rule_options, network_options = settings(assignments)
     base = TrainConfig() if config is None else read_yaml(config, TrainConfig)
-    fields = given(**options) | {"rule": rule}
+    fields = given(**options, rule=rule)
     if rule_options:
         fields["rule_options"] = {**base.rule_options, **rule_options}
     if network_options:
@@ -147,14 +155,14 @@ def train_command(
         return
     chosen = record["best_on_validation"]
     click.echo(
-        f"{record['rule']} on {record['dataset']} ({record['architecture']}, {record['epochs']} epochs): test accuracy "
+        f"{record['rule']} on {record['dataset']} ({record['architecture']}, {_epochs(record['epochs'])}): test accuracy "
         f"{record['test_accuracy']:.4f}; {chosen['test_accuracy']:.4f} at epoch {chosen['epoch']}, the best on validation"
     )
     print_table(
         [
             {
                 "layer": row["layer"],
-                "cosine with backprop": f"{aligned['cosine']:.3f}" if row["parameters"] else "no weights",
+                "cosine with backprop at the end": f"{aligned['cosine']:.3f}" if row["parameters"] else "no weights",
                 "gradient's norm": f"{aligned['reference_norm']:.2e}" if row["parameters"] else "",
                 "change of weights": f"{record['relative_weight_change'][row['layer']]:.1%}" if row["parameters"] else "",
             }

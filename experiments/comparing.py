@@ -130,6 +130,12 @@ def compare(
     for name in fields:
         if name not in known:
             raise unknown_name("field of CompareConfig", name, known)
+    if config is not None and not isinstance(config, CompareConfig):
+        raise InputError(
+            f"compare was given {config!r}, expected a CompareConfig, or its fields by name: compare(rules=['backprop'])"
+        )
+    if isinstance(fields.get("rules"), str):
+        fields["rules"] = (fields["rules"],)
     config = _with_control(dataclasses.replace(config or CompareConfig(), **fields))
     _check_names(config)
     _check_trainable(config)

@@ -383,6 +383,8 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
     for name in fields:
         if name not in known:
             raise unknown_name("field of TrainConfig", name, known)
+    if config is not None and not isinstance(config, TrainConfig):
+        raise InputError(f"train was given {config!r}, expected a TrainConfig, or its fields by name: train(rule='backprop')")
     config = dataclasses.replace(config or TrainConfig(), **fields)
     keep_compiled_programs()
     # A misspelt rule is said before images are read.
@@ -480,11 +482,22 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
         info=info,
         warnings=[
             *_out_of_place(config, rule.spec),
+            *_one_start(config, initial),
             *warnings_of(config.rule, rule.spec, accuracy_table, networks, confusion, seeds, weightless),
         ],
         seconds=seconds,
         compile_seconds=compile_seconds,
     )
+
+
+def _one_start(config: TrainConfig, initial: Any) -> list[str]:
+    """Seeds that start from one network: what differs between them is the order of images alone."""
+    if config.n_seeds == 1 or any(bool(np.any(np.asarray(leaf) != np.asarray(leaf)[:1])) for leaf in jax.tree.leaves(initial)):
+        return []
+    return [
+        f"one start: all {config.n_seeds} seeds of '{config.architecture}' start from the same weights, and differ in the order of "
+        "images alone: give functions of rngs in the place of modules, so that each seed draws its own"
+    ]
 
 
 def _accuracy(counts: np.ndarray) -> np.ndarray:

@@ -64,7 +64,10 @@ def warnings_of(
             if node["silent"] > _MAX_SILENT:
                 found.append(f"silence: {where}: {node['silent']:.0%} of the units of '{node['layer']}' answer no image")
             excused = node["layer"] in weightless or (spec.frozen == "hidden" and not is_last)
-            if not excused and not node["relative_weight_change"] > _MIN_CHANGE:
+            changed = node["relative_weight_change"]
+            if not excused and not np.isfinite(changed):
+                found.append(f"divergence: {where}: weights of '{node['layer']}' are not finite at the end")
+            elif not excused and not changed > _MIN_CHANGE:
                 found.append(
                     f"weights that do not move: {where}: those of '{node['layer']}' changed by "
                     f"{node['relative_weight_change']:.2%}, so it represents its initial weights"

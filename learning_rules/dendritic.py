@@ -64,7 +64,7 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
-from architectures import Network, Node, Params
+from architectures import Crossing, Network, Node, Params
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import at_least, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
@@ -194,6 +194,10 @@ def _bounded(h: Array, bound: Array) -> Array:
 _bounded.defvjp(lambda h, bound: (h, bound), lambda bound, error: (jnp.clip(error, -bound, bound), jnp.zeros_like(bound)))
 
 
+def _bounded_at(crossing: Crossing, bound: Array) -> Crossing:
+    return crossing._replace(output=lambda h: _bounded(crossing.output(h), bound))
+
+
 def _errors(
     network: Network,
     params: tuple[Params, ...],
@@ -216,8 +220,7 @@ def _errors(
             if not bound:
                 return found
             limit = bound / jnp.asarray(objective.n_counted(jnp.zeros(like[-1].shape), batch), still[-1].dtype)
-            cut = [each._replace(output=lambda h, each=each: _bounded(each.output(h), limit)) for each in found[:-1]]
-            return (*cut, found[-1])
+            return (*(_bounded_at(each, limit) for each in found[:-1]), found[-1])
 
         trace = network.trace(params, batch.inputs, crossings, per_step=(noise, shifts))
         return objective.loss(trace.outputs[-1], batch), (trace.outputs[-1], trace.inputs)

@@ -37,7 +37,6 @@ be taken for a wish of the label.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +61,7 @@ from learning_rules.energy_based_settling import (
     output_state,
     relax,
 )
-from learning_rules.needs import Needs
+from learning_rules.needs import Needs, bends
 from learning_rules.objectives import CLASSES, Batch, Objective, as_batch
 from learning_rules.optimizers import adam
 from learning_rules.signals import clamped, exact, hebbian_products, relayed
@@ -314,10 +313,8 @@ def energy_based(network: Network, options: EnergyBasedOptions, spec: RuleSpec, 
 def _supports(network: Network) -> str:
     """The energy knows the scores as what drives them: a readout that bends that has another derivative."""
     readout = network.nodes[-1]
-    if readout.one_z and readout.z_shape == readout.output_shape:
-        z = jnp.linspace(-3.0, 3.0, math.prod(readout.z_shape)).reshape(1, *readout.z_shape)
-        if bool(jnp.allclose(readout.activate(readout.init_state(1), z, ())[1], z, atol=1e-6)):
-            return ""
+    if not bends(readout):
+        return ""
     return (
         f"'{readout.name}' bends the scores, and the loss has its own softmax: leave out the activation function after the last sum"
     )

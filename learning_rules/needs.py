@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from architectures import Network
+import jax.numpy as jnp
+
+from architectures import Network, Node
 from learning_rules.objectives import CLASSES, DISTRIBUTION, VALUES, Objective
 
-__all__ = ["Needs", "missing"]
+__all__ = ["Needs", "bends", "missing"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,24 @@ class Needs:
     hidden: bool = False
     targets: tuple[str, ...] = (CLASSES, VALUES, DISTRIBUTION)
     per_step: bool = True
+
+
+def bends(readout: Node) -> bool:
+    """Whether what a static readout passes on is not just what it sums.
+
+    Parameters
+    ----------
+    readout
+        The last node of a network.
+    """
+    if readout.has_state:
+        return False  # it leaks and sums over time; a bend there is the network's own affair
+    if not readout.one_z or readout.z_shape != readout.output_shape:
+        return True
+    z = jnp.linspace(-3.0, 3.0, math.prod(readout.z_shape)).reshape(1, *readout.z_shape)
+    # What comes over skips is added to it.
+    skips = tuple(jnp.zeros((1, *readout.output_shape)) for _ in range(readout.n_needed_skips))
+    return not bool(jnp.allclose(readout.activate(readout.init_state(1), z, skips)[1], z, atol=1e-6))
 
 
 def missing(needs: Needs, network: Network, objective: Objective | None = None) -> str:
@@ -94,6 +115,11 @@ def missing(needs: Needs, network: Network, objective: Objective | None = None) 
                 "without pooling, normalisation, gates and attention"
             )
     if objective is not None:
+        if objective.has_softmax and bends(network.nodes[-1]):
+            return (
+                f"'{network.nodes[-1].name}' bends the scores, and the loss '{objective.name}' has its own softmax: leave out the "
+                "activation function after the last sum"
+            )
         if objective.targets not in needs.targets:
             return (
                 f"the objective '{objective.name}' has {objective.targets} for targets, and the rule learns from "

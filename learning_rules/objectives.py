@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 from jaxtyping import Float
@@ -58,7 +59,13 @@ def as_batch(batch: Any) -> Batch:
     >>> as_batch(Batch(jnp.ones((2, 3)), jnp.array([1, -100]), jnp.array([1.0, 0.0]))).targets.tolist()
     [1, 0]
     """
-    batch = batch if isinstance(batch, Batch) else Batch(*batch)
+    if not isinstance(batch, Batch):
+        if not isinstance(batch, tuple | list) or not 2 <= len(batch) <= len(Batch._fields):
+            raise InputError(f"a batch of {type(batch).__name__} was given, expected (inputs, targets) or learning_rules.Batch")
+        batch = Batch(*batch)
+    if any(isinstance(each, list) for each in batch):
+        given: list[Any] = [np.asarray(each) if isinstance(each, list) else each for each in batch]
+        batch = Batch(*given)
     mask, targets = batch.mask, batch.targets
     if mask is None or targets.shape[: mask.ndim] != mask.shape:  # the second is refused by `Objective.check`
         return batch
@@ -113,6 +120,7 @@ class _Kind(NamedTuple):
     targets: str
     right: Callable[[Array, Array], Array] | None
     per_step: bool = False
+    has_softmax: bool = True
 
 
 _cross_entropy = optax.softmax_cross_entropy_with_integer_labels
@@ -120,13 +128,13 @@ _cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 OBJECTIVES: dict[str, _Kind] = {
     "cross_entropy": _Kind(_cross_entropy, CLASSES, _is_right),
     "smoothed_cross_entropy": _Kind(_smoothed_cross_entropy, CLASSES, _is_right),
-    "squared_error": _Kind(_squared_error, CLASSES, _is_right),
+    "squared_error": _Kind(_squared_error, CLASSES, _is_right, has_softmax=False),
     "cross_entropy_per_step": _Kind(_cross_entropy, CLASSES, _is_right, per_step=True),
-    "squared_error_per_step": _Kind(_squared_error, CLASSES, _is_right, per_step=True),
+    "squared_error_per_step": _Kind(_squared_error, CLASSES, _is_right, per_step=True, has_softmax=False),
     # The targets are the tokens one step later: what is predicted at a step is what comes next.
     "next_token": _Kind(_cross_entropy, CLASSES, _is_right, per_step=True),
-    "regression": _Kind(_squared_distance, VALUES, None),
-    "regression_per_step": _Kind(_squared_distance, VALUES, None, per_step=True),
+    "regression": _Kind(_squared_distance, VALUES, None, has_softmax=False),
+    "regression_per_step": _Kind(_squared_distance, VALUES, None, per_step=True, has_softmax=False),
     "distillation": _Kind(optax.softmax_cross_entropy, DISTRIBUTION, _agrees),
 }
 
@@ -149,6 +157,8 @@ class Objective:
         Whether every step has a target.
     right
         (scores, targets) -> 1 where an answer is right, else 0; None where there is no such thing.
+    has_softmax
+        Whether the loss turns scores into probabilities itself.
     """
 
     name: str
@@ -157,18 +167,20 @@ class Objective:
     targets: str
     per_step: bool = False
     right: Callable[[Array, Array], Array] | None = None
+    has_softmax: bool = False
 
     def scores(self, readout: Array) -> Array:
         """Scores from the readout's outputs: of each example (n, n_classes), or of each step (time, n, n_classes)."""
         return readout if self.per_step else self.network.scores(readout)
 
     def check(self, readout: Array, batch: Batch) -> None:
-        """Check that there is a target for each score.
+        """Check that there is a target for each score, and for classes that it is one.
 
         Raises
         ------
         InputError
-            If targets or mask have another shape than they need.
+            If targets or mask have another shape than they need, or a target is no class. Numbers are looked at where there are
+            any: not while a program is traced.
         """
         answers = self.scores(readout).shape
         expected = answers[:-1] if self.targets == CLASSES else answers
@@ -184,6 +196,24 @@ class Objective:
             )
         if batch.mask is not None and batch.mask.shape != answers[:-1]:
             raise InputError(f"a mask of shape {batch.mask.shape} was given for targets of {expected}: expected {answers[:-1]}")
+        if self.targets == CLASSES:
+            self._check_classes(answers[-1], batch)
+
+    def _check_classes(self, n_classes: int, batch: Batch) -> None:
+        if not jnp.issubdtype(batch.targets.dtype, jnp.integer):
+            raise InputError(
+                f"targets of {batch.targets.dtype} were given to the objective '{self.name}', expected whole numbers, one a class: "
+                "give labels.astype(int), or an objective of values (regression)"
+            )
+        if isinstance(batch.targets, jax.core.Tracer) or isinstance(batch.mask, jax.core.Tracer):
+            return
+        counted = np.asarray(batch.targets)[... if batch.mask is None else np.asarray(batch.mask) > 0]
+        wrong = counted[(counted < 0) | (counted >= n_classes)]
+        if wrong.size:
+            raise InputError(
+                f"the target {wrong.flat[0]} was given where there are {n_classes} classes, expected 0 to {n_classes - 1}: number "
+                "classes from 0, and mask examples that have none"
+            )
 
     def per_example(self, readout: Array, batch: Batch) -> Float[Array, " n"]:
         """Loss of each example; where every step has a target, the mean over the example's steps.
@@ -293,4 +323,4 @@ def make_objective(objective: str | Objective, network: Network) -> Objective:
             f"the objective '{objective}' was given to '{network.name}', a static network without steps: use one in time"
             + (f", or '{whole}'" if whole in OBJECTIVES and whole != objective else "")
         )
-    return Objective(objective, network, kind.each, kind.targets, kind.per_step, kind.right)
+    return Objective(objective, network, kind.each, kind.targets, kind.per_step, kind.right, kind.has_softmax)

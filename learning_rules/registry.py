@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -201,6 +203,13 @@ def build(
     >>> build("feedback_alignment", network, variant="direct").spec.name
     'feedback_alignment/direct'
     """
+    if isinstance(name, Network):
+        raise InputError("a network was given first, expected the rule's name: build('backprop', network)")
+    if callable(name):
+        raise InputError(
+            f"the function {getattr(name, '__name__', name)} was given as a rule's name: call it with the network, or give "
+            "'path.py:name'"
+        )
     if not isinstance(network, Network):
         raise InputError(
             f"a rule was to be built for {type(network).__module__.split('.')[0]}'s {type(network).__name__}, expected an "
@@ -220,9 +229,26 @@ def build(
     return family.make(network, chosen, variant.spec, wanted)
 
 
+def _as_taken(name: str, make: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as a user's function takes them: one by one, or as fields of the dataclass that its parameter `options` starts as."""
+    parameters = inspect.signature(make).parameters
+    fields = {key: value for key, value in options.items() if key not in parameters}
+    own = parameters.get("options")
+    if not fields or own is None or not dataclasses.is_dataclass(own.default) or isinstance(own.default, type):
+        return dict(options)
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+        return dict(options)
+    known = [field.name for field in dataclasses.fields(own.default)]
+    for key in fields:
+        if key not in known:
+            raise unknown_name(f"option of '{name}'", key, known)
+    taken = {key: value for key, value in options.items() if key in parameters}
+    return {**taken, "options": dataclasses.replace(taken.get("options", own.default), **fields)}
+
+
 def _made_by_user(name: str, make: Callable[..., Any], network: Network, options: Mapping[str, Any]) -> LearningRule:
     try:
-        rule = make(network, **options)
+        rule = make(network, **_as_taken(name, make, options))
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 a user's function may raise anything

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
+from flax import linen, nnx
 from graphs import KEY, run
 
 import architectures
@@ -158,7 +158,8 @@ def test_softmax_is_not_unit_by_unit():
     assert not node.unitwise
 
 
-LINEAR = nnx.Linear(36, 4, rngs=nnx.Rngs(0))
+LINEAR, SAME = nnx.Linear(36, 4, rngs=nnx.Rngs(0)), nnx.Linear(36, 36, rngs=nnx.Rngs(0))
+CHANCE = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +181,12 @@ LINEAR = nnx.Linear(36, 4, rngs=nnx.Rngs(0))
         ),
         ([flat, nnx.Linear(36, 5, rngs=nnx.Rngs(0))], "the readout 'linear_0' gives \\(5,\\), expected 4 scores"),
         ([flat, nnx.relu], "no flax module was given, only functions"),
+        ([flat, SAME, SAME, LINEAR], "the same Linear was given twice, and nodes share no weights"),
+        ([flat, nnx.Linear, LINEAR], "the class Linear was given, expected a module or what makes one: lambda rngs"),
+        ([flat, linen.Dense(36), LINEAR], "Dense is a module of flax.linen, expected one of flax.nnx"),
+        ([flat, SAME, lambda x: x - x.mean(0), LINEAR], "'linear_0' gives for an example changes with the others beside it"),
+        ([lambda x: flat(x / x.max()), LINEAR], "'linear_0' gives for an example changes with the others"),
+        ([flat, SAME, lambda x: x * CHANCE.random(x.shape[-1]), LINEAR], "'linear_0' gives something else each time"),
         ([flat, 3, LINEAR], "3 was given among the modules"),
         ([flat, lambda rngs: 3], "makes int, expected a flax module"),
         ([flat, lambda rngs: nnx.Linear(36)], "called with random streams and failed: TypeError"),

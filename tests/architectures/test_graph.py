@@ -108,6 +108,11 @@ WRONG_SKIP = (PLAIN[0], (Edge("first"), Edge("input", skip=True)), PLAIN[2])
             lambda: chain([A, B, LAST], name="m", input_shape=(3,), n_classes=2, skips={"second": "first"}),
             "expected names in a list",
         ),
+        (
+            lambda: network((A, dense("unheard", (3,), 4), B, LAST), (PLAIN[0], PLAIN[0], *PLAIN[1:])),
+            "nothing hears 'unheard', and only the last node may go unheard",
+        ),
+        (lambda: dense("first", (3,), 0), "n_units=0 was given"),
         (lambda: network(edges=PLAIN[:2]), "edges were given for 2 nodes, there are 3"),
         (lambda: network((), ()), "a network without nodes"),
         (lambda: network(decision="best"), "expected 'last' or 'mean'"),
@@ -212,3 +217,27 @@ def test_what_a_node_cannot_do_without_is_asked_for_at_construction():
 def test_the_input_of_one_step_ago_is_remembered_by_nobody():
     with pytest.raises(InputError, match="edge from the input to 'first' has a delay"):
         network(edges=((Edge("input", 1),), *PLAIN[1:]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((4, 5), "inputs of shape \\(4, 5\\) were given to '.*', expected \\(n, 3\\): give the images that it was built for"),
+        ((3,), "inputs of shape \\(3,\\) .* expected \\(n, 3\\): give one example as a batch of one"),
+        ((2, 4, 3), "inputs of shape \\(2, 4, 3\\) .* expected \\(n, 3\\)"),
+    ],
+)
+def test_inputs_of_another_shape_are_refused_in_one_sentence(shape, message):
+    made = network()
+    params = made.init(jax.random.key(0))
+    with pytest.raises(InputError, match=message) as caught:
+        made.forward(params, jnp.ones(shape))
+    assert "\n" not in str(caught.value)
+
+
+def test_sequences_have_time_first():
+    delayed = network(edges=(PLAIN[0], PLAIN[1], (Edge("second", 1),)))
+    params = delayed.init(jax.random.key(0))
+    assert delayed.forward(params, jnp.ones((5, 2, 3)))[-1].shape == (5, 2, 2)
+    with pytest.raises(InputError, match="expected \\(time, n, 3\\): give time as the first axis, examples as the second"):
+        delayed.forward(params, jnp.ones((2, 3)))

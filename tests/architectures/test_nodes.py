@@ -286,6 +286,11 @@ def test_a_node_can_be_made_of_functions():
         ({"roles": {"w": replace(ROLE, units=ROLE.fan_in)}}, "name each axis once"),
         ({"input_shapes": ((4,),)}, "node 'mine' was given inputs of \\(\\(4,\\),\\) and failed: TypeError: "),
         ({"activate": lambda state, z, skips: (state, z["gate"])}, "'mine' .* failed: .*make synapse take what init draws"),
+        ({"activate": lambda state, z, skips: z}, "activate of node 'mine' gives .*, expected a pair \\(state, output\\)"),
+        (
+            {"activate": lambda state, z, skips: (state, z - z.mean(0))},
+            "'mine' gives for an example changes with the others beside",
+        ),
         ({"synapse": lambda params, inputs: inputs[0] @ params["v"]}, "failed: KeyError: 'v'"),
         ({"input_shapes": ((3,), (3,)), "synapse": lambda params, inputs: inputs[2]}, "failed: IndexError"),
     ],

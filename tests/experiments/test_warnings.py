@@ -49,7 +49,12 @@ def test_silence_names_the_layer():
     assert found(silent=(0.0, 0.9, 0.0)) == []
 
 
-@pytest.mark.parametrize("change", [0.004, 0.0, np.nan])
+def test_weights_that_are_destroyed_are_not_called_unmoved():
+    (warning,) = found(change=(np.nan, 0.4, 0.5))
+    assert warning == "divergence: the rule, seed 0: weights of 'conv_0' are not finite at the end"
+
+
+@pytest.mark.parametrize("change", [0.004, 0.0])
 def test_weights_that_do_not_move_are_named(change):
     (warning,) = found(change=(change, 0.4, 0.5))
     assert warning.startswith("weights that do not move: the rule, seed 0:") and "'conv_0'" in warning

@@ -127,6 +127,22 @@ def test_a_function_of_ones_own_takes_its_options_and_the_objective(module):
         learning_rules.options_of(name)
 
 
+def test_a_function_that_keeps_its_options_in_a_dataclass_takes_them_by_name(tmp_path):
+    """As the notebook writes rules: `--set learning_rate=0.3` must reach them."""
+    path = tmp_path / "kept.py"
+    path.write_text(
+        "import dataclasses\nimport learning_rules\n"
+        "@dataclasses.dataclass(frozen=True)\nclass Options:\n    learning_rate: float = 0.1\n"
+        "def rule(network, options=Options()):\n"
+        "    return learning_rules.build('backprop', network, learning_rate=options.learning_rate)\n"
+    )
+    name, network = f"{path}:rule", networks.network_of("mlp")
+    assert learning_rules.build(name, network).options.learning_rate == 0.1
+    assert learning_rules.build(name, network, learning_rate=0.3).options.learning_rate == 0.3
+    with pytest.raises(InputError, match="unknown option of '.*' 'learning_rat': did you mean 'learning_rate'"):
+        learning_rules.build(name, network, learning_rat=0.3)
+
+
 def test_what_is_no_rule_is_said(module):
     with pytest.raises(InputError, match="is int, expected a function from a network to a LearningRule, or a Family"):
         learning_rules.spec(f"{module}:nothing")

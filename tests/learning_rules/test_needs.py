@@ -86,6 +86,18 @@ def test_needs_of_an_objective():
     assert "a target at every step" in missing(at_the_end, elman, make_objective("next_token", elman))
 
 
+@pytest.mark.parametrize("name", ["backprop", "feedback_alignment", "hebbian", "predictive_coding", "local_losses"])
+def test_scores_that_are_bent_before_a_softmax_are_refused(name):
+    """Of a softmax, the loss would be that of another one: cross-entropy with probabilities for scores trains, and badly."""
+    layers = [lambda x: x.reshape(len(x), -1), nnx.Linear(64, 4, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(4, 4, rngs=nnx.Rngs(1))]
+    straight, bent = (architectures.from_nnx([*layers, *last], input_shape=(8, 8, 1), n_classes=4) for last in ((), (nnx.softmax,)))
+    assert learning_rules.support(name, straight).supported
+    with pytest.raises(InputError, match="'linear_1' bends the scores, and the loss 'cross_entropy' has its own softmax"):
+        learning_rules.build(name, bent)
+    if name != "predictive_coding":
+        assert learning_rules.support(name, bent, "squared_error").supported
+
+
 def test_support_says_what_build_does():
     network = nested()
     said = learning_rules.support("feedback_alignment", network)

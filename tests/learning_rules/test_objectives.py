@@ -22,9 +22,14 @@ def log_softmax(scores):
     return scores - np.log(np.exp(scores).sum(-1, keepdims=True))
 
 
+def spread(labels):
+    return 0.9 * np.eye(CLASSES)[labels] + 0.1 / CLASSES
+
+
 # Name -> targets, and the loss of each score by numpy.
 LOSSES = {
     "cross_entropy": (LABELS, lambda s, t: -np.take_along_axis(log_softmax(s), t[..., None], -1)[..., 0]),
+    "smoothed_cross_entropy": (LABELS, lambda s, t: -(spread(t) * log_softmax(s)).sum(-1)),
     "squared_error": (LABELS, lambda s, t: 0.5 * ((s - np.eye(CLASSES)[t]) ** 2).sum(-1)),
     "regression": (VALUES, lambda s, t: 0.5 * ((s - t) ** 2).sum(-1)),
     "distillation": (PROBABILITIES, lambda s, t: -(t * log_softmax(s)).sum(-1)),
@@ -85,10 +90,8 @@ def test_losses_errors_and_metrics(name, network, masked):
         np.testing.assert_allclose(per_example, each * weight, rtol=1e-12)
 
     # The error by its closed form: what is given minus what is asked for, at every score that counts.
-    given = (
-        np.exp(log_softmax(scores)) if name in ("cross_entropy", "cross_entropy_per_step", "next_token", "distillation") else scores
-    )
-    asked = np.eye(CLASSES)[targets] if objective.targets == "classes" else targets
+    given = np.exp(log_softmax(scores)) if "cross_entropy" in name or name in ("next_token", "distillation") else scores
+    asked = (spread if "smoothed" in name else np.eye(CLASSES).__getitem__)(targets) if objective.targets == "classes" else targets
     at_scores = (given - asked) * weight[..., None] / weight.sum()
     if not network.temporal or objective.per_step:
         at_readout = at_scores
@@ -166,6 +169,15 @@ def test_nothing_that_counts_is_a_loss_of_nought_and_no_nan():
         ("regression", "mlp", VALUES[:, :3], None, "targets of shape \\(6, 3\\).*expected \\(6, 4\\)"),
         ("distillation", "mlp", LABELS, None, "expected \\(6, 4\\)"),
         ("cross_entropy", "mlp", LABELS, np.ones(5), "a mask of shape \\(5,\\) .* expected \\(6,\\)"),
+        (
+            "cross_entropy",
+            "mlp",
+            LABELS - 1,
+            None,
+            "the target -1 was given where there are 4 classes, expected 0 to 3: number classes",
+        ),
+        ("cross_entropy", "mlp", LABELS + 4, None, "where there are 4 classes, expected 0 to 3"),
+        ("cross_entropy", "mlp", LABELS + 0.0, None, "targets of float.* expected whole numbers, one a class"),
         ("cross_entropy_per_step", "elman", LABELS_PER_STEP, np.ones(6), "a mask of shape \\(6,\\) .* expected \\(5, 6\\)"),
     ],
 )
@@ -255,3 +267,18 @@ def test_whatever_stands_where_no_target_counts_is_never_seen(rule, loss, nowher
     for a, b in zip(*(jax.tree.leaves((updates, info)) for updates, _, info in found), strict=True):
         np.testing.assert_array_equal(a, b)
         assert np.all(np.isfinite(a))
+
+
+def test_what_is_no_class_may_stand_where_none_counts():
+    objective = make_objective("cross_entropy", network_of("mlp"))
+    scores, labels = jnp.asarray(RNG.normal(size=(N, CLASSES))), np.where(np.arange(N) == 0, -100, LABELS)
+    counts = jnp.asarray(np.arange(N) > 0, float)
+    masked = objective.loss(scores, Batch(jnp.zeros(1), jnp.asarray(labels), counts))
+    assert masked == objective.loss(scores, Batch(jnp.zeros(1), jnp.asarray(LABELS), counts))
+
+
+def test_a_batch_is_a_pair_of_arrays_or_lists():
+    assert as_batch([np.ones((2, 3)), [0, 1]]).targets.tolist() == [0, 1]
+    for wrong in (jnp.ones((2, 3)), (jnp.ones((2, 3)),)):
+        with pytest.raises(InputError, match="expected \\(inputs, targets\\) or learning_rules.Batch"):
+            as_batch(wrong)
