@@ -96,29 +96,40 @@ def refuse_company(name: str, run: Callable[..., Any], *arguments: Any) -> None:
     """
     rng = np.random.default_rng(2)
     params, *others = arguments
+    params = _drawn(rng, params)
 
     def several(leaf: Any) -> Any:
-        return rng.normal(size=(2, *leaf.shape[1:])).astype(np.float32)
+        return rng.normal(size=(3, *leaf.shape[1:])).astype(np.float32)
 
-    params = _drawn(rng, params)
     shown = jax.tree.map(several, others)
-    replaced = jax.tree.map(lambda leaf: np.concatenate([leaf[:1], several(leaf)[1:]]), shown)
-    # Functions are traced anew where they may have drawn numbers of their own.
-    first, again = (jax.jit(lambda params, *shown: run(params, *shown)) for _ in range(2))
 
-    def of_first(answer: Any) -> list[np.ndarray]:
-        return [np.asarray(leaf)[:1] for leaf in jax.tree.leaves(answer) if np.ndim(leaf) and np.shape(leaf)[0] == 2]
+    def moved(change: Callable[[np.ndarray], np.ndarray]) -> Any:
+        return jax.tree.map(change, shown)
+
+    def answers(compiled: Callable[..., Any], shown: Any, row: int) -> list[np.ndarray]:
+        n = len(jax.tree.leaves(shown)[0])
+        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(compiled(params, *shown))]
+        return [leaf[row] for leaf in leaves if leaf.ndim and len(leaf) == n]
 
     def differ(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
-        return any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
+        pairs = zip(one, other, strict=True)
+        return any(np.max(np.abs(a - b), initial=0) > _TOLERANCE * (1e-3 + np.max(np.abs(a), initial=0)) for a, b in pairs)
 
-    alone = of_first(first(params, *shown))
-    if differ(alone, of_first(again(params, *shown))):
+    # Functions are traced anew where they may have drawn numbers of their own.
+    first, again = (jax.jit(lambda params, *shown: run(params, *shown)) for _ in range(2))
+    alone = answers(first, shown, 0)
+    if differ(alone, answers(again, shown, 0)):
         raise InputError(
             f"'{name}' gives something else each time for the same input: leave out numbers that are drawn outside (NumPy's, say), "
             "which no seed repeats"
         )
-    if differ(alone, of_first(first(params, *replaced))):
+    large = np.array([1, 30, -30], np.float32)
+    beside_others = [
+        (moved(lambda x: x * large.reshape(3, *[1] * (x.ndim - 1))), 0),  # next to much larger ones
+        (moved(lambda x: x[::-1]), 2),  # at another place
+        (moved(lambda x: x[:2]), 0),  # among fewer
+    ]
+    if any(differ(alone, answers(first, others, row)) for others, row in beside_others):
         raise InputError(
             f"what '{name}' gives for an example changes with the others beside it: leave out what takes a mean or a maximum over "
             "examples, or take it over units"

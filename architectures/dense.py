@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -81,7 +82,7 @@ def dense_synapse(
     """
     for shape in input_shapes:
         check_shape(shape, "what a node hears")
-    if not isinstance(n_units, int) or n_units < 1:
+    if isinstance(n_units, bool) or not isinstance(n_units, Integral) or n_units < 1:
         raise InputError(f"n_units={n_units!r} was given, expected a whole number of units, at least 1")
     sizes = [shape[-1] if tokens else math.prod(shape) for shape in input_shapes]
     names = ["kernel", *(f"kernel_{index}" for index in range(1, len(sizes)))]

@@ -109,17 +109,25 @@ def check(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]], step_shape: tu
                 f"node '{node.name}' gives {node.output_shape}, and with its skip edges {found}: give skip edges from nodes of the "
                 "same shape"
             )
-    heard = {edge.source for own in edges for edge in own}
     for node in nodes[:-1] if n_classes else ():
-        if node.name not in heard:
+        if node.name not in _reaching_the_last(nodes, edges):
             raise InputError(
-                f"nothing hears '{node.name}', and only the last node may go unheard: give an edge from it to another, or "
-                "leave it out"
+                f"nothing that reaches the scores hears '{node.name}': give an edge from it to another node, or leave it out"
             )
     if n_classes and nodes[-1].output_shape[-1:] != (n_classes,):
         raise InputError(
             f"the readout '{nodes[-1].name}' gives {nodes[-1].output_shape}, expected {n_classes} scores: give it as many units"
         )
+
+
+def _reaching_the_last(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]]) -> set[str]:
+    """Names of the nodes that the readout hears, at once or by others."""
+    hears = {node.name: {edge.source for edge in own} for node, own in zip(nodes, edges, strict=True)}
+    found, more = set(), {nodes[-1].name}
+    while more:
+        found |= more
+        more = {source for name in more for source in hears.get(name, ())} - found
+    return found
 
 
 def _check_needed_skips(node: Node, skips: Sequence[Edge]) -> None:

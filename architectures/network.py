@@ -440,4 +440,5 @@ def chain(
         )
         for node, source in zip(nodes, sources, strict=False)
     )
-    return Network(name, input_shape, n_classes, tuple(nodes), edges, **others)
+    shape = tuple(input_shape) if isinstance(input_shape, list) else input_shape
+    return Network(name, shape, n_classes, tuple(nodes), edges, **others)

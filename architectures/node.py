@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -133,7 +134,7 @@ class Node:
 
 def is_shape(value: Any) -> bool:
     """Whether a value is one shape, and no tree of several."""
-    return isinstance(value, tuple) and all(isinstance(length, int) for length in value)
+    return isinstance(value, tuple) and all(isinstance(length, Integral) and not isinstance(length, bool) for length in value)
 
 
 def check_shape(shape: Any, what: str) -> None:
@@ -220,12 +221,12 @@ def make_node(
                 f"activate of node '{name}' gives {type(found).__name__}, expected a pair (state, output): return the state too, "
                 "as it came where nothing is remembered"
             )
-        return z, found[1]
+        return z, found
 
     given = tuple(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in input_shapes)
     skips = tuple(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in skip_shapes)
     try:
-        z, h = jax.eval_shape(one_step, params, given, skips)
+        z, (_, h) = jax.eval_shape(one_step, params, given, skips)
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 a user's functions may raise anything

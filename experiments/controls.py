@@ -28,7 +28,17 @@ import pandas as pd
 import architectures
 from experiments.config import TrainConfig
 from experiments.epochs import in_chunks
-from experiments.readouts import PENALTIES, RIDGE, Features, Labels, Readout, fit_readout, logistic_readout, readout_images
+from experiments.readouts import (
+    MAX_ITERATIONS,
+    PENALTIES,
+    RIDGE,
+    Features,
+    Labels,
+    Readout,
+    fit_readout,
+    logistic_readout,
+    readout_images,
+)
 from experiments.training import load_images
 
 __all__ = ["COLUMNS", "LOGISTIC_REGRESSION", "RANDOM_FEATURES", "RANDOM_MAPS", "RECIPE", "WIDER_FEATURES", "control_accuracies"]
@@ -47,7 +57,7 @@ _RANDOM_NETWORKS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
 }
 
 # What is done, for whoever keeps results: other networks or strengths are other controls.
-RECIPE = repr((_RANDOM_NETWORKS, PENALTIES))
+RECIPE = repr((_RANDOM_NETWORKS, PENALTIES, MAX_ITERATIONS))
 
 
 def _read(network: architectures.Network, seed: int, images: Features, labels: Labels, kind: str) -> Readout:

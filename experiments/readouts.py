@@ -5,7 +5,8 @@ mean nought and variance one over the training images, the regression has a clos
 validation images choose how strongly it is held back and which hidden layer it reads. Test images have no say.
 
 Multinomial logistic regression of the same features is the readout that a critic would ask for next; it takes some fifty times as
-long, and is there to try whether a verdict hangs on the choice.
+long, and is there to try whether a verdict hangs on the choice. It is stopped after so many iterations, which favours features that
+are well conditioned.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from learning_rules import RuleState
 __all__ = [
     "ALL",
     "LOGISTIC",
+    "MAX_ITERATIONS",
     "PENALTIES",
     "READOUTS",
     "RIDGE",
@@ -47,7 +49,7 @@ RIDGE, LOGISTIC = "ridge", "logistic"
 READOUTS = (RIDGE, LOGISTIC)
 # From hardly to heavily held back: on squared weights beside the mean squared error, on half of them beside the mean logistic loss.
 PENALTIES = (1e-3, 1e-2, 1e-1)
-_MAX_ITERATIONS = 300
+MAX_ITERATIONS = 300
 # Maps are averaged over as many places a side before they are read: more would be more features than images to fit them by.
 _MAX_SIDE = 7
 # All layers are read together from so many features at most: the work grows with their square, and with their cube.
@@ -174,7 +176,7 @@ def logistic_readout(features: Features, labels: Labels, read_from: str = "") ->
     """
     best = Readout(read_from, -1.0, 0.0)
     for penalty in PENALTIES:
-        fit = LogisticRegression(C=1 / (penalty * len(features.train)), max_iter=_MAX_ITERATIONS)
+        fit = LogisticRegression(C=1 / (penalty * len(features.train)), max_iter=MAX_ITERATIONS)
         with warnings.catch_warnings():
             # One that has not converged by then is judged as it stands, by images that it has not seen.
             warnings.simplefilter("ignore", ConvergenceWarning)

@@ -491,12 +491,13 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
 
 
 def _one_start(config: TrainConfig, initial: Any) -> list[str]:
-    """Seeds that start from one network: what differs between them is the order of images alone."""
+    """Seeds that start from one network."""
     if config.n_seeds == 1 or any(bool(np.any(np.asarray(leaf) != np.asarray(leaf)[:1])) for leaf in jax.tree.leaves(initial)):
         return []
     return [
-        f"one start: all {config.n_seeds} seeds of '{config.architecture}' start from the same weights, and differ in the order of "
-        "images alone: give functions of rngs in the place of modules, so that each seed draws its own"
+        f"one start: all {config.n_seeds} seeds of '{config.architecture}' start from the same network weights, and differ in the "
+        "order of images and in what the rule draws alone: give functions of rngs in the place of modules, so that each seed draws "
+        "its own"
     ]
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from architectures import Network, Node
+from architectures.node import is_shape
 from learning_rules.objectives import CLASSES, DISTRIBUTION, VALUES, Objective
 
-__all__ = ["Needs", "bends", "missing"]
+__all__ = ["Needs", "bends", "gives_probabilities", "missing"]
 
 
 @dataclass(frozen=True)
@@ -54,21 +57,34 @@ class Needs:
 
 
 def bends(readout: Node) -> bool:
-    """Whether what a static readout passes on is not just what it sums.
+    """Whether what a readout passes on is not just what it sums.
 
     Parameters
     ----------
     readout
         The last node of a network.
     """
-    if readout.has_state:
-        return False  # it leaks and sums over time; a bend there is the network's own affair
     if not readout.one_z or readout.z_shape != readout.output_shape:
         return True
     z = jnp.linspace(-3.0, 3.0, math.prod(readout.z_shape)).reshape(1, *readout.z_shape)
-    # What comes over skips is added to it.
-    skips = tuple(jnp.zeros((1, *readout.output_shape)) for _ in range(readout.n_needed_skips))
-    return not bool(jnp.allclose(readout.activate(readout.init_state(1), z, skips)[1], z, atol=1e-6))
+    return not bool(jnp.allclose(readout.activate(readout.init_state(1), z, ())[1], z, atol=1e-6))
+
+
+def gives_probabilities(readout: Node) -> bool:
+    """Whether a readout without memory passes on numbers that are positive and add up to one: a softmax's.
+
+    Parameters
+    ----------
+    readout
+        The last node of a network.
+    """
+    if readout.has_state or readout.n_needed_skips or len(readout.output_shape) != 1:
+        return False
+    with jax.ensure_compile_time_eval():
+        rng = np.random.default_rng(0)
+        z = jax.tree.map(lambda shape: jnp.asarray(rng.normal(size=(4, *shape)), jnp.float32), readout.z_shape, is_leaf=is_shape)
+        h = np.asarray(readout.activate(readout.init_state(4), z, ())[1])
+    return bool(np.all(h >= 0) and np.allclose(h.sum(-1), 1, atol=1e-4))
 
 
 def missing(needs: Needs, network: Network, objective: Objective | None = None) -> str:
@@ -115,10 +131,10 @@ def missing(needs: Needs, network: Network, objective: Objective | None = None) 
                 "without pooling, normalisation, gates and attention"
             )
     if objective is not None:
-        if objective.has_softmax and bends(network.nodes[-1]):
+        if objective.has_softmax and gives_probabilities(network.nodes[-1]):
             return (
-                f"'{network.nodes[-1].name}' bends the scores, and the loss '{objective.name}' has its own softmax: leave out the "
-                "activation function after the last sum"
+                f"'{network.nodes[-1].name}' gives probabilities, and the loss '{objective.name}' has its own softmax: leave out "
+                "the softmax after the last sum"
             )
         if objective.targets not in needs.targets:
             return (

@@ -107,6 +107,8 @@ class SweepConfig:
         at_least(self, 0, "readout_images")
         if self.readout not in READOUTS:
             raise unknown_name("readout", self.readout, READOUTS)
+        if self.readout != RIDGE and not self.readout_images:
+            raise InputError(f"readout='{self.readout}' was given without readout_images, which it is fitted on: try 10000")
         if not self.runs:
             raise InputError("a sweep without runs was given: list at least one, such as 'runs: [{rule: backprop}]'")
 

@@ -21,7 +21,7 @@ from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from bioplausible.foundation.resolve import is_reference
 from experiments import datasets
-from experiments.config import CONTROL, TrainConfig, from_record, to_record, write_yaml
+from experiments.config import CONTROL, TrainConfig, from_record, read_yaml, to_record, write_yaml
 from experiments.controls import RECIPE, control_accuracies
 from experiments.readouts import RIDGE, read_out
 from experiments.results import plain
@@ -188,7 +188,7 @@ def _prepare(out: Path, config: SweepConfig) -> None:
     text = write_yaml(config)
     path = out / "sweep.yaml"
     if out.is_dir() and any(out.iterdir()):
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        if not path.is_file() or write_yaml(read_yaml(path, SweepConfig)) != text:
             raise InputError(f"--out {out} holds something other than a part of this sweep: give a folder that is new or empty")
         return
     write_text(path, text)

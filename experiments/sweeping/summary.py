@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -112,7 +113,13 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
             layers = ", ".join(dict.fromkeys(group["read_from"]))
             row |= {"readout_mean": float(read.mean()), "readout_standard_deviation": _deviation(read), "read_from": layers}
         row |= against_controls(group, _controls_of(group, runs, controls))
-        if controls is not None and not controls.empty and key["rule"] != CONTROL:
+        # A network that keeps maps is held against random maps, beside which dense features of any width are nothing.
+        if (
+            controls is not None
+            and not controls.empty
+            and key["rule"] != CONTROL
+            and not bool(group.iloc[0].get("keeps_maps", False))
+        ):
             row["p_wider"] = against_wider(group, _of_same_images(controls, group.iloc[0]))
         if len(beside):
             row[BESIDE] = _beside(group.iloc[0], beside)
@@ -338,19 +345,25 @@ def _winners(summary: pd.DataFrame) -> list[str]:
     if not n_tested:
         return []
     networks = pd.Series(networks_of(summary), summary.index)
+    if "dataset" in summary and summary["dataset"].nunique() > 1:
+        networks = summary["dataset"] + ": " + networks
     where = [[network] * (networks.nunique() > 1) for network in networks[above.index]]
     behind = [[f"behind {front_end}"] * (front_end != "none") for front_end in above["front_end"]]
+    options = [[text] * (text != "{}") for text in above["rule_options"]]
     names = [
-        rule + (f" ({', '.join(told)})" if (told := [*one, *other]) else "")
-        for rule, one, other in zip(above["rule"], where, behind, strict=True)
+        rule + (f" ({', '.join(told)})" if (told := [*each]) else "")
+        for rule, each in zip(above["rule"], map(itertools.chain, where, behind, options), strict=True)
     ]
     named = f": {', '.join(names)}" if names else ""
     lines = ["", f"**Above all controls: {len(above)} of {n_tested}**{named}."]
     if "beats_wider" not in summary:
         return lines
-    wider = [name for name, each in zip(names, above["beats_wider"], strict=True) if each is True]
+    held = [(name, each) for name, each in zip(names, above["beats_wider"], strict=True) if each is not None]
+    wider = [name for name, each in held if each]
     said = f": {', '.join(wider)}" if wider else ""
-    return [*lines, f"Of these {len(wider)} are also above random features four times as wide{said}."]
+    dense = " of the dense networks" if len(held) < len(names) else ""
+    plain = ", on plain images whatever the rule's front end"
+    return [*lines, f"Of {len(held)}{dense} {len(wider)} are also above random features four times as wide{plain}{said}."]
 
 
 def _control_lines(controls: pd.DataFrame | None) -> list[str]:

@@ -110,7 +110,7 @@ WRONG_SKIP = (PLAIN[0], (Edge("first"), Edge("input", skip=True)), PLAIN[2])
         ),
         (
             lambda: network((A, dense("unheard", (3,), 4), B, LAST), (PLAIN[0], PLAIN[0], *PLAIN[1:])),
-            "nothing hears 'unheard', and only the last node may go unheard",
+            "nothing that reaches the scores hears 'unheard'",
         ),
         (lambda: dense("first", (3,), 0), "n_units=0 was given"),
         (lambda: network(edges=PLAIN[:2]), "edges were given for 2 nodes, there are 3"),
@@ -241,3 +241,10 @@ def test_sequences_have_time_first():
     assert delayed.forward(params, jnp.ones((5, 2, 3)))[-1].shape == (5, 2, 2)
     with pytest.raises(InputError, match="expected \\(time, n, 3\\): give time as the first axis, examples as the second"):
         delayed.forward(params, jnp.ones((2, 3)))
+
+
+def test_a_node_that_hears_itself_alone_is_unheard():
+    alone = (Edge("input"), Edge("alone", 1))
+    made = dense("alone", (3,), 4, recurrent=True)
+    with pytest.raises(InputError, match="nothing that reaches the scores hears 'alone'"):
+        network((A, made, B, LAST), (PLAIN[0], alone, *PLAIN[1:]))

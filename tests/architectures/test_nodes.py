@@ -291,6 +291,19 @@ def test_a_node_can_be_made_of_functions():
             {"activate": lambda state, z, skips: (state, z - z.mean(0))},
             "'mine' gives for an example changes with the others beside",
         ),
+        ({"activate": lambda state, z, skips: (state, z / abs(z).max())}, "changes with the others beside it"),
+        ({"activate": lambda state, z, skips: (state, z / len(z))}, "changes with the others beside it"),
+        (
+            {"activate": lambda state, z, skips: (state, z * jnp.arange(1, len(z) + 1)[:, None])},
+            "changes with the others beside it",
+        ),
+        (
+            {
+                "init_state": lambda n, dtype: jnp.zeros((n, 2), dtype),
+                "activate": lambda state, z, skips: (state + z.mean(0), jnp.maximum(z - state, 0)),
+            },
+            "changes with the others beside it",
+        ),
         ({"synapse": lambda params, inputs: inputs[0] @ params["v"]}, "failed: KeyError: 'v'"),
         ({"input_shapes": ((3,), (3,)), "synapse": lambda params, inputs: inputs[2]}, "failed: IndexError"),
     ],

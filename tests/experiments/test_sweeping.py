@@ -291,15 +291,18 @@ def test_a_wider_control_overturns_a_verdict_in_words_and_not_by_itself():
         True,
     ]
     text = " ".join(to_markdown(config, summary, 4, 4, controls).split())
-    assert "**Above all controls: 3 of 3**: backprop, hebbian, hebbian/oja (behind zca). Of these 2 are also above" in text
+    assert "**Above all controls: 3 of 3**: backprop, hebbian, hebbian/oja (behind zca). Of 3 2 are also above" in text
     assert "four times as wide: backprop, hebbian/oja (behind zca)." in text and text.count("not above wider") == 1
     assert "wider random features | mlp hidden=8192 |" in text
+    # A network with maps is held against random maps: dense features, however many, say nothing of it.
+    maps = summarise(runs.assign(keeps_maps=runs["rule"] == "backprop"), config, controls).set_index("rule")
+    assert maps["beats_wider"].tolist() == [None, None, False, True]
     without = summarise(runs, config, controls.iloc[:1])
     assert "beats_wider" not in without and "four times" not in to_markdown(config, without, 4, 4)
 
 
 def test_how_features_are_read_is_a_part_of_what_was_run(tmp_path, trainings, monkeypatch):
-    """Another readout is another training's file; the one that was there before there was a choice keeps its name."""
+    """Another readout is another training's file."""
     asked = []
     monkeypatch.setattr(running, "_run", lambda record, *read: asked.append(read) or fake_run(record))
     names = {}
@@ -312,6 +315,17 @@ def test_how_features_are_read_is_a_part_of_what_was_run(tmp_path, trainings, mo
     assert asked == [(100, "ridge"), (100, "logistic")] and names["ridge"] != names["logistic"]
     with pytest.raises(InputError, match="did you mean 'logistic'"):
         SweepConfig(runs=({"rule": "backprop"},), readout="logistics")
+    with pytest.raises(InputError, match="readout='logistic' was given without readout_images"):
+        SweepConfig(runs=({"rule": "backprop"},), readout="logistic")
+
+
+def test_a_sweep_goes_on_in_its_folder_though_a_field_is_new_since(tmp_path, trainings):
+    config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},))
+    sweep(config, tmp_path)
+    path = tmp_path / "sweep.yaml"
+    path.write_text(path.read_text().replace("readout: ridge\n", ""))
+    sweep(config, tmp_path)
+    assert len(trainings) == 1
 
 
 def test_a_verdict_goes_by_the_readout_that_is_one_for_all():

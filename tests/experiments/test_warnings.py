@@ -90,3 +90,20 @@ def test_divergence_end_to_end_reaches_the_json():
     record = json.loads(json.dumps(plain(diverged.to_json()), allow_nan=False))
     assert record["warnings"] == diverged.warnings
     assert not np.isfinite(diverged.accuracy["train_loss"]).all()
+
+
+def test_seeds_that_start_from_one_network_are_told_so(tmp_path):
+    """A module keeps the parameters that it was made with, for every seed; a function of rngs draws."""
+    path = tmp_path / "nets.py"
+    path.write_text(
+        "from flax import nnx\n"
+        "flat = lambda x: x.reshape(len(x), -1)\n"
+        "def one(input_shape, n_classes):\n"
+        "    return [flat, nnx.Linear(64, 8, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(8, 10, rngs=nnx.Rngs(1))]\n"
+        "def several(input_shape, n_classes):\n"
+        "    return [flat, lambda rngs: nnx.Linear(64, 10, rngs=rngs)]\n"
+    )
+    fields = {"dataset": "digits", "n_train": 128, "epochs": 1, "n_seeds": 2}
+    (warning,) = (text for text in train(architecture=f"{path}:one", **fields).warnings if text.startswith("one start"))
+    assert "all 2 seeds of" in warning and "functions of rngs" in warning
+    assert not any(text.startswith("one start") for text in train(architecture=f"{path}:several", **fields).warnings)

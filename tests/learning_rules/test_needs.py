@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 import jax
+import jax.numpy as jnp
 import pytest
 from flax import nnx
 from small_task import batch_of, network_of
@@ -86,16 +87,27 @@ def test_needs_of_an_objective():
     assert "a target at every step" in missing(at_the_end, elman, make_objective("next_token", elman))
 
 
+LAYERS = [lambda x: x.reshape(len(x), -1), nnx.Linear(64, 4, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(4, 4, rngs=nnx.Rngs(1))]
+
+
 @pytest.mark.parametrize("name", ["backprop", "feedback_alignment", "hebbian", "predictive_coding", "local_losses"])
-def test_scores_that_are_bent_before_a_softmax_are_refused(name):
-    """Of a softmax, the loss would be that of another one: cross-entropy with probabilities for scores trains, and badly."""
-    layers = [lambda x: x.reshape(len(x), -1), nnx.Linear(64, 4, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(4, 4, rngs=nnx.Rngs(1))]
-    straight, bent = (architectures.from_nnx([*layers, *last], input_shape=(8, 8, 1), n_classes=4) for last in ((), (nnx.softmax,)))
-    assert learning_rules.support(name, straight).supported
-    with pytest.raises(InputError, match="'linear_1' bends the scores, and the loss 'cross_entropy' has its own softmax"):
+def test_probabilities_before_a_softmax_are_refused(name):
+    """Cross-entropy of the softmax of probabilities trains, and badly, without a word."""
+    bent = architectures.from_nnx([*LAYERS, nnx.softmax], input_shape=(8, 8, 1), n_classes=4)
+    with pytest.raises(InputError, match="'linear_1' gives probabilities, and the loss 'cross_entropy' has its own softmax"):
         learning_rules.build(name, bent)
-    if name != "predictive_coding":
-        assert learning_rules.support(name, bent, "squared_error").supported
+    assert learning_rules.support("backprop", bent, "squared_error").supported
+
+
+@pytest.mark.parametrize("last", [nnx.log_softmax, lambda z: z / 8, lambda z: 10 * jnp.tanh(z / 10)], ids=["log", "cold", "capped"])
+def test_scores_may_be_what_a_user_wants_them_to_be(last):
+    assert learning_rules.support("backprop", architectures.from_nnx([*LAYERS, last], input_shape=(8, 8, 1), n_classes=4)).supported
+
+
+def test_scores_may_be_a_mean_over_places():
+    layers = [nnx.Conv(1, 4, (3, 3), rngs=nnx.Rngs(0)), lambda z: z.mean((1, 2))]
+    network = architectures.from_nnx(layers, input_shape=(8, 8, 1), n_classes=4)
+    assert learning_rules.support("backprop", network).supported
 
 
 def test_support_says_what_build_does():

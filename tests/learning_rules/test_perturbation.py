@@ -67,11 +67,12 @@ def assert_tends_to(estimates, reference):
 @pytest.mark.parametrize(
     ("variant", "architecture"),
     [("node", name) for name in ("cnn", "mlp", "residual", "elman", "gated")]
-    + [("weight", "cnn"), ("weight", "elman"), ("forward_gradient_weights", "mlp")],
+    + [("textbook", "mlp"), ("weight", "cnn"), ("weight", "elman"), ("forward_gradient_weights", "mlp")],
 )
 def test_the_mean_over_draws_tends_to_the_gradient(architecture, variant):
     network = network_of(architecture, **TINY[architecture])
-    rule = learning_rules.build("perturbation", network, variant=variant, readout="perturbation", perturbation_size=1e-4)
+    options = {"variant": variant, "readout": "perturbation", "loss": "cross_entropy", "perturbation_size": 1e-4}
+    rule = learning_rules.build("perturbation", network, **options)
     with jax.enable_x64(True):
         state = state_of(rule)
         images, labels = batch_of(2, n=8, dtype=jnp.float64)
@@ -246,7 +247,8 @@ def test_every_node_with_weights_takes_part_in_every_network(architecture, varia
 
 
 @pytest.mark.parametrize(
-    ("architecture", "variant"), [("elman", "node"), ("elman", "weight"), ("mlp", "node"), ("mlp", "forward_gradient_activities")]
+    ("architecture", "variant"),
+    [("elman", "node"), ("elman", "weight"), ("mlp", "node"), ("mlp", "textbook"), ("mlp", "forward_gradient_activities")],
 )
 def test_examples_that_do_not_count_teach_nothing(architecture, variant):
     network = network_of(architecture)
