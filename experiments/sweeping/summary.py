@@ -363,7 +363,7 @@ def _winners(summary: pd.DataFrame) -> list[str]:
     said = f": {', '.join(wider)}" if wider else ""
     dense = " of the dense networks" if len(held) < len(names) else ""
     plain = ", on plain images whatever the rule's front end"
-    return [*lines, f"Of {len(held)}{dense} {len(wider)} are also above random features four times as wide{plain}{said}."]
+    return [*lines, f"Of {len(held)}{dense}, {len(wider)} are also above random features four times as wide{plain}{said}."]
 
 
 def _control_lines(controls: pd.DataFrame | None) -> list[str]:
