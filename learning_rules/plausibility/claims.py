@@ -95,24 +95,25 @@ CLAIMS: dict[str, dict[str, Claim]] = {
             "error would, and is no activity of any unit",
         ),
     },
+    "target_propagation/textbook": {
+        "weight transport": Claim(
+            "meets",
+            _LEE,
+            "inverses carry targets down, but the first target is a step along the gradient at the last hidden layer, through the "
+            "readout's own weights",
+        )
+    },
     "feedback_control": {"weight transport": Claim("meets", _MEULEMANS)},
     "predictive_coding": {
         "local credit": Claim(
             "meets",
             _WHITTINGTON,
-            "plasticity is local once states have settled; with few steps taken from the top down, an error passes all layers "
-            "within one step and is held nowhere on the way",
+            "states are carried as small moves here, so that no array that a synapse is given is the state itself, and the card "
+            "takes what moved them for further away than it is; from the top down an error also passes all layers within one step",
         ),
         "weight transport": Claim("fails", _WHITTINGTON),
     },
-    "predictive_coding/learned_feedback": {
-        "weight transport": Claim(
-            "meets",
-            _MILLIDGE,
-            "settling moves states by less than the billionth part of them below which the intervention takes a direction for "
-            "unseen: synapses feel such a change of weights, and what it moves falls with that limit",
-        )
-    },
+    "predictive_coding/learned_feedback": {"weight transport": Claim("meets", _MILLIDGE)},
     "predictive_coding/error_based": {
         "local credit": Claim(
             "meets", _WHITTINGTON, "errors are the states here, and each step carries them through all layers at once"

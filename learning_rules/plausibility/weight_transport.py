@@ -45,8 +45,9 @@ from learning_rules.plausibility.traced_rule import Place, node_of, returns
 
 __all__ = ["CRITERION", "changed_alike"]
 
-# Between what rounding moves (under 1e-12) and what reading a weight moves (over 1e-2).
-_MOVED = 1e-6
+# Between what rounding moves (under 1e-12; 1e-5 where states settle by less than a direction must have to count as felt) and what
+# reading a weight moves (over 1e-2).
+_MOVED = 1e-4
 # Cosine of changes that are one.
 _SAME = 1 - 1e-9
 

@@ -37,7 +37,8 @@ error_decorrelation                                 meets  fails  fails  fails  
 target_propagation/local_difference_reconstruction  meets  fails  fails  fails  fails
 target_propagation/difference                       meets  fails  fails  fails  fails
 target_propagation/plain                            meets  fails  fails  fails  fails
-target_propagation/textbook                         meets  fails  fails  fails  fails
+# Its first target is a step along the gradient at the last hidden node, through the readout's own weights.
+target_propagation/textbook                         fails  fails  fails  fails  fails
 feedback_control                                    meets  fails  fails  fails  fails
 # What comes down is a vector of errors that is no unit's activity.
 dendritic/aligned                                   meets  fails  fails  fails  fails
@@ -56,8 +57,9 @@ predictive_coding/textbook                          fails  meets  fails  fails  
 forward_forward/channel_wise                        meets  partly meets  meets  partly
 # Hard negatives are drawn from what the readout answers: other weights there move changes below.
 forward_forward/symba                               meets  partly fails  fails  fails
-forward_forward/standard                            meets  partly fails  fails  fails
-forward_forward/textbook                            meets  partly fails  meets  partly
+forward_forward/textbook                            meets  partly fails  fails  fails
+# As symba, but that new weights need not change which one is drawn.
+forward_forward/standard                            meets  partly fails  fails  partly
 forward_forward/textbook_channel_wise               meets  partly meets  meets  partly
 # Losses of nodes' own, by heads that are told the label.
 perturbation/forward_gradient_activities            meets  partly meets  meets  partly
@@ -85,6 +87,17 @@ energy_based/textbook                               fails  meets  fails  fails  
 dendritic/textbook                                  meets  fails  fails  fails  fails
 perturbation/textbook                               meets  meets  fails  partly meets
 """
+
+# Where the card is known to be wrong, and why: a limit of the criterion, pinned here. What stands in `STRUCTURE` is what is right.
+# States are carried as small moves, for the sake of single precision, and no array that a synapse is given is the state itself:
+# what moved it counts as coming from further away than it does.
+WRONG = {
+    ("predictive_coding/standard", "local credit"): "fails",
+    ("predictive_coding/incremental", "local credit"): "fails",
+    ("predictive_coding/nudged", "local credit"): "fails",
+    ("predictive_coding/learned_feedback", "local credit"): "fails",
+    ("predictive_coding/textbook", "local credit"): "fails",
+}
 
 _VERDICTS = {
     rule: dict(zip(STRUCTURAL, ("not applicable" if word == "-" else word for word in verdicts), strict=True))
