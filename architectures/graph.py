@@ -109,11 +109,12 @@ def check(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]], step_shape: tu
                 f"node '{node.name}' gives {node.output_shape}, and with its skip edges {found}: give skip edges from nodes of the "
                 "same shape"
             )
-    for node in nodes[:-1] if n_classes else ():
-        if node.name not in _reaching_the_last(nodes, edges):
-            raise InputError(
-                f"nothing that reaches the scores hears '{node.name}': give an edge from it to another node, or leave it out"
-            )
+    heard = _reaching_the_last(nodes, edges)
+    unheard = [node.name for node in nodes if node.name not in heard]
+    if n_classes and unheard:
+        raise InputError(
+            f"nothing that reaches the scores hears '{unheard[0]}': give an edge from it to another node, or leave it out"
+        )
     if n_classes and nodes[-1].output_shape[-1:] != (n_classes,):
         raise InputError(
             f"the readout '{nodes[-1].name}' gives {nodes[-1].output_shape}, expected {n_classes} scores: give it as many units"

@@ -238,6 +238,6 @@ def make_node(
     others.setdefault("n_needed_skips", len(skip_shapes))
     if "affine" not in others:  # a node of a user's own, which nobody has tried
         refuse_company(name, one_step, params, given, skips)
-    if "affine" not in others and input_shapes:
-        others["affine"] = is_affine(synapse, params, given)
+        if input_shapes:
+            others["affine"] = is_affine(synapse, params, given)
     return Node(name, input_shapes, z_shape, h.shape[1:], init, synapse, activate, roles, **others)

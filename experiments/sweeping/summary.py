@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import Any
 
@@ -114,12 +113,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
             row |= {"readout_mean": float(read.mean()), "readout_standard_deviation": _deviation(read), "read_from": layers}
         row |= against_controls(group, _controls_of(group, runs, controls))
         # A network that keeps maps is held against random maps, beside which dense features of any width are nothing.
-        if (
-            controls is not None
-            and not controls.empty
-            and key["rule"] != CONTROL
-            and not bool(group.iloc[0].get("keeps_maps", False))
-        ):
+        dense = key["rule"] != CONTROL and not bool(group.iloc[0].get("keeps_maps", False))
+        if dense and controls is not None and not controls.empty:
             row["p_wider"] = against_wider(group, _of_same_images(controls, group.iloc[0]))
         if len(beside):
             row[BESIDE] = _beside(group.iloc[0], beside)
@@ -347,13 +342,14 @@ def _winners(summary: pd.DataFrame) -> list[str]:
     networks = pd.Series(networks_of(summary), summary.index)
     if "dataset" in summary and summary["dataset"].nunique() > 1:
         networks = summary["dataset"] + ": " + networks
-    where = [[network] * (networks.nunique() > 1) for network in networks[above.index]]
-    behind = [[f"behind {front_end}"] * (front_end != "none") for front_end in above["front_end"]]
-    options = [[text] * (text != "{}") for text in above["rule_options"]]
-    names = [
-        rule + (f" ({', '.join(told)})" if (told := [*each]) else "")
-        for rule, each in zip(above["rule"], map(itertools.chain, where, behind, options), strict=True)
-    ]
+    several = networks.nunique() > 1
+
+    def told_apart(row: pd.Series) -> str:
+        what = {networks[row.name]: several, f"behind {row['front_end']}": row["front_end"] != "none"}
+        told = [text for text, counts in (what | {row["rule_options"]: row["rule_options"] != "{}"}).items() if counts]
+        return f"{row['rule']} ({', '.join(told)})" if told else str(row["rule"])
+
+    names = [told_apart(row) for _, row in above.iterrows()]
     named = f": {', '.join(names)}" if names else ""
     lines = ["", f"**Above all controls: {len(above)} of {n_tested}**{named}."]
     if "beats_wider" not in summary:
