@@ -107,6 +107,11 @@ class _Timed:
         return float(np.median(self.milliseconds[-n_turns:])), float(np.mean(self.spikes[-n_turns:]))
 
 
+def _supported(architecture: str) -> list[str]:
+    network = architectures.build(architecture, input_shape=_IMAGE_SHAPE, n_classes=_N_CLASSES)
+    return [name for name in learning_rules.names(variants=True) if learning_rules.support(name, network).supported]
+
+
 def _measure(name: str, architecture: str, batch_size: int, n_turns: int, reference: _Timed) -> dict[str, Any]:
     """One row; backpropagation takes its turns in between."""
     timed = _Timed(name, architecture, batch_size)
@@ -178,7 +183,7 @@ def benchmark_rules(
     Parameters
     ----------
     rules
-        Names or `family/variant`; every variant by default.
+        Names or `family/variant`; by default every variant that can train the network as it is.
     architecture
         One or several.
     batch_size
@@ -202,14 +207,14 @@ def benchmark_rules(
     """
     if min(n_turns, batch_size) < 1:
         raise InputError(f"n_turns={n_turns} and batch_size={batch_size} were given, both must be at least 1")
-    names = [learning_rules.spec(rule).name for rule in (rules or learning_rules.names(variants=True))]
     networks = [architecture] if isinstance(architecture, str) else list(architecture)
+    named = {network: [learning_rules.spec(rule).name for rule in (rules or _supported(network))] for network in networks}
     rows: list[dict[str, Any]] = []
-    for network in networks:
+    for network, names in named.items():
         reference = _Timed(REFERENCE, network, batch_size)
         for name in names:
             if progress is not None:
-                progress(len(rows), len(networks) * len(names), f"{name} on {network}")
+                progress(len(rows), sum(map(len, named.values())), f"{name} on {network}")
             rows.append(_measure(name, network, batch_size, n_turns, reference))
     return pd.DataFrame(rows)
 

@@ -264,21 +264,18 @@ def compare_command(
 def scorecard_command(
     rules: tuple[str, ...], architecture: str, criteria: str | None, seed: int, workers: int, out: Path | None, as_json: bool
 ) -> None:
-    """Ask RULES how plausible they are: names (all variants by default), module:name or path.py:name of your own."""
+    """Ask RULES how plausible they are: names (by default all that can train the network), module:name or path.py:name."""
     import json
 
-    import learning_rules
     from bioplausible.foundation.files import write_text
     from experiments.files import no_empty_folder, prepare_folder
     from experiments.report.scorecard import marks, scorecard_html, scorecard_table
     from experiments.results import plain
-    from experiments.scorecards import scorecards
+    from experiments.scorecards import examinable, scorecards
 
     with no_empty_folder(out), progress_bar() as progress:
         folder = None if out is None else prepare_folder(out)
-        cards = scorecards(
-            rules or learning_rules.names(variants=True), architecture, named(criteria), seed, workers, progress=progress
-        )
+        cards = scorecards(rules or examinable(architecture), architecture, named(criteria), seed, workers, progress=progress)
     if folder is not None:
         write_text(folder / "scorecard.json", json.dumps(plain(cards), indent=1, ensure_ascii=False) + "\n")
         write_text(folder / "scorecard.html", str(scorecard_html(cards, standalone=True)) + "\n")

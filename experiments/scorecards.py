@@ -17,8 +17,9 @@ from bioplausible.foundation.errors import unknown_name
 from bioplausible.foundation.progress import Progress
 from bioplausible.foundation.resolve import resolve
 from learning_rules import plausibility
+from learning_rules.plausibility.images import small_network
 
-__all__ = ["CORE", "Card", "scorecards"]
+__all__ = ["CORE", "Card", "examinable", "scorecards"]
 
 CORE = ("weight transport", "local credit", "single phase", "update unlocking", "teaching signal", "spiking communication")
 """Criteria that need no training."""
@@ -91,6 +92,22 @@ def scorecards(
             if progress is not None:
                 progress(len(found), len(rules), text)
     return {text: found[text] for text in rules}
+
+
+def examinable(architecture: str = "mlp") -> tuple[str, ...]:
+    """All variants that the small network of an architecture can be trained by.
+
+    Parameters
+    ----------
+    architecture
+        As `scorecards` takes it.
+    """
+
+    def fits(rule: str) -> bool:
+        network = plausibility.network_for(rule, architecture)
+        return learning_rules.support(rule, small_network(network)).supported
+
+    return tuple(rule for rule in learning_rules.names(variants=True) if fits(rule))
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from architectures import Network, Node
+from architectures import WEIGHT, Network, Node
 from architectures.node import is_shape
+from architectures.roles import role_leaves
 from learning_rules.objectives import CLASSES, DISTRIBUTION, VALUES, Objective
 
 __all__ = ["Needs", "bends", "gives_probabilities", "missing"]
@@ -38,6 +39,8 @@ class Needs:
         Hidden nodes that all have weights.
     hidden
         At least one hidden node.
+    one_layer
+        One hidden node, each of whose units has weights of its own.
     targets
         Kinds of targets that it learns from.
     per_step
@@ -52,6 +55,7 @@ class Needs:
     unitwise: bool = False
     weighted: bool = False
     hidden: bool = False
+    one_layer: bool = False
     targets: tuple[str, ...] = (CLASSES, VALUES, DISTRIBUTION)
     per_step: bool = True
 
@@ -87,6 +91,13 @@ def gives_probabilities(readout: Node) -> bool:
     return bool(np.all(h >= 0) and np.allclose(h.sum(-1), 1, atol=1e-4))
 
 
+def _shares_weights(node: Node) -> bool:
+    params = jax.eval_shape(node.init, jax.random.key(0))
+    kinds = [role.kind for role in role_leaves(node.roles)]
+    n_weights = sum(leaf.size for kind, leaf in zip(kinds, jax.tree.leaves(params), strict=True) if kind == WEIGHT)
+    return bool(n_weights < node.fan_in * math.prod(node.z_shape))
+
+
 def missing(needs: Needs, network: Network, objective: Objective | None = None) -> str:
     """Why a network or an objective is not what a rule needs, "" where it is.
 
@@ -111,6 +122,8 @@ def missing(needs: Needs, network: Network, objective: Objective | None = None) 
         return "it has edges without weights, over which the rule has nothing to learn from: leave out skips"
     if needs.hidden and not hidden:
         return "it has no hidden node, and the readout alone is not what the rule trains: add a hidden layer"
+    if needs.one_layer and len(hidden) != 1:
+        return f"it has {len(hidden)} hidden nodes, and the rule was published for a single layer: give one, as hidden=[400] does"
     for node in network.nodes:
         if needs.affine and not node.affine:
             return (
@@ -125,6 +138,8 @@ def missing(needs: Needs, network: Network, objective: Objective | None = None) 
                 f"the pre-activations of '{node.name}' are a tree of several arrays, and the rule takes units to have one each: "
                 "use nodes without gates and attention"
             )
+        if needs.one_layer and _shares_weights(node):
+            return f"units of '{node.name}' share weights over places, and the rule's units have their own: use a dense layer"
         if needs.unitwise and node.weighted and not node.unitwise:
             return (
                 f"units of '{node.name}' do not go by their own pre-activations alone, which the rule takes them to do: use nodes "

@@ -231,34 +231,35 @@ def settle(
 
         return _over_phases(of_phase)(offsets, z, moved, nudges, rate)
 
-    def proposal(weights: Any, now: _Reached, offsets: Any) -> _Reached:
-        """The states there, and what they predict."""
+    def proposal(weights: Any, now: _Reached, by: tuple[Array, ...]) -> _Reached:
+        """States that far from where they are, and what they predict."""
+        if not options.fixed_predictions and not of_batch.errors_settle:
+            return elsewhere(weights, now, by, lambda states, by, z: moved_by_states(network, weights, x, states, by, z))
+        offsets = jax.tree.map(jnp.add, now.offsets, by)
         if options.fixed_predictions:
             return now._replace(offsets=offsets, energy=energy(weights, offsets, now.z, now.moved)[0])
-        if of_batch.errors_settle:
-            # States follow from errors: what hears other nodes is asked anew.
-            fresh = tuple(each if not network.hears_nodes(index) else None for index, each in enumerate(now.z))
-            reached, measured = energy(weights, offsets, fresh, now.moved)
-            return now._replace(offsets=offsets, z=measured.z, energy=reached)
-        return elsewhere(weights, now, offsets, lambda states, by, z: moved_by_states(network, weights, x, states, by, z))
+        # States follow from errors: what hears other nodes is asked anew.
+        fresh = tuple(each if not network.hears_nodes(index) else None for index, each in enumerate(now.z))
+        reached, measured = energy(weights, offsets, fresh, now.moved)
+        return now._replace(offsets=offsets, z=measured.z, energy=reached)
 
-    def elsewhere(weights: Any, now: _Reached, offsets: Any, follow: Callable[..., Any]) -> _Reached:
-        """States there under these weights; predictions follow from where they were."""
+    def elsewhere(weights: Any, now: _Reached, by: tuple[Array, ...], follow: Callable[..., Any]) -> _Reached:
+        """States that far from where they are, under these weights; predictions follow from where they were."""
 
-        def of_phase(before: Any, after: Any, z: Any, moved: Any) -> tuple[Any, Any]:
-            states = tuple(h + offset for h, offset in zip(rest.outputs, before, strict=False))
-            z, by = follow(states, jax.tree.map(jnp.subtract, after, before), z)
-            return z, jax.tree.map(jnp.add, moved, by)
+        def of_phase(offsets: Any, by: Any, z: Any, moved: Any) -> tuple[Any, Any, Any]:
+            states = tuple(h + offset for h, offset in zip(rest.outputs, offsets, strict=False))
+            z, further = follow(states, by, z)
+            return jax.tree.map(jnp.add, offsets, by), z, jax.tree.map(jnp.add, moved, further)
 
-        z, moved = _over_phases(of_phase)(now.offsets, offsets, now.z, now.moved)
+        offsets, z, moved = _over_phases(of_phase)(now.offsets, by, now.z, now.moved)
         return now._replace(offsets=offsets, z=z, moved=moved, energy=energy(weights, offsets, z, moved)[0])
 
     def step(now: _Reached, weights: Any) -> _Reached:
         """Each state one step down the energy."""
         slopes = jax.grad(lambda offsets: jnp.sum(energy(weights, offsets, now.z, now.moved, now.rate)[0]))(now.offsets)
-        each = zip(now.offsets, slopes, precisions, strict=True)
-        offsets = tuple(own - per_example(now.rate, own) * (slope / precision) for own, slope, precision in each)
-        proposed = proposal(weights, now, offsets)
+        each = zip(slopes, precisions, strict=True)
+        by = tuple(-per_example(now.rate, slope) * (slope / precision) for slope, precision in each)
+        proposed = proposal(weights, now, by)
         # No energy is the yardstick of what others' weights bring.
         if options.fixed_predictions or feedback is not None:
             return proposed
@@ -284,7 +285,7 @@ def settle(
         def follow(states: Any, _: Any, z: Any) -> Any:
             return moved_by_weights(network, weights, x, states, moves, z)
 
-        return elsewhere(after, now, now.offsets, follow), after, followed
+        return elsewhere(after, now, jax.tree.map(jnp.zeros_like, now.offsets), follow), after, followed
 
     def one(carry: tuple[_Reached, Any, Any], _: None) -> tuple[tuple[_Reached, Any, Any], Array]:
         now, weights, followed = carry

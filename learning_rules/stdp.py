@@ -50,6 +50,7 @@ from learning_rules.needs import Needs
 from learning_rules.objectives import CLASSES, DISTRIBUTION, Objective, as_batch
 from learning_rules.optimizers import adam, cosine_schedule, hidden_and_readout
 from learning_rules.readout import readout_step
+from learning_rules.stdp_diehl_cook import PUBLISHED, diehl_cook
 from learning_rules.stdp_neurons import integrate_and_fire
 from learning_rules.stdp_plasticity import timing_change
 
@@ -66,7 +67,7 @@ class StdpOptions:
     Attributes
     ----------
     variant
-        "pair", "triplet" or "reward_modulated".
+        "pair", "triplet", "reward_modulated" or "textbook"; the last has an integration of its own, `stdp_diehl_cook`.
     loss
         Of the readout, one of `OBJECTIVES`.
     learning_rate
@@ -295,6 +296,8 @@ def stdp(network: Network, options: StdpOptions, spec: RuleSpec, objective: Obje
         A rate, decay or number of spikes that makes no sense.
     """
     _check(options)
+    if options.variant == "textbook":
+        return diehl_cook(network, options, spec, objective)
     *hidden, readout = network.nodes
 
     def init(key: PRNGKeyArray) -> RuleState:
@@ -398,7 +401,14 @@ def _supports(network: Network) -> str:
 
 
 def _variant(
-    variant: str, summary: str, citation: str, teaching_signal: str = "none", needs: Needs | None = None, **options: Any
+    variant: str,
+    summary: str,
+    citation: str,
+    teaching_signal: str = "none",
+    needs: Needs | None = None,
+    front_end: str = "zca",
+    network: tuple[tuple[str, Any], ...] = (),
+    **options: Any,
 ) -> Variant:
     spec = RuleSpec(
         "stdp",
@@ -410,7 +420,8 @@ def _variant(
         trained_otherwise=(("network[-1]", "delta rule"),),
         represents_by_forward_pass=False,
         activation="leaky integrate-and-fire",
-        front_end="zca",
+        front_end=front_end,
+        network=network,
     )
     return Variant(spec, {"variant": variant, **options}, needs)
 
@@ -440,6 +451,15 @@ FAMILY = Family(
                 teaching_signal="reward",
                 # A reward is for an answer that is right.
                 needs=replace(_NEEDS, targets=(CLASSES, DISTRIBUTION)),
+            ),
+            _variant(
+                "textbook",
+                "as published: conductances, an inhibitory unit for each excitatory one, triplets, thresholds that adapt",
+                "Diehl and Cook 2015, doi:10.3389/fncom.2015.00099",
+                needs=replace(_NEEDS, one_layer=True),
+                front_end="none",
+                network=(("hidden", (400,)),),
+                **PUBLISHED,
             ),
         )
     },

@@ -117,11 +117,17 @@ def _product(block: dict[str, Any], origin: str) -> list[dict[str, Any]]:
     """A block of runs as one mapping a run."""
     valid = [field.name for field in dataclasses.fields(TrainConfig)]
     choices: dict[str, list[Any]] = {}
+    block = dict(block)
+    left_out = block.pop("except", [])
+    for rule in left_out if isinstance(left_out, list | tuple) else [left_out]:
+        learning_rules.spec(rule)
+    if left_out and block.get("rule") != "all":
+        raise InputError(f"except: {left_out} was given in {origin} whose rule is not 'all': leave out what is not to run")
     for name, value in block.items():
         if name not in valid:
             raise unknown_name(f"field in {origin}", name, valid)
         if name == "rule":
-            value = learning_rules.names(variants=True) if value == "all" else value
+            value = [rule for rule in learning_rules.names(variants=True) if rule not in left_out] if value == "all" else value
         choices[name] = list(value) if isinstance(value, list | tuple) and name != "exclude_indices" else [value]
     return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
 

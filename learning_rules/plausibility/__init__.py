@@ -1,6 +1,6 @@
 """The plausibility scorecard: criteria are questions put to a rule by experiment, answered with a number and its evidence."""
 
-from learning_rules.plausibility.card import CRITERIA, Entry, scorecard
+from learning_rules.plausibility.card import CRITERIA, Entry, network_for, scorecard
 from learning_rules.plausibility.claims import CLAIMS, Claim, claim_for
 from learning_rules.plausibility.criterion import FAILS, MEETS, NOT_APPLICABLE, PARTLY, Criterion, Finding
 from learning_rules.plausibility.images import Images
@@ -20,5 +20,6 @@ __all__ = [
     "Images",
     "RuleUnderTest",
     "claim_for",
+    "network_for",
     "scorecard",
 ]

@@ -26,11 +26,11 @@ from learning_rules.plausibility import (
 )
 from learning_rules.plausibility.claims import claim_for
 from learning_rules.plausibility.criterion import Criterion
-from learning_rules.plausibility.images import Images, digits
+from learning_rules.plausibility.images import Images, digits, small_network
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
-from learning_rules.registry import build
+from learning_rules.registry import build, spec
 
-__all__ = ["CRITERIA", "Entry", "scorecard"]
+__all__ = ["CRITERIA", "Entry", "network_for", "scorecard"]
 
 CRITERIA: dict[str, Criterion] = {
     module.CRITERION.name: module.CRITERION
@@ -82,6 +82,22 @@ def _entry(rule: str, criterion: Criterion, test: RuleUnderTest) -> Entry:
     differs = claim.verdict != found.verdict
     why = (claim.if_not or "the measurement says otherwise; see its evidence") if differs else ""
     return Entry(*found, claimed=f"{claim.verdict} ({claim.source})", difference=why)
+
+
+def network_for(rule: str, architecture: str | Network) -> str | Network:
+    """What a rule is examined on: the small network of an architecture, with as few hidden layers as the rule was published for.
+
+    Parameters
+    ----------
+    rule
+        As `learning_rules.build` takes it.
+    architecture
+        As `scorecard` takes it.
+    """
+    published = dict(spec(rule).network)
+    if isinstance(architecture, Network) or "hidden" not in published:
+        return architecture
+    return small_network(architecture, len(published["hidden"]))
 
 
 def scorecard(
@@ -136,6 +152,7 @@ def scorecard(
     def make(network: Network) -> LearningRule:
         return build(rule, network, **options) if isinstance(rule, str) else rule(network)
 
-    test = RuleUnderTest(name or str(rule), make, architecture, seed, images or digits())
+    examined_on = network_for(rule, architecture) if isinstance(rule, str) else architecture
+    test = RuleUnderTest(name or str(rule), make, examined_on, seed, images or digits())
     called = name or test.rule.spec.name
     return {each: _entry(called, CRITERIA[each], test) for each in chosen}

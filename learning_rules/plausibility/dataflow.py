@@ -3,7 +3,7 @@
 The program of a learning step is walked equation by equation, into loops, branches and nested programs, and every value's origin
 (`origins`) is found from those of what went into it.
 
-With `cut`, what is on a wire counts as its source's activity and nothing else: tokens then say what a signal needs *beside*
+With wires cut, what is on one counts as its source's activity and nothing else: tokens then say what a signal needs *beside*
 activities. A value counts as on a wire wherever it is the very array that a node is given, now or in the next round of a loop.
 """
 
@@ -33,9 +33,9 @@ from learning_rules.plausibility.origins import (
     weight_after,
     without_first_axis,
 )
-from learning_rules.plausibility.tagging import wire_of
+from learning_rules.plausibility.tagging import Dead, number_of, wire_of
 
-__all__ = ["Reads", "count_products", "walk"]
+__all__ = ["Reads", "count_products", "walk", "walk_cut"]
 
 
 @dataclass
@@ -69,17 +69,27 @@ class Reads:
 _SAME_ARRAY = ("convert_element_type", "copy", "copy_p", "reduce_precision", "stop_gradient", "optimization_barrier", "reshape")
 # As many numbers an example may be broadcast, of a few losses or phases, and still be called scalars.
 _FEW = 4
+# That settle side by side.
+_PHASES = 2
 
 
 class _Walker:
-    def __init__(self, n_examples: int, cut: bool):
+    def __init__(self, n_examples: int, cut: bool, dead: Dead = frozenset()):
         self.lengths = {n_examples * times for times in range(1, 5)}
-        self.cut = cut
+        self.cut, self.dead = cut, dead
         self.reads = Reads()
         # Variable -> number of the node on whose wire it is.
         self.wires: dict[Any, int] = {}
+        # Number of a node -> what its activities were made of, before they counted as activities and nothing else.
+        self.entering: dict[int, frozenset[Token]] = defaultdict(frozenset)
 
     # What is on a wire.
+
+    def wire_at(self, step: Step) -> int | None:
+        """The node on whose wire an equation's input is, None where it is on none, or on one that is dead."""
+        name = jaxprs.mark_of(step)
+        number = number_of(name)
+        return None if number is not None and (number, jaxprs.is_tangent(step)) in self.dead else wire_of(name)
 
     def find_wires(self, program: Program, known: dict[int, int] | None = None) -> dict[int, int]:
         """Mark values that nodes are given; returns the program's own inputs among them, index -> source.
@@ -89,7 +99,7 @@ class _Walker:
         for index, source in (known or {}).items():
             self._put(program.outvars[index], source)
         for step in reversed(jaxprs.steps(program)):
-            wire = wire_of(jaxprs.mark_of(step))
+            wire = self.wire_at(step)
             if wire is not None:
                 self._put(step.inputs[0], wire)
             elif jaxprs.mark_of(step) or step.name in _SAME_ARRAY:
@@ -126,6 +136,10 @@ class _Walker:
         for index, source in carried.items():
             self._put(step.outputs[index], source)
 
+    def _on_wire(self, source: int, origin: Origin) -> Origin:
+        self.entering[source] |= together([origin]).tokens
+        return Origin(frozenset({("activity", source)}))
+
     # The walk.
 
     def run(self, program: Program, inputs: Sequence[Origin], times: float = 1.0) -> list[Origin]:
@@ -137,7 +151,7 @@ class _Walker:
 
         def write(variable: Any, origin: Origin) -> None:
             if self.cut and variable in self.wires:
-                origin = Origin(frozenset({("activity", self.wires[variable])}))
+                origin = self._on_wire(self.wires[variable], origin)
             known[variable] = origin
 
         for variable in program.constvars:
@@ -158,16 +172,17 @@ class _Walker:
             # A label as a number is still a label.
             return origin
         longer = [size for size in shape_of(variable) if size != 1]
-        if longer and not (len(longer) == 1 and longer[0] in self.lengths):
+        # Phases that run side by side come first, examples after them.
+        if longer and (longer[-1] not in self.lengths or prod(longer[:-1]) > _PHASES):
             return origin
         return Origin(frozenset(token if token[0] == "scalar" else ("scalar", token) for token in origin.tokens))
 
     def step(self, step: Step, inputs: list[Origin], times: float) -> list[Origin]:
         """Origins of an equation's outputs."""
         name = step.name
-        wire = wire_of(jaxprs.mark_of(step)) if self.cut else None
+        wire = self.wire_at(step) if self.cut else None
         if wire is not None:
-            return [Origin(frozenset({("activity", wire)}))]
+            return [self._on_wire(wire, inputs[0])]
         if name == "scan":
             return self._scan(step, inputs, times)
         if name == "while":
@@ -296,7 +311,7 @@ class _Walker:
         return [Origin(tokens, weight, copied(step, inputs))]
 
 
-def walk(program: Program, inputs: Sequence[Origin], n_examples: int, cut: bool = False) -> tuple[list[Origin], Reads]:
+def walk(program: Program, inputs: Sequence[Origin], n_examples: int) -> tuple[list[Origin], Reads]:
     """Find out where every output of a program comes from.
 
     What no output needs, such as values that only give a shape, is left out.
@@ -309,20 +324,42 @@ def walk(program: Program, inputs: Sequence[Origin], n_examples: int, cut: bool 
         Origins of its inputs.
     n_examples
         Examples in a batch, by which numbers per example are recognised: choose it unlike any width.
-    cut
-        Whether values on wires count as activities and nothing else.
 
     Returns
     -------
     origins, reads
         Origins of the outputs, and what products read.
     """
-    walker = _Walker(n_examples, cut)
+    walker = _Walker(n_examples, cut=False)
+    return _walked(walker, program, inputs), walker.reads
+
+
+def walk_cut(
+    program: Program, inputs: Sequence[Origin], n_examples: int, dead: Dead = frozenset()
+) -> tuple[list[Origin], dict[int, frozenset[Token]]]:
+    """Find out where every output comes from where values on wires count as activities and nothing else.
+
+    Parameters
+    ----------
+    program, inputs, n_examples
+        As `walk` takes them.
+    dead
+        Wires that carry nothing.
+
+    Returns
+    -------
+    origins, entering
+        Origins of the outputs; and for each node, what the activities on its wires were made of, others' counting as activities.
+    """
+    walker = _Walker(n_examples, cut=True, dead=dead)
+    return _walked(walker, program, inputs), dict(walker.entering)
+
+
+def _walked(walker: _Walker, program: Program, inputs: Sequence[Origin]) -> list[Origin]:
     plain, used = jaxprs.without_unused(program)
-    if cut:
+    if walker.cut:
         walker.find_wires(plain)
-    outputs = walker.run(plain, [origin for origin, counts in zip(inputs, used, strict=True) if counts])
-    return outputs, walker.reads
+    return walker.run(plain, [origin for origin, counts in zip(inputs, used, strict=True) if counts])
 
 
 def count_products(program: Program) -> float:

@@ -57,7 +57,7 @@ def digits() -> Images:
     return Images(images[order], labels[order], images[held_out], labels[held_out])
 
 
-def small_network(architecture: str | Network) -> Network:
+def small_network(architecture: str | Network, n_hidden: int | None = None) -> Network:
     """The small network of an architecture.
 
     Parameters
@@ -65,6 +65,8 @@ def small_network(architecture: str | Network) -> Network:
     architecture
         One of `architectures.names()`, which is built small; `module:name` or `path.py:name` of a user's own, which is built as it
         builds itself; or a network itself.
+    n_hidden
+        How many of its hidden layers a rule was published with; None for all.
 
     Raises
     ------
@@ -72,7 +74,10 @@ def small_network(architecture: str | Network) -> Network:
         An unknown architecture, or a network that does not tell ten classes of 8 x 8 images apart.
     """
     if not isinstance(architecture, Network):
-        return architectures.build(architecture, input_shape=_INPUT_SHAPE, n_classes=_N_CLASSES, **SMALL.get(architecture, {}))
+        options = dict(SMALL.get(architecture, {}))
+        if "hidden" in options:
+            options["hidden"] = options["hidden"][:n_hidden]
+        return architectures.build(architecture, input_shape=_INPUT_SHAPE, n_classes=_N_CLASSES, **options)
     if (architecture.input_shape, architecture.n_classes) != (_INPUT_SHAPE, _N_CLASSES):
         raise InputError(
             f"'{architecture.name}' takes {architecture.input_shape} and tells {architecture.n_classes} classes apart, and the "

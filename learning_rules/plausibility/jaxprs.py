@@ -30,11 +30,13 @@ __all__ = [
     "called_by",
     "is_constant",
     "is_floating",
+    "is_tangent",
     "mark",
     "mark_of",
     "opened",
     "performed",
     "programs_of",
+    "scaled_forward",
     "scan_of",
     "shape_of",
     "steps",
@@ -233,10 +235,28 @@ def is_floating(variable: Variable) -> bool:
     return bool(jnp.issubdtype(getattr(variable.aval, "dtype", bool), jnp.floating))
 
 
+_NAMED = Primitive("named")
+_NAMED.def_impl(lambda x, name: x)
+_NAMED.def_abstract_eval(lambda x, name: x)
+mlir.register_lowering(_NAMED, mlir.lower_fun(lambda x, name: x, multiple_results=False))
+ad.primitive_jvps[_NAMED] = lambda primals, tangents, name: (_NAMED.bind(*primals, name=name), tangents[0])
+ad.primitive_transposes[_NAMED] = lambda cotangent, x, name: [cotangent]
+batching.primitive_batchers[_NAMED] = lambda xs, axes, name: (_NAMED.bind(xs[0], name=name), axes[0])
+
+
 def mark(x: Array, name: str) -> Array:
-    """The same array, with a name on it that stays in any program it goes into."""
-    marked: Array = checkpoint_name(x, name)
-    return marked
+    """The same array, with a name on it that stays in any program it goes into.
+
+    A tangent that is carried forward has the name too; what comes backwards has none.
+    """
+
+    @jax.custom_jvp
+    def marked(x: Array) -> Array:
+        return checkpoint_name(x, name)
+
+    marked.defjvp(lambda primals, tangents: (marked(*primals), _NAMED.bind(tangents[0], name=name)))
+    found: Array = marked(x)
+    return found
 
 
 _ALONG = Primitive("along")
@@ -295,6 +315,49 @@ def backwards(x: Array, run: Callable[[Array], Array]) -> Array:
     return found
 
 
+_FORWARD = Primitive("times forward")
+_FORWARD.def_impl(lambda x, factor: x * factor)
+_FORWARD.def_abstract_eval(lambda x, factor: x)
+mlir.register_lowering(_FORWARD, mlir.lower_fun(lambda x, factor: x * factor, multiple_results=False))
+ad.primitive_jvps[_FORWARD] = lambda primals, tangents: (_FORWARD.bind(*primals), tangents[0])
+ad.primitive_transposes[_FORWARD] = lambda cotangent, x, factor: [cotangent, None]
+
+
+def _batched_forward(xs: Any, axes: Any) -> Any:
+    (x, factor), (axis, axis_of_factor) = xs, axes
+    if axis_of_factor is not None:
+        raise NotImplementedError("a factor of its own for each of a batch")
+    return _FORWARD.bind(x, factor), axis
+
+
+batching.primitive_batchers[_FORWARD] = _batched_forward
+
+
+def scaled_forward(x: Array, factor: Array, factor_of_tangent: Array) -> Array:
+    """An array times a factor, and a tangent that is carried forward times another; what comes backwards passes as it is.
+
+    Parameters
+    ----------
+    x
+        The array.
+    factor, factor_of_tangent
+        Numbers.
+    """
+
+    @jax.custom_jvp
+    def scaled(x: Array, factor: Array, factor_of_tangent: Array) -> Array:
+        return x * factor
+
+    scaled.defjvp(lambda primals, tangents: (scaled(*primals), _FORWARD.bind(tangents[0], primals[2])))
+    found: Array = scaled(x, factor.astype(x.dtype), factor_of_tangent.astype(x.dtype))
+    return found
+
+
+def is_tangent(step: Step) -> bool:
+    """Whether what an equation puts a name on is a tangent."""
+    return step.name == "named"
+
+
 def mark_of(step: Step) -> str:
     """The name that an equation puts on its input, "" where it does something else."""
-    return str(step.parameters["name"]) if step.name == "name" else ""
+    return str(step.parameters["name"]) if step.name in ("name", "named") else ""

@@ -3,8 +3,10 @@
 Every activity that is on a wire counts as that node's own signal, and the rest of the program is asked what a node's change needs
 beside its own signals and those of its neighbours, the nodes that it hears and that hear it: activities or weights further away,
 or labels as a vector. Numbers told to all are no such need, unless the label moves the change in more directions than a number
-can, so that they are put together. Asked of nodes that the readout does not hear at first hand. Beside it, the intervention:
-weights above that are none of a neighbour's are changed where no synapse feels it.
+can and nothing else can have brought it, so that they are put together. The same is asked of the activities on a node's wires:
+where they follow from what is further away without a step in between, credit has come in one sweep, and the rule is local in part.
+Asked of nodes that the readout does not hear at first hand. Beside it, the intervention: weights above that are none of a
+neighbour's are changed where no synapse feels it.
 
 Richards et al. 2019, doi:10.1038/s41593-019-0520-2; Whittington and Bogacz 2019, doi:10.1016/j.tics.2018.12.005.
 """
@@ -23,29 +25,17 @@ from learning_rules.plausibility.criterion import (
 )
 from learning_rules.plausibility.interventions import A_NUMBER, in_null_space, ranks_of_labels
 from learning_rules.plausibility.neighbours import above, examined, hearers, sources
+from learning_rules.plausibility.origins import Token
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
 from learning_rules.plausibility.traced_rule import node_of
 
 __all__ = ["CRITERION", "remote"]
 
 
-def remote(test: RuleUnderTest, node: int) -> list[str]:
-    """What a node's change needs from further away than its neighbours, in words.
-
-    Parameters
-    ----------
-    test
-        The rule under test.
-    node
-        Number of the node.
-    """
+def _beyond(test: RuleUnderTest, node: int, tokens: frozenset[Token]) -> list[str]:
+    """What of some tokens is neither a node's own nor a neighbour's, in words."""
     names, heard_by = test.network.node_names, hearers(test.network, node)
     near = {node, *heard_by, *sources(test.network, node)}
-    tokens = set(test.dataflow.signals[node])
-    scalars = {token[1] for token in tokens if token[0] == "scalar"}
-    # Numbers that are broadcast one after the other add up to a vector.
-    if scalars and ranks_of_labels(test)[node] > A_NUMBER:
-        tokens |= scalars
     found: list[str] = []
     for token in sorted(tokens, key=str):
         other = node_of(token)
@@ -58,6 +48,30 @@ def remote(test: RuleUnderTest, node: int) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _hears_from_above(test: RuleUnderTest, node: int) -> bool:
+    """Whether signals of those that hear a node reach its change, or the activities that its synapses see."""
+    tokens = test.dataflow.signals[node] | test.dataflow.activities[node]
+    return any(token[0] == "activity" and node_of(token) in hearers(test.network, node) for token in tokens)
+
+
+def remote(test: RuleUnderTest, node: int) -> list[str]:
+    """What a node's change needs from further away than its neighbours, in words.
+
+    Parameters
+    ----------
+    test
+        The rule under test.
+    node
+        Number of the node.
+    """
+    tokens = test.dataflow.signals[node]
+    scalars = frozenset(token[1] for token in tokens if token[0] == "scalar")
+    # Numbers that are broadcast one after the other add up to a vector, where nothing else can have brought one.
+    if scalars and ranks_of_labels(test)[node] > A_NUMBER and not _hears_from_above(test, node):
+        tokens |= scalars
+    return _beyond(test, node, tokens)
+
+
 def _moved(test: RuleUnderTest, nodes: tuple[int, ...]) -> float:
     """How far nodes' changes move with weights above that are none of a neighbour's."""
     found = in_null_space(test)
@@ -66,7 +80,7 @@ def _moved(test: RuleUnderTest, nodes: tuple[int, ...]) -> float:
 
 
 def probe(test: RuleUnderTest) -> Finding:
-    """Dataflow with wires cut, and the intervention beyond the neighbours."""
+    """Dataflow with wires cut, of changes and of activities, and the intervention beyond the neighbours."""
     names, signals = test.network.node_names, test.dataflow.signals
     nodes = examined(test.network)
     if not nodes:
@@ -74,11 +88,13 @@ def probe(test: RuleUnderTest) -> Finding:
     if not any(signals[node] for node in nodes):
         return Finding(NOT_APPLICABLE, 0.0, NOTHING_LEARNED)
     needs = {node: remote(test, node) for node in nodes}
+    driven = {node: _beyond(test, node, test.dataflow.activities[node]) for node in nodes}
     far = {node for node, needed in needs.items() if needed and needed != ["labels"]}
-    taught = {node for node, needed in needs.items() if needed == ["labels"]}
+    swept = {node for node, needed in driven.items() if needed and node not in far}
+    taught = {node for node, needed in needs.items() if needed == ["labels"]} - swept
     scalars = any(token[0] == "scalar" and token[1][0] == "labels" for node in nodes for token in signals[node])
     beside = f"weights two or more nodes above, changed where no synapse feels it, move it by {_moved(test, nodes):.1e}"
-    value = (len(far) + 0.5 * len(taught)) / len(nodes)
+    value = (len(far) + 0.5 * len(taught | swept)) / len(nodes)
     if len(far) == len(nodes):
         needed = listed(needs[nodes[0]])
         return Finding(FAILS, value, f"{names[nodes[0]]} needs {needed}, none of it its own or a neighbour's; {beside}")
@@ -89,6 +105,10 @@ def probe(test: RuleUnderTest) -> Finding:
             value,
             f"{those} needs {listed(needs[min(far)])}, the other nodes their own signals and their neighbours'; {beside}",
         )
+    if swept:
+        those = listed([names[each] for each in sorted(swept)])
+        reached = f"{listed(driven[min(swept)])}, in one sweep"
+        return Finding(PARTLY, value, f"own and neighbours' signals suffice, but activities of {those} follow {reached}; {beside}")
     if taught:
         those = listed([names[each] for each in sorted(taught)])
         return Finding(PARTLY, value, f"own signals suffice but for the label, which reaches {those} as a vector; {beside}")
@@ -99,7 +119,7 @@ def probe(test: RuleUnderTest) -> Finding:
 CRITERION = Criterion(
     "local credit",
     "Does a synapse's change need nothing but its own signals, its node's state and at most a broadcast scalar?",
-    "fraction of examined nodes whose change needs more (a label as a vector counts half)",
+    "fraction of examined nodes whose change needs more (a label as a vector, or activities that do, count half)",
     "Richards et al. 2019, doi:10.1038/s41593-019-0520-2; Whittington and Bogacz 2019, doi:10.1016/j.tics.2018.12.005",
     probe,
 )

@@ -16,13 +16,16 @@ import numpy as np
 from jax import Array
 
 from architectures import Network, Node
-from learning_rules.plausibility.jaxprs import along, mark
+from learning_rules.contract import LearningRule
+from learning_rules.plausibility.jaxprs import along, mark, scaled_forward
 from learning_rules.plausibility.neighbours import place_of
 
 __all__ = [
     "MIN_VALUES",
     "WIRE",
+    "Dead",
     "Heard",
+    "Marks",
     "Shown",
     "Wire",
     "Wires",
@@ -31,6 +34,7 @@ __all__ = [
     "recorded",
     "shown_to",
     "telling",
+    "number_of",
     "wire_of",
 ]
 
@@ -39,6 +43,9 @@ WIRE = "bioplausible wire "
 """Marks are named by this and the node whose activity it is: -1 for what comes from outside."""
 
 Signals = tuple[Array, ...]
+
+Dead = frozenset[tuple[int, bool]]
+"""Numbers of wires that carry nothing, and whether it is the tangent that is carried forward over them."""
 
 
 class Wire(NamedTuple):
@@ -76,30 +83,81 @@ def changed(network: Network, change: Callable[[int, Node, Heard], Node]) -> Net
 
 def wire_of(name: str) -> int | None:
     """The node that a mark belongs to, None for names that are not ours."""
-    return int(name.removeprefix(WIRE)) if name.startswith(WIRE) else None
+    return int(name.removeprefix(WIRE).split()[0]) if name.startswith(WIRE) else None
 
 
-def marked(network: Network) -> Network:
+def number_of(name: str) -> int | None:
+    """The number of a mark, None for one that has none."""
+    numbers = name.removeprefix(WIRE).split()[1:] if name.startswith(WIRE) else []
+    return int(numbers[0]) if numbers else None
+
+
+@dataclasses.dataclass
+class Marks:
+    """Marks on a network's wires, numbered in the order in which a rule's learning step comes by them.
+
+    Attributes
+    ----------
+    factors
+        What is done instead of marking, where there are any: what is on the k-th wire is multiplied by `factors[k, 0]`, and a
+        tangent that is carried forward over it by `factors[k, 1]`.
+    count
+        How many wires a step has come by so far; None outside of one.
+    most
+        How many it comes by.
+    """
+
+    factors: Array | None = None
+    count: int | None = None
+    most: int = 0
+
+    def put(self, x: Array, source: int) -> Array:
+        """Mark what a node sends."""
+        number = self.count
+        if number is None:  # not in a learning step
+            return x if self.factors is not None else mark(x, f"{WIRE}{source}")
+        self.count = number + 1
+        if self.factors is None:
+            return mark(x, f"{WIRE}{source} {number}")
+        own = self.factors[min(number, len(self.factors) - 1)]
+        return scaled_forward(x, own[0], own[1])
+
+    def around(self, rule: LearningRule) -> LearningRule:
+        """The rule, whose learning step starts to count anew each time."""
+
+        def assign_credit(key: Any, state: Any, batch: Any) -> Any:
+            self.count = 0
+            try:
+                return rule.assign_credit(key, state, batch)
+            finally:
+                self.most, self.count = max(self.most, self.count or 0), None
+
+        return rule._replace(assign_credit=assign_credit)
+
+
+def marked(network: Network, marks: Marks) -> Network:
     """The network with a mark on all that a node hears, on its pre-activations, and on the readout's outputs.
 
     Parameters
     ----------
     network
         The network; in one that runs in time, marks are inside the loop over steps.
+    marks
+        That are put.
     """
-
-    def marks(signals: Signals, sources: Sequence[int]) -> Signals:
-        return tuple(mark(x, f"{WIRE}{source}") for x, source in zip(signals, sources, strict=True))
 
     def change(index: int, node: Node, heard: Heard) -> Node:
         def own(tree: Any) -> Any:
-            return jax.tree.map(lambda leaf: mark(leaf, f"{WIRE}{index}"), tree)
+            return jax.tree.map(lambda leaf: marks.put(leaf, index), tree)
+
+        def all_of(signals: Signals, sources: Sequence[int]) -> Signals:
+            return tuple(marks.put(x, source) for x, source in zip(signals, sources, strict=True))
 
         def synapse(params: Any, inputs: Signals) -> Any:
-            return own(node.synapse(params, marks(inputs, heard.inputs)))
+            return own(node.synapse(params, all_of(inputs, heard.inputs)))
 
         def activate(state: Any, z: Any, skips: Signals) -> tuple[Any, Array]:
-            state, h = node.activate(state, z, marks(skips, heard.skips))
+            state, h = node.activate(state, z, all_of(skips, heard.skips))
             # What other nodes pass on is known by those who hear it; the readout's scores by nothing else.
             return state, own(h) if index == len(network.nodes) - 1 else h
 

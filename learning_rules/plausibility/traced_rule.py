@@ -12,9 +12,10 @@ from architectures.roles import role_leaves
 from learning_rules.contract import LearningRule, RuleState
 from learning_rules.plausibility import jaxprs
 from learning_rules.plausibility.axes import NONE, Axes
-from learning_rules.plausibility.dataflow import Reads, walk
+from learning_rules.plausibility.dataflow import Reads, walk, walk_cut
+from learning_rules.plausibility.live_wires import dead_wires
 from learning_rules.plausibility.origins import Origin, Token, Weight
-from learning_rules.plausibility.tagging import marked
+from learning_rules.plausibility.tagging import Marks, marked
 
 if TYPE_CHECKING:
     from learning_rules.plausibility.rule_under_test import RuleUnderTest
@@ -50,6 +51,8 @@ class Dataflow(NamedTuple):
         The same for each array of the node's parameters, in their order.
     signals
         The same for the node with wires cut: what its change needs beside activities.
+    activities
+        For each node, what the activities on its wires were made of, all other activities counting as such.
     carry
         Origin of every array in the carry, by path.
     reads
@@ -61,6 +64,7 @@ class Dataflow(NamedTuple):
     updates: tuple[Tokens, ...]
     arrays: tuple[tuple[Tokens, ...], ...]
     signals: tuple[Tokens, ...]
+    activities: tuple[Tokens, ...]
     carry: dict[str, Origin]
     reads: Reads
     inference: Reads
@@ -175,10 +179,14 @@ def dataflow_of(test: RuleUnderTest) -> Dataflow:
     test
         The rule under test.
     """
-    program, origins, (updates, carry) = _program(test, test.make(marked(test.network)))
+    marks = Marks()
+    program, origins, (updates, carry) = _program(test, marks.around(test.make(marked(test.network, marks))))
     n_updates = len(jax.tree.leaves(updates))
     whole, _ = walk(program, origins, test.n_examples)
-    cut, _ = walk(program, origins, test.n_examples, cut=True)
+    cut, entering = walk_cut(program, origins, test.n_examples)
+    if not all(("labels",) in _united(_by_node(cut[:n_updates], updates))[node] for node in test.hidden):
+        # Where every change needs the labels beside all activities, no wire hides anything.
+        cut, entering = walk_cut(program, origins, test.n_examples, dead_wires(test))
     arrays = _by_node(whole[:n_updates], updates)
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(carry)]
     batch = test.batch(0)
@@ -186,6 +194,7 @@ def dataflow_of(test: RuleUnderTest) -> Dataflow:
         updates=_united(arrays),
         arrays=arrays,
         signals=_united(_by_node(cut[:n_updates], updates)),
+        activities=tuple(entering.get(node, frozenset()) for node in range(len(test.network.nodes))),
         carry=dict(zip(paths, whole[n_updates:], strict=True)),
         reads=_reads_of(test, lambda state, batch, key: test.rule.assign_credit(key, state, batch)[0], batch, test.key(2)),
         inference=_reads_of(test, lambda state, images: test.rule.represent(state, images), batch[0]),

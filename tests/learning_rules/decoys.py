@@ -267,20 +267,64 @@ def honest_but_odd(network):
     return rule._replace(assign_credit=assign_credit)
 
 
-def on_wire(network):
-    """Backpropagation whose errors are sent up once more, so that they seem to be activities, and next to nothing of it used."""
+def on_wire(network, told="a number", forward=False, factor=1e-30):
+    """Backpropagation whose errors are sent up once more, so that they seem to be activities, and next to nothing of it used.
+
+    `told` says what that is: a number that goes to all, or what arrives at each node's own biases. `forward` sends them up as
+    tangents; `factor` is how much next to nothing is.
+    """
 
     def assign_credit(key, state, batch):
         params = state.params["network"]
         images, labels = _pair(batch)
-        trace, nothing = network.trace(params, images), 0.0
+        trace, nothing, of_biases = network.trace(params, images), 0.0, {}
         errors = [local_derivative(network.nodes[-1], trace.z[-1], _error(trace.outputs[-1], labels))]
         for index in range(len(network.nodes) - 1, 0, -1):
             (carried,) = project_back(network.nodes[index], params[index], trace.inputs[index], errors[0])
-            nothing = nothing + 1e-30 * jnp.sum(network.nodes[index].synapse(params[index], (carried,)))
+
+            def synapse(x, index=index):
+                return network.nodes[index].synapse(params[index], (x,))
+
+            arrived = jax.jvp(synapse, (trace.inputs[index][0],), (carried,))[1] if forward else synapse(carried)
+            of_biases[index] = factor * jnp.sum(arrived, axis=tuple(range(arrived.ndim - 1)))
+            nothing = nothing + jnp.sum(of_biases[index])
             errors.insert(0, local_derivative(network.nodes[index - 1], trace.z[index - 1], carried))
-        updates = jax.tree.map(lambda leaf: leaf + nothing, _products(network, params, trace, errors))
-        return {"network": updates}, state, {}
+        updates = _products(network, params, trace, errors)
+        if told == "a number":
+            return {"network": jax.tree.map(lambda leaf: leaf + nothing, updates)}, state, {}
+        named = enumerate(updates)
+        return {"network": tuple({**own, "bias": own["bias"] + of_biases.get(k, 0.0)} for k, own in named)}, state, {}
+
+    return _rule(network, lambda key: RuleState({"network": network.init(key)}, ()), assign_credit)
+
+
+def on_its_own_wire(network):
+    """The same, each node told what arrives at itself: no number goes to all."""
+    return on_wire(network, told="each its own")
+
+
+def along_a_wire(network):
+    """The same, sent as tangents."""
+    return on_wire(network, told="each its own", forward=True)
+
+
+def clamped_by_backpropagation(network):
+    """Two phases and a Hebbian difference between them; what activities are clamped to is a step down the loss's gradient."""
+
+    def assign_credit(key, state, batch):
+        params = state.params["network"]
+        images, labels = _pair(batch)
+        trace = network.trace(params, images)
+        error = _error(trace.outputs[-1], labels)
+        clamped = [trace.outputs[-1] - error]
+        for index in range(len(network.nodes) - 1, 0, -1):
+            at_z = local_derivative(network.nodes[index], trace.z[index], error)
+            (error,) = project_back(network.nodes[index], params[index], trace.inputs[index], at_z)
+            clamped.insert(0, trace.outputs[index - 1] - error)
+        before = [(images,), *((h,) for h in clamped[:-1])]
+        free = hebbian_products(network, params, trace.inputs, trace.outputs)
+        told = hebbian_products(network, params, before, tuple(clamped))
+        return {"network": jax.tree.map(jnp.subtract, free, told)}, state, {}
 
     return _rule(network, lambda key: RuleState({"network": network.init(key)}, ()), assign_credit)
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from rule_table import REFUSES, SAME_CODE, TABLE
+from rule_table import ALONE, REFUSES, SAME_CODE, TABLE
 from small_task import BATCH, N_CLASSES, NETWORKS, batch_of, course, network_of
 
 import architectures
@@ -29,6 +29,7 @@ PLAIN = ("mlp", "cnn")
 FIRST = tuple(next(iter(family.variants.values())).spec.name for family in learning_rules.FAMILIES.values())
 ON_GRAPHS = [(name, architecture) for name in FIRST for architecture in NETWORKS if architecture not in PLAIN]
 REFUSED = [(name, architecture) for name, architecture in ON_GRAPHS if architecture in REFUSES.get(name, ())]
+REFUSED += [(name, architecture) for name in ALONE for architecture in NETWORKS]
 SUPPORTED = [pair for pair in ON_GRAPHS if pair not in REFUSED]
 CASES = [
     pytest.param(
@@ -160,7 +161,7 @@ def two_runs(name, architecture, counts, shift=0):
 
 
 def test_every_rule_has_a_row():
-    assert set(TABLE) == set(learning_rules.names(variants=True))
+    assert {*TABLE, *ALONE} == set(learning_rules.names(variants=True))
     assert set(REFUSES) <= set(FIRST) <= set(TABLE)
 
 

@@ -2,19 +2,24 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
-from jax.ad_checkpoint import checkpoint_name
 
 from learning_rules.plausibility.axes import reshape
-from learning_rules.plausibility.dataflow import count_products, walk
+from learning_rules.plausibility.dataflow import count_products, walk, walk_cut
+from learning_rules.plausibility.jaxprs import mark, scaled_forward
 from learning_rules.plausibility.origins import Origin, Weight
 from learning_rules.plausibility.tagging import WIRE
 
 
-def tokens_of(function, origins, *arguments, n_examples=5, cut=False):
-    closed = jax.make_jaxpr(function)(*arguments)
-    found, reads = walk(closed, origins, n_examples, cut)
+def tokens_of(function, origins, *arguments, n_examples=5):
+    found, reads = walk(jax.make_jaxpr(function)(*arguments), origins, n_examples)
     return [each.tokens for each in found], reads, found
+
+
+def cut(function, *arguments, dead=frozenset()):
+    found, entering = walk_cut(jax.make_jaxpr(function)(*arguments), [KERNEL, SIGNAL], 5, dead)
+    return [each.tokens for each in found], entering
 
 
 IN, OUT = frozenset({"in"}), frozenset({"out"})
@@ -67,6 +72,13 @@ def test_a_number_an_example_is_known_as_such():
     found, _, _ = tokens_of(broadcast, [KERNEL, SIGNAL], W, X)
     assert all(("scalar", ("weights", 3, "forward")) in tokens and ("weights", 3, "forward") not in tokens for tokens in found)
 
+    def of_phases(w, x):
+        rewards = jnp.stack([jnp.mean(x @ w, axis=1)] * 2)
+        return jnp.sum(rewards[:, :, None] * x, axis=0)
+
+    assert ("weights", 3, "forward") not in tokens_of(of_phases, [KERNEL, SIGNAL], W, X)[0][0]
+    assert ("weights", 3, "forward") in tokens_of(lambda w, x: x @ w[:, :2], [KERNEL, SIGNAL], W, X)[0][0]
+
 
 def test_copies_are_told_from_what_was_made_of_them():
     images = Origin(frozenset({("images",)}), copy="images")
@@ -81,25 +93,48 @@ def test_copies_are_told_from_what_was_made_of_them():
 
 def test_a_cut_wire_hides_what_is_below_it():
     def marked(w, x):
-        h = checkpoint_name(jnp.tanh(x @ w), f"{WIRE}2")
-        return h * 2
+        return 2 * mark(jnp.tanh(x @ w), f"{WIRE}2 7")
 
-    (tokens,), _, _ = tokens_of(marked, [KERNEL, SIGNAL], W, X, cut=True)
-    assert tokens == {("activity", 2)}
+    (tokens,), entering = cut(marked, W, X)
+    assert tokens == {("activity", 2)} and entering[2] == {("activity", 2), ("weights", 3, "forward"), ("labels",)}
+    (tokens,), entering = cut(marked, W, X, dead=frozenset({(7, False)}))
+    assert tokens == {("weights", 3, "forward"), ("labels",)} and not entering
     (tokens,), _, _ = tokens_of(marked, [KERNEL, SIGNAL], W, X)
     assert ("weights", 3, "forward") in tokens
 
 
-def test_a_state_that_goes_on_a_wire_later_counts_as_that_blocks():
+def test_a_tangent_that_is_carried_over_a_wire_is_on_it_and_what_comes_back_is_not():
+    def carried(w, x):
+        return jax.jvp(lambda h: jnp.tanh(mark(h, f"{WIRE}2 7")), (x @ w,), (x @ w,))[1]
+
+    assert cut(carried, W, X)[0] == [{("activity", 2)}]
+    assert ("weights", 3, "forward") in cut(carried, W, X, dead=frozenset({(7, True)}))[0][0]
+
+    def back(w, e):
+        return jax.grad(lambda x: jnp.sum(mark(x @ w, f"{WIRE}2") * e))(jnp.ones((5, 4)))
+
+    assert cut(back, W, E)[0] == [{("weights", 3, "backward"), ("labels",)}]
+
+
+def test_a_state_that_goes_on_a_wire_later_counts_as_that_nodes():
     def settle(w, x):
         def step(h, _):
-            z = checkpoint_name(h, f"{WIRE}1") @ w
+            z = mark(h, f"{WIRE}1") @ w
             return h - 0.1 * z @ w.T, None
 
         return jax.lax.scan(step, x @ w @ w.T, None, length=3)[0]
 
-    (tokens,), _, _ = tokens_of(settle, [KERNEL, SIGNAL], W, X, cut=True)
-    assert tokens == {("activity", 1)}
+    (tokens,), entering = cut(settle, W, X)
+    assert tokens == {("activity", 1)} and ("weights", 3, "backward") in entering[1]
+
+
+def test_forward_factors_leave_what_comes_back_alone():
+    x, zero, one = jnp.arange(3.0), jnp.zeros(()), jnp.ones(())
+    silenced = [lambda x, f=f: jnp.sin(scaled_forward(x, *f)) for f in ((zero, one), (one, zero))]
+    assert not np.any(silenced[0](x)) and np.array_equal(silenced[1](x), jnp.sin(x))
+    assert not np.any(jax.jvp(silenced[1], (x,), (x,))[1]) and np.array_equal(jax.jvp(silenced[0], (x,), (x,))[1], x)
+    np.testing.assert_allclose(jax.grad(lambda x: jnp.sum(silenced[1](x)))(x), jnp.cos(x))
+    np.testing.assert_array_equal(jax.vmap(silenced[0])(x[None]), [silenced[0](x)])
 
 
 def test_axes_go_along_with_any_shape():

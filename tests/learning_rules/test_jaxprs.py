@@ -83,7 +83,7 @@ def test_both_forms_say_the_same(name, monkeypatch):
     of_one, of_other = (dataflow.walk(each, [KERNEL, SIGNAL], n_examples=5) for each in (program, Newer(program)))
     assert of_one == of_other
     assert of_one[1].forward[3] > 0
-    cut = [dataflow.walk(each, [KERNEL, SIGNAL], 5, cut=True) for each in (program, Newer(program))]
+    cut = [dataflow.walk_cut(each, [KERNEL, SIGNAL], 5) for each in (program, Newer(program))]
     assert cut[0] == cut[1]
 
 
@@ -111,8 +111,19 @@ def test_what_no_output_needs_is_left_out_and_inputs_with_it():
 
 
 def test_a_mark_stays_in_a_program_and_is_read_there():
-    program, _ = jaxprs.trace(lambda x: jaxprs.mark(x, "here") * 2, X)
-    assert [jaxprs.mark_of(step) for step in jaxprs.steps(jaxprs.as_program(program))] == ["here", ""]
+    def marks(program):
+        found = []
+        for step in jaxprs.steps(jaxprs.as_program(program)):
+            found += [(jaxprs.mark_of(step), jaxprs.is_tangent(step))] if jaxprs.mark_of(step) else []
+            found += [each for inner in jaxprs.programs_of(step) for each in marks(inner)]
+        return found
+
+    def marked(x):
+        return jaxprs.mark(x, "here") ** 2
+
+    assert marks(jaxprs.trace(marked, X)[0]) == [("here", False)]
+    assert marks(jaxprs.trace(lambda x: jax.jvp(marked, (x,), (x,)), X)[0]) == [("here", False), ("here", True)]
+    assert marks(jaxprs.trace(jax.grad(lambda x: jnp.sum(marked(x))), X)[0]) == [("here", False)]
 
 
 def test_constants_and_numbers_are_told_apart():
