@@ -12,7 +12,7 @@ from architectures.edge import INPUT, Edge
 from architectures.node import Node
 from bioplausible.foundation.errors import InputError, nearest
 
-__all__ = ["check", "in_order", "same_shape"]
+__all__ = ["check", "hearing", "in_order", "same_shape"]
 
 
 def in_order(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]]) -> tuple[tuple[Node, ...], tuple[tuple[Edge, ...], ...]]:
@@ -109,8 +109,8 @@ def check(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]], step_shape: tu
                 f"node '{node.name}' gives {node.output_shape}, and with its skip edges {found}: give skip edges from nodes of the "
                 "same shape"
             )
-    heard = _reaching_the_last(nodes, edges)
-    unheard = [node.name for node in nodes if node.name not in heard]
+    names = [node.name for node in nodes]
+    unheard = [name for name in names[:-1] if names[-1] not in hearing(names, edges, name)]
     if n_classes and unheard:
         raise InputError(
             f"nothing that reaches the scores hears '{unheard[0]}': give an edge from it to another node, or leave it out"
@@ -121,14 +121,27 @@ def check(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]], step_shape: tu
         )
 
 
-def _reaching_the_last(nodes: Sequence[Node], edges: Sequence[Sequence[Edge]]) -> set[str]:
-    """Names of the nodes that the readout hears, at once or by others."""
-    hears = {node.name: {edge.source for edge in own} for node, own in zip(nodes, edges, strict=True)}
-    found, more = set(), {nodes[-1].name}
+def hearing(names: Sequence[str], edges: Sequence[Sequence[Edge]], start: str) -> frozenset[str]:
+    """Names of the nodes that hear a node, at once, by others or a step later; the node itself where a loop leads back to it.
+
+    Parameters
+    ----------
+    names
+        Of all nodes.
+    edges
+        Of each node.
+    start
+        Name of the node, or `INPUT`.
+
+    >>> sorted(hearing(["a", "b", "c"], [[Edge(INPUT)], [Edge("a"), Edge("b", delay=1)], [Edge("a")]], "b"))
+    ['b']
+    """
+    found: set[str] = set()
+    more = {start}
     while more:
+        more = {name for name, own in zip(names, edges, strict=True) if any(edge.source in more for edge in own)} - found
         found |= more
-        more = {source for name in more for source in hears.get(name, ())} - found
-    return found
+    return frozenset(found)
 
 
 def _check_needed_skips(node: Node, skips: Sequence[Edge]) -> None:

@@ -16,6 +16,7 @@ from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
 from architectures import Crossing, Network, Node, Params, Trace
+from architectures.graph import hearing
 from learning_rules.noise import signs
 from learning_rules.objectives import Batch, Objective
 from learning_rules.signals import clamped, exact, merge_steps, perturbed, silence
@@ -105,17 +106,6 @@ def weight_estimate(
     return estimate
 
 
-def _reached(network: Network, index: int) -> set[int]:
-    """Numbers of the nodes that hear a node, by others and a step later too."""
-    names, found = network.node_names, {network.node_names[index]}
-    hearing: set[int] = set()
-    while True:
-        more = {k for k, edges in enumerate(network.edges) if any(edge.source in found for edge in edges)}
-        if more == hearing:
-            return hearing
-        hearing, found = more, found | {names[k] for k in more}
-
-
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -167,7 +157,8 @@ def node_estimate(
     node, z = network.nodes[index], trace.z[index]
     # A unit whose derivative is zero would add its noise to the estimate and nothing to the slope.
     passes = _passes(node, *merge_steps(network, (trace.states[index], z, trace.skips[index])))
-    reached = _reached(network, index)
+    names = network.node_names
+    reached = {names.index(name) for name in hearing(names, network.edges, names[index])}
     # Whatever the noise does not reach is as it was: it need not be run again.
     known = tuple(None if k in reached or k == index else h for k, h in enumerate(trace.outputs))
     z_known = None if index in reached else z

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from architectures import INPUT, Network
+from architectures.graph import hearing
 
 __all__ = ["above", "examined", "hearers", "hidden_nodes", "place_of", "reached_from", "sources"]
 
@@ -45,16 +46,8 @@ def hearers(network: Network, node: int) -> frozenset[int]:
 
 def reached_from(network: Network, node: int) -> frozenset[int]:
     """All nodes whose activity depends on a node's, now or at a later step; the node itself where a loop leads back to it."""
-    place = place_of(network)
-    found: set[int] = set()
-    waiting = [node]
-    while waiting:
-        heard = waiting.pop()
-        for other, edges in enumerate(network.edges):
-            if other not in found and any(place[edge.source] == heard for edge in edges):
-                found.add(other)
-                waiting.append(other)
-    return frozenset(found)
+    names = network.node_names
+    return frozenset(place_of(network)[name] for name in hearing(names, network.edges, names[node]))
 
 
 def examined(network: Network) -> tuple[int, ...]:
