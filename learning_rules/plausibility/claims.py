@@ -108,8 +108,8 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "local credit": Claim(
             "meets",
             _WHITTINGTON,
-            "states are carried as small moves here, so that no array that a synapse is given is the state itself, and the card "
-            "takes what moved them for further away than it is; from the top down an error also passes all layers within one step",
+            "a state needs its neighbours' errors alone; but in order from the top an error passes all layers within one step of "
+            "settling. With all states at once (`textbook`, or order='simultaneous') none does",
         ),
         "weight transport": Claim("fails", _WHITTINGTON),
     },
@@ -126,7 +126,12 @@ CLAIMS: dict[str, dict[str, Claim]] = {
             "settling sums every layer's weights over its units to feed states below: feedback weights are the forward ones, which "
             "Scellier and Bengio 2017 (doi:10.3389/fncom.2017.00024) say themselves",
         ),
-        "local credit": Claim("meets", _SCELLIER),
+        "local credit": Claim(
+            "meets",
+            _SCELLIER,
+            "a state needs its neighbours' alone; but they settle layer after layer from the top, so that what is above has "
+            "its say in all layers within one sweep. With all states at once (`textbook`) it has not",
+        ),
         "single phase": Claim("fails", _SCELLIER),
     },
     "energy_based/dual_propagation": {
