@@ -18,7 +18,7 @@ __all__ = ["picture"]
 
 _ROW_INCHES, _MARGIN_INCHES, _WIDTH_INCHES = 0.235, 1.1, 8.6
 # What lies further below the best is drawn at the edge, with its figure beside it: it would squeeze all others together.
-_SHOWN_RANGE = 0.25
+_SHOWN_RANGE = 0.12
 
 
 def _shown(row: dict[str, Any]) -> tuple[float, float]:
@@ -34,7 +34,7 @@ def _label(row: dict[str, Any]) -> str:
 
 def _panel(axes: Axes, title: str, rows: list[dict[str, Any]]) -> None:
     blue, orange = RULE_COLOURS[0][0], RULE_COLOURS[1][0]
-    best = max(_shown(row)[0] for row in rows)
+    best = float(np.nanmax([value for row in rows for value in (_shown(row)[0], row["control"], row["floor"])]))
     left = 100 * max(min(_shown(row)[0] for row in rows) - 0.01, best - _SHOWN_RANGE)
     for place, row in enumerate(rows):
         mean, deviation = (100 * value for value in _shown(row))
@@ -81,8 +81,10 @@ def picture(summary: pd.DataFrame, title: str) -> str:
         heights = [len(rows) * _ROW_INCHES + _MARGIN_INCHES for _, rows in panels]
         figure = empty_figure(_WIDTH_INCHES, sum(heights))
         axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-        for place, (each, (name, rows)) in enumerate(zip(axes, panels, strict=True)):
-            _panel(each, name if place else f"{title}: {name}", rows)
+        for each, (name, rows) in zip(axes, panels, strict=True):
+            _panel(each, name, rows)
+        # Over all of the figure's width: panels begin right of their labels.
+        figure.suptitle(title, x=0.01, ha="left")
         buffer = io.StringIO()
         # Without a date and with fixed identifiers the same table gives the same bytes.
         with matplotlib.rc_context({"svg.hashsalt": "bioplausible", "svg.fonttype": "none"}):
