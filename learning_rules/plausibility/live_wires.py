@@ -49,7 +49,13 @@ def dead_wires(test: RuleUnderTest) -> Dead:
 
         def updates(factors: Array) -> Any:
             marks.factors = factors
-            found = rule.assign_credit(key, RuleState(state.params, state.carry), batch)[0]["network"]
+
+            def step(carry: Any, key: Array) -> tuple[Any, Any]:
+                asked, after, _ = rule.assign_credit(key, RuleState(state.params, carry), batch)
+                return after.carry, asked["network"]
+
+            # Two in turn: what is kept for the next step has been a signal too.
+            _, found = jax.lax.scan(step, state.carry, jax.random.split(key, 2))
             return [jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(found[node])]) for node in test.hidden]
 
         with_each = jax.jit(lambda factors: jax.lax.map(updates, factors))

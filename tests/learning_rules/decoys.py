@@ -329,6 +329,22 @@ def clamped_by_backpropagation(network):
     return _rule(network, lambda key: RuleState({"network": network.init(key)}, ()), assign_credit)
 
 
+def late_hebbian(network):
+    """No decoy: the Hebbian product of what was seen one step ago."""
+
+    def assign_credit(key, state, batch):
+        params = state.params["network"]
+        trace = network.trace(params, _pair(batch)[0])
+        seen = hebbian_products(network, params, trace.inputs, trace.outputs)
+        return {"network": state.carry}, state._replace(carry=seen), {}
+
+    def init(key):
+        params = network.init(key)
+        return RuleState({"network": params}, jax.tree.map(jnp.zeros_like, params))
+
+    return _rule(network, init, assign_credit)
+
+
 def courier(network, late=False):
     """Feedback alignment whose optimiser carries the forward weights into the feedback weights, at once or a step late."""
     rule = copied_by_constraint(network)._replace(constrain=lambda params: params)

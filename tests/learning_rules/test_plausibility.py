@@ -21,6 +21,7 @@ from decoys import (
     hoarder,
     honest_but_odd,
     late_courier,
+    late_hebbian,
     numbered,
     on_its_own_wire,
     on_wire,
@@ -224,6 +225,12 @@ def test_a_wire_is_dead_where_nothing_hangs_on_it():
     test = RuleUnderTest("decoy", on_its_own_wire)
     honest = RuleUnderTest("honest", lambda network: on_wire(network, told="each its own", factor=1.0))
     assert len(dead_wires(test)) > len(dead_wires(honest))
+
+
+def test_what_is_kept_for_the_next_step_has_been_on_a_wire():
+    """The Hebbian product of the last step: no number of it is asked for in the step in which it is seen."""
+    test = RuleUnderTest("late", late_hebbian)
+    assert probe(test, "local credit").verdict == "meets"
 
 
 def test_synapses_that_are_shown_every_direction_acquit_nobody():
