@@ -67,7 +67,9 @@ class StdpOptions:
     Attributes
     ----------
     variant
-        "pair", "triplet", "reward_modulated" or "textbook"; the last has an integration of its own, `stdp_diehl_cook`.
+        "pair", "triplet", "reward_modulated" or "textbook". The last has equations of its own (`stdp_diehl_cook`): there
+        `plasticity_rate` is what a spike after a spike adds and `depression` the fraction of it that one before takes away,
+        `inhibition` a conductance, `homeostasis` millivolts a spike, and `competing_spikes` the fewest that an image is to draw.
     loss
         Of the readout, one of `OBJECTIVES`.
     learning_rate
@@ -456,7 +458,7 @@ FAMILY = Family(
                 "textbook",
                 "as published: conductances, an inhibitory unit for each excitatory one, triplets, thresholds that adapt",
                 "Diehl and Cook 2015, doi:10.3389/fncom.2015.00099",
-                needs=replace(_NEEDS, one_layer=True),
+                needs=replace(_NEEDS, one_layer=True, chain=True),
                 front_end="none",
                 network=(("hidden", (400,)),),
                 **PUBLISHED,

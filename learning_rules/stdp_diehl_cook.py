@@ -17,12 +17,13 @@ with :math:`x_{post2}` as it was just before. Before each image a unit's weights
 than five spikes is shown again, brighter.
 
 Brightness is 0 at an image's darkest pixel and 1 at its brightest, as it is in the paper's digits, whatever inputs are scaled to.
-Settings are those of the published code, Euler's steps of half a millisecond too. Departures: synapses have no delays (the code
-draws up to ten milliseconds, the paper has none); the pause between images is no simulation of 150 ms but what it is for, all
-variables at rest, with thresholds forgetting as long; an image that stays silent is given up after `MAX_SHOWINGS`; the readout is
-the delta rule on how often each unit fired, not the class that each unit answers most, as it is for all rules here. Images are
-shown one after the other whatever the size of a batch. At test no weight and no threshold moves, and all images meet the same
-draws.
+Settings are those of the published code: Euler's steps of half a millisecond too, and that an inhibitory unit waits at its reset
+while it is refractory, which an excitatory one does not. Departures: synapses have no delays (the code draws up to ten
+milliseconds, the paper has none); after the pause of 150 ms between images all variables are at rest (a fifth of a potential's
+distance would be left), and thresholds forget once for each showing; an image that stays silent is given up after `MAX_SHOWINGS`;
+the readout is the delta rule on how often each unit fired, not the class that each unit answers most, as it is for all rules here.
+Images are shown one after the other whatever the size of a batch. At test no weight and no threshold moves, and all images meet the
+same draws.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from architectures import WEIGHT, Network, Node, Params, Trace
 from architectures.roles import map_roles, weights_only
+from bioplausible.foundation.errors import InputError
 from learning_rules.contract import LearningRule, RuleSpec, RuleState
 from learning_rules.hebbian_units import map_weights
 from learning_rules.objectives import Objective, as_batch
@@ -58,6 +60,7 @@ __all__ = [
     "bounded",
     "brightness",
     "diehl_cook",
+    "forgetting",
     "integrated",
     "one_step",
     "scaled",
@@ -70,7 +73,7 @@ MAX_SHOWINGS = 8
 
 
 class Membrane(NamedTuple):
-    """A kind of unit, in millivolts and milliseconds."""
+    """A kind of unit, in millivolts and milliseconds; `clamped` where its potential waits at reset while it is refractory."""
 
     time_constant: float
     rest: float
@@ -78,10 +81,13 @@ class Membrane(NamedTuple):
     threshold: float
     inhibition: float
     refractory: float
+    clamped: bool
 
 
-EXCITATORY = Membrane(time_constant=100.0, rest=-65.0, reset=-65.0, threshold=-72.0, inhibition=-100.0, refractory=5.0)
-INHIBITORY = Membrane(time_constant=10.0, rest=-60.0, reset=-45.0, threshold=-40.0, inhibition=-85.0, refractory=2.0)
+EXCITATORY = Membrane(
+    time_constant=100.0, rest=-65.0, reset=-65.0, threshold=-72.0, inhibition=-100.0, refractory=5.0, clamped=False
+)
+INHIBITORY = Membrane(time_constant=10.0, rest=-60.0, reset=-45.0, threshold=-40.0, inhibition=-85.0, refractory=2.0, clamped=True)
 
 _TO_INHIBITORY = 10.4
 _FIRST_THETA = 20.0
@@ -100,7 +106,6 @@ PUBLISHED: Mapping[str, Any] = {
     "input_gain": 255 / 8 * _BRIGHTNESS * STEP / 1000,
     "inhibition": 17.0,
     "competing_spikes": 5.0,
-    "free_spikes": 5.0,
     "homeostasis": 0.05,
     "plasticity_rate": 0.01,
     "depression": 0.01,
@@ -109,6 +114,12 @@ PUBLISHED: Mapping[str, Any] = {
     "slow_post_decay": math.exp(-STEP / 40),
 }
 """Options of the family, as the variant has them."""
+
+
+_UNUSED = (
+    *("coding", "leak", "free_spikes", "max_events", "critical_period", "ema_rate", "potentiation", "triplet_potentiation"),
+    *("triplet_depression", "slow_pre_decay", "eligibility_decay", "unrewarded"),
+)
 
 
 class _Units(NamedTuple):
@@ -149,8 +160,10 @@ def integrated(kind: Membrane, v: Array, excitation: Array, inhibition: Array) -
 
 def _fire(kind: Membrane, units: _Units, theta: Array | float = 0.0) -> tuple[_Units, Array]:
     """One step of all units of a kind; spikes, 0 or 1."""
+    free = units.silent_for <= 0
     v = integrated(kind, units.v, units.excitation, units.inhibition)
-    fires = (v > kind.threshold + theta) & (units.silent_for <= 0)
+    v = jnp.where(free, v, units.v) if kind.clamped else v
+    fires = (v > kind.threshold + theta) & free
     after = _Units(
         jnp.where(fires, kind.reset, v),
         units.excitation * _KEEP_EXCITATION,
@@ -289,12 +302,19 @@ def one_step(node: Node, layer: Layer, outside: Float[Array, "n ..."], options: 
         learns = jnp.any((fast > 0) | (post > 0))
         params = lax.cond(learns, lambda own: _learned(node, own, outside, traces, post, options), lambda own: own, params)
         traces = _Traces(traces.pre, jnp.where(post > 0, 1, fast), jnp.where(post > 0, 1, slow))
-        theta = theta * _forgetting(STEP) + options.homeostasis * post[0]
+        theta = theta + options.homeostasis * post[0]
     return Layer(params, theta, excitatory, inhibitory, traces), Spikes(outside, post, silencing)
 
 
-def _forgetting(time: float) -> float:
-    return math.exp(-time / _THETA_TIME_CONSTANT)
+def forgetting(n_steps: int) -> float:
+    """What is left of thresholds after a showing and the pause that follows; of one step single precision would keep nothing.
+
+    Parameters
+    ----------
+    n_steps
+        Of the showing.
+    """
+    return math.exp(-(n_steps * STEP + _PAUSE) / _THETA_TIME_CONSTANT)
 
 
 def brightness(x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
@@ -341,7 +361,7 @@ def _shown(node: Node, params: Params, theta: Array, x: Array, key: PRNGKeyArray
         own = scaled(node, so_far.params) if plastic else so_far.params
         start = (at_rest(own, so_far.theta, x), jnp.zeros_like(so_far.counts), so_far.spikes)
         (layer, counts, total), _ = lax.scan(step, start, jnp.arange(options.n_steps))
-        theta = layer.theta * _forgetting(_PAUSE) if plastic else so_far.theta
+        theta = layer.theta * forgetting(options.n_steps) if plastic else so_far.theta
         shown = waiting(so_far)
         return _Showing(
             layer.params,
@@ -363,7 +383,16 @@ def diehl_cook(network: Network, options: Any, spec: RuleSpec, objective: Object
     ----------
     network, options, spec, objective
         As `Family.make` takes them, the options those of the family.
+
+    Raises
+    ------
+    InputError
+        An option of the family that has no part in it.
     """
+    for name in _UNUSED:
+        given, default = getattr(options, name), type(options).__dataclass_fields__[name].default
+        if given != default:
+            raise InputError(f"{name}={given} was given to textbook, which has nothing of the kind: leave it out")
     node, readout = network.nodes
     n_units = math.prod(node.z_shape)
 

@@ -75,7 +75,7 @@ class SweepConfig:
         Fields of `TrainConfig` that all runs share.
     runs
         Each a mapping of fields of `TrainConfig` to a value or a list of values, whose product is run; "rule: all" is every
-        variant.
+        variant but those named by "except:".
     search
         None for each run as it stands.
     readout_images
@@ -118,11 +118,10 @@ def _product(block: dict[str, Any], origin: str) -> list[dict[str, Any]]:
     valid = [field.name for field in dataclasses.fields(TrainConfig)]
     choices: dict[str, list[Any]] = {}
     block = dict(block)
-    left_out = block.pop("except", [])
-    for rule in left_out if isinstance(left_out, list | tuple) else [left_out]:
-        learning_rules.spec(rule)
+    given = block.pop("except", [])
+    left_out = {learning_rules.spec(rule).name for rule in (given if isinstance(given, list | tuple) else [given])}
     if left_out and block.get("rule") != "all":
-        raise InputError(f"except: {left_out} was given in {origin} whose rule is not 'all': leave out what is not to run")
+        raise InputError(f"except: {given} was given in {origin} whose rule is not 'all': leave out what is not to run")
     for name, value in block.items():
         if name not in valid:
             raise unknown_name(f"field in {origin}", name, valid)

@@ -25,8 +25,9 @@ __all__ = ["dead_wires"]
 
 # What moves a change by less than this of its own length has no say in it.
 _MOVED = 1e-4
-# Honest rules come by a few dozen. A step that is written out unit by unit comes by thousands, and is asked about the first ones.
-_MAX_WIRES = 120
+# Honest rules come by a few dozen. What comes by more than these, as a step does that is written out unit by unit, is told no more
+# of: wires beyond count as dead.
+_MAX_WIRES = 600
 
 
 def dead_wires(test: RuleUnderTest) -> Dead:
@@ -38,11 +39,13 @@ def dead_wires(test: RuleUnderTest) -> Dead:
         The rule under test.
     """
     state, batch, key = test.precise_state, test.precise_batch(), test.key(2)
-    marks = Marks()
-    rule = marks.around(test.make(marked(test.network, marks)))
+    counted = Marks()
     with double_precision():
-        jax.eval_shape(rule.assign_credit, key, state, batch)
-        n_wires = min(marks.most, _MAX_WIRES)
+        jax.eval_shape(counted.around(test.make(marked(test.network, counted))).assign_credit, key, state, batch)
+        n_wires = min(counted.most, _MAX_WIRES)
+        # A rule made anew: what it compiles by itself is else remembered as it was when it was counted.
+        marks = Marks()
+        rule = marks.around(test.make(marked(test.network, marks)))
         whole = np.ones((2 * n_wires + 1, n_wires, 2))
         for number in range(n_wires):
             whole[1 + 2 * number, number, 0] = whole[2 + 2 * number, number, 1] = 0
@@ -64,4 +67,5 @@ def dead_wires(test: RuleUnderTest) -> Dead:
     for own in found:
         # Not a number is a move too.
         live |= ~(np.linalg.norm(own[1:] - own[0], axis=1) <= _MOVED * np.linalg.norm(own[0]))
-    return frozenset((number // 2, bool(number % 2)) for number in np.flatnonzero(~live).tolist())
+    dead = {(number // 2, bool(number % 2)) for number in np.flatnonzero(~live).tolist()}
+    return frozenset(dead | {(number, tangent) for number in range(n_wires, counted.most) for tangent in (False, True)})

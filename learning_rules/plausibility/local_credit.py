@@ -54,6 +54,12 @@ def _hears_from_above(test: RuleUnderTest, node: int) -> bool:
     return any(token[0] == "activity" and node_of(token) in hearers(test.network, node) for token in tokens)
 
 
+def _told(test: RuleUnderTest, node: int) -> list[str]:
+    """What numbers that are told to all make known of nodes further away, where the label moves a change in several directions."""
+    scalars = frozenset(token[1] for token in test.dataflow.signals[node] if token[0] == "scalar")
+    return _beyond(test, node, scalars) if scalars and ranks_of_labels(test)[node] > A_NUMBER else []
+
+
 def remote(test: RuleUnderTest, node: int) -> list[str]:
     """What a node's change needs from further away than its neighbours, in words.
 
@@ -64,12 +70,10 @@ def remote(test: RuleUnderTest, node: int) -> list[str]:
     node
         Number of the node.
     """
-    tokens = test.dataflow.signals[node]
-    scalars = frozenset(token[1] for token in tokens if token[0] == "scalar")
+    found = _beyond(test, node, test.dataflow.signals[node])
     # Numbers that are broadcast one after the other add up to a vector, where nothing else can have brought one.
-    if scalars and ranks_of_labels(test)[node] > A_NUMBER and not _hears_from_above(test, node):
-        tokens |= scalars
-    return _beyond(test, node, tokens)
+    told = [] if _hears_from_above(test, node) else _told(test, node)
+    return list(dict.fromkeys([*found, *told]))
 
 
 def _moved(test: RuleUnderTest, nodes: tuple[int, ...]) -> float:
@@ -91,10 +95,11 @@ def probe(test: RuleUnderTest) -> Finding:
     driven = {node: _beyond(test, node, test.dataflow.activities[node]) for node in nodes}
     far = {node for node, needed in needs.items() if needed and needed != ["labels"]}
     swept = {node for node, needed in driven.items() if needed and node not in far}
-    taught = {node for node, needed in needs.items() if needed == ["labels"]} - swept
+    told = {node for node in nodes if _told(test, node)} - far - swept
+    taught = {node for node, needed in needs.items() if needed == ["labels"]} - swept - told
     scalars = any(token[0] == "scalar" and token[1][0] == "labels" for node in nodes for token in signals[node])
     beside = f"weights two or more nodes above, changed where no synapse feels it, move it by {_moved(test, nodes):.1e}"
-    value = (len(far) + 0.5 * len(taught | swept)) / len(nodes)
+    value = (len(far) + 0.5 * len(taught | swept | told)) / len(nodes)
     if len(far) == len(nodes):
         needed = listed(needs[nodes[0]])
         return Finding(FAILS, value, f"{names[nodes[0]]} needs {needed}, none of it its own or a neighbour's; {beside}")
@@ -109,6 +114,12 @@ def probe(test: RuleUnderTest) -> Finding:
         those = listed([names[each] for each in sorted(swept)])
         reached = f"{listed(driven[min(swept)])}, in one sweep"
         return Finding(PARTLY, value, f"own and neighbours' signals suffice, but activities of {those} follow {reached}; {beside}")
+    if told:
+        those = listed([names[each] for each in sorted(told)])
+        reached = listed(_told(test, min(told)))
+        return Finding(
+            PARTLY, value, f"numbers that are told to {those} make known {reached}, and may be put together to a vector; {beside}"
+        )
     if taught:
         those = listed([names[each] for each in sorted(taught)])
         return Finding(PARTLY, value, f"own signals suffice but for the label, which reaches {those} as a vector; {beside}")

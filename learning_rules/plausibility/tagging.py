@@ -119,7 +119,9 @@ class Marks:
         self.count = number + 1
         if self.factors is None:
             return mark(x, f"{WIRE}{source} {number}")
-        own = self.factors[min(number, len(self.factors) - 1)]
+        if number >= len(self.factors):
+            return x
+        own = self.factors[number]
         return scaled_forward(x, own[0], own[1])
 
     def around(self, rule: LearningRule) -> LearningRule:

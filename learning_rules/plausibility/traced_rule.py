@@ -14,6 +14,7 @@ from learning_rules.plausibility import jaxprs
 from learning_rules.plausibility.axes import NONE, Axes
 from learning_rules.plausibility.dataflow import Reads, walk, walk_cut
 from learning_rules.plausibility.live_wires import dead_wires
+from learning_rules.plausibility.neighbours import examined, hearers, sources
 from learning_rules.plausibility.origins import Origin, Token, Weight
 from learning_rules.plausibility.tagging import Marks, marked
 
@@ -171,6 +172,14 @@ def _reads_of(test: RuleUnderTest, function: Callable[..., Any], *inputs: Any) -
     return walk(program, [*state, *rest], test.n_examples)[1]
 
 
+def _far(test: RuleUnderTest, node: int, tokens: Tokens) -> bool:
+    """Whether what a change needs is surely no neighbour's; of nodes that have none further up, always."""
+    if node not in examined(test.network):
+        return True
+    near = {node, *hearers(test.network, node), *sources(test.network, node), -1, -2}
+    return any(node_of(token) not in near for token in tokens)
+
+
 def dataflow_of(test: RuleUnderTest) -> Dataflow:
     """What the traced program says, with wires whole and with wires cut.
 
@@ -184,8 +193,8 @@ def dataflow_of(test: RuleUnderTest) -> Dataflow:
     n_updates = len(jax.tree.leaves(updates))
     whole, _ = walk(program, origins, test.n_examples)
     cut, entering = walk_cut(program, origins, test.n_examples)
-    if not all(("labels",) in _united(_by_node(cut[:n_updates], updates))[node] for node in test.hidden):
-        # Where every change needs the labels beside all activities, no wire hides anything.
+    if not all(_far(test, node, tokens) for node, tokens in enumerate(_united(_by_node(cut[:n_updates], updates)))):
+        # Where every change needs what is far away beside all activities, no wire hides anything.
         cut, entering = walk_cut(program, origins, test.n_examples, dead_wires(test))
     arrays = _by_node(whole[:n_updates], updates)
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(carry)]

@@ -220,11 +220,37 @@ def test_activities_that_are_clamped_to_what_came_in_one_sweep_are_local_in_part
     assert "in one sweep" in found["local credit"].evidence
 
 
-def test_a_wire_is_dead_where_nothing_hangs_on_it():
-    """Each error of this decoy goes up over one more synapse, and counts for nothing there."""
-    test = RuleUnderTest("decoy", on_its_own_wire)
-    honest = RuleUnderTest("honest", lambda network: on_wire(network, told="each its own", factor=1.0))
-    assert len(dead_wires(test)) > len(dead_wires(honest))
+def test_errors_that_count_on_a_wire_are_activities_for_local_credit_alone():
+    """A limit: backpropagation that sends each error over one more synapse, and makes something of it there."""
+    test = RuleUnderTest("errors that count", lambda network: on_wire(network, told="each its own", factor=1e-2))
+    found = {criterion: probe(test, criterion).verdict for criterion in ("local credit", "weight transport", "teaching signal")}
+    assert found == {"local credit": "partly", "weight transport": "fails", "teaching signal": "fails"}
+
+
+@pytest.mark.thorough
+def test_forty_idle_passes_hide_no_dead_wire():
+    def idle(network):
+        rule = on_its_own_wire(network)
+
+        def assign_credit(key, state, batch):
+            images, params = batch[0], state.params["network"]
+            nothing = sum(jnp.sum(network.trace(params, images * k).outputs[-1]) * 0 for k in range(40))
+            updates, state, info = rule.assign_credit(key, state, batch)
+            return jax.tree.map(lambda leaf: leaf + nothing, updates), state, info
+
+        return rule._replace(assign_credit=assign_credit)
+
+    assert probe(RuleUnderTest("idle", idle), "local credit").verdict == "fails"
+
+
+def test_what_a_rule_compiles_by_itself_is_silenced_too():
+    def compiled(network):
+        rule = late_hebbian(network)
+        return rule._replace(assign_credit=jax.jit(rule.assign_credit))
+
+    test, plain = RuleUnderTest("compiled", compiled), RuleUnderTest("late", late_hebbian)
+    assert dead_wires(test) == dead_wires(plain)
+    assert probe(test, "local credit").verdict == "meets"
 
 
 def test_what_is_kept_for_the_next_step_has_been_on_a_wire():

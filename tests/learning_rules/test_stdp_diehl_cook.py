@@ -13,7 +13,17 @@ import learning_rules
 from learning_rules import InputError
 from learning_rules.objectives import Batch
 from learning_rules.plausibility.images import digits
-from learning_rules.stdp_diehl_cook import EXCITATORY, INHIBITORY, MAX_SHOWINGS, at_rest, brightness, integrated, one_step, scaled
+from learning_rules.stdp_diehl_cook import (
+    EXCITATORY,
+    INHIBITORY,
+    MAX_SHOWINGS,
+    at_rest,
+    brightness,
+    forgetting,
+    integrated,
+    one_step,
+    scaled,
+)
 
 N_INPUTS, N_UNITS, N_STEPS = 6, 3, 600
 # Written out so that any simulator can be given the same.
@@ -22,27 +32,24 @@ FIRST_WEIGHTS = np.array(
 )
 INPUT_SPIKES = np.array([[(t * (i + 3) + 5 * i) % 17 < 2 for i in range(N_INPUTS)] for t in range(N_STEPS)], float)
 
-# Of Brian 2.9.0 (Stimberg, Brette and Goodman 2019, doi:10.7554/eLife.47314), given the paper's equations and these spikes: Euler's
-# steps of 0.5 ms, rates 0.1 and 0.02, a millivolt of threshold a spike. Times in steps.
-BRIAN_EXCITATORY = [(67, 2), (142, 2), (238, 2), (350, 0), (433, 0), (546, 0)]
-BRIAN_INHIBITORY = [
-    *[(68, 2), (73, 2), (143, 2), (148, 2), (239, 2), (244, 2)],
-    *[(351, 0), (356, 0), (434, 0), (439, 0), (547, 0), (552, 0)],
-]
+# Of Brian 2.9.0 (Stimberg, Brette and Goodman 2019, doi:10.7554/eLife.47314), by `diehl_cook_in_brian.py` beside this file. Times
+# are steps of 0.5 ms; no unit forgets anything of its threshold meanwhile.
+BRIAN_EXCITATORY = [(67, 2), (142, 0), (142, 2), (256, 1), (344, 1), (448, 0), (561, 2)]
+BRIAN_INHIBITORY = [(68, 2), (143, 0), (143, 2), (257, 1), (345, 1), (449, 0), (562, 2)]
 BRIAN_WEIGHTS = [
-    [0.52077635, 0.31, 0.33579247],
-    [0.21075866, 0.81, 0.5191935],
-    [0.62010374, 0.39, 0.21412817],
-    [0.14160462, 0.7, 0.60585778],
-    [0.69117081, 0.51, 0.10092653],
-    [0.10885416, 0.56, 0.68444208],
+    [0.53115489, 0.16461396, 0.33565078],
+    [0.23254712, 0.67547264, 0.51347937],
+    [0.63477226, 0.23673559, 0.21650489],
+    [0.14194262, 0.53238027, 0.61389384],
+    [0.65800951, 0.35280965, 0.10457124],
+    [0.11932601, 0.43003276, 0.68231918],
 ]
-BRIAN_THETA = [22.99937661, 19.99940001, 22.99933251]
+BRIAN_THETA = [22.0, 22.0, 23.0]
 # Every fortieth step, before it.
 BRIAN_POTENTIALS = [
-    [-65.0, -56.650918, -71.786682, -63.117918, -74.57634, -63.206311, -55.280996, -66.499996],
-    [-65.0, -56.969597, -72.15417, -63.352544, -74.810439, -63.650936, -55.630357, -66.884738],
-    [-65.0, -56.371095, -61.3094, -53.998012, -61.058224, -54.237516, -64.60337, -57.24424],
+    [-65.0, -56.650918, -62.974863, -55.779877, -70.520552, -60.822048, -54.601416, -61.999386],
+    [-65.0, -56.969597, -63.438958, -56.093611, -72.319255, -61.712438, -54.270571, -59.705742],
+    [-65.0, -56.371095, -61.3094, -53.998012, -70.559331, -61.033281, -54.504137, -62.179645],
 ]
 
 
@@ -71,7 +78,7 @@ def test_a_layer_fires_and_learns_as_another_simulator_says():
         assert list(zip(*map(np.ndarray.tolist, np.nonzero(np.asarray(inhibitory))), strict=True)) == BRIAN_INHIBITORY
         np.testing.assert_allclose(np.asarray(v)[:320:40].T, BRIAN_POTENTIALS, atol=1e-6)
         np.testing.assert_allclose(layer.params["kernel"], BRIAN_WEIGHTS, atol=1e-8)
-        np.testing.assert_allclose(layer.theta, BRIAN_THETA, atol=1e-7)
+        np.testing.assert_allclose(layer.theta, BRIAN_THETA, atol=1e-9)
     assert not np.any(np.asarray(layer.params["bias"]))
 
 
@@ -84,7 +91,7 @@ def test_potentials_come_to_rest_where_currents_cancel(kind):
 
 
 def test_weights_have_their_sum_and_bounds_and_who_wins_comes_to_want_what_was_bright():
-    rule = small(n_steps=200, input_gain=0.3, plasticity_rate=0.5)
+    rule = small(hidden=(4,), n_steps=400, input_gain=0.3, plasticity_rate=0.5)
     state = rule.init(jax.random.key(0))
     first = state.params["network"][0]["kernel"]
     np.testing.assert_allclose(jnp.sum(first, axis=0), 36 * 78 / 784, rtol=1e-5)
@@ -144,25 +151,30 @@ def test_at_test_nothing_moves_and_neighbours_say_nothing():
     np.testing.assert_array_equal(rule.predict(state, x), rule.predict(state, x))
 
 
-def test_digits_are_told_apart_by_who_fires_and_the_same_run_gives_the_same_bits():
-    """Two hundred of scikit-learn's digits, shown once: far above one in ten."""
+def learned_digits(**options):
+    """Three hundred digits, shown once: accuracy on others, twice the same learner, and what the steps told."""
     images = digits()
     network = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10, hidden=(40,))
-    rule = learning_rules.build("stdp/textbook", network, n_steps=150, input_gain=0.12, learning_rate=0.05)
+    rule = learning_rules.build("stdp/textbook", network, n_steps=150, input_gain=0.12, learning_rate=0.05, **options)
     step = learning_rules.make_step(rule, rule.optimizer())
+    batches = images.train[:300].reshape(15, 20, 8, 8, 1), images.train_labels[:300].reshape(15, 20)
+    run = jax.jit(lambda learner, keys: jax.lax.scan(lambda a, b: step(a, b[0], b[1]), learner, (keys, batches)))
 
-    def run():
-        learner = learning_rules.start(rule, rule.optimizer(), jax.random.key(0))
-        batches = images.train[:200].reshape(10, 20, 8, 8, 1), images.train_labels[:200].reshape(10, 20)
-        return jax.jit(lambda learner: jax.lax.scan(lambda a, b: step(a, b[0], b[1]), learner, (keys, batches)))(learner)
+    def learner():
+        return run(learning_rules.start(rule, rule.optimizer(), jax.random.key(0)), jax.random.split(jax.random.key(1), 15))
 
-    keys = jax.random.split(jax.random.key(1), 10)
-    (learner, info), (again, _) = run(), run()
-    for one, other in zip(*map(jax.tree.leaves, (learner.state, again.state)), strict=True):
-        np.testing.assert_array_equal(one, other)
+    (first, info), (again, _) = learner(), learner()
+    scores = rule.predict(first.state, jnp.asarray(images.test))
+    return np.mean(np.argmax(scores, -1) == images.test_labels), (first.state, again.state), info
+
+
+def test_digits_are_told_apart_by_who_fires_and_the_same_run_gives_the_same_bits():
+    accuracy, (one, again), info = learned_digits()
+    for a, b in zip(*map(jax.tree.leaves, (one, again)), strict=True):
+        np.testing.assert_array_equal(a, b)
     assert float(info["competing_spikes"][-1]) >= 5
-    accuracy = np.mean(np.argmax(rule.predict(learner.state, jnp.asarray(images.test)), -1) == images.test_labels)
-    assert accuracy > 0.4, accuracy
+    # The same units with weights that stay: their thresholds still adapt, and the readout learns.
+    assert accuracy > learned_digits(plasticity_rate=1e-9)[0] + 0.04
 
 
 def test_who_is_told_no_label_still_learns_from_the_image():
@@ -175,6 +187,21 @@ def test_who_is_told_no_label_still_learns_from_the_image():
     for one, other in zip(*map(jax.tree.leaves, asked), strict=True):
         np.testing.assert_array_equal(one, other)
     assert jnp.any(asked[0][0]["kernel"] != 0)
+
+
+def test_thresholds_forget_in_single_precision_what_they_are_to_forget():
+    rule = small(n_steps=60)
+    state, dark = rule.init(jax.random.key(0)), jnp.ones((1, 6, 6, 1))
+    after = rule.assign_credit(jax.random.key(1), state, (dark, jnp.zeros(1, int)))[1].carry
+    assert after.dtype == jnp.float32
+    np.testing.assert_allclose(20 - np.asarray(after), 20 * -np.expm1(-MAX_SHOWINGS * (60 * 0.5 + 150) / 1e7), rtol=0.01)
+    assert forgetting(700) == np.exp(-0.5 / 1e4)
+
+
+def test_options_that_have_no_part_in_it_are_refused():
+    for options in ({"coding": "latency"}, {"leak": 0.5}, {"critical_period": 10}):
+        with pytest.raises(InputError, match="nothing of the kind"):
+            small(**options)
 
 
 def test_scaling_leaves_what_is_scaled_already():
