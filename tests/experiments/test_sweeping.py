@@ -478,3 +478,18 @@ def test_the_sweeps_that_come_with_the_project_name_rules_and_options_that_exist
         learning_rules.build(run.rule, network, **run.rule_options)
     for table in (*config.floors.values(), *config.published.values()):
         assert set(table) <= {*learning_rules.names(), *learning_rules.names(variants=True)}
+
+
+def test_all_rules_but_some_are_left_out_by_whole_names():
+    def rules(given):
+        block = {"rule": "all", "except": given, "architecture": "mlp"}
+        return [run.rule for run in expand(SweepConfig(train={"dataset": "digits"}, runs=(block,)))]
+
+    whole = list(learning_rules.names(variants=True))
+    assert rules([]) == whole
+    assert set(whole) - set(rules("hebbian/textbook_softhebb")) == {"hebbian/textbook_softhebb"}
+    assert set(whole) - set(rules(["stdp", "clapp/asynchronous"])) == {learning_rules.spec("stdp").name, "clapp/asynchronous"}
+    with pytest.raises(InputError, match="whose rule is not 'all'"):
+        expand(SweepConfig(train={"dataset": "digits"}, runs=({"rule": "backprop", "except": "stdp"},)))
+    with pytest.raises(InputError, match="did you mean"):
+        rules("stdp/textbok")
