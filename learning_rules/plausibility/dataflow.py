@@ -180,9 +180,10 @@ class _Walker:
     def step(self, step: Step, inputs: list[Origin], times: float) -> list[Origin]:
         """Origins of an equation's outputs."""
         name = step.name
-        wire = self.wire_at(step) if self.cut else None
-        if wire is not None:
-            return [self._on_wire(wire, inputs[0])]
+        if self.cut and (source := wire_of(jaxprs.mark_of(step))) is not None:
+            # What went over a dead wire moves nothing, whatever it was; what it was made of may still go elsewhere.
+            dead = self.wire_at(step) is None
+            return [Origin(frozenset({("activity", source)})) if dead else self._on_wire(source, inputs[0])]
         if name == "scan":
             return self._scan(step, inputs, times)
         if name == "while":

@@ -98,7 +98,22 @@ def test_a_cut_wire_hides_what_is_below_it():
     (tokens,), entering = cut(marked, W, X)
     assert tokens == {("activity", 2)} and entering[2] == {("activity", 2), ("weights", 3, "forward"), ("labels",)}
     (tokens,), entering = cut(marked, W, X, dead=frozenset({(7, False)}))
-    assert tokens == {("weights", 3, "forward"), ("labels",)} and not entering
+    assert tokens == {("activity", 2)} and not entering
+
+
+def test_what_is_shown_on_a_dead_wire_is_no_activity_elsewhere():
+    def shown(w, x):
+        h = jnp.tanh(x @ w)
+        return h + 0 * mark(h, f"{WIRE}2 7")
+
+    assert cut(shown, W, X)[0] == [{("activity", 2)}]
+    assert ("weights", 3, "forward") in cut(shown, W, X, dead=frozenset({(7, False)}))[0][0]
+
+
+def test_whole_wires_hide_nothing():
+    def marked(w, x):
+        return 2 * mark(jnp.tanh(x @ w), f"{WIRE}2 7")
+
     (tokens,), _, _ = tokens_of(marked, [KERNEL, SIGNAL], W, X)
     assert ("weights", 3, "forward") in tokens
 
@@ -108,7 +123,7 @@ def test_a_tangent_that_is_carried_over_a_wire_is_on_it_and_what_comes_back_is_n
         return jax.jvp(lambda h: jnp.tanh(mark(h, f"{WIRE}2 7")), (x @ w,), (x @ w,))[1]
 
     assert cut(carried, W, X)[0] == [{("activity", 2)}]
-    assert ("weights", 3, "forward") in cut(carried, W, X, dead=frozenset({(7, True)}))[0][0]
+    assert not cut(carried, W, X, dead=frozenset({(7, True), (7, False)}))[1]
 
     def back(w, e):
         return jax.grad(lambda x: jnp.sum(mark(x @ w, f"{WIRE}2") * e))(jnp.ones((5, 4)))
