@@ -15,6 +15,7 @@ from bioplausible.foundation.errors import InputError
 from experiments.config import read_yaml
 from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand, running, summarise, sweep
 from experiments.sweeping.summary import best_variants, networks_of, to_markdown
+from experiments.training import network_options
 
 TRAIN = {"dataset": "digits", "epochs": 1}
 
@@ -473,9 +474,15 @@ def test_really_trains(tmp_path):
 @pytest.mark.parametrize("path", sorted((Path(experiments.__file__).parent / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_sweeps_that_come_with_the_project_name_rules_and_options_that_exist(path):
     config = read_yaml(path, SweepConfig)
-    network = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10)
+    networks = {}
     for run in expand(config):
-        learning_rules.build(run.rule, network, **run.rule_options)
+        # Rules are built on a dense network, with as many hidden layers as theirs has.
+        n_hidden = len(network_options(run).get("hidden", (512, 256))) if run.architecture == "mlp" else 2
+        if n_hidden not in networks:
+            networks[n_hidden] = architectures.build(
+                "mlp", input_shape=(8, 8, 1), n_classes=10, hidden=(512, 256, 128, 128, 128)[:n_hidden]
+            )
+        learning_rules.build(run.rule, networks[n_hidden], **run.rule_options)
     for table in (*config.floors.values(), *config.published.values()):
         assert set(table) <= {*learning_rules.names(), *learning_rules.names(variants=True)}
 
