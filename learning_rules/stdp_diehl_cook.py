@@ -151,7 +151,7 @@ def integrated(kind: Membrane, v: Array, excitation: Array, inhibition: Array) -
     excitation, inhibition
         Conductances, of the shape of v, in units of the leak's.
 
-    >>> float(integrated(EXCITATORY, jnp.float32(-65.0), jnp.float32(1.0), jnp.float32(0.0)))
+    >>> round(float(integrated(EXCITATORY, jnp.float32(-65.0), jnp.float32(1.0), jnp.float32(0.0))), 3)
     -64.675
     """
     current = (kind.rest - v) - excitation * v + inhibition * (kind.inhibition - v)

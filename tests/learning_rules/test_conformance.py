@@ -46,7 +46,7 @@ N_PRESENTATIONS = 16
 
 @functools.cache
 def rule_of(name, architecture):
-    return learning_rules.build(name, network_of(architecture), **TABLE[name])
+    return learning_rules.build(name, network_of(architecture), **TABLE.get(name, {}))
 
 
 @functools.cache
