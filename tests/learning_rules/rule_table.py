@@ -74,7 +74,8 @@ TABLE = {
     # And for the readout, which one number an example does not teach in eighty steps.
     "perturbation/textbook": {"learning_rate": 100.0, "readout": "delta_rule"},
 }
-# Published for a single layer of weights that are never negative: of the networks here "flax" alone is one, and its own file has what it keeps.
+# Published for a single layer of weights that are never negative: of the networks here "flax" alone is one, and its own file has
+# what it keeps.
 ALONE = {"stdp/textbook": "test_stdp_diehl_cook"}
 # Published settings of a variant that stands above: mostly its code with other options, so that one of the two is enough in haste.
 SAME_CODE = {
