@@ -209,12 +209,13 @@ def benchmark_rules(
         raise InputError(f"n_turns={n_turns} and batch_size={batch_size} were given, both must be at least 1")
     networks = [architecture] if isinstance(architecture, str) else list(architecture)
     named = {network: [learning_rules.spec(rule).name for rule in (rules or _supported(network))] for network in networks}
+    n_rows = sum(map(len, named.values()))
     rows: list[dict[str, Any]] = []
     for network, names in named.items():
         reference = _Timed(REFERENCE, network, batch_size)
         for name in names:
             if progress is not None:
-                progress(len(rows), sum(map(len, named.values())), f"{name} on {network}")
+                progress(len(rows), n_rows, f"{name} on {network}")
             rows.append(_measure(name, network, batch_size, n_turns, reference))
     return pd.DataFrame(rows)
 

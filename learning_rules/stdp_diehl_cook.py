@@ -29,7 +29,7 @@ same draws.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -173,12 +173,6 @@ def _fire(kind: Membrane, units: _Units, theta: Array | float = 0.0) -> tuple[_U
     return after, fires.astype(v.dtype)
 
 
-def _weights(node: Node, params: Params, function: Callable[[Array], Array]) -> Params:
-    """Parameters with a function of the weights in their place; (..., units) as `map_weights` gives it."""
-    changed = map_weights(node, params, function)
-    return map_roles(lambda role, own, new: new if role.kind == WEIGHT else own, node.roles, params, changed)
-
-
 def scaled(node: Node, params: Params) -> Params:
     """Each unit's weights scaled to their sum, 78 for 784 afferents.
 
@@ -194,7 +188,8 @@ def scaled(node: Node, params: Params) -> Params:
         sums = jnp.sum(leaf, axis=tuple(range(leaf.ndim - 1)))
         return leaf * (_SUM_OF_WEIGHTS * node.fan_in / jnp.maximum(sums, jnp.finfo(leaf.dtype).tiny))
 
-    return _weights(node, params, to_sum)
+    changed = map_weights(node, params, to_sum)
+    return map_roles(lambda role, own, new: new if role.kind == WEIGHT else own, node.roles, params, changed)
 
 
 def bounded(node: Node, params: Params) -> Params:

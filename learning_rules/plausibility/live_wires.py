@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from learning_rules.contract import RuleState
 from learning_rules.plausibility.precision import double_precision
 from learning_rules.plausibility.tagging import Dead, Marks, marked
+from learning_rules.plausibility.two_steps import two_steps
 
 if TYPE_CHECKING:
     from learning_rules.plausibility.rule_under_test import RuleUnderTest
@@ -45,20 +45,15 @@ def dead_wires(test: RuleUnderTest) -> Dead:
         n_wires = min(counted.most, _MAX_WIRES)
         # A rule made anew: what it compiles by itself is else remembered as it was when it was counted.
         marks = Marks()
-        rule = marks.around(test.make(marked(test.network, marks)))
+        steps = two_steps(marks.around(test.make(marked(test.network, marks))))
         whole = np.ones((2 * n_wires + 1, n_wires, 2))
         for number in range(n_wires):
             whole[1 + 2 * number, number, 0] = whole[2 + 2 * number, number, 1] = 0
 
         def updates(factors: Array) -> Any:
             marks.factors = factors
-
-            def step(carry: Any, key: Array) -> tuple[Any, Any]:
-                asked, after, _ = rule.assign_credit(key, RuleState(state.params, carry), batch)
-                return after.carry, asked["network"]
-
-            # Two in turn: what is kept for the next step has been a signal too.
-            _, found = jax.lax.scan(step, state.carry, jax.random.split(key, 2))
+            # What is kept for the next step has been a signal too.
+            found = steps(state.params, state.carry, batch, key)[0]["network"]
             return [jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(found[node])]) for node in test.hidden]
 
         with_each = jax.jit(lambda factors: jax.lax.map(updates, factors))

@@ -24,7 +24,7 @@ from learning_rules.plausibility.criterion import (
     listed,
 )
 from learning_rules.plausibility.interventions import A_NUMBER, in_null_space, ranks_of_labels
-from learning_rules.plausibility.neighbours import above, examined, hearers, sources
+from learning_rules.plausibility.neighbours import above, examined, hearers, near
 from learning_rules.plausibility.origins import Token
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
 from learning_rules.plausibility.traced_rule import node_of
@@ -35,11 +35,11 @@ __all__ = ["CRITERION", "remote"]
 def _beyond(test: RuleUnderTest, node: int, tokens: frozenset[Token]) -> list[str]:
     """What of some tokens is neither a node's own nor a neighbour's, in words."""
     names, heard_by = test.network.node_names, hearers(test.network, node)
-    near = {node, *heard_by, *sources(test.network, node)}
+    neighbours = near(test.network, node)
     found: list[str] = []
     for token in sorted(tokens, key=str):
         other = node_of(token)
-        if token[0] == "activity" and other >= 0 and other not in near:
+        if token[0] == "activity" and other >= 0 and other not in neighbours:
             found.append(f"activity of {names[other]}")
         elif token[0] == "weights" and other not in (node, *heard_by):
             found.append(f"weights of {names[other]}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from architectures import INPUT, Network
 from architectures.graph import hearing
 
-__all__ = ["above", "examined", "hearers", "hidden_nodes", "place_of", "reached_from", "sources"]
+__all__ = ["above", "examined", "hearers", "hidden_nodes", "near", "place_of", "reached_from", "sources"]
 
 
 def place_of(network: Network) -> dict[str, int]:
@@ -42,6 +42,11 @@ def sources(network: Network, node: int) -> frozenset[int]:
 def hearers(network: Network, node: int) -> frozenset[int]:
     """Other nodes that hear a node, over weights or skips, or through a node without weights."""
     return frozenset(other for other in range(len(network.nodes)) if node in sources(network, other))
+
+
+def near(network: Network, node: int) -> frozenset[int]:
+    """A node and its neighbours: those that it hears and those that hear it."""
+    return frozenset({node}) | hearers(network, node) | sources(network, node)
 
 
 def reached_from(network: Network, node: int) -> frozenset[int]:

@@ -16,7 +16,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from architectures import INPUT, WEIGHT, Network
@@ -29,6 +28,7 @@ from learning_rules.plausibility.neighbours import hidden_nodes
 from learning_rules.plausibility.precision import double_precision
 from learning_rules.plausibility.tagging import Shown, shown_to
 from learning_rules.plausibility.traced_rule import Dataflow, dataflow_of
+from learning_rules.plausibility.two_steps import two_steps
 from learning_rules.step import Learner, make_step
 
 __all__ = ["LONG", "Pair", "RuleUnderTest"]
@@ -208,22 +208,10 @@ class RuleUnderTest:
     @cached_property
     def _two_steps(self) -> Callable[..., Any]:
         """(params, carry, batch, key) -> what the rule asks for in the second of two steps in turn, and the last carry."""
-        rule = self.make(shown_to(self.network, self.shown))
-        optimizer = rule.optimizer()
+        both = two_steps(self.make(shown_to(self.network, self.shown)))
 
         def updates(params: Any, carry: Any, batch: Pair, key: Array) -> Any:
-            def step(before: Any, key: Array) -> tuple[Any, Any]:
-                owned, carry, kept = before
-                now = {**params, **owned}
-                found, after, _ = rule.assign_credit(key, RuleState(now, carry), batch)
-                changes, kept = optimizer.update(found, kept, now)
-                moved = rule.constrain(optax.apply_updates(now, changes))
-                return ({name: moved[name] for name in owned}, after.carry, kept), found
-
-            # What it owns beside the network is moved by its own optimiser, which may carry there what the rule must not read.
-            owned = {name: part for name, part in params.items() if name != "network"}
-            # A loop of two, which compiles in half the time.
-            (_, last, _), found = jax.lax.scan(step, (owned, carry, optimizer.init(params)), jax.random.split(key, 2))
+            found, last = both(params, carry, batch, key)
             return jax.tree.map(lambda leaf: leaf[-1], found), last
 
         return jax.jit(updates)

@@ -14,9 +14,9 @@ from learning_rules.plausibility import jaxprs
 from learning_rules.plausibility.axes import NONE, Axes
 from learning_rules.plausibility.dataflow import Reads, walk, walk_cut
 from learning_rules.plausibility.live_wires import dead_wires
-from learning_rules.plausibility.neighbours import examined, hearers, sources
+from learning_rules.plausibility.neighbours import examined, near
 from learning_rules.plausibility.origins import Origin, Token, Weight
-from learning_rules.plausibility.tagging import Marks, marked
+from learning_rules.plausibility.tagging import Dead, Marks, marked
 
 if TYPE_CHECKING:
     from learning_rules.plausibility.rule_under_test import RuleUnderTest
@@ -176,8 +176,7 @@ def _far(test: RuleUnderTest, node: int, tokens: Tokens) -> bool:
     """Whether what a change needs is surely no neighbour's; of nodes that have none further up, always."""
     if node not in examined(test.network):
         return True
-    near = {node, *hearers(test.network, node), *sources(test.network, node), -1, -2}
-    return any(node_of(token) not in near for token in tokens)
+    return any(node_of(token) not in {*near(test.network, node), -1, -2} for token in tokens)
 
 
 def dataflow_of(test: RuleUnderTest) -> Dataflow:
@@ -192,17 +191,22 @@ def dataflow_of(test: RuleUnderTest) -> Dataflow:
     program, origins, (updates, carry) = _program(test, marks.around(test.make(marked(test.network, marks))))
     n_updates = len(jax.tree.leaves(updates))
     whole, _ = walk(program, origins, test.n_examples)
-    cut, entering = walk_cut(program, origins, test.n_examples)
-    if not all(_far(test, node, tokens) for node, tokens in enumerate(_united(_by_node(cut[:n_updates], updates)))):
+
+    def with_wires_cut(dead: Dead = frozenset()) -> tuple[tuple[Tokens, ...], dict[int, Tokens]]:
+        cut, entering = walk_cut(program, origins, test.n_examples, dead)
+        return _united(_by_node(cut[:n_updates], updates)), entering
+
+    signals, entering = with_wires_cut()
+    if not all(_far(test, node, tokens) for node, tokens in enumerate(signals)):
         # Where every change needs what is far away beside all activities, no wire hides anything.
-        cut, entering = walk_cut(program, origins, test.n_examples, dead_wires(test))
+        signals, entering = with_wires_cut(dead_wires(test))
     arrays = _by_node(whole[:n_updates], updates)
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(carry)]
     batch = test.batch(0)
     return Dataflow(
         updates=_united(arrays),
         arrays=arrays,
-        signals=_united(_by_node(cut[:n_updates], updates)),
+        signals=signals,
         activities=tuple(entering.get(node, frozenset()) for node in range(len(test.network.nodes))),
         carry=dict(zip(paths, whole[n_updates:], strict=True)),
         reads=_reads_of(test, lambda state, batch, key: test.rule.assign_credit(key, state, batch)[0], batch, test.key(2)),
