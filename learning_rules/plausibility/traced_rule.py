@@ -121,13 +121,14 @@ _RANDOM = Origin(frozenset({("random",)}))
 _KEPT = Origin(frozenset({("carry",)}))
 
 
-def _program(test: RuleUnderTest, rule: LearningRule) -> tuple[Any, list[Origin], Any]:
+def _program(test: RuleUnderTest, make: Callable[[], LearningRule]) -> tuple[Any, list[Origin], Any]:
     """A step after some others, traced; the origins of its inputs, and the shapes of its outputs.
 
     What goes on from step to step does so in a loop, which is walked until nothing new comes: what a rule hands on from carry to
-    carry arrives, however many steps it takes.
+    carry arrives, however many steps it takes. The rule is made anew for the last step: of what it has compiled by itself a second
+    trace would come by no wire, and number the others otherwise.
     """
-    state, batch = test.start, test.batch(0)
+    state, batch, rule = test.start, test.batch(0), make()
 
     def program(first: Any, second: Any, carry: Any, batch: Any, other_batch: Any, key: Any, other_key: Any) -> Any:
         def before(carried: Any, key: Any) -> tuple[Any, None]:
@@ -141,7 +142,7 @@ def _program(test: RuleUnderTest, rule: LearningRule) -> tuple[Any, list[Origin]
         owned = {name: part for name, part in first.items() if name != "network"}
         (owned, carry), _ = jax.lax.scan(before, (owned, carry), jax.random.split(key, 2))
         state = RuleState({**owned, "network": second["network"]}, carry)
-        updates, last, _ = rule.assign_credit(other_key, state, other_batch)
+        updates, last, _ = make().assign_credit(other_key, state, other_batch)
         return updates["network"], last.carry
 
     traced, outputs = jaxprs.trace(program, state.params, state.params, state.carry, batch, batch, test.key(2), test.key(3))
@@ -188,7 +189,7 @@ def dataflow_of(test: RuleUnderTest) -> Dataflow:
         The rule under test.
     """
     marks = Marks()
-    program, origins, (updates, carry) = _program(test, marks.around(test.make(marked(test.network, marks))))
+    program, origins, (updates, carry) = _program(test, lambda: marks.around(test.make(marked(test.network, marks))))
     n_updates = len(jax.tree.leaves(updates))
     whole, _ = walk(program, origins, test.n_examples)
 

@@ -267,17 +267,18 @@ def honest_but_odd(network):
     return rule._replace(assign_credit=assign_credit)
 
 
-def on_wire(network, told="a number", forward=False, factor=1e-30):
+def on_wire(network, told="a number", forward=False, factor=1e-30, compiled=False):
     """Backpropagation whose errors are sent up once more, so that they seem to be activities, and next to nothing of it used.
 
     `told` says what that is: a number that goes to all, or what arrives at each node's own biases. `forward` sends them up as
-    tangents; `factor` is how much next to nothing is.
+    tangents; `factor` is how much next to nothing is; `compiled` has the pass up be a program of its own.
     """
+    up = jax.jit(network.trace) if compiled else network.trace
 
     def assign_credit(key, state, batch):
         params = state.params["network"]
         images, labels = _pair(batch)
-        trace, nothing, of_biases = network.trace(params, images), 0.0, {}
+        trace, nothing, of_biases = up(params, images), 0.0, {}
         errors = [local_derivative(network.nodes[-1], trace.z[-1], _error(trace.outputs[-1], labels))]
         for index in range(len(network.nodes) - 1, 0, -1):
             (carried,) = project_back(network.nodes[index], params[index], trace.inputs[index], errors[0])

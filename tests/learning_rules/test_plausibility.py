@@ -243,6 +243,11 @@ def test_forty_idle_passes_hide_no_dead_wire():
     assert probe(RuleUnderTest("idle", idle), "local credit").verdict == "fails"
 
 
+def test_a_pass_that_is_compiled_by_itself_leaves_the_others_wires_their_numbers():
+    test = RuleUnderTest("compiled", lambda network: on_wire(network, told="each its own", compiled=True))
+    assert probe(test, "local credit").verdict == "fails"
+
+
 def test_what_a_rule_compiles_by_itself_is_silenced_too():
     def compiled(network):
         rule = late_hebbian(network)
