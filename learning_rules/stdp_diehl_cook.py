@@ -168,7 +168,7 @@ def _fire(kind: Membrane, units: _Units, theta: Array | float = 0.0) -> tuple[_U
         jnp.where(fires, kind.reset, v),
         units.excitation * _KEEP_EXCITATION,
         units.inhibition * _KEEP_INHIBITION,
-        jnp.where(fires, kind.refractory, units.silent_for - STEP),
+        jnp.where(fires, kind.refractory - STEP, units.silent_for - STEP),
     )
     return after, fires.astype(v.dtype)
 

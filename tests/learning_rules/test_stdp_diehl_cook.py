@@ -17,6 +17,7 @@ from learning_rules.stdp_diehl_cook import (
     EXCITATORY,
     INHIBITORY,
     MAX_SHOWINGS,
+    _fire,
     at_rest,
     brightness,
     forgetting,
@@ -80,6 +81,18 @@ def test_a_layer_fires_and_learns_as_another_simulator_says():
         np.testing.assert_allclose(layer.params["kernel"], BRIAN_WEIGHTS, atol=1e-8)
         np.testing.assert_allclose(layer.theta, BRIAN_THETA, atol=1e-9)
     assert not np.any(np.asarray(layer.params["bias"]))
+
+
+@pytest.mark.parametrize(("kind", "interval"), [(EXCITATORY, 10), (INHIBITORY, 4)])
+def test_a_unit_that_is_always_driven_fires_as_often_as_another_simulator_says(kind, interval):
+    """Brian 2.9.0: 5 ms of silence, by `refractory` or a timer, every 10 steps; 2 ms, the potential waiting, every 4."""
+    layer = at_rest({}, jnp.full(1, 20.0), jnp.zeros((1, 1)))
+    units = layer.excitatory if kind is EXCITATORY else layer.inhibitory
+    times = []
+    for number in range(45):
+        units, spikes = _fire(kind, units._replace(excitation=jnp.full((1, 1), 50.0)), 0.0)
+        times += [number] if spikes[0, 0] else []
+    assert set(np.diff(times)) == {interval}
 
 
 @pytest.mark.parametrize("kind", [EXCITATORY, INHIBITORY])
