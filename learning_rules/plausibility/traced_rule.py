@@ -128,7 +128,9 @@ def _program(test: RuleUnderTest, make: Callable[[], LearningRule]) -> tuple[Any
     carry arrives, however many steps it takes. The rule is made anew for the last step: of what it has compiled by itself a second
     trace would come by no wire, and number the others otherwise.
     """
-    state, batch, rule = test.start, test.batch(0), make()
+    state, batch = test.start, test.batch(0)
+    # Here, and not within the trace: rules look at networks' numbers when they are made.
+    rule, again = make(), make()
 
     def program(first: Any, second: Any, carry: Any, batch: Any, other_batch: Any, key: Any, other_key: Any) -> Any:
         def before(carried: Any, key: Any) -> tuple[Any, None]:
@@ -142,7 +144,7 @@ def _program(test: RuleUnderTest, make: Callable[[], LearningRule]) -> tuple[Any
         owned = {name: part for name, part in first.items() if name != "network"}
         (owned, carry), _ = jax.lax.scan(before, (owned, carry), jax.random.split(key, 2))
         state = RuleState({**owned, "network": second["network"]}, carry)
-        updates, last, _ = make().assign_credit(other_key, state, other_batch)
+        updates, last, _ = again.assign_credit(other_key, state, other_batch)
         return updates["network"], last.carry
 
     traced, outputs = jaxprs.trace(program, state.params, state.params, state.carry, batch, batch, test.key(2), test.key(3))
