@@ -23,7 +23,7 @@ from experiments.config import CONTROL, TrainConfig
 from experiments.epochs import in_chunks, make_programs
 from experiments.training import build_network, front_end_of, load_images
 from learning_rules import LearningRule, RuleState, alignment_with_backprop
-from learning_rules.plausibility.precision import double_precision
+from learning_rules.plausibility.precision import as_double, double_precision
 
 __all__ = ["ENOUGH", "benchmark_angles", "to_markdown"]
 
@@ -33,15 +33,6 @@ ENOUGH = 0.99
 _BATCH_SIZE = 128
 _N_IMAGES = 512
 _SAME = 1 - 1e-6
-
-
-def _double(tree: Any) -> Any:
-    """Numbers in double precision; within `double_precision`."""
-
-    def cast(leaf: Array) -> Array:
-        return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
-
-    return jax.tree.map(cast, tree)
 
 
 def _cosines(one: Sequence[Any], other: Sequence[Any]) -> np.ndarray:
@@ -77,7 +68,7 @@ class _Measure:
         updates, again, single = self._single(state, self._batch)
         draws = bool(np.nanmin(np.append(_cosines(updates, again), 1)) < _SAME)
         with double_precision():
-            exact, _, double = self._in_double(_double(state), _double(self._batch))
+            exact, _, double = self._in_double(as_double(state), as_double(self._batch))
             apart = _cosines(updates, exact)
             found = zip(self._rule.network.nodes, single.cosine, double.cosine, double.norm, apart, strict=True)
             return [

@@ -29,6 +29,7 @@ from learning_rules import LearningRule, RuleSpec, RuleState
 __all__ = [
     "Trained",
     "build_network",
+    "diagnostic_batch",
     "epochs_for",
     "front_end_of",
     "load_images",
@@ -338,6 +339,20 @@ def _encode(network: Network, images: datasets.ImageSet, split: datasets.Split) 
     return encoded, jnp.asarray(split.labels)
 
 
+def diagnostic_batch(network: Network, images: datasets.ImageSet) -> tuple[jax.Array, jax.Array]:
+    """The training images on which a rule is looked at, behind the front end, and their labels.
+
+    Parameters
+    ----------
+    network
+        Its front end is what stands before them.
+    images
+        What the rule is trained on.
+    """
+    train = images.train
+    return _encode(network, images, datasets.Split(train.images[:_DIAGNOSTIC_IMAGES], train.labels[:_DIAGNOSTIC_IMAGES]))
+
+
 class _Diagnoses:
     """Looks at a rule at work, by one program: how far from backpropagation it is at several times, and all else at the end."""
 
@@ -413,8 +428,7 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
     evaluate = [programs.evaluate.lower(learner.state, *split).compile() for split in (validation, test)]  # type: ignore[attr-defined]
     compile_seconds = time.perf_counter() - started
 
-    n_diagnostic = min(_DIAGNOSTIC_IMAGES, n_train)
-    diagnose = _Diagnoses(rule, initial, keys, (x[:n_diagnostic], y[:n_diagnostic]))
+    diagnose = _Diagnoses(rule, initial, keys, (x[:_DIAGNOSTIC_IMAGES], y[:_DIAGNOSTIC_IMAGES]))
     diagnose("start", at_start)
     tenth = max(1, round(config.epochs / 10))
 

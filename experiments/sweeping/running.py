@@ -23,10 +23,12 @@ from bioplausible.foundation.resolve import is_reference
 from experiments import datasets
 from experiments.config import CONTROL, TrainConfig, from_record, read_yaml, to_record, write_yaml
 from experiments.controls import RECIPE, control_accuracies
+from experiments.precise_angles import angle_in_double
 from experiments.readouts import RIDGE, read_out
 from experiments.results import plain
 from experiments.sweeping.config import SweepConfig, expand
 from experiments.sweeping.finals import adopted, as_runs, finalists
+from experiments.sweeping.rdms import rdms_of, read_rdms, with_correlations, write_rdms
 from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise, to_markdown
 from experiments.training import build_network, options_record, train
 from experiments.verdicts import keeps_maps
@@ -35,6 +37,7 @@ __all__ = ["Sweep", "sweep"]
 
 
 _CONTROL_IMAGES = 10_000
+_RDMS = "rdms"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +94,14 @@ def _short(name: str) -> str:
     return re.sub(r"[^\w.-]", "-", own)
 
 
-def _run(record: dict[str, Any], readout_images: int = 0, readout: str = RIDGE) -> dict[str, Any]:
-    """One training, from plain values to plain values, so that any process can do it."""
+def _run(record: dict[str, Any], readout_images: int = 0, readout: str = RIDGE, beside_backprop: bool = False) -> dict[str, Any]:
+    """One training, from plain values to plain values and RDMs, so that any process can do it."""
     trained = train(from_record(record, TrainConfig, "a run of the sweep"))
     plain_record: dict[str, Any] = plain(trained.to_json())
+    if beside_backprop:
+        for each, angle in zip(plain_record.get("seeds", [plain_record]), angle_in_double(trained), strict=True):
+            each["angle_to_backprop"]["end_in_double"] = plain(float(angle))
+        plain_record[_RDMS] = rdms_of(trained)
     if readout_images:
         plain_record["readouts"] = read_out(trained, readout_images, readout).to_dict("records")
     return plain_record
@@ -183,6 +190,11 @@ def _readout(read: dict[str, Any] | None) -> dict[str, Any]:
     )
 
 
+def _rdms_of(path: Path) -> Path:
+    """Where the RDMs of a training are kept."""
+    return path.parent.parent / _RDMS / f"{path.stem}.npz"
+
+
 def _prepare(out: Path, config: SweepConfig) -> None:
     """Make the folder, or go on in one that holds a part of this very sweep."""
     text = write_yaml(config)
@@ -225,10 +237,16 @@ def _write_tables(
 ) -> Sweep:
     """Write the tables of what has been trained so far."""
     table: list[dict[str, Any]] = []
+    rdms: list[dict[str, Any]] = []
     there = [(each, path) for each, path in zip(configs, paths, strict=True) if path.is_file()]
     for each, path in there:
-        table += _rows(each, json.loads(path.read_text(encoding="utf-8")))
+        rows = _rows(each, json.loads(path.read_text(encoding="utf-8")))
+        kept = read_rdms(_rdms_of(path))
+        table += rows
+        rdms += [{layer: of_seeds[index] for layer, of_seeds in kept.items()} for index in range(len(rows))]
     runs = pd.DataFrame(table)
+    if any(rdms):
+        runs = with_correlations(runs, rdms)
     summary = best_trials(runs) if config.search else summarise(runs, config, controls)
     write_text(folder / "runs.csv", runs.to_csv(index=False))
     write_text(folder / "summary.csv", summary.to_csv(index=False))
@@ -259,12 +277,15 @@ def _train_missing(
     done = len(configs) - len(missing)
 
     def one(each: TrainConfig, path: Path) -> tuple[Path, dict[str, Any]]:
-        return path, _run(to_record(each), config.readout_images, config.readout)
+        return path, _run(to_record(each), config.readout_images, config.readout, config.search is None)
 
     if done and missing:
         tables()
     # As soon as a training is done its file is there, whatever becomes of the others.
     for path, record in Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(one)(*pair) for pair in missing):
+        rdms = record.pop(_RDMS, {})
+        if rdms:
+            write_rdms(_rdms_of(path), rdms)
         write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         done += 1
         if done < len(configs):
@@ -279,6 +300,7 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     ```
     DIR/sweep.yaml        what was run
     DIR/runs/*.json       each training, as `bioplausible train --json` prints it
+    DIR/rdms/*.npz        of each, RDMs of its hidden layers, for 40 test images
     DIR/controls/*.json   of each image set, what it gives without learning a hidden layer
     DIR/runs.csv          one row a network; controls.csv the same of controls
     DIR/summary.csv       one row a rule, architecture and front end; README.md is the same for reading, accuracy.svg for looking

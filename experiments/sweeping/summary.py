@@ -28,10 +28,12 @@ __all__ = [
     "to_markdown",
 ]
 
-ANGLES = ("angle_start", "angle_tenth", "angle")
+ANGLES = ("angle_start", "angle_tenth", "angle", "angle_in_double")
 # What the controls that belong to no network depend on.
 IMAGES_OF = ("dataset", "n_train", "validation_fraction")
 _SAME_TASK = ["architecture", "dataset", "architecture_options", "epochs"]
+# From so many degrees on rounding has a say in what is learned.
+_ROUNDING = 1.0
 BESIDE = "backprop_with_its_optimizer"
 _RUN = ["rule", "architecture", "dataset", "front_end", "architecture_options", "rule_options", "epochs"]
 
@@ -88,7 +90,9 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         `control` and `best_control`, the mean and name of the best control; `difference` from it; `p_value` of beating all
         controls, `p_adjusted` for all rows of the table, and `beats_control` (below .05; None with one seed, without a control and
         for the control itself); `beats_wider`, whether it is above wider random features too, corrected alike; `angle_start`,
-        `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth of the epochs and at the end;
+        `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth of the epochs and at the end, and
+        `angle_in_double`, at the end in double precision; `rdm_correlation`, of hidden layers with backpropagation's of the same
+        seeds, and of its own with those of its other seeds;
         `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and `published_source`;
         `image_notes`, what must be known of the pixels.
     """
@@ -118,7 +122,7 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
             row["p_wider"] = against_wider(group, _of_same_images(controls, group.iloc[0]))
         if len(beside):
             row[BESIDE] = _beside(group.iloc[0], beside)
-        row |= {name: float(group[name].mean()) for name in ANGLES if name in group}
+        row |= {name: float(group[name].mean()) for name in (*ANGLES, "rdm_correlation") if name in group}
         of_rule = (key["architecture"], key["architecture_options"], key["rule"])
         floor = _of_rule(config.floors, *of_rule)
         row |= {
@@ -228,6 +232,7 @@ def _accuracy_lines(table: pd.DataFrame) -> list[str]:
     columns += [
         *(["backprop with its optimiser"] if BESIDE in table else []),
         "degrees from backprop",
+        *(["RDMs with backprop's"] if "rdm_correlation" in table else []),
         "floor",
         "reached",
         "published",
@@ -245,7 +250,10 @@ def _accuracy_lines(table: pd.DataFrame) -> list[str]:
         cells += [f"{_percent(row['control'])} {row['best_control']}".strip(), _points(row["difference"]), _verdict(row)]
         if BESIDE in table:
             cells.append(_percent(row[BESIDE]))
-        lines.append(_line([*cells, _angles(row), _percent(row["floor"]), reached, published]))
+        cells.append(_angles(row))
+        if "rdm_correlation" in table:
+            cells.append(_alike(row))
+        lines.append(_line([*cells, _percent(row["floor"]), reached, published]))
     return lines
 
 
@@ -263,13 +271,24 @@ def _verdict(row: dict[str, Any]) -> str:
 
 
 def _angles(row: dict[str, Any]) -> str:
-    """Degrees at the start, after a tenth and at the end."""
-    found = [row.get(name, np.nan) for name in ANGLES]
+    """Degrees at the start, after a tenth and at the end, and what double precision says otherwise."""
+    *found, in_double = (row.get(name, np.nan) for name in ANGLES)
     if all(np.isnan(angle) for angle in found):
         return ""
     shown = ", ".join("–" if np.isnan(angle) else f"{angle:.0f}" for angle in found)
+    if abs(in_double - found[-1]) >= _ROUNDING:
+        shown += f"; **{in_double:.0f} in double precision**"
     by_other_means = row["rule"] != REFERENCE and found[-1] < learning_rules.BY_OTHER_MEANS
     return f"{shown} (backpropagation by other means)" if by_other_means else shown
+
+
+def _alike(row: dict[str, Any]) -> str:
+    """How alike RDMs are; beside backpropagation stands the yardstick."""
+    if np.isnan(row["rdm_correlation"]):
+        return ""
+    shown = f"{row['rdm_correlation']:.2f}"
+    plain = row["rule"] == REFERENCE and row["front_end"] == "none" and row["rule_options"] == "{}"
+    return f"{shown} (between its seeds)" if plain else shown
 
 
 def _search_lines(table: pd.DataFrame) -> list[str]:
@@ -330,6 +349,13 @@ def _reading(config: SweepConfig, summary: pd.DataFrame) -> list[str]:
         f"hidden layers and the gradient of its own objective: 90 has nothing to do with it, under {angle} is backpropagation by",
         "other means.",
     ]
+    if "angle_in_double" in summary:
+        lines.append(f"Where double precision says otherwise by {_ROUNDING:.0f} or more at the end, it stands there.")
+    if "rdm_correlation" in summary:
+        lines += [
+            "RDMs are of hidden layers, 1 - Pearson between responses to test images, compared by Spearman's correlation with",
+            "backpropagation's of the same initial weights: as alike as its own seeds' is what another seed of it would be.",
+        ]
     return lines
 
 

@@ -7,7 +7,7 @@ hidden node's change moves, it is dead.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,16 +21,30 @@ from learning_rules.plausibility.two_steps import two_steps
 if TYPE_CHECKING:
     from learning_rules.plausibility.rule_under_test import RuleUnderTest
 
-__all__ = ["dead_wires"]
+__all__ = ["DeadWires", "dead_wires"]
 
 # What moves a change by less than this of its own length has no say in it.
 _MOVED = 1e-4
-# Honest rules come by a few dozen. What comes by more than these, as a step does that is written out unit by unit, is told no more
-# of: wires beyond count as dead.
-_MAX_WIRES = 600
+MAX_WIRES = 600
+"""Honest rules come by a few dozen. Wires beyond these, of a step that is written out unit by unit, say, count as dead."""
 
 
-def dead_wires(test: RuleUnderTest) -> Dead:
+class DeadWires(NamedTuple):
+    """What carries nothing.
+
+    Attributes
+    ----------
+    dead
+        Which wires, and which tangents.
+    unseen
+        How many of them count as dead because nobody looked: all beyond `MAX_WIRES`.
+    """
+
+    dead: Dead
+    unseen: int
+
+
+def dead_wires(test: RuleUnderTest) -> DeadWires:
     """Silence each wire of a learning step in turn.
 
     Parameters
@@ -42,7 +56,7 @@ def dead_wires(test: RuleUnderTest) -> Dead:
     counted = Marks()
     with double_precision():
         jax.eval_shape(counted.around(test.make(marked(test.network, counted))).assign_credit, key, state, batch)
-        n_wires = min(counted.most, _MAX_WIRES)
+        n_wires = min(counted.most, MAX_WIRES)
         # A rule made anew: what it compiles by itself is else remembered as it was when it was counted.
         marks = Marks()
         steps = two_steps(marks.around(test.make(marked(test.network, marks))))
@@ -63,4 +77,5 @@ def dead_wires(test: RuleUnderTest) -> Dead:
         # Not a number is a move too.
         live |= ~(np.linalg.norm(own[1:] - own[0], axis=1) <= _MOVED * np.linalg.norm(own[0]))
     dead = {(number // 2, bool(number % 2)) for number in np.flatnonzero(~live).tolist()}
-    return frozenset(dead | {(number, tangent) for number in range(n_wires, counted.most) for tangent in (False, True)})
+    beyond = {(number, tangent) for number in range(n_wires, counted.most) for tangent in (False, True)}
+    return DeadWires(frozenset(dead | beyond), counted.most - n_wires)

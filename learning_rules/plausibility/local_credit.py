@@ -99,6 +99,8 @@ def probe(test: RuleUnderTest) -> Finding:
     taught = {node for node, needed in needs.items() if needed == ["labels"]} - swept - told
     scalars = any(token[0] == "scalar" and token[1][0] == "labels" for node in nodes for token in signals[node])
     beside = f"weights two or more nodes above, changed where no synapse feels it, move it by {_moved(test, nodes):.1e}"
+    if unseen := test.dataflow.unseen:
+        beside += f"; {unseen} of its wires were too many to look at and count as carrying nothing: loops that are scans have few"
     value = (len(far) + 0.5 * len(taught | swept | told)) / len(nodes)
     if len(far) == len(nodes):
         needed = listed(needs[nodes[0]])

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-__all__ = ["double_precision"]
+__all__ = ["as_double", "double_precision"]
 
 
 @contextmanager
@@ -31,3 +34,18 @@ def double_precision() -> Iterator[None]:
             yield
     finally:
         jax.config.update("jax_enable_x64", elsewhere)
+
+
+def as_double(tree: Any) -> Any:
+    """The same numbers in double precision; within `double_precision`. What is no floating-point number stays as it is.
+
+    Parameters
+    ----------
+    tree
+        Of arrays.
+    """
+
+    def cast(leaf: Any) -> Any:
+        return jnp.asarray(np.asarray(leaf), jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+    return jax.tree.map(cast, tree)

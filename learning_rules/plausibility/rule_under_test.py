@@ -25,7 +25,7 @@ from learning_rules.contract import LearningRule, RuleState
 from learning_rules.objectives import CLASSES
 from learning_rules.plausibility.images import Images, digits, small_network
 from learning_rules.plausibility.neighbours import hidden_nodes
-from learning_rules.plausibility.precision import double_precision
+from learning_rules.plausibility.precision import as_double, double_precision
 from learning_rules.plausibility.tagging import Shown, shown_to
 from learning_rules.plausibility.traced_rule import Dataflow, dataflow_of
 from learning_rules.plausibility.two_steps import two_steps
@@ -254,7 +254,7 @@ class RuleUnderTest:
         Every array goes by a fraction of its own length at a time, whatever the rule's own optimiser would do.
         """
         with double_precision():
-            params, carry = jax.tree.map(_as_double, (self.start.params, self.start.carry))
+            params, carry = as_double((self.start.params, self.start.carry))
             for step in range(_STEPS_BEFORE):
                 updates, carry = self._two_steps(params, carry, self.precise_batch(step), self.key(200 + step))
                 params = jax.tree.map(_moved, params, updates)
@@ -280,7 +280,7 @@ class RuleUnderTest:
             at = (np.arange(self.n_precise) + index * self.n_precise) % len(self.images.train)
             images = jnp.asarray(self.images.train[at], jnp.float64)
             targets = self.targets(change(jnp.asarray(self.images.train_labels[at])))
-            return images, _as_double(targets)
+            return images, as_double(targets)
 
 
 def _n_steps(network: Network) -> int:
@@ -324,7 +324,3 @@ def _moved(leaf: Any, update: Any) -> Any:
         return leaf
     size = max(float(np.linalg.norm(value)), 0.1 * value.size**0.5)
     return jnp.asarray(value - _STEP * size / length * direction)
-
-
-def _as_double(leaf: Any) -> Any:
-    return jnp.asarray(np.asarray(leaf), jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf

@@ -60,6 +60,8 @@ class Dataflow(NamedTuple):
         Products that read each place's weights, of one step.
     inference
         The same of `represent`.
+    unseen
+        How many wires were too many to be looked at: where wires are cut, they count as carrying nothing.
     """
 
     updates: tuple[Tokens, ...]
@@ -69,6 +71,7 @@ class Dataflow(NamedTuple):
     carry: dict[str, Origin]
     reads: Reads
     inference: Reads
+    unseen: int
 
 
 def node_of(token: Token) -> int:
@@ -199,10 +202,11 @@ def dataflow_of(test: RuleUnderTest) -> Dataflow:
         cut, entering = walk_cut(program, origins, test.n_examples, dead)
         return _united(_by_node(cut[:n_updates], updates)), entering
 
-    signals, entering = with_wires_cut()
+    (signals, entering), unseen = with_wires_cut(), 0
     if not all(_far(test, node, tokens) for node, tokens in enumerate(signals)):
         # Where every change needs what is far away beside all activities, no wire hides anything.
-        signals, entering = with_wires_cut(dead_wires(test))
+        dead, unseen = dead_wires(test)
+        signals, entering = with_wires_cut(dead)
     arrays = _by_node(whole[:n_updates], updates)
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(carry)]
     batch = test.batch(0)
@@ -214,4 +218,5 @@ def dataflow_of(test: RuleUnderTest) -> Dataflow:
         carry=dict(zip(paths, whole[n_updates:], strict=True)),
         reads=_reads_of(test, lambda state, batch, key: test.rule.assign_credit(key, state, batch)[0], batch, test.key(2)),
         inference=_reads_of(test, lambda state, images: test.rule.represent(state, images), batch[0]),
+        unseen=unseen,
     )

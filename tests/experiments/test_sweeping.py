@@ -45,7 +45,7 @@ def trainings(monkeypatch):
     """The trainings that were asked for, one by one."""
     asked = []
 
-    def run(record, readout_images=0, readout="ridge"):
+    def run(record, *rest):
         asked.append(record)
         return fake_run(record)
 
@@ -141,7 +141,7 @@ def test_mistakes_are_named(fields, message):
 def test_a_table_says_what_must_be_known_of_its_images(tmp_path, trainings, monkeypatch):
     """Whatever the file is called: that pixels went through lossy compression stands over the figures."""
     noted = {"notes": "decoded from lossy JPEG"}
-    monkeypatch.setattr(running, "_run", lambda record, readout_images=0, readout="ridge": {**fake_run(record), "images": noted})
+    monkeypatch.setattr(running, "_run", lambda record, *read: {**fake_run(record), "images": noted})
     config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},))
     found = sweep(config, tmp_path / "noted")
     assert found.summary["image_notes"].tolist() == ["decoded from lossy JPEG"]
@@ -160,7 +160,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path, trainings, monk
     config = SweepConfig(train={**TRAIN, "n_seeds": 2}, runs=({"rule": ["untrained", "backprop", "feedback_alignment"]},))
     complete = running._run
 
-    def stops_at_the_second(record, readout_images, readout):
+    def stops_at_the_second(record, *rest):
         if len(trainings) == 1:
             raise KeyboardInterrupt
         return complete(record)
@@ -309,7 +309,7 @@ def test_how_features_are_read_is_a_part_of_what_was_run(tmp_path, trainings, mo
         names[readout] = [path.name for path in (tmp_path / readout / "runs").iterdir()]
         said = {"ridge": "alike, ridge regression", "logistic": "alike, multinomial logistic regression"}[readout]
         assert said in (tmp_path / readout / "README.md").read_text()
-    assert asked == [(100, "ridge"), (100, "logistic")] and names["ridge"] != names["logistic"]
+    assert asked == [(100, "ridge", True), (100, "logistic", True)] and names["ridge"] != names["logistic"]
     with pytest.raises(InputError, match="did you mean 'logistic'"):
         SweepConfig(runs=({"rule": "backprop"},), readout="logistics")
     with pytest.raises(InputError, match="readout='logistic' was given without readout_images"):
@@ -398,7 +398,7 @@ def test_a_search_chooses_by_validation_images(tmp_path, trainings):
 def _accuracy_in(rates):
     """A training whose validation accuracy says nothing about the full budget: the higher the rate, the better the short run."""
 
-    def run(record, readout_images=0, readout="ridge"):
+    def run(record, *rest):
         rate = record["rule_options"].get("learning_rate", 1e-3)
         rates.append((rate, record["epochs"], record["n_seeds"]))
         found = fake_run(record)
@@ -469,6 +469,10 @@ def test_really_trains(tmp_path):
     assert list(done.summary["rule"]) == ["untrained", "backprop"]
     record = json.loads(next((tmp_path / "runs").glob("backprop__mlp__*.json")).read_text())
     assert record["test_accuracy"] == done.runs.set_index("rule").loc["backprop", "test_accuracy"]
+    assert record["angle_to_backprop"]["end_in_double"] < 1e-3
+    kept = done.summary.set_index("rule")["rdm_correlation"]
+    assert 0 < kept["untrained"] < 1 and np.isnan(kept["backprop"])  # one seed of it has no other to be held against
+    assert "| untrained | none |" in (tmp_path / "README.md").read_text()
 
 
 @pytest.mark.parametrize("path", sorted((Path(experiments.__file__).parent / "configs").glob("*.yaml")), ids=lambda path: path.stem)

@@ -270,7 +270,8 @@ def honest_but_odd(network):
 def on_wire(network, told="a number", forward=False, factor=1e-30, compiled=False):
     """Backpropagation whose errors are sent up once more, so that they seem to be activities, and next to nothing of it used.
 
-    `told` says what that is: a number that goes to all, or what arrives at each node's own biases. `forward` sends them up as
+    `told` says what that is: "a number" that goes to all, what arrives at "each its own" biases, or that and the mean of what
+    arrives one node further up ("its own and the next's"). `forward` sends them up as
     tangents; `factor` is how much next to nothing is; `compiled` has the pass up be a program of its own.
     """
     up = jax.jit(network.trace) if compiled else network.trace
@@ -293,6 +294,8 @@ def on_wire(network, told="a number", forward=False, factor=1e-30, compiled=Fals
         updates = _products(network, params, trace, errors)
         if told == "a number":
             return {"network": jax.tree.map(lambda leaf: leaf + nothing, updates)}, state, {}
+        if told == "its own and the next's":
+            of_biases = {k: of_biases.get(k, 0.0) + jnp.mean(of_biases.get(k + 1, jnp.zeros(1))) for k in range(len(updates))}
         named = enumerate(updates)
         return {"network": tuple({**own, "bias": own["bias"] + of_biases.get(k, 0.0)} for k, own in named)}, state, {}
 

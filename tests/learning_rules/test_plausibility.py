@@ -37,7 +37,7 @@ import architectures
 import learning_rules
 from learning_rules import plausibility
 from learning_rules.contract import RuleState
-from learning_rules.plausibility import dales_law, energy, online_learning, robustness
+from learning_rules.plausibility import dales_law, energy, live_wires, online_learning, robustness
 from learning_rules.plausibility.interventions import (
     above_at_random,
     in_null_space,
@@ -220,11 +220,15 @@ def test_activities_that_are_clamped_to_what_came_in_one_sweep_are_local_in_part
     assert "in one sweep" in found["local credit"].evidence
 
 
-def test_errors_that_count_on_a_wire_are_activities_for_local_credit_alone():
-    """A limit: backpropagation that sends each error over one more synapse, and makes something of it there."""
-    test = RuleUnderTest("errors that count", lambda network: on_wire(network, told="each its own", factor=1e-2))
+@pytest.mark.parametrize(("told", "local_credit"), [("each its own", "partly"), ("its own and the next's", "meets")])
+def test_errors_that_count_on_a_wire_are_activities_for_local_credit_alone(told, local_credit):
+    """A limit: backpropagation that sends each error over one more synapse, and makes something of it there.
+
+    What the readout is sent moves no hidden node unless it is told on; where it is, errors have been signals everywhere.
+    """
+    test = RuleUnderTest("errors that count", lambda network: on_wire(network, told=told, factor=1e-2))
     found = {criterion: probe(test, criterion).verdict for criterion in ("local credit", "weight transport", "teaching signal")}
-    assert found == {"local credit": "partly", "weight transport": "fails", "teaching signal": "fails"}
+    assert found == {"local credit": local_credit, "weight transport": "fails", "teaching signal": "fails"}
 
 
 @pytest.mark.thorough
@@ -241,6 +245,14 @@ def test_forty_idle_passes_hide_no_dead_wire():
         return rule._replace(assign_credit=assign_credit)
 
     assert probe(RuleUnderTest("idle", idle), "local credit").verdict == "fails"
+
+
+def test_wires_that_nobody_looked_at_are_told_of(monkeypatch):
+    """An honest rule that comes by more wires than are looked at is accused, and the card says what it did not look at."""
+    monkeypatch.setattr(live_wires, "MAX_WIRES", 5)
+    found = probe(rule_under_test.__wrapped__("predictive_coding/textbook"), "local credit")
+    assert found.verdict != "meets"
+    assert "too many to look at" in found.evidence
 
 
 def test_a_pass_that_is_compiled_by_itself_leaves_the_others_wires_their_numbers():

@@ -1,0 +1,98 @@
+"""How alike representations are: by another library's rank correlation, of the right images, and told beside its yardstick."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+
+from experiments import train
+from experiments.precise_angles import angle_in_double
+from experiments.sweeping import SweepConfig, summarise
+from experiments.sweeping.rdms import rdms_of, read_rdms, with_correlations, write_rdms
+from experiments.sweeping.summary import to_markdown
+
+N_PAIRS = 190
+
+
+def runs_of(*rows):
+    """A table of runs: (rule, seed), and fields that differ from the others'."""
+    shared = {"architecture": "mlp", "architecture_options": "{}", "rule_options": "{}", "dataset": "digits", "n_train": None}
+    shared |= {"epochs": 3, "front_end": "none", "optimizer_of": "", "seconds": 1.0, "warnings": ""}
+    accuracies = {"test_accuracy": 0.5, "validation_accuracy": 0.5}
+    return pd.DataFrame([shared | accuracies | {"rule": rule, "seed": seed} | fields for rule, seed, fields in rows])
+
+
+def drawn(number):
+    return np.random.default_rng(number).random(N_PAIRS)
+
+
+def test_rdms_are_correlated_with_backpropagations_of_the_same_seed():
+    runs = runs_of(*((rule, seed, {}) for rule in ("backprop", "hebbian") for seed in (0, 1, 2)))
+    rdms = [{"a": drawn(2 * i), "b": drawn(2 * i + 1)} for i in range(6)]
+    rdms[4] = {"a": rdms[1]["a"] ** 2, "b": np.full(N_PAIRS, np.nan)}  # the same order; and a layer that tells no images apart
+    found = with_correlations(runs, rdms)["rdm_correlation"].to_numpy()
+
+    def alike(i, j):
+        return np.mean([spearmanr(rdms[i][layer], rdms[j][layer]).statistic for layer in "ab"])
+
+    np.testing.assert_allclose(found[3], alike(3, 0), atol=1e-6)
+    np.testing.assert_allclose(found[4], 1.0, atol=1e-6)
+    np.testing.assert_allclose(found[0], (alike(0, 1) + alike(0, 2)) / 2, atol=1e-6)
+
+
+def test_what_is_no_plain_backpropagation_is_held_against_that_which_is():
+    other = ({"optimizer_of": "hebbian"}, {"front_end": "zca"}, {"rule_options": '{"learning_rate": 0.1}'}, {"epochs": 9})
+    runs = runs_of(("backprop", 0, {}), *(("backprop", 0, fields) for fields in other), ("hebbian", 0, {}))
+    rdms = [{"a": drawn(0)}, *({"a": drawn(0)} for _ in other), {}]
+    found = with_correlations(runs, rdms)["rdm_correlation"].to_numpy()
+    np.testing.assert_allclose(found[1:4], 1.0, atol=1e-6)
+    # One seed has no other; twice as many epochs are another task; nothing was kept.
+    assert np.isnan(found[[0, 4, 5]]).all()
+
+
+def test_rdms_are_those_of_the_first_images_of_every_class(tmp_path):
+    trained = train(rule="backprop", architecture="mlp", dataset="digits", epochs=1, n_seeds=2)
+    rdms = rdms_of(trained, n_images=20)
+    labels = trained.images.test.labels
+    chosen = np.concatenate([np.flatnonzero(labels == each)[:2] for each in range(10)])
+    layers = trained.represent(trained.images.normalise(trained.images.test.images[chosen]))
+    expected = 1 - np.corrcoef(layers[1][1])[np.triu_indices(20, 1)]
+    assert list(rdms) == ["hidden_0", "hidden_1"] and rdms["hidden_1"].shape == (2, N_PAIRS)
+    np.testing.assert_allclose(rdms["hidden_1"][1], expected, atol=2e-3)  # in half precision
+    write_rdms(tmp_path / "rdms" / "one.npz", rdms)
+    kept = read_rdms(tmp_path / "rdms" / "one.npz")
+    assert all((kept[layer] == rdms[layer]).all() for layer in rdms)
+    assert read_rdms(tmp_path / "other.npz") == {}
+
+
+def test_a_silent_layer_has_no_rdm_and_stops_no_sweep():
+    trained = train(rule="backprop", architecture="mlp", dataset="digits", epochs=1, n_seeds=2)
+    first, *rest = trained.state.params["network"]
+    silent = {"kernel": first["kernel"].at[1].set(0), "bias": first["bias"].at[1].set(-1)}
+    object.__setattr__(trained, "state", trained.state._replace(params={"network": (silent, *rest)}))
+    rdms = rdms_of(trained)
+    assert np.isnan(rdms["hidden_0"][1]).all() and np.isfinite(rdms["hidden_0"][0]).all()
+
+
+def test_double_precision_tells_rounding_from_the_rule():
+    trained = train(rule="backprop", architecture="mlp", dataset="digits", epochs=1, n_seeds=2)
+    exact = trained.rule.assign_credit
+
+    def rounded(key, state, batch):
+        updates, state, info = exact(key, state, batch)
+        # In single precision next to nothing of a gradient is left beside a number so large.
+        return {"network": [{k: (leaf + 1e7) - 1e7 for k, leaf in own.items()} for own in updates["network"]]}, state, info
+
+    object.__setattr__(trained, "rule", trained.rule._replace(assign_credit=rounded))
+    np.testing.assert_allclose(angle_in_double(trained), 0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("in_double", "said"), [(12.2, False), (3.0, True), (np.nan, False)])
+def test_tables_say_where_rounding_has_a_say_and_what_representations_are_held_against(in_double, said):
+    angles = {"angle_start": 0.0, "angle_tenth": 1.0, "angle": 12.0, "angle_in_double": in_double}
+    rows = (("backprop", 0, {"rdm_correlation": 0.97}), ("hebbian", 0, {"rdm_correlation": 0.5, **angles}))
+    config = SweepConfig(runs=({"rule": "hebbian"},))
+    text = to_markdown(config, summarise(runs_of(*rows), config), 2, 2)
+    (line,) = (line for line in text.splitlines() if line.startswith("| hebbian"))
+    assert ("**3 in double precision**" in line) == said
+    assert "| 0.50 |" in line and "| 0.97 (between its seeds) |" in text
