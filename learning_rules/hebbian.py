@@ -75,8 +75,16 @@ class HebbianOptions:
         Fraction of all steps after which the hidden nodes' rate has fallen to zero, and the readout learns alone; in (0, 1].
     unit_inputs
         Whether plasticity sees inputs at unit length.
+    unit_variance
+        Whether plasticity sees a node's inputs divided by their root mean square in the batch, which stands for the batch
+        normalisation of SoftHebb as published.
     radius
         Norm that weights are held at; 0 keeps the mean of a node's initial norms.
+    initial_deviation, initial_norm
+        Standard deviation of a weight, or norm of a unit's weights, that a published rule starts from: radius, rate and
+        temperature are then in units in which the network's own weights start from it. 0 takes weights as they are. Competitive
+        rules hang on it: a unit whose weights start above the radius wins until it has come down to it, so that all units learn;
+        from below it, those that win first win ever after.
     active_fraction
         Fraction of events in which intrinsic plasticity keeps a unit active; 0 leaves biases alone.
     ema_rate
@@ -114,7 +122,10 @@ class HebbianOptions:
     plasticity_rate: float = 0.2
     plastic_fraction: float = 0.5
     unit_inputs: bool = True
+    unit_variance: bool = False
     radius: float = 0.0
+    initial_deviation: float = 0.0
+    initial_norm: float = 0.0
     active_fraction: float = 0.4
     ema_rate: float = 0.05
     decorrelation_rate: float = 2e-3
@@ -137,6 +148,8 @@ def _remember_nothing(network: Network, index: int, options: HebbianOptions) -> 
         return ()
     norms = initial_norms(node)
     held_at = jnp.mean(norms) if options.radius == 0 else jnp.asarray(options.radius, norms.dtype)
+    if options.initial_norm or options.initial_deviation:
+        held_at *= jnp.mean(norms) / (options.initial_norm or options.initial_deviation * node.fan_in**0.5)
     # What comes from outside is the front end's to whiten.
     from_nodes = [edge.source != INPUT and options.decorrelation_rate > 0 for edge in network.weighted_edges(index)]
     edges = list(zip(node.input_shapes, from_nodes, strict=True))
@@ -202,6 +215,12 @@ def _learn(
         response = units_last(node, z - node.synapse(params, tuple(m[None] for m in mean)))
     else:
         response = units_last(node, node.synapse(in_metric(node, params, options.lebesgue), centred))
+    if options.unit_variance:
+        n_inputs = sum(x.size for x in centred)
+        square = sum((jnp.sum(jnp.square(x)) for x in centred), jnp.zeros((), z.dtype)) / n_inputs
+        scale = jax.lax.rsqrt(jnp.maximum(square, jnp.finfo(z.dtype).tiny))
+        centred, learned_from = tuple(x * scale for x in centred), [x * scale for x in learned_from]
+        response = response * scale
     length = presynaptic_length(node, params, centred, learned_from) if options.unit_inputs else jnp.ones_like(response)
 
     def product(post: Array) -> Params:
@@ -236,9 +255,19 @@ def _check(options: HebbianOptions) -> None:
         raise InputError(
             f"lebesgue={options.lebesgue} was given, and divided_by='competition' holds Euclidean norms: use 'largest'"
         )
+    if options.initial_deviation and options.initial_norm:
+        raise InputError(
+            f"initial_deviation={options.initial_deviation} and initial_norm={options.initial_norm} were given, and weights start "
+            "from one of them: leave out the other"
+        )
+    if (options.initial_deviation or options.initial_norm) and not (options.divided_by == "largest" and options.radius):
+        raise InputError(
+            "initial_deviation or initial_norm was given without a radius, or with divided_by='competition', whose steps are "
+            "fractions of the way whatever weights start from: give radius=1 and divided_by='largest'"
+        )
     fraction(options, "plastic_fraction", with_zero=False)
     fraction(options, "active_fraction", with_one=False)
-    at_least(options, 0, "decorrelation_rate", "radius")
+    at_least(options, 0, "decorrelation_rate", "radius", "initial_deviation", "initial_norm")
     at_least(options, 1, "max_events")
     if not 1 <= options.rank <= 10:
         raise InputError(f"rank={options.rank} was given, expected a number from 1 to 10: try 2")
@@ -416,6 +445,7 @@ FAMILY = Family(
                 anti_hebbian=0.4,
                 plasticity_rate=0.02,
                 schedule="linear",
+                initial_deviation=1.0,
             ),
             _published(
                 "textbook_softhebb",
@@ -426,6 +456,8 @@ FAMILY = Family(
                 variant="softhebb",
                 inverse_temperature=1.0,
                 plasticity_rate=0.08,
+                initial_norm=25.0,
+                unit_variance=True,
             ),
         )
     },

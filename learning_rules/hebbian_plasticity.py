@@ -31,9 +31,11 @@ norm, so that learning turns weights and the forward pass keeps its scale. Compe
 amount of competition that a unit won or lost, or by one where that is less. SoftHebb's rate has a floor, since weights need
 not start away from the radius. `divided_by="largest"`, of the two textbook variants, is the published form: no conscience, sums
 divided by the largest change in the node, no floor, and with :math:`p` for the competitive one
-:math:`g_j (R^p x - y_j w_j)`, :math:`y_j = \sum_i \mathrm{sign}(w_{ji}) |w_{ji}|^{p-1} x_i`. What stays different: images are
-standardised, weights start at the network's own size, the hidden units' activation function is the network's (a power of 4.5 in
-Krotov and Hopfield), hidden nodes and readout learn side by side, and the readout is the delta rule's.
+:math:`g_j (R^p x - y_j w_j)`, :math:`y_j = \sum_i \mathrm{sign}(w_{ji}) |w_{ji}|^{p-1} x_i`. Their weights start from the
+published size in the published units: of deviation 1 (Krotov and Hopfield), of norm 25 (SoftHebb), which are those of the network
+times a constant, as radius, rate and temperature are. What stays different: images are standardised, inputs of SoftHebb's nodes
+are divided by one number a batch and not by one a channel, the hidden units' activation function is the network's (a power of 4.5
+in Krotov and Hopfield), hidden nodes and readout learn side by side, and the readout is the delta rule's.
 """
 
 from __future__ import annotations
@@ -188,7 +190,7 @@ def competition(
         rival = jnp.where(eligible, 0, _highest(standing, memory.radius))
         return winner - options.anti_hebbian * rival, memory
     if options.variant == "softhebb":
-        soft = jax.nn.softmax(options.inverse_temperature * standing, axis=-1)
+        soft = jax.nn.softmax(options.inverse_temperature * standing / published_unit(memory, options), axis=-1)
         return jnp.where(winner > 0, soft, -soft), memory
     if options.rank == 1 or options.anti_hebbian == 0:
         return winner, memory
@@ -199,6 +201,20 @@ def competition(
     return winner - options.anti_hebbian * ranked, memory
 
 
+def published_unit(memory: Memory, options: Any) -> Array:
+    """What weights must be divided by to be of the size that a published rule has them in, where it says from which it starts.
+
+    Parameters
+    ----------
+    memory
+        Of the node; its radius was put into the network's own units at the start.
+    options
+        As `HebbianOptions` has them.
+    """
+    starts = options.initial_deviation or options.initial_norm
+    return memory.radius / options.radius if starts else jnp.ones_like(memory.radius)
+
+
 def _divided_by_the_largest(population: Population, options: Any) -> tuple[Params, Memory]:
     """Sums over events, divided by the largest change of a weight in the node, as both published codes do."""
     node, weights, y, radius = population.node, population.weights, population.response, population.memory.radius
@@ -206,7 +222,8 @@ def _divided_by_the_largest(population: Population, options: Any) -> tuple[Param
     grown = scale_units(node, population.product(share), jnp.broadcast_to(radius**options.lebesgue, y.shape[-1:]))
     change = jax.tree.map(jnp.subtract, grown, scale_units(node, weights, per_unit(share * y)))
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(change)]))
-    rate = jnp.ones_like(y, shape=y.shape[-1:]) / jnp.maximum(largest, 1e-30)
+    unit = published_unit(memory, options)
+    rate = jnp.ones_like(y, shape=y.shape[-1:]) * unit / jnp.maximum(largest, 1e-30)
     if options.variant == "softhebb":
         rate = rate * jnp.sqrt(jnp.abs(unit_norms(node, weights) / radius - 1))
     return scale_units(node, change, rate), memory

@@ -516,6 +516,9 @@ def test_a_unit_is_told_by_the_axes_of_its_role():
         ({"rank": 0}, "rank=0"),
         ({"max_events": 0}, "max_events=0"),
         ({"radius": -1.0}, "radius=-1.0"),
+        ({"initial_norm": -1.0}, "initial_norm=-1.0"),
+        ({"initial_norm": 25.0}, "give radius=1 and divided_by='largest'"),
+        ({"initial_norm": 25.0, "initial_deviation": 1.0}, "leave out the other"),
     ],
 )
 def test_mistakes_are_named(options, message):
