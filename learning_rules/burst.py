@@ -39,7 +39,6 @@ with an error.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -104,6 +103,20 @@ class BurstOptions:
     inhibition_rate: float = 1.0
 
 
+def _risen(p: Array | float, d: Array) -> Array:
+    r"""How far a fraction p rises with its log-odds by d, :math:`\sigma(\mathrm{logit}\, p + d) - p`, and not as a difference.
+
+    Feedback weights are small, and six layers down an error is a millionth of what a fraction of bursts is.
+
+    >>> float(_risen(0.5, jnp.float32(1e-9)) / 2.5e-10), float(_risen(0.5, jnp.float32(1e9)))
+    (1.0, 0.5)
+    """
+    shrunk = jnp.expm1(-jnp.abs(d))  # never grows beyond bounds
+    up, down = p + (1 - p) * (1 + shrunk), 1 + p * shrunk
+    # Nought where p is nought or one already, as far as numbers go.
+    return jnp.where(d > 0, -1.0, 1.0) * p * (1 - p) * shrunk / jnp.maximum(jnp.where(d > 0, up, down), jnp.finfo(d.dtype).tiny)
+
+
 class _Held(NamedTuple):
     """What a node's dendrites find: pre-activations and events as they are, and the part that each example has in the mean."""
 
@@ -112,39 +125,54 @@ class _Held(NamedTuple):
     parts: Array
 
 
-def _bursting(node: Node, baseline: float, taught: bool) -> Callable[..., Array]:
+def _bursting(node: Node, baseline: float, taught: bool, inhibited: bool) -> Callable[..., Array]:
     """A synapse on whose way back the dendrite's input becomes bursts.
 
     What comes back with respect to the parameters is what they are asked for; to `feedback`, the same; to `inhibition`, what it is
-    asked for; to `probe`, the fraction of bursts; to the inputs, what bursts and inhibition bring to the nodes below.
+    asked for; to `probe`, the fraction of bursts; to the inputs, what bursts and inhibition bring to the nodes below. Without
+    inhibition every example is there twice, first with what comes down while no teacher speaks, and then with what the teacher
+    adds to it: the two differ by little, and are never subtracted.
     """
+
+    def bursts(arriving: Array, held: _Held) -> tuple[Array, Array, Array]:
+        """Those to be expected, those beyond them, and the fraction of events that are bursts."""
+        events, slope = held.events, baseline * (1 - baseline)
+        # What arrives has passed the unit's derivative: over the events, it is the dendrite's potential.
+        potential = arriving / jnp.maximum(jnp.concatenate([events] * (len(arriving) // len(events))), jnp.finfo(events.dtype).tiny)
+        if inhibited:
+            risen = _risen(baseline, potential / slope)
+            return baseline * events, arriving if taught else events * risen, baseline + risen
+        before, added = jnp.split(potential, 2)
+        expected = baseline + _risen(baseline, before / slope)
+        risen = _risen(expected, added / slope)
+        return expected * events, arriving[len(events) :] if taught else events * risen, expected + risen
 
     @jax.custom_vjp
     def synapse(
         params: Params, feedback: Params, inhibition: Params, probe: Array, inputs: tuple[Array, ...], held: _Held
     ) -> Array:
-        return held.z
+        return held.z if inhibited else jnp.concatenate([held.z, held.z])
 
     def forward(params: Params, feedback: Params, inhibition: Params, probe: Array, inputs: Any, held: _Held) -> tuple[Array, Any]:
-        return held.z, (params, feedback, inhibition, inputs, held)
+        return synapse(params, feedback, inhibition, probe, inputs, held), (params, feedback, inhibition, inputs, held)
 
     def backward(kept: Any, arriving: Array) -> tuple[Any, ...]:
         params, feedback, inhibition, inputs, held = kept
-        events, unfelt = held.events, jax.tree.map(jnp.zeros_like, held)
-        # What arrives has passed the unit's derivative: over the events, it is the dendrite's potential.
-        potential = arriving / jnp.maximum(events, jnp.finfo(events.dtype).tiny)
-        probability = jax.nn.sigmoid(potential / (baseline * (1 - baseline)) + math.log(baseline / (1 - baseline)))
-        extra = arriving if taught else events * (probability - baseline)
-        parts = held.parts.reshape(-1, *[1] * (events.ndim - 1))
-        own = jax.vjp(lambda p: node.synapse(p, inputs), params)[1](-parts * extra)[0]
+        expected, extra, probability = bursts(arriving, held)
+        unfelt = jax.tree.map(jnp.zeros_like, held)
+        parts = held.parts.reshape(-1, *[1] * (held.events.ndim - 1))
+        once = tuple(x[: len(held.events)] for x in inputs)
+        own = jax.vjp(lambda p: node.synapse(p, once), params)[1](-parts * extra)[0]
         if feedback is None:
             return own, None, None, probability, jax.tree.map(jnp.zeros_like, inputs), unfelt
-        down = jax.vjp(lambda x: node.synapse(feedback, x), inputs)[1](baseline * events + extra)[0]
-        if inhibition is None:
-            return own, own, None, probability, down, unfelt
-        taken = jax.vjp(lambda x: node.synapse(inhibition, x), inputs)[1](events)[0]
-        left = jax.tree.map(jnp.subtract, down, taken)
-        cancelling = jax.vjp(lambda q: node.synapse(q, left), inhibition)[1](-parts * events)[0]
+        bring = jax.vjp(lambda x: node.synapse(feedback, x), inputs)[1]
+        if not inhibited:
+            return own, own, None, probability, bring(jnp.concatenate([expected, extra]))[0], unfelt
+        taken = jax.vjp(lambda x: node.synapse(inhibition, x), inputs)[1](held.events)[0]
+        # First what cancels, so that a small error is not lost in it.
+        kept_up = jax.tree.map(jnp.subtract, bring(expected)[0], taken)
+        left = jax.tree.map(jnp.add, bring(extra)[0], kept_up)
+        cancelling = jax.vjp(lambda q: node.synapse(q, left), inhibition)[1](-parts * held.events)[0]
         return own, own, weights_only(cancelling, node.roles), probability, left, unfelt
 
     synapse.defvjp(forward, backward)
@@ -222,15 +250,17 @@ def burst(network: Network, options: BurstOptions, spec: RuleSpec, objective: Ob
 
         def run(*given: Any) -> Array:
             def at(index: int, node: Node, own: tuple[Any, ...]) -> Crossing:
-                bursting = _bursting(node, options.baseline, taught=index == last)
+                bursting = _bursting(node, options.baseline, taught=index == last, inhibited=single)
                 return Crossing(lambda inputs: bursting(*own, inputs, held[index]))
 
             each = enumerate(zip(network.nodes, zip(*given, strict=True), strict=True))
             crossings = tuple(at(index, node, own) for index, (node, own) in each)
-            return network.trace(given[0], batch.inputs, crossings).outputs[-1]
+            inputs = batch.inputs if single else jnp.concatenate([batch.inputs, batch.inputs])
+            return network.trace(given[0], inputs, crossings).outputs[-1]
 
         _, pull = jax.vjp(run, state.params["network"], feedback, inhibition, probes)
-        return pull(-options.baseline * options.teaching * error)
+        told = -options.baseline * options.teaching * error
+        return pull(told if single else jnp.concatenate([jnp.zeros_like(told), told]))
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         batch = as_batch(batch)
@@ -240,9 +270,6 @@ def burst(network: Network, options: BurstOptions, spec: RuleSpec, objective: Ob
         parts = objective.example_weights(batch).astype(readout.dtype)
         held = [_Held(z, e, parts) for z, e in zip(rest.z, (*rest.outputs[:-1], answers), strict=True)]
         forward, back, inhibition, probability = on_the_way_back(state, batch, error, held)
-        if not single:
-            untaught = on_the_way_back(state, batch, jnp.zeros_like(error), held)
-            forward, back = jax.tree.map(jnp.subtract, (forward, back), untaught[:2])
         forward, back = jax.tree.map(lambda leaf: leaf / (options.baseline * options.teaching), (forward, back))
         updates: dict[str, Any] = {"network": forward}
         if options.feedback_learns:

@@ -255,6 +255,7 @@ def _check(options: HebbianOptions) -> None:
         raise InputError(
             f"lebesgue={options.lebesgue} was given, and divided_by='competition' holds Euclidean norms: use 'largest'"
         )
+    at_least(options, 0, "decorrelation_rate", "radius", "initial_deviation", "initial_norm")
     if options.initial_deviation and options.initial_norm:
         raise InputError(
             f"initial_deviation={options.initial_deviation} and initial_norm={options.initial_norm} were given, and weights start "
@@ -267,7 +268,6 @@ def _check(options: HebbianOptions) -> None:
         )
     fraction(options, "plastic_fraction", with_zero=False)
     fraction(options, "active_fraction", with_one=False)
-    at_least(options, 0, "decorrelation_rate", "radius", "initial_deviation", "initial_norm")
     at_least(options, 1, "max_events")
     if not 1 <= options.rank <= 10:
         raise InputError(f"rank={options.rank} was given, expected a number from 1 to 10: try 2")

@@ -153,6 +153,18 @@ def test_feedback_weights_come_to_align_with_the_forward_ones(variant):
             np.testing.assert_allclose(q["kernel"], 0.5 * y["kernel"], rtol=1e-2, atol=1e-3 * float(jnp.abs(y["kernel"]).max()))
 
 
+@pytest.mark.parametrize("variant", ["single_phase", "two_phase"])
+def test_small_errors_are_not_lost_in_single_precision_six_layers_down(variant):
+    """A twentieth of an error is handed on from layer to layer: taken as a difference of bursts, it drowned."""
+    rule = learning_rules.build(f"burst/{variant}", network_of("mlp", hidden=(24,) * 5))
+    state = rule.init(jax.random.key(0))
+    images, labels = batch_of(2, n=32)
+    single = rule.assign_credit(jax.random.key(1), state, (images, labels))[0]["network"][0]["kernel"]
+    with jax.enable_x64(True):
+        exact = rule.assign_credit(jax.random.key(1), double(state), (double(images), labels))[0]["network"][0]["kernel"]
+        assert np.linalg.norm(single - exact) < 1e-3 * np.linalg.norm(exact)
+
+
 def test_silent_units_learn_nothing_and_no_unit_is_told_of_more_bursts_than_it_has():
     rule = learning_rules.build("burst", network_of("mlp", **SMALL), feedback_gain=1e6, feedback_learns=False)
     with jax.enable_x64(True):
