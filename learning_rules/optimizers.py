@@ -14,7 +14,16 @@ from architectures import Network, Node
 from architectures.node import is_shape
 from bioplausible.foundation.errors import InputError
 
-__all__ = ["adam", "borrowed_optimizer", "cosine_schedule", "hidden_and_readout", "mean_over_places", "per_part", "plain_steps"]
+__all__ = [
+    "adam",
+    "borrowed_optimizer",
+    "cosine_schedule",
+    "falling_steps",
+    "hidden_and_readout",
+    "mean_over_places",
+    "per_part",
+    "plain_steps",
+]
 
 
 def cosine_schedule(learning_rate: float, n_steps: int | None) -> optax.ScalarOrSchedule:
@@ -82,6 +91,27 @@ def plain_steps(learning_rate: float, momentum: float = 0.0, weight_decay: float
     """
     cosine_schedule(learning_rate, None)  # says what is wrong with it
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(learning_rate, momentum or None))
+
+
+def falling_steps(
+    learning_rate: float, n_steps: int | None = None, momentum: float = 0.0, weight_decay: float = 0.0
+) -> optax.GradientTransformation:
+    """As `plain_steps`, at a rate that falls to zero.
+
+    Parameters
+    ----------
+    learning_rate, n_steps
+        As `cosine_schedule` takes them.
+    momentum, weight_decay
+        As `plain_steps` takes them.
+
+    Raises
+    ------
+    InputError
+        If the rate is not positive.
+    """
+    rate = cosine_schedule(learning_rate, n_steps)
+    return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(rate, momentum or None))
 
 
 def per_part(transforms: Mapping[str, optax.GradientTransformation]) -> optax.GradientTransformation:

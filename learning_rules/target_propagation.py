@@ -36,7 +36,11 @@ it goes down a chain. Inverses learn node by node, at the states and skips of th
 
 Departures: the first target is set at the scores in every variant, not below them by the true gradient as Lee et al. do; inverses
 have no activation function of their own, so that in all variants but `plain` the targets' step :math:`\beta` cancels out; inverses
-take one step a batch, over `feedback_draws` draws of noise (random signs) for a few of the examples, beside the forward weights. In
+take one step a batch, over `feedback_draws` draws of noise (random signs) for a few of the examples, beside the forward weights.
+`textbook_local_difference_reconstruction` is Ernoult et al.'s: on every batch inverses take twenty steps, over all of its examples,
+before targets go down through them, and both take plain steps with momentum. Their forward rate, decay, noise and number of steps
+are those of the authors' code for its first layer of five; its rates of inverses differ from layer to layer, since losses there are
+sums over places and in units of the noise, and are .002 to .04 in ours. In
 `plain` the inverse's own error enters every target, and outweighs what the labels say where targets are near: nodes then learn to
 be easily inverted, and collapse. Its :math:`\beta` is therefore large.
 """
@@ -54,14 +58,14 @@ from jax import Array
 from jaxtyping import PRNGKeyArray
 
 from architectures import Network, Node, Params, Trace
-from bioplausible.foundation.options import at_least, positive
+from bioplausible.foundation.options import at_least, fraction, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_weights import completed, feedback_angles, random_feedback, without_bias
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.noise import signs
 from learning_rules.objectives import Batch, Objective, as_batch
-from learning_rules.optimizers import adam, per_part
+from learning_rules.optimizers import adam, falling_steps, per_part
 from learning_rules.signals import (
     cut,
     exact,
@@ -93,7 +97,12 @@ class TargetPropagationOptions:
     weight_decay
         Decoupled, per unit of learning rate, of the forward weights.
     feedback_rate
-        Adam's, of the inverses: larger, because they follow weights that move.
+        Adam's, of the inverses: larger, because they follow weights that move. Of plain steps, where there are `feedback_steps`.
+    feedback_steps
+        Plain steps that inverses take on a batch before targets go down through them; 0 for one step of Adam's beside the forward
+        weights'.
+    momentum
+        Of plain steps, which forward weights then take too.
     feedback_gain
         Factor on the initial size of the inverses.
     feedback_draws
@@ -111,6 +120,8 @@ class TargetPropagationOptions:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     feedback_rate: float = 5e-3
+    feedback_steps: int = 0
+    momentum: float = 0.0
     feedback_gain: float = 0.05
     feedback_draws: int = 1
     feedback_examples: int = 32
@@ -286,6 +297,26 @@ def _learn_inverses(
     return tuple(updates for _, updates in learned), tuple(loss for loss, _ in learned if loss is not None)
 
 
+def _settle_inverses(
+    network: Network,
+    params: tuple[Params, ...],
+    learned: tuple[Any, Any],
+    trace: Trace,
+    key: PRNGKeyArray,
+    options: TargetPropagationOptions,
+) -> tuple[tuple[Any, Any], tuple[Array, ...]]:
+    """Inverses and the velocity of each after `feedback_steps` plain steps on one batch, and the losses at the last of them."""
+
+    def step(learned: tuple[Any, Any], key: PRNGKeyArray) -> tuple[tuple[Any, Any], tuple[Array, ...]]:
+        inverses, velocity = learned
+        asked, losses = _learn_inverses(network, params, inverses, trace, key, options)
+        velocity = jax.tree.map(lambda v, g: options.momentum * v + g, velocity, asked)
+        return (jax.tree.map(lambda b, v: b - options.feedback_rate * v, inverses, velocity), velocity), losses
+
+    learned, losses = jax.lax.scan(step, learned, jax.random.split(key, options.feedback_steps))
+    return learned, jax.tree.map(lambda each: each[-1], losses)
+
+
 def target_propagation(network: Network, options: TargetPropagationOptions, spec: RuleSpec, objective: Objective) -> LearningRule:
     """Build the rule for a network.
 
@@ -303,6 +334,9 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
     if options.variant == "textbook":
         return lee(network, options, spec, objective)
     at_least(options, 1, "feedback_draws", "feedback_examples")
+    at_least(options, 0, "feedback_steps")
+    fraction(options, "momentum", with_one=False)
+    stepwise = options.feedback_steps > 0
 
     def init(key: PRNGKeyArray) -> RuleState:
         # What is added to sums does nothing on the way back, and a node that hears no other has no target to send down.
@@ -314,17 +348,25 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
             return {**own, "offset": tuple(jnp.zeros(shape) for shape in node.input_shapes)} if with_offset else own
 
         inverses = tuple(None if w is None else inverse_of(node, w) for node, w in zip(network.nodes, drawn, strict=True))
-        return RuleState({"network": network.init(key), "inverse": inverses}, ())
+        return RuleState(
+            {"network": network.init(key), "inverse": inverses}, jax.tree.map(jnp.zeros_like, inverses) if stepwise else ()
+        )
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         batch = as_batch(batch)
-        params, inverses = state.params["network"], state.params["inverse"]
+        params, inverses, kept = state.params["network"], state.params["inverse"], state.carry
+        if stepwise:
+            shown = network.trace(params, batch.inputs)
+            (inverses, kept), feedback_losses = _settle_inverses(network, params, (inverses, kept), shown, key, options)
         weights = tuple(None if g is None else completed(p, g["weights"]) for p, g in zip(params, inverses, strict=True))
         if options.variant == "plain":
             moves = _by_targets(network, params, inverses, batch, objective, options.target_step)
         else:
             moves = _by_differences(network, params, weights, batch, objective)
-        learned, feedback_losses = _learn_inverses(network, params, inverses, moves.trace, key, options)
+        if stepwise:
+            learned = jax.tree.map(jnp.subtract, state.params["inverse"], inverses)
+        else:
+            learned, feedback_losses = _learn_inverses(network, params, inverses, moves.trace, key, options)
         n = batch.targets.shape[1 if objective.per_step else 0]
         info = {
             **objective.metrics(moves.trace.outputs[-1], batch),
@@ -332,9 +374,12 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
             "feedback_angle": feedback_angles(network, params, weights),
             "target_distance": tuple(n * options.target_step * jnp.sqrt(jnp.mean(jnp.square(d))) for d in moves.differences),
         }
-        return {"network": moves.updates, "inverse": learned}, state, info
+        return {"network": moves.updates, "inverse": learned}, state._replace(carry=kept), info
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
+        if stepwise:
+            forward = falling_steps(options.learning_rate, n_steps, options.momentum, options.weight_decay)
+            return per_part({"network": forward, "inverse": optax.sgd(1.0)})
         return per_part(
             {
                 "network": adam(options.learning_rate, n_steps, options.weight_decay),
@@ -345,8 +390,8 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer, objective)
 
 
-def _variant(variant: str, summary: str, citation: str, needs: Needs | None = None, **options: Any) -> Variant:
-    return Variant(RuleSpec("target_propagation", variant, summary, citation, phases=3), {"variant": variant, **options}, needs)
+def _variant(name: str, summary: str, citation: str, needs: Needs | None = None, **options: Any) -> Variant:
+    return Variant(RuleSpec("target_propagation", name, summary, citation, phases=3), {"variant": name, **options}, needs)
 
 
 # From searches on Fashion-MNIST's validation images, four epochs of 20,000 images, dense and convolutional. Inverses that start
@@ -380,6 +425,20 @@ FAMILY = Family(
                 weight_decay=0.1,
                 target_step=1000.0,
                 noise=1.0,
+            ),
+            _variant(
+                "textbook_local_difference_reconstruction",
+                "inverses take many steps on every batch before targets go down through them, as published",
+                "Ernoult et al. 2022, arXiv 2201.13415",
+                variant="local_difference_reconstruction",
+                learning_rate=0.08,
+                weight_decay=1e-4,
+                momentum=0.9,
+                feedback_steps=20,
+                feedback_rate=0.01,
+                feedback_gain=1.0,
+                feedback_examples=128,
+                noise=0.4,
             ),
             Variant(
                 RuleSpec(

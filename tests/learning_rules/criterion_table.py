@@ -39,6 +39,7 @@ error_decorrelation                                 meets  fails  fails  fails  
 target_propagation/local_difference_reconstruction  meets  fails  fails  fails  fails
 target_propagation/difference                       meets  fails  fails  fails  fails
 target_propagation/plain                            meets  fails  fails  fails  fails
+target_propagation/textbook_local_difference_reconstruction  meets  fails  fails  fails  fails
 # Its first target is a step along the gradient at the last hidden node, through the readout's own weights.
 target_propagation/textbook                         fails  fails  fails  fails  fails
 feedback_control                                    meets  fails  fails  fails  fails

@@ -64,6 +64,7 @@ TABLE = {
     "forward_forward/textbook": {"learning_rate": 0.01},
     "forward_forward/textbook_channel_wise": {"learning_rate": 0.02},
     "target_propagation/textbook": {},
+    "target_propagation/textbook_local_difference_reconstruction": {"learning_rate": 0.05},
     "feedback_alignment/textbook": {"learning_rate": 0.1},
     "feedback_alignment/textbook_kolen_pollack": {"learning_rate": 0.1},
     "hebbian/textbook": {"learning_rate": 0.05},
@@ -89,6 +90,7 @@ SAME_CODE = {
     "local_losses/textbook",
     "pepita/textbook",
     "dendritic/textbook",
+    "target_propagation/textbook_local_difference_reconstruction",
 }
 
 _IN_TIME = {"gated", "spiking", "elman"}

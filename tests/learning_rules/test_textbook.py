@@ -17,6 +17,7 @@ import architectures
 import learning_rules
 from learning_rules import RuleState
 from learning_rules.forward_forward_goodness import class_groups
+from learning_rules.noise import signs
 
 N = 12
 NUDGED_AWAY = 1  # a seed that draws the sign that pushes the output away from the label
@@ -235,6 +236,62 @@ def test_difference_target_propagation_sends_targets_through_inverses_that_bend(
     delta = 2 / N * (rebuilt - shaken) * (1 - rebuilt**2)
     np.testing.assert_allclose(it.updates["inverse"][1]["weights"]["kernel"], (reached.T @ delta).T, rtol=1e-7, atol=1e-12)
     np.testing.assert_allclose(it.updates["inverse"][1]["offset"], delta.sum(0), rtol=1e-7, atol=1e-12)
+
+
+LOCAL_DIFFERENCE = "target_propagation/textbook_local_difference_reconstruction"
+
+
+def test_inverses_follow_local_differences_for_some_steps_before_targets_go_down():
+    """Ernoult et al., algorithm 1: of each B, K steps with momentum down <|g(f(h) + n) - g(f(h))|^2 - 2 e.(g(f(h + e)) - g(f(h)))>.
+
+    Then the loss goes down through the B of that moment.
+    """
+    it = asked(LOCAL_DIFFERENCE, rule_options=(("feedback_steps", 3),), activation="tanh")
+    size, rate = 0.4, 0.01
+    heard, answers = forward(it.weights, it.biases, it.x, np.tanh)
+    slopes = [1 - answers[0] ** 2, 1 - answers[1] ** 2, np.ones((N, N_CLASSES))]
+    inverse = [None] + [it.params["inverse"][k]["weights"]["kernel"] for k in (1, 2)]
+    velocity = [None, 0.0, 0.0]
+    for key in jax.random.split(it.key, 3):
+        for k, node_key in enumerate(jax.random.split(key, 3)):
+            if k == 0:
+                continue
+            with jax.enable_x64(True):
+                below, above = jax.random.split(jax.random.split(node_key, 1)[0])
+                shape = (N, *it.network.nodes[k].input_shapes[0]), (N, *it.network.nodes[k].output_shape)
+                e = size * np.asarray(signs(below, shape[0], jnp.float64))
+                n = size * np.asarray(signs(above, shape[1], jnp.float64))
+            z = (heard[k] + e) @ it.weights[k] + it.biases[k]
+            moved = slopes[k] * ((np.tanh(z) if k < 2 else z) - answers[k])
+            shrunk = slopes[k] * n
+            # d/dB of |B s|^2 / 2 - e.(B m), a mean over examples in units of the noise.
+            gradient = ((shrunk @ inverse[k].T).T @ shrunk - e.T @ moved) / (N * size**2)
+            velocity[k] = 0.9 * velocity[k] + gradient
+            inverse[k] = inverse[k] - rate * velocity[k]
+    for k in (1, 2):
+        asked_of = it.updates["inverse"][k]["weights"]["kernel"]
+        np.testing.assert_allclose(asked_of, it.params["inverse"][k]["weights"]["kernel"] - inverse[k], rtol=1e-8, atol=1e-13)
+    d3 = (softmax(answers[2]) - one_hot(it.labels)) / N
+    d2 = (d3 @ inverse[2].T) * slopes[1]
+    d1 = (d2 @ inverse[1].T) * slopes[0]
+    it.assert_asks(products(heard, [d1, d2, d3]))
+
+
+def test_inverses_that_have_settled_carry_the_gradient_before_anything_else_has_learned():
+    """Ernoult et al., theorem: where the Jacobians match, targets are the gradient's, on the first batch already."""
+
+    def cosines(n_steps):
+        options = (("feedback_steps", n_steps), ("noise", 0.02), ("feedback_rate", 1e-3))
+        it = asked(LOCAL_DIFFERENCE, rule_options=options, activation="tanh")
+        heard, answers = forward(it.weights, it.biases, it.x, np.tanh)
+        d3 = (softmax(answers[2]) - one_hot(it.labels)) / N
+        d2 = (d3 @ it.weights[2].T) * (1 - answers[1] ** 2)
+        d1 = (d2 @ it.weights[1].T) * (1 - answers[0] ** 2)
+        own = [u["kernel"].ravel() for u in it.updates["network"][:2]]
+        exact = [w.ravel() for w, _ in products(heard[:2], [d1, d2])]
+        return [u @ w / np.linalg.norm(u) / np.linalg.norm(w) for u, w in zip(own, exact, strict=True)]
+
+    assert max(cosines(1)) < 0.5 and min(cosines(2000)) > 0.98
 
 
 def feedback_alignment(it, feedback):
