@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,5 +59,14 @@ def support_matrix(networks: Mapping[str, Network] | None = None) -> dict[str, d
     >>> support_matrix()["backprop"]["recurrent gated"]
     Support(supported=True, reason='')
     """
-    chosen = typical_networks() if networks is None else networks
-    return {rule: {kind: support(rule, network) for kind, network in chosen.items()} for rule in names(variants=True)}
+    found = _of_typical_networks() if networks is None else _support(networks)
+    return {rule: dict(row) for rule, row in found.items()}
+
+
+def _support(networks: Mapping[str, Network]) -> dict[str, dict[str, Support]]:
+    return {rule: {kind: support(rule, network) for kind, network in networks.items()} for rule in names(variants=True)}
+
+
+@functools.cache
+def _of_typical_networks() -> dict[str, dict[str, Support]]:
+    return _support(typical_networks())

@@ -1,6 +1,7 @@
 """A sweep trains what it says, once; its table holds every rule against its control and its floor."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -475,18 +476,24 @@ def test_really_trains(tmp_path):
     assert "| untrained | none |" in (tmp_path / "README.md").read_text()
 
 
+@functools.cache
+def buildable(rule, n_hidden, options):
+    """Whether a rule takes its options on a dense network; what many sweeps run is built once."""
+    network = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10, hidden=(512, 256, 128, 128, 128)[:n_hidden])
+    learning_rules.build(rule, network, **json.loads(options))
+
+
 @pytest.mark.parametrize("path", sorted((Path(experiments.__file__).parent / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_sweeps_that_come_with_the_project_name_rules_and_options_that_exist(path):
     config = read_yaml(path, SweepConfig)
-    networks = {}
+    tried = set()
     for run in expand(config):
-        # Rules are built on a dense network, with as many hidden layers as theirs has.
+        # Rules are built on a dense network, with as many hidden layers as theirs has; of a search one draw of the same options.
         n_hidden = len(network_options(run).get("hidden", (512, 256))) if run.architecture == "mlp" else 2
-        if n_hidden not in networks:
-            networks[n_hidden] = architectures.build(
-                "mlp", input_shape=(8, 8, 1), n_classes=10, hidden=(512, 256, 128, 128, 128)[:n_hidden]
-            )
-        learning_rules.build(run.rule, networks[n_hidden], **run.rule_options)
+        given = (run.rule, n_hidden, *(sorted(run.rule_options) if config.search else [json.dumps(run.rule_options)]))
+        if given not in tried:
+            buildable(run.rule, n_hidden, json.dumps(run.rule_options))
+        tried.add(given)
     for table in (*config.floors.values(), *config.published.values()):
         assert set(table) <= {*learning_rules.names(), *learning_rules.names(variants=True)}
 

@@ -153,7 +153,7 @@ def test_feedback_weights_come_to_align_with_the_forward_ones(variant):
             np.testing.assert_allclose(q["kernel"], 0.5 * y["kernel"], rtol=1e-2, atol=1e-3 * float(jnp.abs(y["kernel"]).max()))
 
 
-@pytest.mark.parametrize("variant", ["single_phase", "two_phase"])
+@pytest.mark.parametrize("variant", ["single_phase", pytest.param("two_phase", marks=pytest.mark.thorough)])
 def test_small_errors_are_not_lost_in_single_precision_six_layers_down(variant):
     """A twentieth of an error is handed on from layer to layer: taken as a difference of bursts, it drowned."""
     rule = learning_rules.build(f"burst/{variant}", network_of("mlp", hidden=(24,) * 5))

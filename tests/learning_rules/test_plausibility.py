@@ -179,10 +179,12 @@ def test_double_precision_is_for_every_thread_and_ends():
         assert found() == [jnp.float64, jnp.float32]
 
 
-_ALIKE = [pytest.param(name, marks=pytest.mark.thorough) for name in ("in a derivative", "unit by unit, stacked")]
+_ALIKE = [
+    pytest.param(name, marks=pytest.mark.thorough) for name in ("one number at a time", "in a derivative", "unit by unit, stacked")
+]
 
 
-@pytest.mark.parametrize("name", ["one number at a time", "a unit at a time", *_ALIKE])
+@pytest.mark.parametrize("name", ["a unit at a time", *_ALIKE])
 def test_an_error_told_one_unit_after_the_other_is_no_broadcast_scalar(name):
     narrow = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10, hidden=NARROW, activation="tanh")
     test = RuleUnderTest(name, disguised(name), narrow)
@@ -220,7 +222,10 @@ def test_activities_that_are_clamped_to_what_came_in_one_sweep_are_local_in_part
     assert "in one sweep" in found["local credit"].evidence
 
 
-@pytest.mark.parametrize(("told", "local_credit"), [("each its own", "partly"), ("its own and the next's", "meets")])
+@pytest.mark.parametrize(
+    ("told", "local_credit"),
+    [pytest.param("each its own", "partly", marks=pytest.mark.thorough), ("its own and the next's", "meets")],
+)
 def test_errors_that_count_on_a_wire_are_activities_for_local_credit_alone(told, local_credit):
     """A limit: backpropagation that sends each error over one more synapse, and makes something of it there.
 
@@ -247,6 +252,7 @@ def test_forty_idle_passes_hide_no_dead_wire():
     assert probe(RuleUnderTest("idle", idle), "local credit").verdict == "fails"
 
 
+@pytest.mark.thorough
 def test_wires_that_nobody_looked_at_are_told_of(monkeypatch):
     """An honest rule that comes by more wires than are looked at is accused, and the card says what it did not look at."""
     monkeypatch.setattr(live_wires, "MAX_WIRES", 5)
