@@ -55,4 +55,6 @@ def angle_in_double(trained: Trained) -> Float[np.ndarray, " n_seeds"]:
 
         parts = jax.block_until_ready(jax.jit(over_seeds(align))(state, keys))
         once, again = (learning_rules.mean_angle(trained.network, *map(np.asarray, each)) for each in parts)
-    return np.where(np.abs(once - again) <= _SAME, once, np.nan)
+    # A sign that is drawn is the same in both by chance: of what draws no seed is told.
+    draws = bool(np.any(np.abs(once - again) > _SAME))
+    return np.full_like(once, np.nan) if draws else once

@@ -23,7 +23,8 @@ two_phase    :math:`(p_k^y - p_k)\, e_k\, e_{k-1}^\top`   the same unit's bursts
 
 :math:`Y` gets the change of the forward weights, which is made of the same events and bursts, and decays with them, so that the two
 meet (Kolen and Pollack 1994, doi:10.1109/ICNN.1994.374486; an option of both papers' published code), or stays random
-(`feedback_learns=False`). :math:`Q` keeps pace with it by the same product (`inhibition="alike"`), or learns by itself to silence
+(`feedback_learns=False`). :math:`Q` keeps pace with it by the same product (`inhibition="alike"`), so that it is
+:math:`\bar p\, Y` at all times and is not written down a second time, or learns by itself to silence
 the dendrite, :math:`\Delta Q_j \propto e_j v_k^\top` with :math:`v_k` the sum above ("cancelling", as published). That is right
 while no teacher speaks: errors go with events, so that what cancels the one takes some of the other.
 
@@ -39,6 +40,7 @@ with an error.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -103,18 +105,18 @@ class BurstOptions:
     inhibition_rate: float = 1.0
 
 
-def _risen(p: Array | float, d: Array) -> Array:
-    r"""How far a fraction p rises with its log-odds by d, :math:`\sigma(\mathrm{logit}\, p + d) - p`, and not as a difference.
+def _risen(odds: Array | float, d: Array) -> Array:
+    r"""How far a fraction rises with its log-odds l by d, :math:`\sigma(l + d) - \sigma(l)`, and not as a difference.
 
     Feedback weights are small, and six layers down an error is a millionth of what a fraction of bursts is.
 
-    >>> float(_risen(0.5, jnp.float32(1e-9)) / 2.5e-10), float(_risen(0.5, jnp.float32(1e9)))
-    (1.0, 0.5)
+    >>> float(_risen(0.0, jnp.float32(1e-9)) / 2.5e-10), float(_risen(20.0, jnp.float32(-20.0)))
+    (1.0, -0.5)
     """
-    shrunk = jnp.expm1(-jnp.abs(d))  # never grows beyond bounds
-    up, down = p + (1 - p) * (1 + shrunk), 1 + p * shrunk
-    # Nought where p is nought or one already, as far as numbers go.
-    return jnp.where(d > 0, -1.0, 1.0) * p * (1 - p) * shrunk / jnp.maximum(jnp.where(d > 0, up, down), jnp.finfo(d.dtype).tiny)
+    later = jax.nn.sigmoid(odds + d)
+    up = later * jax.nn.sigmoid(-jnp.asarray(odds)) * -jnp.expm1(-jnp.maximum(d, 0))
+    down = jax.nn.sigmoid(jnp.asarray(odds)) * jax.nn.sigmoid(-(odds + d)) * jnp.expm1(jnp.minimum(d, 0))
+    return jnp.where(d > 0, up, down)
 
 
 class _Held(NamedTuple):
@@ -125,33 +127,32 @@ class _Held(NamedTuple):
     parts: Array
 
 
-def _bursting(node: Node, baseline: float, taught: bool, inhibited: bool) -> Callable[..., Array]:
+def _bursting(node: Node, baseline: float, taught: bool, twice: bool) -> Callable[..., Array]:
     """A synapse on whose way back the dendrite's input becomes bursts.
 
     What comes back with respect to the parameters is what they are asked for; to `feedback`, the same; to `inhibition`, what it is
-    asked for; to `probe`, the fraction of bursts; to the inputs, what bursts and inhibition bring to the nodes below. Without
-    inhibition every example is there twice, first with what comes down while no teacher speaks, and then with what the teacher
-    adds to it: the two differ by little, and are never subtracted.
+    asked for; to `probe`, the fraction of bursts; to the inputs, what bursts bring to the nodes below, less what inhibition takes.
+    Without `inhibition` that is what bursts at their baseline bring. Where every example is there `twice`, it is first with what
+    comes down while no teacher speaks, and then with what the teacher adds to it: the two differ by little, and are never
+    subtracted.
     """
+    slope, odds = baseline * (1 - baseline), math.log(baseline / (1 - baseline))
 
     def bursts(arriving: Array, held: _Held) -> tuple[Array, Array, Array]:
         """Those to be expected, those beyond them, and the fraction of events that are bursts."""
-        events, slope = held.events, baseline * (1 - baseline)
+        events = held.events
         # What arrives has passed the unit's derivative: over the events, it is the dendrite's potential.
-        potential = arriving / jnp.maximum(jnp.concatenate([events] * (len(arriving) // len(events))), jnp.finfo(events.dtype).tiny)
-        if inhibited:
-            risen = _risen(baseline, potential / slope)
-            return baseline * events, arriving if taught else events * risen, baseline + risen
-        before, added = jnp.split(potential, 2)
-        expected = baseline + _risen(baseline, before / slope)
-        risen = _risen(expected, added / slope)
-        return expected * events, arriving[len(events) :] if taught else events * risen, expected + risen
+        potential = arriving / jnp.maximum(jnp.concatenate([events] * (1 + twice)), jnp.finfo(events.dtype).tiny)
+        before, added = jnp.split(potential / slope, 2) if twice else (0.0, potential / slope)
+        risen = _risen(odds + before, added)
+        expected = jax.nn.sigmoid(odds + before) if twice else baseline
+        return expected * events, arriving[-len(events) :] if taught else events * risen, expected + risen
 
     @jax.custom_vjp
     def synapse(
         params: Params, feedback: Params, inhibition: Params, probe: Array, inputs: tuple[Array, ...], held: _Held
     ) -> Array:
-        return held.z if inhibited else jnp.concatenate([held.z, held.z])
+        return jnp.concatenate([held.z, held.z]) if twice else held.z
 
     def forward(params: Params, feedback: Params, inhibition: Params, probe: Array, inputs: Any, held: _Held) -> tuple[Array, Any]:
         return synapse(params, feedback, inhibition, probe, inputs, held), (params, feedback, inhibition, inputs, held)
@@ -166,12 +167,14 @@ def _bursting(node: Node, baseline: float, taught: bool, inhibited: bool) -> Cal
         if feedback is None:
             return own, None, None, probability, jax.tree.map(jnp.zeros_like, inputs), unfelt
         bring = jax.vjp(lambda x: node.synapse(feedback, x), inputs)[1]
-        if not inhibited:
+        if twice:
             return own, own, None, probability, bring(jnp.concatenate([expected, extra]))[0], unfelt
+        if inhibition is None:
+            return own, own, None, probability, bring(extra)[0], unfelt
         taken = jax.vjp(lambda x: node.synapse(inhibition, x), inputs)[1](held.events)[0]
         # First what cancels, so that a small error is not lost in it.
-        kept_up = jax.tree.map(jnp.subtract, bring(expected)[0], taken)
-        left = jax.tree.map(jnp.add, bring(extra)[0], kept_up)
+        uncancelled = jax.tree.map(jnp.subtract, bring(expected)[0], taken)
+        left = jax.tree.map(jnp.add, bring(extra)[0], uncancelled)
         cancelling = jax.vjp(lambda q: node.synapse(q, left), inhibition)[1](-parts * held.events)[0]
         return own, own, weights_only(cancelling, node.roles), probability, left, unfelt
 
@@ -231,12 +234,13 @@ def burst(network: Network, options: BurstOptions, spec: RuleSpec, objective: Ob
     """
     _check(options)
     single, last = options.variant == "single_phase", len(network.nodes) - 1
+    cancelling = single and options.inhibition == "cancelling"
 
     def init(key: PRNGKeyArray) -> RuleState:
         params: dict[str, Any] = {"network": network.init(key)}
         own_key = jax.random.fold_in(key, 1)
         feedback = random_feedback(network, own_key, options.feedback_gain)
-        if single:
+        if cancelling:
             params["inhibition"] = jax.tree.map(lambda leaf: options.baseline * leaf, feedback)
         if options.feedback_learns:
             return RuleState({**params, "feedback": feedback}, {})
@@ -245,12 +249,12 @@ def burst(network: Network, options: BurstOptions, spec: RuleSpec, objective: Ob
     def on_the_way_back(state: RuleState, batch: Batch, error: Array, held: Sequence[_Held]) -> tuple[Any, ...]:
         """What forward, feedback and inhibitory weights are asked for, and fractions of bursts, after what the teacher says."""
         feedback = (state.params if options.feedback_learns else state.carry)["feedback"]
-        inhibition = state.params["inhibition"] if single else (None,) * len(network.nodes)
+        inhibition = state.params["inhibition"] if cancelling else (None,) * len(network.nodes)
         probes = tuple(jnp.zeros_like(each.events) for each in held)
 
         def run(*given: Any) -> Array:
             def at(index: int, node: Node, own: tuple[Any, ...]) -> Crossing:
-                bursting = _bursting(node, options.baseline, taught=index == last, inhibited=single)
+                bursting = _bursting(node, options.baseline, taught=index == last, twice=not single)
                 return Crossing(lambda inputs: bursting(*own, inputs, held[index]))
 
             each = enumerate(zip(network.nodes, zip(*given, strict=True), strict=True))
@@ -274,8 +278,8 @@ def burst(network: Network, options: BurstOptions, spec: RuleSpec, objective: Ob
         updates: dict[str, Any] = {"network": forward}
         if options.feedback_learns:
             updates["feedback"] = back
-        if single:
-            updates["inhibition"] = inhibition if options.inhibition == "cancelling" else back
+        if cancelling:
+            updates["inhibition"] = inhibition
         feedback = (state.params if options.feedback_learns else state.carry)["feedback"]
         info: dict[str, Any] = {
             **objective.metrics(readout, batch),
@@ -288,12 +292,8 @@ def burst(network: Network, options: BurstOptions, spec: RuleSpec, objective: Ob
         parts = {"network": adam(options.learning_rate, n_steps, options.weight_decay)}
         if options.feedback_learns:
             parts["feedback"] = adam(options.learning_rate, n_steps, options.weight_decay)
-        if single:
-            # As large a part of the feedback's step and of its decay as inhibition is of feedback.
-            alike = adam(options.baseline * options.learning_rate, n_steps, options.weight_decay / options.baseline)
-            still = alike if options.feedback_learns else optax.set_to_zero()
-            cancelling = adam(options.inhibition_rate * options.learning_rate, n_steps)
-            parts["inhibition"] = still if options.inhibition == "alike" else cancelling
+        if cancelling:
+            parts["inhibition"] = adam(options.inhibition_rate * options.learning_rate, n_steps)
         return per_part(parts)
 
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer, objective)

@@ -83,8 +83,8 @@ class HebbianOptions:
     initial_deviation, initial_norm
         Standard deviation of a weight, or norm of a unit's weights, that a published rule starts from: radius, rate and
         temperature are then in units in which the network's own weights start from it. 0 takes weights as they are. Competitive
-        rules hang on it: a unit whose weights start above the radius wins until it has come down to it, so that all units learn;
-        from below it, those that win first win ever after.
+        rules hang on it: a unit that starts above the radius wins less the further it has come down, so that others have their
+        turn; from below it, those that win first grow and win ever after.
     active_fraction
         Fraction of events in which intrinsic plasticity keeps a unit active; 0 leaves biases alone.
     ema_rate
@@ -149,7 +149,9 @@ def _remember_nothing(network: Network, index: int, options: HebbianOptions) -> 
     norms = initial_norms(node)
     held_at = jnp.mean(norms) if options.radius == 0 else jnp.asarray(options.radius, norms.dtype)
     if options.initial_norm or options.initial_deviation:
-        held_at *= jnp.mean(norms) / (options.initial_norm or options.initial_deviation * node.fan_in**0.5)
+        # Of a node whose weights start at nought nothing tells the unit.
+        own = jnp.where(jnp.any(norms > 0), jnp.mean(norms), 1)
+        held_at *= own / (options.initial_norm or options.initial_deviation * node.fan_in**0.5)
     # What comes from outside is the front end's to whiten.
     from_nodes = [edge.source != INPUT and options.decorrelation_rate > 0 for edge in network.weighted_edges(index)]
     edges = list(zip(node.input_shapes, from_nodes, strict=True))

@@ -21,6 +21,7 @@ __all__ = [
     "falling_steps",
     "hidden_and_readout",
     "mean_over_places",
+    "n_places",
     "per_part",
     "plain_steps",
 ]
@@ -125,8 +126,14 @@ def per_part(transforms: Mapping[str, optax.GradientTransformation]) -> optax.Gr
     return optax.partition(dict(transforms), {part: part for part in transforms})
 
 
-def _n_places(node: Node) -> int:
-    """In how many places a node's weights are used: each place of a map, each token; nodes without weights have one."""
+def n_places(node: Node) -> int:
+    """In how many places a node's weights are used: each place of a map, each token; nodes without weights have one.
+
+    Parameters
+    ----------
+    node
+        The node.
+    """
     return max((math.prod(shape[:-1]) for shape in jax.tree.leaves(node.z_shape, is_leaf=is_shape)), default=1)
 
 
@@ -144,7 +151,7 @@ def mean_over_places(network: Network) -> optax.GradientTransformation:
     >>> [1 / float(leaf[0]) for leaf in mean_over_places(network).update(updates, optax.EmptyState())[0]["network"]]
     [64.0, 1.0]
     """
-    fractions = [1 / _n_places(node) for node in network.nodes]
+    fractions = [1 / n_places(node) for node in network.nodes]
 
     def mean(updates: Any, params: Any = None) -> Any:
         each = zip(fractions, updates["network"], strict=True)

@@ -37,10 +37,10 @@ it goes down a chain. Inverses learn node by node, at the states and skips of th
 Departures: the first target is set at the scores in every variant, not below them by the true gradient as Lee et al. do; inverses
 have no activation function of their own, so that in all variants but `plain` the targets' step :math:`\beta` cancels out; inverses
 take one step a batch, over `feedback_draws` draws of noise (random signs) for a few of the examples, beside the forward weights.
-`textbook_local_difference_reconstruction` is Ernoult et al.'s: on every batch inverses take twenty steps, over all of its examples,
-before targets go down through them, and both take plain steps with momentum. Their forward rate, decay, noise and number of steps
-are those of the authors' code for its first layer of five; its rates of inverses differ from layer to layer, since losses there are
-sums over places and in units of the noise, and are .002 to .04 in ours. In
+`textbook_local_difference_reconstruction` is Ernoult et al.'s: on every batch inverses take twenty steps, over all examples that
+count, before targets go down through them, and both take plain steps with momentum. Forward rate, decay and momentum are those of
+the authors' code; it gives noise (.4 to .08), steps (20 to 55) and rates of inverses to each of its five layers, where all nodes
+here have those of the first and one rate, of a loss that is a mean over places and in units of the noise's variance. In
 `plain` the inverse's own error enters every target, and outweighs what the labels say where targets are near: nodes then learn to
 be easily inverted, and collapse. Its :math:`\beta` is therefore large.
 """
@@ -58,6 +58,7 @@ from jax import Array
 from jaxtyping import PRNGKeyArray
 
 from architectures import Network, Node, Params, Trace
+from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import at_least, fraction, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_weights import completed, feedback_angles, random_feedback, without_bias
@@ -65,7 +66,7 @@ from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.noise import signs
 from learning_rules.objectives import Batch, Objective, as_batch
-from learning_rules.optimizers import adam, falling_steps, per_part
+from learning_rules.optimizers import adam, falling_steps, n_places, per_part
 from learning_rules.signals import (
     cut,
     exact,
@@ -93,9 +94,9 @@ class TargetPropagationOptions:
     loss
         One of `OBJECTIVES`.
     learning_rate
-        Adam's, of the forward weights, at the first step.
+        Of the forward weights, at the first step: Adam's, or of plain steps, where there are `feedback_steps`.
     weight_decay
-        Decoupled, per unit of learning rate, of the forward weights.
+        Of the forward weights, per unit of learning rate: decoupled, or in plain steps a part of what they are asked for.
     feedback_rate
         Adam's, of the inverses: larger, because they follow weights that move. Of plain steps, where there are `feedback_steps`.
     feedback_steps
@@ -254,8 +255,8 @@ def _noise(key: PRNGKeyArray, signals: tuple[Array, ...], size: float) -> tuple[
     return tuple(size * signs(k, x.shape, x.dtype) for k, x in zip(keys, signals, strict=True))
 
 
-def _feedback_loss(at: _Site, inverse: Params, key: PRNGKeyArray, options: TargetPropagationOptions) -> Array:
-    """What one inverse goes down, mean over the batch, in units of the noise's variance."""
+def _feedback_loss(at: _Site, inverse: Params, key: PRNGKeyArray, options: TargetPropagationOptions, parts: Array | None) -> Array:
+    """What one inverse goes down, in units of the noise's variance: the mean over the batch, or what has a part in it."""
     key_below, key_above = jax.random.split(key)
     below = _noise(key_below, at.inputs, options.noise)
     shaken = tuple(x + noise for x, noise in zip(at.inputs, below, strict=True))
@@ -264,13 +265,16 @@ def _feedback_loss(at: _Site, inverse: Params, key: PRNGKeyArray, options: Targe
         (above,) = _noise(key_above, (at.h,), options.noise)
         returned = at.invert(inverse, at.z, at.run(noisy) - at.h)
         shrunk = at.invert(inverse, at.z, above)
-        terms = [0.5 * jnp.sum(jnp.square(s)) - jnp.sum(e * r) for s, e, r in zip(shrunk, below, returned, strict=True)]
+        terms = [0.5 * jnp.square(s) - e * r for s, e, r in zip(shrunk, below, returned, strict=True)]
     else:
         # The inverse is of what comes through the weights: the state itself could be read off a skip.
         bare = at._replace(skips=jax.tree.map(jnp.zeros_like, at.skips))
         returned = bare.invert(inverse, noisy, bare.run(noisy))
-        terms = [0.5 * jnp.sum(jnp.square(r - x)) for r, x in zip(returned, shaken, strict=True)]
-    return jnp.sum(jnp.stack(terms)) / (len(at.h) * options.noise**2)
+        terms = [0.5 * jnp.square(r - x) for r, x in zip(returned, shaken, strict=True)]
+    if parts is None:
+        return jnp.sum(jnp.stack([jnp.sum(each) for each in terms])) / (len(at.h) * options.noise**2)
+    by_example = [jnp.sum(each.reshape(len(each), -1), axis=1) for each in terms]
+    return jnp.sum(jnp.stack([jnp.vdot(parts, each) for each in by_example])) / options.noise**2
 
 
 def _learn_inverses(
@@ -280,12 +284,13 @@ def _learn_inverses(
     trace: Trace,
     key: PRNGKeyArray,
     options: TargetPropagationOptions,
+    parts: Array | None = None,
 ) -> tuple[tuple[Params | None, ...], tuple[Array, ...]]:
-    """What each inverse is asked for, and the loss of each that there is."""
+    """What each inverse is asked for, and the loss of each that there is; examples have an equal part in it unless told."""
 
     def mean_loss(inverse: Params, at: _Site, key: PRNGKeyArray) -> Array:
         draws = jax.random.split(key, options.feedback_draws)
-        return jnp.mean(jax.vmap(lambda draw: _feedback_loss(at, inverse, draw, options))(draws))
+        return jnp.mean(jax.vmap(lambda draw: _feedback_loss(at, inverse, draw, options, parts))(draws))
 
     first = (slice(None),) * network.temporal + (slice(options.feedback_examples),)
     few = jax.tree.map(lambda signal: signal[first], trace)
@@ -304,12 +309,19 @@ def _settle_inverses(
     trace: Trace,
     key: PRNGKeyArray,
     options: TargetPropagationOptions,
+    parts: Array,
 ) -> tuple[tuple[Any, Any], tuple[Array, ...]]:
     """Inverses and the velocity of each after `feedback_steps` plain steps on one batch, and the losses at the last of them."""
+    parts = parts[: options.feedback_examples]
+    places = [n_places(node) for node in network.nodes]
+    # A batch none of whose examples counts teaches nothing.
+    parts = parts / jnp.maximum(jnp.sum(parts), jnp.finfo(parts.dtype).tiny)
 
     def step(learned: tuple[Any, Any], key: PRNGKeyArray) -> tuple[tuple[Any, Any], tuple[Array, ...]]:
         inverses, velocity = learned
-        asked, losses = _learn_inverses(network, params, inverses, trace, key, options)
+        asked, losses = _learn_inverses(network, params, inverses, trace, key, options, parts)
+        # A mean over the places that share weights: what they are asked for is a sum.
+        asked = tuple(jax.tree.map(lambda g, n=n: g / n, own) for own, n in zip(asked, places, strict=True))
         velocity = jax.tree.map(lambda v, g: options.momentum * v + g, velocity, asked)
         return (jax.tree.map(lambda b, v: b - options.feedback_rate * v, inverses, velocity), velocity), losses
 
@@ -328,14 +340,22 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
     Raises
     ------
     InputError
-        A target step or noise that is not positive, or no draw or example to learn inverses from.
+        A target step or noise that is not positive, no draw or example to learn inverses from, steps of inverses where the variant
+        has none of its own, or a momentum that is no fraction or that nothing takes.
     """
     positive(options, "target_step", "noise")
+    fraction(options, "momentum", with_one=False)
+    if options.momentum and not options.feedback_steps:
+        raise InputError(f"momentum={options.momentum} was given, which plain steps alone have: give feedback_steps too, 20 say")
+    if options.feedback_steps and options.variant in ("textbook", "plain"):
+        raise InputError(
+            f"feedback_steps={options.feedback_steps} was given for '{options.variant}', whose inverses take one step beside the "
+            "forward weights: use 'difference' or 'local_difference_reconstruction'"
+        )
     if options.variant == "textbook":
         return lee(network, options, spec, objective)
     at_least(options, 1, "feedback_draws", "feedback_examples")
     at_least(options, 0, "feedback_steps")
-    fraction(options, "momentum", with_one=False)
     stepwise = options.feedback_steps > 0
 
     def init(key: PRNGKeyArray) -> RuleState:
@@ -357,7 +377,9 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
         params, inverses, kept = state.params["network"], state.params["inverse"], state.carry
         if stepwise:
             shown = network.trace(params, batch.inputs)
-            (inverses, kept), feedback_losses = _settle_inverses(network, params, (inverses, kept), shown, key, options)
+            (inverses, kept), feedback_losses = _settle_inverses(
+                network, params, (inverses, kept), shown, key, options, objective.example_weights(batch)
+            )
         weights = tuple(None if g is None else completed(p, g["weights"]) for p, g in zip(params, inverses, strict=True))
         if options.variant == "plain":
             moves = _by_targets(network, params, inverses, batch, objective, options.target_step)
@@ -390,8 +412,11 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
     return feedforward_rule(spec, network, options, init, assign_credit, optimizer, objective)
 
 
-def _variant(name: str, summary: str, citation: str, needs: Needs | None = None, **options: Any) -> Variant:
-    return Variant(RuleSpec("target_propagation", name, summary, citation, phases=3), {"variant": name, **options}, needs)
+def _variant(
+    name: str, summary: str, citation: str, needs: Needs | None = None, batch_size: int | None = None, **options: Any
+) -> Variant:
+    spec = RuleSpec("target_propagation", name, summary, citation, phases=3, batch_size=batch_size)
+    return Variant(spec, {"variant": name, **options}, needs)
 
 
 # From searches on Fashion-MNIST's validation images, four epochs of 20,000 images, dense and convolutional. Inverses that start
@@ -430,12 +455,14 @@ FAMILY = Family(
                 "textbook_local_difference_reconstruction",
                 "inverses take many steps on every batch before targets go down through them, as published",
                 "Ernoult et al. 2022, arXiv 2201.13415",
+                Needs(static=True),
+                batch_size=128,
                 variant="local_difference_reconstruction",
                 learning_rate=0.08,
                 weight_decay=1e-4,
                 momentum=0.9,
                 feedback_steps=20,
-                feedback_rate=0.01,
+                feedback_rate=0.005,
                 feedback_gain=1.0,
                 feedback_examples=128,
                 noise=0.4,

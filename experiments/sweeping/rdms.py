@@ -15,20 +15,18 @@ import numpy as np
 import pandas as pd
 
 import rsa
-from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import write_bytes
 from experiments.config import REFERENCE
-from experiments.judging import rdm_correlations
-from experiments.scoring import Model
 from experiments.training import Trained
 
 __all__ = ["N_IMAGES", "read_rdms", "rdms_of", "with_correlations", "write_rdms"]
 
 N_IMAGES = 40
-"""Test images that the RDMs are of, as many of every class."""
+"""Test images that the RDMs are of: as many of every class as make so many, one of each at least."""
 
 _COMPARATOR = "spearman"
-_SAME_NETWORK = ["architecture", "architecture_options", "dataset", "n_train", "epochs"]
+_SAME_NETWORK = ["architecture", "architecture_options", "dataset", "n_train", "validation_fraction", "epochs"]
+_MIN_PAIRS = 3
 
 
 def _of_every_class(labels: np.ndarray, n_images: int) -> np.ndarray:
@@ -46,26 +44,30 @@ def rdms_of(trained: Trained, n_images: int = N_IMAGES) -> dict[str, np.ndarray]
     trained
         Networks of any rule.
     n_images
-        How many test images, in all.
+        Test images, as `N_IMAGES` has them.
 
     Returns
     -------
     dict
         Layer -> 1 - Pearson correlations between the responses to two images, ``(n_seeds, n_pairs)``, in half precision: three
-        digits are enough for ranks, and a table has hundreds of them. NaN where units answer an image with one number all.
+        digits are enough for ranks, and a table has hundreds of them. NaN in the pairs of an image that all units answer alike.
     """
     test = trained.images.test
     shown = trained.images.normalise(test.images[_of_every_class(test.labels, n_images)])
     layers = dict(zip(trained.network.node_names[:-1], trained.represent(shown), strict=False))
     flat = {name: np.asarray(layer, np.float32).reshape(*layer.shape[:2], -1) for name, layer in layers.items()}
-    return {name: np.stack([_rdm_or_nan(one) for one in layer]).astype(np.float16) for name, layer in flat.items()}
+    return {name: np.stack([_rdm(one) for one in layer]).astype(np.float16) for name, layer in flat.items()}
 
 
-def _rdm_or_nan(patterns: np.ndarray) -> np.ndarray:
-    try:
-        return np.asarray(rsa.rdm(patterns))
-    except InputError:  # what is constant, or no number, is named among the warnings of the training
-        return np.full(len(patterns) * (len(patterns) - 1) // 2, np.nan)
+def _rdm(patterns: np.ndarray) -> np.ndarray:
+    """Of the images that can be told apart; the pairs of others are no number."""
+    highest, lowest = patterns.max(1), patterns.min(1)
+    known = np.flatnonzero(np.isfinite(highest - lowest) & (highest - lowest > 1e-6 * np.maximum(np.abs(highest), np.abs(lowest))))
+    square = np.full((len(patterns), len(patterns)), np.nan)
+    if len(known) >= _MIN_PAIRS:
+        first, second = np.triu_indices(len(known), 1)
+        square[known[first], known[second]] = rsa.rdm(patterns[known])
+    return square[np.triu_indices(len(patterns), 1)]
 
 
 def write_rdms(path: Path, rdms: Mapping[str, np.ndarray]) -> None:
@@ -90,11 +92,35 @@ def read_rdms(path: Path) -> dict[str, np.ndarray]:
     ----------
     path
         An .npz.
+
+    Returns
+    -------
+    dict
+        As `rdms_of` gives them, in double precision.
     """
     if not path.is_file():
         return {}
     with np.load(path) as kept:
         return {name: kept[name].astype(np.float64) for name in kept.files}
+
+
+def _alike(one: np.ndarray, others: np.ndarray) -> float:
+    """Mean correlation of one RDM with some others, each over the images that both tell apart; NaN where there are too few."""
+    found = []
+    for other in others:
+        shared = np.isfinite(one) & np.isfinite(other)
+        a, b = one[shared], other[shared]
+        if len(a) < _MIN_PAIRS or np.ptp(a) == 0 or np.ptp(b) == 0:
+            return np.nan
+        found.append(float(np.asarray(rsa.compare(a[None], b[None], _COMPARATOR)).item()))
+    return float(np.mean(found)) if found else np.nan
+
+
+def _is_plain(row: pd.Series) -> bool:
+    """Whether it is backpropagation as it stands; any other training is held against it, whatever it is called."""
+    return bool(
+        row["rule"] == REFERENCE and not row.get("optimizer_of") and row["front_end"] == "none" and row["rule_options"] == "{}"
+    )
 
 
 def with_correlations(runs: pd.DataFrame, rdms: Sequence[Mapping[str, np.ndarray]]) -> pd.DataFrame:
@@ -110,31 +136,22 @@ def with_correlations(runs: pd.DataFrame, rdms: Sequence[Mapping[str, np.ndarray
     Returns
     -------
     pandas.DataFrame
-        The same with `rdm_correlation`, Spearman's, the mean over hidden layers: with backpropagation of the same network,
-        images, epochs and seed, on plain images and with its own optimiser; of that itself with its other seeds. NaN where there
-        is none of it, and where no layer tells images apart.
+        The same with `rdm_correlation`, Spearman's, the mean over hidden layers: with backpropagation of the same architecture,
+        images, epochs and seed, on plain images and with its own optimiser (the first of several that differ in their batches);
+        of that itself with its other seeds. NaN where there is none of it, and where a layer tells too few images apart.
     """
     found = np.full(len(runs), np.nan)
-    for _, rows in runs.assign(number=np.arange(len(runs))).groupby(_SAME_NETWORK, sort=False, dropna=False):
-        kept = [number for number in rows["number"] if rdms[number]]
-        models: dict[Model, np.ndarray] = {}
-        for number in kept:
-            row = runs.iloc[number]
-            plain = row["rule"] == REFERENCE and not row.get("optimizer_of") and row["front_end"] == "none"
-            plain = plain and row["rule_options"] == "{}"
-            # Any other training is a rule of its own here, whatever it is called.
-            rule = REFERENCE if plain else str(number)
-            # What tells no images apart, and what is not known, is like nothing.
-            tells = {layer: rdm for layer, rdm in rdms[number].items() if np.ptp(rdm) > 0}
-            models |= {Model(rule, int(row["seed"]), layer): rdm for layer, rdm in tells.items()}
-        if not models:
-            continue
-        alike = rdm_correlations(models, _COMPARATOR)
-        by_row: dict[tuple[str, int], list[float]] = {}
-        for model, value in alike.items():
-            by_row.setdefault((model.rule, model.seed), []).append(value)
-        for number in kept:
+    columns = [name for name in _SAME_NETWORK if name in runs]
+    for _, rows in runs.assign(number=np.arange(len(runs))).groupby(columns, sort=False, dropna=False):
+        references: dict[int, int] = {}
+        for number in rows["number"]:
+            if _is_plain(runs.iloc[number]) and rdms[number]:
+                references.setdefault(int(runs.iloc[number]["seed"]), number)
+        for number in rows["number"]:
             seed = int(runs.iloc[number]["seed"])
-            values = np.array(by_row.get((str(number), seed), by_row.get((REFERENCE, seed), [])))
-            found[number] = values[np.isfinite(values)].mean() if np.isfinite(values).any() else np.nan
+            is_reference = references.get(seed) == number
+            beside = [other for of_seed, other in references.items() if (of_seed != seed) == is_reference]
+            if beside and rdms[number]:
+                each = [_alike(rdm, np.stack([rdms[other][layer] for other in beside])) for layer, rdm in rdms[number].items()]
+                found[number] = np.mean(each)
     return runs.assign(rdm_correlation=found)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
@@ -30,7 +31,7 @@ from experiments.sweeping.config import SweepConfig, expand
 from experiments.sweeping.finals import adopted, as_runs, finalists
 from experiments.sweeping.rdms import rdms_of, read_rdms, with_correlations, write_rdms
 from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise, to_markdown
-from experiments.training import build_network, options_record, train
+from experiments.training import Trained, build_network, options_record, train
 from experiments.verdicts import keeps_maps
 
 __all__ = ["Sweep", "sweep"]
@@ -99,12 +100,23 @@ def _run(record: dict[str, Any], readout_images: int = 0, readout: str = RIDGE, 
     trained = train(from_record(record, TrainConfig, "a run of the sweep"))
     plain_record: dict[str, Any] = plain(trained.to_json())
     if beside_backprop:
-        for each, angle in zip(plain_record.get("seeds", [plain_record]), angle_in_double(trained), strict=True):
+        angles, warnings = _in_double(trained)
+        plain_record["warnings"] += warnings
+        for each, angle in zip(plain_record.get("seeds", [plain_record]), angles, strict=True):
             each["angle_to_backprop"]["end_in_double"] = plain(float(angle))
         plain_record[_RDMS] = rdms_of(trained)
     if readout_images:
         plain_record["readouts"] = read_out(trained, readout_images, readout).to_dict("records")
     return plain_record
+
+
+def _in_double(trained: Trained) -> tuple[np.ndarray, list[str]]:
+    """The angle at the end in double precision; a rule that takes single precision alone is trained all the same, and named."""
+    try:
+        return angle_in_double(trained), []
+    except (TypeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        return np.full(trained.config.n_seeds, np.nan), [f"no angle in double precision: {trained.name}: {reason}"]
 
 
 def _control_run(record: dict[str, Any], readout_images: int, readout: str = RIDGE) -> list[dict[str, Any]]:

@@ -123,6 +123,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         if len(beside):
             row[BESIDE] = _beside(group.iloc[0], beside)
         row |= {name: float(group[name].mean()) for name in (*ANGLES, "rdm_correlation") if name in group}
+        if "rdm_correlation" in group:
+            row["without_rdms"] = int(group["rdm_correlation"].isna().sum())
         of_rule = (key["architecture"], key["architecture_options"], key["rule"])
         floor = _of_rule(config.floors, *of_rule)
         row |= {
@@ -278,7 +280,8 @@ def _angles(row: dict[str, Any]) -> str:
     shown = ", ".join("–" if np.isnan(angle) else f"{angle:.0f}" for angle in found)
     if abs(in_double - found[-1]) >= _ROUNDING:
         shown += f"; **{in_double:.0f} in double precision**"
-    by_other_means = row["rule"] != REFERENCE and found[-1] < learning_rules.BY_OTHER_MEANS
+    at_the_end = found[-1] if np.isnan(in_double) else in_double
+    by_other_means = row["rule"] != REFERENCE and at_the_end < learning_rules.BY_OTHER_MEANS
     return f"{shown} (backpropagation by other means)" if by_other_means else shown
 
 
@@ -353,9 +356,12 @@ def _reading(config: SweepConfig, summary: pd.DataFrame) -> list[str]:
         lines.append(f"Where double precision says otherwise by {_ROUNDING:.0f} or more at the end, it stands there.")
     if "rdm_correlation" in summary:
         lines += [
-            "RDMs are of hidden layers, 1 - Pearson between responses to test images, compared by Spearman's correlation with",
-            "backpropagation's of the same initial weights: as alike as its own seeds' is what another seed of it would be.",
+            "RDMs are of hidden layers, 1 - Pearson between responses to 40 test images or so, compared by Spearman's correlation",
+            "with backpropagation's of the same initial weights. The same weights untrained are alike to it too (first row); its",
+            "own seeds, beside its name, start from other weights, and a rule that is no less alike ends where it does.",
         ]
+        if missing := int(summary["without_rdms"].sum()):
+            lines.append(f"{missing} of {int(summary['n_seeds'].sum())} networks have none that can be compared.")
     return lines
 
 

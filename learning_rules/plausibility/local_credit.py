@@ -104,7 +104,9 @@ def probe(test: RuleUnderTest) -> Finding:
     value = (len(far) + 0.5 * len(taught | swept | told)) / len(nodes)
     if len(far) == len(nodes):
         needed = listed(needs[nodes[0]])
-        return Finding(FAILS, value, f"{names[nodes[0]]} needs {needed}, none of it its own or a neighbour's; {beside}")
+        # What nobody looked at accuses nobody wholly.
+        verdict = PARTLY if test.dataflow.unseen else FAILS
+        return Finding(verdict, value, f"{names[nodes[0]]} needs {needed}, none of it its own or a neighbour's; {beside}")
     if far:
         those = listed([names[each] for each in sorted(far)])
         return Finding(

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial.distance import squareform
 from scipy.stats import spearmanr
 
 from experiments import train
 from experiments.precise_angles import angle_in_double
-from experiments.sweeping import SweepConfig, summarise
-from experiments.sweeping.rdms import rdms_of, read_rdms, with_correlations, write_rdms
+from experiments.sweeping import SweepConfig, running, summarise
+from experiments.sweeping.rdms import _rdm, rdms_of, read_rdms, with_correlations, write_rdms
 from experiments.sweeping.summary import to_markdown
 
 N_PAIRS = 190
@@ -16,7 +17,14 @@ N_PAIRS = 190
 
 def runs_of(*rows):
     """A table of runs: (rule, seed), and fields that differ from the others'."""
-    shared = {"architecture": "mlp", "architecture_options": "{}", "rule_options": "{}", "dataset": "digits", "n_train": None}
+    shared = {
+        "architecture": "mlp",
+        "architecture_options": "{}",
+        "rule_options": "{}",
+        "dataset": "digits",
+        "n_train": None,
+        "validation_fraction": 0.1,
+    }
     shared |= {"epochs": 3, "front_end": "none", "optimizer_of": "", "seconds": 1.0, "warnings": ""}
     accuracies = {"test_accuracy": 0.5, "validation_accuracy": 0.5}
     return pd.DataFrame([shared | accuracies | {"rule": rule, "seed": seed} | fields for rule, seed, fields in rows])
@@ -29,7 +37,9 @@ def drawn(number):
 def test_rdms_are_correlated_with_backpropagations_of_the_same_seed():
     runs = runs_of(*((rule, seed, {}) for rule in ("backprop", "hebbian") for seed in (0, 1, 2)))
     rdms = [{"a": drawn(2 * i), "b": drawn(2 * i + 1)} for i in range(6)]
-    rdms[4] = {"a": rdms[1]["a"] ** 2, "b": np.full(N_PAIRS, np.nan)}  # the same order; and a layer that tells no images apart
+    gaps = np.where(np.arange(N_PAIRS) < 19, np.nan, rdms[1]["b"] ** 3)  # an image that one of the two does not tell apart
+    rdms[4] = {"a": rdms[1]["a"] ** 2, "b": gaps}
+    rdms[5] = {"a": rdms[2]["a"], "b": np.full(N_PAIRS, np.nan)}  # a layer that tells none apart
     found = with_correlations(runs, rdms)["rdm_correlation"].to_numpy()
 
     def alike(i, j):
@@ -37,6 +47,9 @@ def test_rdms_are_correlated_with_backpropagations_of_the_same_seed():
 
     np.testing.assert_allclose(found[3], alike(3, 0), atol=1e-6)
     np.testing.assert_allclose(found[4], 1.0, atol=1e-6)
+    assert np.isnan(found[5])
+    dead = [*rdms[:3], *[{"a": np.full(N_PAIRS, np.nan)}] * 3]
+    assert np.isnan(with_correlations(runs, dead)["rdm_correlation"].to_numpy()[3:]).all()
     np.testing.assert_allclose(found[0], (alike(0, 1) + alike(0, 2)) / 2, atol=1e-6)
 
 
@@ -65,13 +78,19 @@ def test_rdms_are_those_of_the_first_images_of_every_class(tmp_path):
     assert read_rdms(tmp_path / "other.npz") == {}
 
 
-def test_a_silent_layer_has_no_rdm_and_stops_no_sweep():
+def test_a_silent_layer_has_no_rdm_and_a_silent_image_none_of_its_pairs():
     trained = train(rule="backprop", architecture="mlp", dataset="digits", epochs=1, n_seeds=2)
     first, *rest = trained.state.params["network"]
     silent = {"kernel": first["kernel"].at[1].set(0), "bias": first["bias"].at[1].set(-1)}
     object.__setattr__(trained, "state", trained.state._replace(params={"network": (silent, *rest)}))
     rdms = rdms_of(trained)
     assert np.isnan(rdms["hidden_0"][1]).all() and np.isfinite(rdms["hidden_0"][0]).all()
+    patterns = np.random.default_rng(0).random((6, 9)).astype(np.float32)
+    patterns[2] = 0.5
+    square = squareform(_rdm(patterns))
+    others = [0, 1, 3, 4, 5]
+    assert np.isnan(square[2, others]).all()
+    np.testing.assert_allclose(square[np.ix_(others, others)], 1 - np.corrcoef(patterns[others]), atol=1e-6)
 
 
 def test_double_precision_tells_rounding_from_the_rule():
@@ -96,3 +115,14 @@ def test_tables_say_where_rounding_has_a_say_and_what_representations_are_held_a
     (line,) = (line for line in text.splitlines() if line.startswith("| hebbian"))
     assert ("**3 in double precision**" in line) == said
     assert "| 0.50 |" in line and "| 0.97 (between its seeds) |" in text
+
+
+def test_a_rule_that_takes_single_precision_alone_is_trained_all_the_same(monkeypatch):
+    def refuse(trained):
+        raise TypeError("scan carry: float32 against float64\nand a long explanation")
+
+    monkeypatch.setattr(running, "angle_in_double", refuse)
+    record = running._run({"rule": "backprop", "dataset": "digits", "epochs": 1}, 0, "ridge", True)
+    assert record["angle_to_backprop"]["end_in_double"] is None and record["test_accuracy"] > 0.3
+    (said,) = (each for each in record["warnings"] if "no angle" in each)
+    assert said == "no angle in double precision: backprop: scan carry: float32 against float64"

@@ -90,7 +90,6 @@ SAME_CODE = {
     "local_losses/textbook",
     "pepita/textbook",
     "dendritic/textbook",
-    "target_propagation/textbook_local_difference_reconstruction",
 }
 
 _IN_TIME = {"gated", "spiking", "elman"}

@@ -92,7 +92,7 @@ def test_tied_weights_and_a_quiet_teacher_give_the_gradient_and_a_loud_one_satur
         images, labels = batch_of(2, n=6, dtype=jnp.float64)
         params = double(network.init(jax.random.key(0)))
         own = (None, *params[1:])
-        tied = {"network": params, "feedback": own, "inhibition": (None, *jax.tree.map(lambda leaf: 0.5 * leaf, params[1:]))}
+        tied = {"network": params, "feedback": own}
 
         def distance(teaching):
             asked = ask(learning_rules.build("burst", network, teaching=teaching), RuleState(tied, {}))["network"]
@@ -135,7 +135,7 @@ def test_inhibition_comes_to_cancel_bursts_at_their_baseline():
             for e, y, q in each
         ]
 
-    before = learning_rules.build("burst", network, feedback_gain=1.0).init(jax.random.key(1)).params["inhibition"]
+    before = rule.init(jax.random.key(1)).params["inhibition"]
     assert max(left(state.params["inhibition"])) < 1e-6
     assert min(left(before)) > 0.5 and max(left(settled(before))) < 0.1
 
@@ -148,21 +148,35 @@ def test_feedback_weights_come_to_align_with_the_forward_ones(variant):
     assert min(feedback_angles(rule.network, before.params["network"], before.params["feedback"])) > 70
     assert max(feedback_angles(rule.network, after.params["network"], after.params["feedback"])) < 10
     assert float(losses[-100:].mean()) < 0.5 * float(losses[0])
-    if variant == "single_phase":  # and inhibition keeps pace
-        for y, q in zip(after.params["feedback"][1:], after.params["inhibition"][1:], strict=True):
-            np.testing.assert_allclose(q["kernel"], 0.5 * y["kernel"], rtol=1e-2, atol=1e-3 * float(jnp.abs(y["kernel"]).max()))
 
 
-@pytest.mark.parametrize("variant", ["single_phase", pytest.param("two_phase", marks=pytest.mark.thorough)])
-def test_small_errors_are_not_lost_in_single_precision_six_layers_down(variant):
+@pytest.mark.parametrize(
+    ("variant", "baseline"),
+    [
+        ("single_phase", 0.2),
+        ("two_phase", 0.2),
+        *(pytest.param(v, 0.5, marks=pytest.mark.thorough) for v in ("single_phase", "two_phase")),
+    ],
+)
+def test_small_errors_are_not_lost_in_single_precision_six_layers_down(variant, baseline):
     """A twentieth of an error is handed on from layer to layer: taken as a difference of bursts, it drowned."""
-    rule = learning_rules.build(f"burst/{variant}", network_of("mlp", hidden=(24,) * 5))
-    state = rule.init(jax.random.key(0))
+    rule = learning_rules.build(f"burst/{variant}", network_of("mlp", hidden=(24,) * 5), baseline=baseline)
     images, labels = batch_of(2, n=32)
-    single = rule.assign_credit(jax.random.key(1), state, (images, labels))[0]["network"][0]["kernel"]
-    with jax.enable_x64(True):
-        exact = rule.assign_credit(jax.random.key(1), double(state), (double(images), labels))[0]["network"][0]["kernel"]
-        assert np.linalg.norm(single - exact) < 1e-3 * np.linalg.norm(exact)
+    states = [rule.init(jax.random.key(0))]
+    states.append(train(rule, states[0], n_steps=20)[0])
+    for state in states:
+        single = rule.assign_credit(jax.random.key(1), state, (images, labels))[0]["network"][0]["kernel"]
+        with jax.enable_x64(True):
+            exact = rule.assign_credit(jax.random.key(1), double(state), (double(images), labels))[0]["network"][0]["kernel"]
+            assert np.linalg.norm(single - exact) < 1e-3 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("variant", ["single_phase", "two_phase"])
+def test_bursts_saturate_and_no_change_explodes(variant):
+    rule = learning_rules.build(f"burst/{variant}", network_of("mlp", **SMALL), baseline=0.2, feedback_gain=50.0)
+    updates = rule.assign_credit(jax.random.key(1), rule.init(jax.random.key(0)), batch_of(2, n=6))[0]["network"]
+    # A unit bursts at all of its events at most, of which a fifth is to be expected.
+    assert all(float(jnp.abs(own["bias"]).max()) <= 1 / 0.2 for own in updates)
 
 
 def test_silent_units_learn_nothing_and_no_unit_is_told_of_more_bursts_than_it_has():

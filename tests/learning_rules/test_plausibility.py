@@ -254,10 +254,10 @@ def test_forty_idle_passes_hide_no_dead_wire():
 
 @pytest.mark.thorough
 def test_wires_that_nobody_looked_at_are_told_of(monkeypatch):
-    """An honest rule that comes by more wires than are looked at is accused, and the card says what it did not look at."""
+    """An honest rule that comes by more wires than are looked at is accused in part at most, and the card says why."""
     monkeypatch.setattr(live_wires, "MAX_WIRES", 5)
     found = probe(rule_under_test.__wrapped__("predictive_coding/textbook"), "local credit")
-    assert found.verdict != "meets"
+    assert found.verdict == "partly"
     assert "too many to look at" in found.evidence
 
 

@@ -89,6 +89,16 @@ def test_masked_examples_teach_forward_weights_nothing(name):
             assert_same(masked, updates_of(rule, state, (images[:5], labels[:5]))["network"], 1e-10)
 
 
+def test_masked_examples_teach_inverses_that_settle_nothing():
+    """Else they would reach the forward weights, which go by inverses that have settled on the batch."""
+    rule = learning_rules.build("target_propagation/textbook_local_difference_reconstruction", network_of("cnn"))
+    with jax.enable_x64(True):
+        images, labels = batch_of(2, n=8, dtype=jnp.float64)
+        state, counts = state_of(rule), jnp.arange(8) < 5.0
+        updates = updates_of(rule, state, Batch(images, labels, counts))
+        assert_same(updates_of(rule, state, Batch(images.at[5:].set(7.0), labels, counts)), updates, 1e-12)
+
+
 def invertible_network(architecture):
     """Linear, and every node above the first has an inverse: a square one, or orthogonal channels below a wide readout."""
     if architecture == "mlp":
@@ -262,6 +272,8 @@ def test_plain_targets_need_a_chain_that_is_run_once(name):
         ({"feedback_examples": 0}, "feedback_examples=0 was given"),
         ({"loss": "hinge"}, "unknown loss 'hinge'"),
         ({"variant": "diference"}, "did you mean 'difference'"),
+        ({"momentum": 0.9}, "which plain steps alone have"),
+        ({"variant": "plain", "feedback_steps": 3}, "whose inverses take one step"),
     ],
 )
 def test_mistakes_are_named(options, message):
