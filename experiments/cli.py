@@ -259,26 +259,32 @@ def compare_command(
 @click.option("--criteria", help="Criteria, separated by commas; all by default.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--workers", type=int, default=2, show_default=True, help="Rules at a time, each in a process of its own.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for scorecard.json and scorecard.html.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for scorecard.json and scorecard.html; what was interrupted goes on."
+)
 @as_json
 def scorecard_command(
     rules: tuple[str, ...], architecture: str, criteria: str | None, seed: int, workers: int, out: Path | None, as_json: bool
 ) -> None:
     """Ask RULES how plausible they are: names (by default all that can train the network), module:name or path.py:name."""
     import json
+    import shutil
 
     from bioplausible.foundation.files import write_text
     from experiments.files import no_empty_folder, prepare_folder
     from experiments.report.scorecard import marks, scorecard_html, scorecard_table
     from experiments.results import plain
-    from experiments.scorecards import examinable, scorecards
+    from experiments.scorecards import UNFINISHED, examinable, scorecards
 
     with no_empty_folder(out), progress_bar() as progress:
-        folder = None if out is None else prepare_folder(out)
-        cards = scorecards(rules or examinable(architecture), architecture, named(criteria), seed, workers, progress=progress)
-    if folder is not None:
+        folder = None if out is None else prepare_folder(out, besides=UNFINISHED)
+        keep = None if folder is None else folder / UNFINISHED
+        asked = rules or examinable(architecture)
+        cards = scorecards(asked, architecture, named(criteria), seed, workers, progress=progress, keep=keep)
+    if folder is not None and keep is not None:
         write_text(folder / "scorecard.json", json.dumps(plain(cards), indent=1, ensure_ascii=False) + "\n")
         write_text(folder / "scorecard.html", str(scorecard_html(cards, standalone=True)) + "\n")
+        shutil.rmtree(keep)
     if as_json:
         print_json(cards)
         return

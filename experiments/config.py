@@ -87,6 +87,11 @@ class TrainConfig:
         at_least(self, 1, "epochs", "batch_size", "n_seeds")
         at_least(self, 0, "seed")
 
+    @property
+    def seeds(self) -> range:
+        """The seed of every network."""
+        return range(self.seed, self.seed + self.n_seeds)
+
 
 @dataclasses.dataclass(frozen=True)
 class CompareConfig:

@@ -95,7 +95,7 @@ def control_accuracies(config: TrainConfig, n_images: int = 10_000, readout: str
     images = load_images(config)
     shown, labels = readout_images(images, n_images)
     shown = Features(*(images.normalise(split) for split in shown))
-    seeds = range(config.seed, config.seed + config.n_seeds)
+    seeds = config.seeds
 
     # Pixels as they are: maps that readouts average over places are those of networks.
     pixels = Features(*(split.reshape(len(split), -1) for split in shown))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 import os
 import platform
 from importlib import metadata
@@ -13,11 +16,16 @@ import numpy as np
 import pooch
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-__all__ = ["describe_environment", "keep_compiled_programs", "spread_over_devices"]
+import architectures
+import bioplausible
+import learning_rules
+
+__all__ = ["describe_code", "describe_environment", "keep_compiled_programs", "spread_over_devices"]
 
 Tree = TypeVar("Tree")
 
 _PACKAGES = ("bioplausible", "jax", "flax", "optax", "numpy", "scipy", "rsatoolbox", "nilearn", "mne", "scikit-learn")
+_NUMERICAL = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def describe_environment() -> dict[str, Any]:
@@ -30,6 +38,17 @@ def describe_environment() -> dict[str, Any]:
         "device": f"{device.platform} ({device.device_kind})",
         "n_devices": jax.device_count(),
     }
+
+
+@functools.cache
+def describe_code() -> str:
+    """A digest of the code of rules and networks and of the versions below it: what is the same under it need not be made again."""
+    digest = hashlib.sha256(json.dumps([metadata.version(name) for name in _NUMERICAL]).encode())
+    for package in (architectures, bioplausible, learning_rules):
+        folder = Path(package.__path__[0])
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def keep_compiled_programs() -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, PRNGKeyArray
 
 from learning_rules import Learner, LearningRule, RuleState, make_step, start
 
-__all__ = ["EpochSummary", "Programs", "in_chunks", "make_programs", "over_seeds"]
+__all__ = ["EpochSummary", "Programs", "in_chunks", "keys_of", "make_programs", "over_seeds"]
 
 _EVALUATION_CHUNK = 500
 
@@ -41,6 +41,17 @@ class Programs(NamedTuple):
     init: Callable[[Array], Learner]
     epoch: Callable[[Learner, PRNGKeyArray, Array, Array, Array], tuple[Learner, EpochSummary]]
     evaluate: Callable[[RuleState, Array, Array], Int[Array, "n_seeds n_classes n_classes"]]
+
+
+def keys_of(seeds: Sequence[int]) -> PRNGKeyArray:
+    """The keys that networks are drawn and trained with, one a seed.
+
+    Parameters
+    ----------
+    seeds
+        Numbers of the networks.
+    """
+    return jnp.stack([jax.random.key(seed) for seed in seeds])
 
 
 def over_seeds(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -52,8 +52,15 @@ def no_empty_folder(path: Path | None) -> Iterator[None]:
         raise
 
 
-def prepare_folder(path: Path) -> Path:
+def prepare_folder(path: Path, besides: str = "") -> Path:
     """Make the folder that a run writes into.
+
+    Parameters
+    ----------
+    path
+        The folder; a new one or an empty one.
+    besides
+        A name that may be in it: what an interrupted run left for the next.
 
     Raises
     ------
@@ -64,7 +71,7 @@ def prepare_folder(path: Path) -> Path:
         if path.exists() and not path.is_dir():
             raise InputError(f"--out {path} is a file: give a folder that is new or empty")
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        if any(each.name != besides for each in path.iterdir()):
             raise InputError(f"--out {path} holds files already: give a folder that is new or empty, so that nothing is lost")
         with tempfile.TemporaryFile(dir=path):
             pass

@@ -7,12 +7,11 @@ backpropagation, or like it, may be so by its arithmetic alone.
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 import learning_rules
-from experiments.epochs import over_seeds
+from experiments.epochs import keys_of, over_seeds
 from experiments.training import Trained, diagnostic_batch
 from learning_rules.plausibility.precision import as_double, double_precision
 
@@ -43,7 +42,7 @@ def angle_in_double(trained: Trained) -> Float[np.ndarray, " n_seeds"]:
     (True, True)
     """
     batch = diagnostic_batch(trained.network, trained.images)
-    keys = jnp.stack([jax.random.key(trained.config.seed + index) for index in range(trained.config.n_seeds)])
+    keys = keys_of(trained.config.seeds)
     with double_precision():
         state, precise_batch = as_double(trained.state), as_double(batch)
 

@@ -302,5 +302,5 @@ def _read_state(trained: Trained, state: RuleState, shown: Features, labels: Lab
             name: Features(*(layers[place][index] for layers in by_split))
             for place, name in enumerate(trained.network.node_names[:-1])
         }
-        rows.append({"seed": trained.config.seed + index, **best_readout(layers, labels, kind)._asdict()})
+        rows.append({"seed": trained.config.seeds[index], **best_readout(layers, labels, kind)._asdict()})
     return rows

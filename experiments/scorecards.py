@@ -1,31 +1,45 @@
-"""Scorecards of several rules, in processes of their own, and rules of a user's own by `module:name` or `path.py:name`."""
+"""Scorecards of several rules, in processes of their own, and rules of a user's own by `module:name` or `path.py:name`.
+
+To ask all rules takes hours: each card is kept in a file of its own as soon as it is there, and is not asked for again as long as
+the code that made it is the same.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
+import json
 import os
 import warnings as python_warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from joblib import Parallel, delayed
 
 import architectures
 import learning_rules
 from bioplausible.foundation.errors import unknown_name
+from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
-from bioplausible.foundation.resolve import resolve
+from bioplausible.foundation.resolve import is_reference, resolve, source_of
+from experiments.environment import describe_code
+from experiments.results import plain
 from learning_rules import plausibility
 from learning_rules.plausibility.images import small_network
 
-__all__ = ["CORE", "Card", "examinable", "scorecards"]
+__all__ = ["CORE", "UNFINISHED", "Card", "examinable", "scorecards"]
 
 CORE = ("weight transport", "local credit", "single phase", "update unlocking", "teaching signal", "spiking communication")
 """Criteria that need no training."""
 
 Card = dict[str, dict[str, Any]]
 """Criterion -> verdict, value, evidence, claimed, difference."""
+
+UNFINISHED = "unfinished"
+"""Folder of cards that wait for the others."""
 
 _HASTY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
@@ -43,6 +57,7 @@ def scorecards(
     workers: int = 1,
     rule_options: dict[str, dict[str, Any]] | None = None,
     progress: Progress | None = None,
+    keep: Path | None = None,
 ) -> dict[str, Card]:
     """Put every criterion to every rule.
 
@@ -62,6 +77,8 @@ def scorecards(
         Rule -> options other than its defaults.
     progress
         Called with rules done, in all, and a line to show.
+    keep
+        Folder in which cards are kept as they come, and looked for first.
 
     Returns
     -------
@@ -82,13 +99,19 @@ def scorecards(
     given = rule_options or {}
     # Programs run for seconds and there are many: compiling them well would take longer than running them.
     hasty = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {_HASTY}".strip()} if workers > 1 else {}
-    jobs = [delayed(_named)(text, architecture, criteria, seed, given.get(text, {})) for text in rules]
-    found: dict[str, Card] = {}
+    asked = {text: (text, architecture, criteria, seed, given.get(text, {})) for text in rules}
+    files = {} if keep is None else {text: keep / _file_name(*of_rule) for text, of_rule in asked.items()}
+    found: dict[str, Card] = {text: json.loads(path.read_text(encoding="utf-8")) for text, path in files.items() if path.is_file()}
+    jobs = [delayed(_named)(*of_rule) for text, of_rule in asked.items() if text not in found]
+    if found and progress is not None:
+        progress(len(found), len(rules), "")
     with _environment(hasty), python_warnings.catch_warnings():
         # joblib replaces a process whose memory has grown, which compiled programs make it do.
         python_warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
         for text, card in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
             found[text] = card
+            if text in files:
+                write_text(files[text], json.dumps(card, default=np.ndarray.tolist) + "\n")
             if progress is not None:
                 progress(len(found), len(rules), text)
     return {text: found[text] for text in rules}
@@ -123,6 +146,13 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _file_name(text: str, *arguments: Any) -> str:
+    """Of a card, by all that decides it: what is asked, our code, and a user's own file."""
+    sources = [source_of(each) for each in (text, arguments[0]) if is_reference(each)]
+    identity = json.dumps(plain([text, *arguments, sources, describe_code()]), sort_keys=True)
+    return f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
 
 
 def _named(text: str, *arguments: Any) -> tuple[str, Card]:

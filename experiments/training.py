@@ -22,7 +22,7 @@ from bioplausible.foundation.progress import Progress
 from experiments import datasets
 from experiments.config import TrainConfig, to_record
 from experiments.environment import describe_environment, keep_compiled_programs, spread_over_devices
-from experiments.epochs import in_chunks, make_programs, over_seeds
+from experiments.epochs import in_chunks, keys_of, make_programs, over_seeds
 from experiments.warnings import warnings_of
 from learning_rules import LearningRule, RuleSpec, RuleState
 
@@ -416,8 +416,8 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
     transform = _optimizer(config, rule, config.epochs * (n_train // config.batch_size))
     programs = make_programs(rule, transform, config.batch_size, images.n_classes)
 
-    seeds = [config.seed + index for index in range(config.n_seeds)]
-    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    seeds = config.seeds
+    keys = keys_of(seeds)
     started = time.perf_counter()
     learner, keys = spread_over_devices((programs.init(keys), keys), config.n_seeds)
     at_start = jax.tree.map(jnp.copy, learner.state)  # the epochs' program takes the learner away

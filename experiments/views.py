@@ -67,7 +67,7 @@ def add_layers(
     layers = trained.represent(images, part)
     for layer, activations in zip((part or trained.network).node_names, layers, strict=True):
         for index in range(trained.config.n_seeds):
-            model = Model(trained.name, trained.config.seed + index, layer)
+            model = Model(trained.name, trained.config.seeds[index], layer)
             patterns = activations[index].reshape(len(images), -1)
             try:
                 rdm = rsa.rdm(patterns, config.distance)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ def warnings_of(
     accuracy: pd.DataFrame,
     networks: pd.DataFrame,
     confusion: np.ndarray,
-    seeds: list[int],
+    seeds: Sequence[int],
     weightless: Collection[str] = (),
 ) -> list[str]:
     """One sentence a failure.

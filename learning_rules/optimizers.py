@@ -18,7 +18,6 @@ __all__ = [
     "adam",
     "borrowed_optimizer",
     "cosine_schedule",
-    "falling_steps",
     "hidden_and_readout",
     "mean_over_places",
     "n_places",
@@ -69,17 +68,21 @@ def adam(learning_rate: float, n_steps: int | None = None, weight_decay: float =
     return optax.adamw(rate, weight_decay=weight_decay) if weight_decay else optax.adam(rate)
 
 
-def plain_steps(learning_rate: float, momentum: float = 0.0, weight_decay: float = 0.0) -> optax.GradientTransformation:
-    """Steps of one rate that never falls, with heavy-ball momentum and a decay that is added to the updates where asked for.
+def plain_steps(
+    learning_rate: float, momentum: float = 0.0, weight_decay: float = 0.0, n_steps: int | None = None
+) -> optax.GradientTransformation:
+    """Gradient steps with heavy-ball momentum and a decay that is added to the updates where asked for.
 
     Parameters
     ----------
     learning_rate
-        Of every step.
+        Of every step, or of the first where it falls.
     momentum
         Fraction of the last step that the next one repeats, 0 for none.
     weight_decay
         Fraction of each parameter that is taken away at every step, per unit of the learning rate.
+    n_steps
+        After how many the rate has fallen to zero, as `cosine_schedule` has it; None for a rate that never falls.
 
     Raises
     ------
@@ -89,27 +92,6 @@ def plain_steps(learning_rate: float, momentum: float = 0.0, weight_decay: float
     >>> step = plain_steps(0.1, weight_decay=0.5)
     >>> round(float(step.update(1.0, step.init(4.0), 4.0)[0]), 6)
     -0.3
-    """
-    cosine_schedule(learning_rate, None)  # says what is wrong with it
-    return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(learning_rate, momentum or None))
-
-
-def falling_steps(
-    learning_rate: float, n_steps: int | None = None, momentum: float = 0.0, weight_decay: float = 0.0
-) -> optax.GradientTransformation:
-    """As `plain_steps`, at a rate that falls to zero.
-
-    Parameters
-    ----------
-    learning_rate, n_steps
-        As `cosine_schedule` takes them.
-    momentum, weight_decay
-        As `plain_steps` takes them.
-
-    Raises
-    ------
-    InputError
-        If the rate is not positive.
     """
     rate = cosine_schedule(learning_rate, n_steps)
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(rate, momentum or None))

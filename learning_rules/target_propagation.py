@@ -66,7 +66,7 @@ from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.noise import signs
 from learning_rules.objectives import Batch, Objective, as_batch
-from learning_rules.optimizers import adam, falling_steps, n_places, per_part
+from learning_rules.optimizers import adam, n_places, per_part, plain_steps
 from learning_rules.signals import (
     cut,
     exact,
@@ -400,7 +400,7 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
 
     def optimizer(n_steps: int | None = None) -> optax.GradientTransformation:
         if stepwise:
-            forward = falling_steps(options.learning_rate, n_steps, options.momentum, options.weight_decay)
+            forward = plain_steps(options.learning_rate, options.momentum, options.weight_decay, n_steps)
             return per_part({"network": forward, "inverse": optax.sgd(1.0)})
         return per_part(
             {

@@ -5,9 +5,7 @@ import numpy as np
 from bioplausible.foundation.errors import InputError, unknown_name
 from rsa.comparators import COMPARATORS, Comparator
 from rsa.pairs import condition_count
-
-# An RDM whose values differ by less than this share of the largest is constant up to rounding.
-CONSTANT_TOLERANCE = 1e-12
+from rsa.precision import CONSTANT_TOLERANCE
 
 
 def find_comparator(name: str) -> Comparator:

@@ -25,13 +25,10 @@ from jaxtyping import Float, Real
 from bioplausible.foundation.errors import InputError, unknown_name
 from rsa.noise import whitening_factor
 from rsa.pairs import Array
-from rsa.precision import in_double_precision
+from rsa.precision import CONSTANT_TOLERANCE, in_double_precision
 from rsa.tiles import Form, Prepare, condensed_rdms
 
 MINIMUM_CONDITIONS = 3
-
-# A pattern whose values differ by less than this share of the largest is constant up to rounding.
-CONSTANT_TOLERANCE = 1e-12
 
 # rsatoolbox's prior for Poisson rates: one count a channel, weighted as a tenth of an observation.
 PRIOR_RATE = 1.0

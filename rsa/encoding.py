@@ -28,15 +28,13 @@ from sklearn.linear_model import RidgeCV
 
 from bioplausible.foundation.errors import InputError
 from rsa.alignment import Patterns, Scores, centre, narrow
+from rsa.precision import CONSTANT_TOLERANCE
 
 # From next to none to where a larger penalty changes the length of predictions alone.
 PENALTIES = np.logspace(-4, 4, 17)
 
 # Two held-out conditions correlate perfectly or perfectly not.
 MINIMUM_HELD_OUT = 3
-
-# What varies by less than this share of its largest value varies by rounding.
-CONSTANT_TOLERANCE = 1e-12
 
 Folds = Sequence[Int[np.ndarray, "..."]]
 

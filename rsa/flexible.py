@@ -18,10 +18,10 @@ from jaxtyping import Bool, Real
 from scipy.optimize import nnls
 
 from bioplausible.foundation.errors import InputError
-from rsa.checks import CONSTANT_TOLERANCE, check_rdms, check_same_pairs, check_varies, find_comparator
+from rsa.checks import check_rdms, check_same_pairs, check_varies, find_comparator
 from rsa.comparison import compare
 from rsa.pairs import Array, condition_count, to_square
-from rsa.precision import in_double_precision
+from rsa.precision import CONSTANT_TOLERANCE, in_double_precision
 
 # A fold of fewer stimuli has too few pairs to rank.
 MINIMUM_FOLD = 4

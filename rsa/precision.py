@@ -12,6 +12,9 @@ from typing import ParamSpec, TypeVar
 
 import jax
 
+# What varies by less than this share of its largest value varies by rounding: it is constant.
+CONSTANT_TOLERANCE = 1e-12
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -41,4 +44,4 @@ def in_double_precision(function: Callable[Parameters, Result]) -> Callable[Para
     return run
 
 
-__all__ = ["in_double_precision"]
+__all__ = ["CONSTANT_TOLERANCE", "in_double_precision"]

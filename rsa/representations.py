@@ -16,10 +16,7 @@ from bioplausible.foundation.errors import InputError, unknown_name
 from rsa.alignment import Patterns, Scores, cka, cka_biased, procrustes
 from rsa.encoding import MINIMUM_HELD_OUT, Folds, draw_folds, encoding
 from rsa.pairs import Array
-from rsa.precision import in_double_precision
-
-# Columns that differ over conditions by less than this share of the largest value differ by rounding.
-CONSTANT_TOLERANCE = 1e-12
+from rsa.precision import CONSTANT_TOLERANCE, in_double_precision
 
 PatternSets = Sequence[Real[Array, "_ _"]] | Real[Array, "_ _ _"]
 

@@ -20,11 +20,12 @@ from threadpoolctl import ThreadpoolController
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.progress import Progress
 from rsa import kendall
-from rsa.checks import CONSTANT_TOLERANCE, check_rdms, check_varies
+from rsa.checks import check_rdms, check_varies
 from rsa.comparators import VARIANCE_TOLERANCE
 from rsa.distances import MINIMUM_CONDITIONS
 from rsa.neighbourhoods import NeighbourLists, check_members
 from rsa.pairs import Array, condition_count
+from rsa.precision import CONSTANT_TOLERANCE
 
 # Numbers in the largest array of a tile: two megabytes stay in a core's cache.
 TILE_NUMBERS = 2**17

@@ -15,7 +15,7 @@ from typing import Any
 
 from bioplausible.foundation.errors import InputError, nearest, unknown_name
 
-__all__ = ["is_reference", "load_object", "resolve"]
+__all__ = ["is_reference", "load_object", "resolve", "source_of"]
 
 _FORMS = "give module:name, or path.py:name"
 
@@ -85,6 +85,22 @@ def is_reference(text: str) -> bool:
     (True, False)
     """
     return ":" in text
+
+
+def source_of(reference: str) -> str:
+    """The text of the file that a reference names, by which what was made with it is known from what a changed one makes.
+
+    Parameters
+    ----------
+    reference
+        `path.py:name`; of `module:name` nothing is read.
+
+    Returns
+    -------
+    the text, "" of a module.
+    """
+    place = reference.rpartition(":")[0]
+    return Path(place).expanduser().read_text(encoding="utf-8") if place.endswith(".py") else ""
 
 
 def load_object(text: str, kind: str) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from bioplausible.foundation.files import write_bytes
 from experiments.config import REFERENCE
 from experiments.training import Trained
 
-__all__ = ["N_IMAGES", "read_rdms", "rdms_of", "with_correlations", "write_rdms"]
+__all__ = ["N_IMAGES", "is_plain_backprop", "read_rdms", "rdms_of", "with_correlations", "write_rdms"]
 
 N_IMAGES = 40
 """Test images that the RDMs are of: as many of every class as make so many, one of each at least."""
@@ -116,8 +117,14 @@ def _alike(one: np.ndarray, others: np.ndarray) -> float:
     return float(np.mean(found)) if found else np.nan
 
 
-def _is_plain(row: pd.Series) -> bool:
-    """Whether it is backpropagation as it stands; any other training is held against it, whatever it is called."""
+def is_plain_backprop(row: Mapping[Any, Any]) -> bool:
+    """Whether a row of a sweep is backpropagation as it stands; any other is held against it, whatever it is called.
+
+    Parameters
+    ----------
+    row
+        Of runs, or of their summary.
+    """
     return bool(
         row["rule"] == REFERENCE and not row.get("optimizer_of") and row["front_end"] == "none" and row["rule_options"] == "{}"
     )
@@ -145,7 +152,7 @@ def with_correlations(runs: pd.DataFrame, rdms: Sequence[Mapping[str, np.ndarray
     for _, rows in runs.assign(number=np.arange(len(runs))).groupby(columns, sort=False, dropna=False):
         references: dict[int, int] = {}
         for number in rows["number"]:
-            if _is_plain(runs.iloc[number]) and rdms[number]:
+            if is_plain_backprop(runs.iloc[number].to_dict()) and rdms[number]:
                 references.setdefault(int(runs.iloc[number]["seed"]), number)
         for number in rows["number"]:
             seed = int(runs.iloc[number]["seed"])

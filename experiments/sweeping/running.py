@@ -20,7 +20,7 @@ import learning_rules
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
-from bioplausible.foundation.resolve import is_reference
+from bioplausible.foundation.resolve import is_reference, source_of
 from experiments import datasets
 from experiments.config import CONTROL, TrainConfig, from_record, read_yaml, to_record, write_yaml
 from experiments.controls import RECIPE, control_accuracies
@@ -72,7 +72,7 @@ class Sweep:
 
 def _file_name(config: TrainConfig, options: dict[str, Any], sweep: SweepConfig) -> str:
     # The options with their defaults: a default that was tuned anew asks for a new training, as does a user's changed file.
-    sources = {name: _source(name) for name in (config.rule, config.architecture) if is_reference(name)}
+    sources = {name: source_of(name) for name in (config.rule, config.architecture) if is_reference(name)}
     read: dict[str, Any] = {"readout_images": sweep.readout_images} if sweep.readout_images else {}
     read |= {"readout": sweep.readout} if sweep.readout_images and sweep.readout != RIDGE else {}
     record = to_record(config)
@@ -81,12 +81,6 @@ def _file_name(config: TrainConfig, options: dict[str, Any], sweep: SweepConfig)
     identity = json.dumps(plain({**record, "rule_options": options, **sources, **read}), sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     return f"{_short(config.rule)}__{_short(config.architecture)}__{digest}.json"
-
-
-def _source(reference: str) -> str:
-    """The text of the user's file that a reference names, "" of a module."""
-    place = reference.rpartition(":")[0]
-    return Path(place).expanduser().read_text(encoding="utf-8") if place.endswith(".py") else ""
 
 
 def _short(name: str) -> str:

@@ -13,6 +13,7 @@ from experiments.config import CONTROL, REFERENCE, write_yaml
 from experiments.controls import WIDER_FEATURES
 from experiments.readouts import LOGISTIC, RIDGE
 from experiments.sweeping.config import TASK, TRIED, SweepConfig, family_of
+from experiments.sweeping.rdms import is_plain_backprop
 from experiments.verdicts import FROZEN, against_controls, against_wider, beats, judged, of_images, verdicts
 from rsa.multiple import holm
 
@@ -290,8 +291,7 @@ def _alike(row: dict[str, Any]) -> str:
     if np.isnan(row["rdm_correlation"]):
         return ""
     shown = f"{row['rdm_correlation']:.2f}"
-    plain = row["rule"] == REFERENCE and row["front_end"] == "none" and row["rule_options"] == "{}"
-    return f"{shown} (between its seeds)" if plain else shown
+    return f"{shown} (between its seeds)" if is_plain_backprop(row) else shown
 
 
 def _search_lines(table: pd.DataFrame) -> list[str]:
