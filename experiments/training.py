@@ -271,6 +271,8 @@ def network_options(config: TrainConfig) -> dict[str, Any]:
     """The architecture's options: what the configuration says, else what the rule was published with, where there is such a one."""
     entry = architectures.ARCHITECTURES.get(config.architecture)
     known = {field.name for field in dataclasses.fields(entry.options)} if entry else set()
+    # Sizes are those of a dense network; what stands behind convolutions is another thing of the same name.
+    known -= set() if config.architecture == "mlp" else {"hidden"}
     own = {name: value for name, value in learning_rules.spec(config.rule).network if name in known}
     return {**own, **config.architecture_options}
 

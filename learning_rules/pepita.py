@@ -265,6 +265,8 @@ FAMILY = Family(
                 "textbook",
                 "the error modulates the input through fixed random weights; plain steps with momentum in all nodes, as published",
                 "Dellaferrera and Kreiman 2022, arXiv 2201.11665",
+                # Of one hidden layer: with two, the published rate silences the second.
+                network=(("hidden", (1024,)),),
                 batch_size=64,
             ),
             # The code draws F evenly within a twentieth of sqrt(6 / inputs), which has this size.

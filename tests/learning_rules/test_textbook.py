@@ -44,8 +44,9 @@ class Asked:
     """What a rule asks for at its own settings, on a dense network with its own activation function, as arrays of NumPy."""
 
     def __init__(self, name, seed=1, rule_options=(), **network_options):
-        spec = learning_rules.spec(name)
-        self.network = network_of("mlp", **{**dict(spec.network), **network_options})
+        # Two hidden layers whatever it was published with: equations are asked of nodes between nodes too.
+        published = {option: value for option, value in learning_rules.spec(name).network if option != "hidden"}
+        self.network = network_of("mlp", **{**published, **network_options})
         self.rule = learning_rules.build(name, self.network, **dict(rule_options))
         self.options = self.rule.options
         with jax.enable_x64(True):
