@@ -5,11 +5,13 @@ or drawn again from its key (the noise of inverses).
 """
 
 import functools
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import textbook_table
 from networks import N_CLASSES, network_of
 from small_task import batch_of, double, train
 
@@ -534,3 +536,12 @@ def test_node_perturbation_takes_plain_steps_of_the_best_rate_that_is_known():
     rate = 1 / ((24 + 16 + N_CLASSES + 2) * (64 + 2))
     moved = 2 * rate * it.updates["network"][1]["kernel"]
     np.testing.assert_allclose(stepped(it)["network"][1]["kernel"], it.weights[1] - moved, rtol=1e-10)
+
+
+def test_every_rule_as_published_is_in_the_table_with_the_test_that_proves_it():
+    rules = textbook_table.textbook_rules()
+    assert set(textbook_table.ORACLES) == set(rules)
+    for name, (file, test) in textbook_table.ORACLES.items():
+        assert f"def {test}(" in (Path(__file__).parent / file).read_text(encoding="utf-8"), name
+    said = (textbook_table.RESULTS / "textbook.md").read_text(encoding="utf-8")
+    assert said == textbook_table.page(), "rules or sweeps have changed since: run tests/learning_rules/textbook_table.py"
