@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
-from jaxtyping import Float, Int, PRNGKeyArray
+from jaxtyping import Float, Int, Key, PRNGKeyArray
 
 from learning_rules import Learner, LearningRule, RuleState, make_step, start
 
@@ -43,7 +43,7 @@ class Programs(NamedTuple):
     evaluate: Callable[[RuleState, Array, Array], Int[Array, "n_seeds n_classes n_classes"]]
 
 
-def keys_of(seeds: Sequence[int]) -> PRNGKeyArray:
+def keys_of(seeds: Sequence[int]) -> Key[Array, " n_seeds"]:
     """The keys that networks are drawn and trained with, one a seed.
 
     Parameters

@@ -2,7 +2,8 @@
 
 Two rules can reach one accuracy by different representations, and backpropagation by other means shows here as well as in its
 angle. Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008; that seeds alone make representations differ, and by how much:
-Mehrer et al. 2020, doi:10.1038/s41467-020-19632-w.
+Mehrer et al. 2020, doi:10.1038/s41467-020-19632-w. Two distances, since what one says of a rule the other may not: correlation asks
+which units answer, the Euclidean one how much as well.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from bioplausible.foundation.files import write_bytes
 from experiments.config import REFERENCE
 from experiments.training import Trained
 
-__all__ = ["N_IMAGES", "is_plain_backprop", "read_rdms", "rdms_of", "with_correlations", "write_rdms"]
+__all__ = ["COLUMNS", "N_IMAGES", "is_plain_backprop", "read_rdms", "rdms_of", "with_correlations", "write_rdms"]
 
 N_IMAGES = 40
 """Test images that the RDMs are of: as many of every class as make so many, one of each at least."""
+
+COLUMNS = {"correlation": "rdm_correlation", "euclidean": "rdm_correlation_euclidean"}
+"""Distance between responses -> the column of a sweep's runs that holds how alike its RDMs are to backpropagation's."""
 
 _COMPARATOR = "spearman"
 _SAME_NETWORK = ["architecture", "architecture_options", "dataset", "n_train", "validation_fraction", "epochs"]
@@ -50,24 +54,30 @@ def rdms_of(trained: Trained, n_images: int = N_IMAGES) -> dict[str, np.ndarray]
     Returns
     -------
     dict
-        Layer -> 1 - Pearson correlations between the responses to two images, ``(n_seeds, n_pairs)``, in half precision: three
-        digits are enough for ranks, and a table has hundreds of them. NaN in the pairs of an image that all units answer alike.
+        "distance/layer" -> dissimilarities of the responses to two images, ``(n_seeds, n_pairs)``: 1 - Pearson correlations, and
+        squared Euclidean distances as shares of the layer's largest. In half precision: three digits are enough for ranks, and a
+        table has hundreds of them. NaN in the pairs of an image that all units answer alike.
     """
     test = trained.images.test
     shown = trained.images.normalise(test.images[_of_every_class(test.labels, n_images)])
     layers = dict(zip(trained.network.node_names[:-1], trained.represent(shown), strict=False))
     flat = {name: np.asarray(layer, np.float32).reshape(*layer.shape[:2], -1) for name, layer in layers.items()}
-    return {name: np.stack([_rdm(one) for one in layer]).astype(np.float16) for name, layer in flat.items()}
+    return {
+        f"{distance}/{name}": np.stack([_rdm(one, distance) for one in layer]).astype(np.float16)
+        for distance in COLUMNS
+        for name, layer in flat.items()
+    }
 
 
-def _rdm(patterns: np.ndarray) -> np.ndarray:
+def _rdm(patterns: np.ndarray, distance: str) -> np.ndarray:
     """Of the images that can be told apart; the pairs of others are no number."""
     highest, lowest = patterns.max(1), patterns.min(1)
     known = np.flatnonzero(np.isfinite(highest - lowest) & (highest - lowest > 1e-6 * np.maximum(np.abs(highest), np.abs(lowest))))
     square = np.full((len(patterns), len(patterns)), np.nan)
     if len(known) >= _MIN_PAIRS:
         first, second = np.triu_indices(len(known), 1)
-        square[known[first], known[second]] = rsa.rdm(patterns[known])
+        found = rsa.rdm(patterns[known], distance)
+        square[known[first], known[second]] = found if distance == "correlation" else found / (found.max() or 1.0)
     return square[np.triu_indices(len(patterns), 1)]
 
 
@@ -105,7 +115,7 @@ def read_rdms(path: Path) -> dict[str, np.ndarray]:
         return {name: kept[name].astype(np.float64) for name in kept.files}
 
 
-def _alike(one: np.ndarray, others: np.ndarray) -> float:
+def _alike(one: np.ndarray, others: Sequence[np.ndarray]) -> float:
     """Mean correlation of one RDM with some others, each over the images that both tell apart; NaN where there are too few."""
     found = []
     for other in others:
@@ -138,18 +148,19 @@ def with_correlations(runs: pd.DataFrame, rdms: Sequence[Mapping[str, np.ndarray
     runs
         One row a network.
     rdms
-        Of each row: layer -> ``(n_pairs,)``; empty where none were kept.
+        Of each row: "distance/layer" -> ``(n_pairs,)``; empty where none were kept.
 
     Returns
     -------
     pandas.DataFrame
-        The same with `rdm_correlation`, Spearman's, the mean over hidden layers: with backpropagation of the same architecture,
+        The same with `COLUMNS`, Spearman's correlation, the mean over hidden layers: with backpropagation of the same architecture,
         images, epochs and seed, on plain images and with its own optimiser (the first of several that differ in their batches);
         of that itself with its other seeds. NaN where there is none of it, and where a layer tells too few images apart.
     """
-    found = np.full(len(runs), np.nan)
+    numbered = runs.assign(number=np.arange(len(runs)))
+    found = {column: np.full(len(runs), np.nan) for column in COLUMNS.values()}
     columns = [name for name in _SAME_NETWORK if name in runs]
-    for _, rows in runs.assign(number=np.arange(len(runs))).groupby(columns, sort=False, dropna=False):
+    for _, rows in numbered.groupby(columns, sort=False, dropna=False):
         references: dict[int, int] = {}
         for number in rows["number"]:
             if is_plain_backprop(runs.iloc[number].to_dict()) and rdms[number]:
@@ -157,8 +168,10 @@ def with_correlations(runs: pd.DataFrame, rdms: Sequence[Mapping[str, np.ndarray
         for number in rows["number"]:
             seed = int(runs.iloc[number]["seed"])
             is_reference = references.get(seed) == number
-            beside = [other for of_seed, other in references.items() if (of_seed != seed) == is_reference]
-            if beside and rdms[number]:
-                each = [_alike(rdm, np.stack([rdms[other][layer] for other in beside])) for layer, rdm in rdms[number].items()]
-                found[number] = np.mean(each)
-    return runs.assign(rdm_correlation=found)
+            beside = [rdms[other] for of_seed, other in references.items() if (of_seed != seed) == is_reference]
+            for distance, column in COLUMNS.items():
+                own = {layer: rdm for layer, rdm in rdms[number].items() if layer.startswith(f"{distance}/")}
+                if beside and own:
+                    each = [_alike(rdm, [other[layer] for other in beside if layer in other]) for layer, rdm in own.items()]
+                    found[column][number] = np.mean(each)
+    return runs.assign(**found)

@@ -13,7 +13,7 @@ from experiments.config import CONTROL, REFERENCE, write_yaml
 from experiments.controls import WIDER_FEATURES
 from experiments.readouts import LOGISTIC, RIDGE
 from experiments.sweeping.config import TASK, TRIED, SweepConfig, family_of
-from experiments.sweeping.rdms import is_plain_backprop
+from experiments.sweeping.rdms import COLUMNS, is_plain_backprop
 from experiments.verdicts import FROZEN, against_controls, against_wider, beats, judged, of_images, verdicts
 from rsa.multiple import holm
 
@@ -92,8 +92,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         controls, `p_adjusted` for all rows of the table, and `beats_control` (below .05; None with one seed, without a control and
         for the control itself); `beats_wider`, whether it is above wider random features too, corrected alike; `angle_start`,
         `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth of the epochs and at the end, and
-        `angle_in_double`, at the end in double precision; `rdm_correlation`, of hidden layers with backpropagation's of the same
-        seeds, and of its own with those of its other seeds;
+        `angle_in_double`, at the end in double precision; `rdm_correlation` and `rdm_correlation_euclidean`, of hidden layers with
+        backpropagation's of the same seeds, and of its own with those of its other seeds, by two distances;
         `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and `published_source`;
         `image_notes`, what must be known of the pixels.
     """
@@ -123,7 +123,7 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
             row["p_wider"] = against_wider(group, _of_same_images(controls, group.iloc[0]))
         if len(beside):
             row[BESIDE] = _beside(group.iloc[0], beside)
-        row |= {name: float(group[name].mean()) for name in (*ANGLES, "rdm_correlation") if name in group}
+        row |= {name: float(group[name].mean()) for name in (*ANGLES, *COLUMNS.values()) if name in group}
         if "rdm_correlation" in group:
             row["without_rdms"] = int(group["rdm_correlation"].isna().sum())
         of_rule = (key["architecture"], key["architecture_options"], key["rule"])
@@ -288,9 +288,10 @@ def _angles(row: dict[str, Any]) -> str:
 
 def _alike(row: dict[str, Any]) -> str:
     """How alike RDMs are; beside backpropagation stands the yardstick."""
-    if np.isnan(row["rdm_correlation"]):
+    found = [row[column] for column in COLUMNS.values() if not np.isnan(row.get(column, np.nan))]
+    if not found:
         return ""
-    shown = f"{row['rdm_correlation']:.2f}"
+    shown = ", ".join(f"{each:.2f}" for each in found)
     return f"{shown} (between its seeds)" if is_plain_backprop(row) else shown
 
 
@@ -356,9 +357,10 @@ def _reading(config: SweepConfig, summary: pd.DataFrame) -> list[str]:
         lines.append(f"Where double precision says otherwise by {_ROUNDING:.0f} or more at the end, it stands there.")
     if "rdm_correlation" in summary:
         lines += [
-            "RDMs are of hidden layers, 1 - Pearson between responses to 40 test images or so, compared by Spearman's correlation",
-            "with backpropagation's of the same initial weights. The same weights untrained are alike to it too (first row); its",
-            "own seeds, beside its name, start from other weights, and a rule that is no less alike ends where it does.",
+            "RDMs are of hidden layers, between responses to 40 test images or so, by 1 - Pearson and by Euclidean distance (one",
+            "number where the first alone was kept), compared by Spearman's correlation with backpropagation's of the same initial",
+            "weights. The same weights untrained are alike to it too (first row); its own seeds, beside its name, start from other",
+            "weights, and a rule that is no less alike by both ends where it does.",
         ]
         if missing := int(summary["without_rdms"].sum()):
             lines.append(f"{missing} of {int(summary['n_seeds'].sum())} networks have none that can be compared.")

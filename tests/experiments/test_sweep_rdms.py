@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.spatial.distance import squareform
+from scipy.spatial.distance import pdist, squareform
 from scipy.stats import spearmanr
 
 from experiments import train
@@ -36,27 +36,41 @@ def drawn(number):
 
 def test_rdms_are_correlated_with_backpropagations_of_the_same_seed():
     runs = runs_of(*((rule, seed, {}) for rule in ("backprop", "hebbian") for seed in (0, 1, 2)))
-    rdms = [{"a": drawn(2 * i), "b": drawn(2 * i + 1)} for i in range(6)]
-    gaps = np.where(np.arange(N_PAIRS) < 19, np.nan, rdms[1]["b"] ** 3)  # an image that one of the two does not tell apart
-    rdms[4] = {"a": rdms[1]["a"] ** 2, "b": gaps}
-    rdms[5] = {"a": rdms[2]["a"], "b": np.full(N_PAIRS, np.nan)}  # a layer that tells none apart
+    rdms = [{"correlation/a": drawn(2 * i), "correlation/b": drawn(2 * i + 1)} for i in range(6)]
+    gaps = np.where(
+        np.arange(N_PAIRS) < 19, np.nan, rdms[1]["correlation/b"] ** 3
+    )  # an image that one of the two does not tell apart
+    rdms[4] = {"correlation/a": rdms[1]["correlation/a"] ** 2, "correlation/b": gaps}
+    rdms[5] = {
+        "correlation/a": rdms[2]["correlation/a"],
+        "correlation/b": np.full(N_PAIRS, np.nan),
+    }  # a layer that tells none apart
     found = with_correlations(runs, rdms)["rdm_correlation"].to_numpy()
 
     def alike(i, j):
-        return np.mean([spearmanr(rdms[i][layer], rdms[j][layer]).statistic for layer in "ab"])
+        return np.mean([spearmanr(rdms[i][layer], rdms[j][layer]).statistic for layer in rdms[i]])
 
     np.testing.assert_allclose(found[3], alike(3, 0), atol=1e-6)
     np.testing.assert_allclose(found[4], 1.0, atol=1e-6)
     assert np.isnan(found[5])
-    dead = [*rdms[:3], *[{"a": np.full(N_PAIRS, np.nan)}] * 3]
+    dead = [*rdms[:3], *[{"correlation/a": np.full(N_PAIRS, np.nan)}] * 3]
     assert np.isnan(with_correlations(runs, dead)["rdm_correlation"].to_numpy()[3:]).all()
     np.testing.assert_allclose(found[0], (alike(0, 1) + alike(0, 2)) / 2, atol=1e-6)
+
+
+def test_one_distance_may_say_what_the_other_does_not():
+    runs = runs_of(("backprop", 0, {}), ("hebbian", 0, {}), ("stdp", 0, {}))
+    rdms = [{"correlation/a": drawn(0), "euclidean/a": drawn(1)}, {"correlation/a": drawn(0), "euclidean/a": drawn(2)}]
+    found = with_correlations(runs, [*rdms, {"correlation/a": drawn(0)}])
+    np.testing.assert_allclose(found["rdm_correlation"][1:], 1.0, atol=1e-6)
+    np.testing.assert_allclose(found["rdm_correlation_euclidean"][1], spearmanr(drawn(1), drawn(2)).statistic, atol=1e-6)
+    assert np.isnan(found["rdm_correlation_euclidean"][2])  # it was not kept
 
 
 def test_what_is_no_plain_backpropagation_is_held_against_that_which_is():
     other = ({"optimizer_of": "hebbian"}, {"front_end": "zca"}, {"rule_options": '{"learning_rate": 0.1}'}, {"epochs": 9})
     runs = runs_of(("backprop", 0, {}), *(("backprop", 0, fields) for fields in other), ("hebbian", 0, {}))
-    rdms = [{"a": drawn(0)}, *({"a": drawn(0)} for _ in other), {}]
+    rdms = [{"correlation/a": drawn(0)}, *({"correlation/a": drawn(0)} for _ in other), {}]
     found = with_correlations(runs, rdms)["rdm_correlation"].to_numpy()
     np.testing.assert_allclose(found[1:4], 1.0, atol=1e-6)
     # One seed has no other; twice as many epochs are another task; nothing was kept.
@@ -70,8 +84,11 @@ def test_rdms_are_those_of_the_first_images_of_every_class(tmp_path):
     chosen = np.concatenate([np.flatnonzero(labels == each)[:2] for each in range(10)])
     layers = trained.represent(trained.images.normalise(trained.images.test.images[chosen]))
     expected = 1 - np.corrcoef(layers[1][1])[np.triu_indices(20, 1)]
-    assert list(rdms) == ["hidden_0", "hidden_1"] and rdms["hidden_1"].shape == (2, N_PAIRS)
-    np.testing.assert_allclose(rdms["hidden_1"][1], expected, atol=2e-3)  # in half precision
+    assert list(rdms) == [f"{distance}/hidden_{k}" for distance in ("correlation", "euclidean") for k in (0, 1)]
+    assert rdms["correlation/hidden_1"].shape == (2, N_PAIRS)
+    np.testing.assert_allclose(rdms["correlation/hidden_1"][1], expected, atol=2e-3)  # in half precision
+    far = pdist(layers[1][1], "sqeuclidean")
+    np.testing.assert_allclose(rdms["euclidean/hidden_1"][1], far / far.max(), atol=1e-3)
     write_rdms(tmp_path / "rdms" / "one.npz", rdms)
     kept = read_rdms(tmp_path / "rdms" / "one.npz")
     assert all((kept[layer] == rdms[layer]).all() for layer in rdms)
@@ -84,10 +101,11 @@ def test_a_silent_layer_has_no_rdm_and_a_silent_image_none_of_its_pairs():
     silent = {"kernel": first["kernel"].at[1].set(0), "bias": first["bias"].at[1].set(-1)}
     object.__setattr__(trained, "state", trained.state._replace(params={"network": (silent, *rest)}))
     rdms = rdms_of(trained)
-    assert np.isnan(rdms["hidden_0"][1]).all() and np.isfinite(rdms["hidden_0"][0]).all()
+    for layer in ("correlation/hidden_0", "euclidean/hidden_0"):
+        assert np.isnan(rdms[layer][1]).all() and np.isfinite(rdms[layer][0]).all()
     patterns = np.random.default_rng(0).random((6, 9)).astype(np.float32)
     patterns[2] = 0.5
-    square = squareform(_rdm(patterns))
+    square = squareform(_rdm(patterns, "correlation"))
     others = [0, 1, 3, 4, 5]
     assert np.isnan(square[2, others]).all()
     np.testing.assert_allclose(square[np.ix_(others, others)], 1 - np.corrcoef(patterns[others]), atol=1e-6)
@@ -109,12 +127,13 @@ def test_double_precision_tells_rounding_from_the_rule():
 @pytest.mark.parametrize(("in_double", "said"), [(12.2, False), (3.0, True), (np.nan, False)])
 def test_tables_say_where_rounding_has_a_say_and_what_representations_are_held_against(in_double, said):
     angles = {"angle_start": 0.0, "angle_tenth": 1.0, "angle": 12.0, "angle_in_double": in_double}
-    rows = (("backprop", 0, {"rdm_correlation": 0.97}), ("hebbian", 0, {"rdm_correlation": 0.5, **angles}))
+    both = {"rdm_correlation": 0.97, "rdm_correlation_euclidean": 0.9}
+    rows = (("backprop", 0, both), ("hebbian", 0, {"rdm_correlation": 0.5, **angles}))
     config = SweepConfig(runs=({"rule": "hebbian"},))
     text = to_markdown(config, summarise(runs_of(*rows), config), 2, 2)
     (line,) = (line for line in text.splitlines() if line.startswith("| hebbian"))
     assert ("**3 in double precision**" in line) == said
-    assert "| 0.50 |" in line and "| 0.97 (between its seeds) |" in text
+    assert "| 0.50 |" in line and "| 0.97, 0.90 (between its seeds) |" in text
 
 
 def test_a_rule_that_takes_single_precision_alone_is_trained_all_the_same(monkeypatch):
