@@ -28,7 +28,7 @@ from learning_rules.plausibility.claims import claim_for
 from learning_rules.plausibility.criterion import Criterion
 from learning_rules.plausibility.images import Images, digits, small_network
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
-from learning_rules.registry import build, spec
+from learning_rules.registry import build, spec, support
 
 __all__ = ["CRITERIA", "Entry", "network_for", "scorecard"]
 
@@ -85,7 +85,10 @@ def _entry(rule: str, criterion: Criterion, test: RuleUnderTest) -> Entry:
 
 
 def network_for(rule: str, architecture: str | Network) -> str | Network:
-    """What a rule is examined on: the small network of an architecture, with as few hidden layers as the rule was published for.
+    """What a rule is examined on: the small network of an architecture, or one as deep as it was published for, if bound to that.
+
+    A rule that is not bound to its published depth is examined at the depth of all others: with one hidden layer there is nothing
+    for credit to pass, and little to ask about it.
 
     Parameters
     ----------
@@ -95,7 +98,7 @@ def network_for(rule: str, architecture: str | Network) -> str | Network:
         As `scorecard` takes it.
     """
     published = dict(spec(rule).network)
-    if isinstance(architecture, Network) or "hidden" not in published:
+    if isinstance(architecture, Network) or "hidden" not in published or support(rule, small_network(architecture)).supported:
         return architecture
     return small_network(architecture, len(published["hidden"]))
 

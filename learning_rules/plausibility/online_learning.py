@@ -28,6 +28,8 @@ __all__ = ["CRITERION", "stored"]
 
 _BATCH = 128
 _MOVED = 1e-6
+# Accuracy over which something has been learned of ten classes.
+_LEARNED = 0.2
 
 
 def stored(test: RuleUnderTest) -> list[str]:
@@ -47,7 +49,8 @@ def probe(test: RuleUnderTest) -> Finding:
         return Finding(NOT_APPLICABLE, 0.0, NOTHING_LEARNED)
     remembered: Memory = test.once("memory", memory)
     alone, together = (test.accuracy(of_batch_size(test, size)) for size in (1, _BATCH))
-    value = alone / max(together, 1e-9)
+    # Where batches teach nothing either, chance is what a single example is held against.
+    value = alone / max(together, _LEARNED)
     told = f"accuracy {alone:.2f} after {UPDATES} updates by one example each, {together:.2f} by batches of {_BATCH}"
     kept = stored(test)
     moved = remembered.moved > _MOVED or remembered.moved != remembered.moved
@@ -56,7 +59,7 @@ def probe(test: RuleUnderTest) -> Finding:
         what = listed(kept) if kept else "past images, one by one,"
         return Finding(FAILS, value, f"{what} are kept from step to step, a stored data set; {told}")
     # As good as a batch, or nearly, and above chance.
-    learns = alone > 0.2
+    learns = alone > _LEARNED
     return Finding(MEETS if learns and value >= 0.9 else PARTLY if learns and value >= 0.6 else FAILS, value, told)
 
 
