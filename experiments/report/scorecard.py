@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -34,12 +35,13 @@ _STYLE = """
 .card .meets {color: #0a7a3d} .card .partly {color: #9a6700} .card .fails {color: #b3261e} .card .not {color: #777}
 .card .differs {outline: 2px solid #9a6700; outline-offset: -3px; border-radius: 4px}
 .card details td {vertical-align: top}
+.card thead th, .card tbody th {max-width: 24em}
 """
 
 
 _PAGE_STYLE = """
-body {font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem}
-table {border-collapse: collapse} th, td {padding: .25rem .5rem; text-align: left; border-bottom: 1px solid #ddd}
+body {font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 90rem; padding: 0 1rem}
+table {border-collapse: collapse; font-size: .9em} th, td {padding: .25rem .5rem; text-align: left; border-bottom: 1px solid #ddd}
 .scroll {overflow-x: auto}
 @media (prefers-color-scheme: dark) {body {background: #16181b; color: #e6e6e6}}
 """
@@ -104,7 +106,9 @@ def scorecard_html(cards: dict[str, Any], standalone: bool = False) -> Markup:
     )
     rows = []
     for rule, card in cards.items():
-        cells = [Markup('<th scope="row">{}</th>').format(rule)]
+        # A long name breaks where its parts do.
+        parts = Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[/_])", rule))
+        cells = [Markup('<th scope="row">{}</th>').format(parts)]
         for name in criteria:
             entry = card.get(name)
             if entry is None:
