@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from joblib import Parallel, delayed
 
 import architectures
@@ -111,7 +110,7 @@ def scorecards(
         for text, card in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
             found[text] = card
             if text in files:
-                write_text(files[text], json.dumps(card, default=np.ndarray.tolist) + "\n")
+                write_text(files[text], json.dumps(card) + "\n")
             if progress is not None:
                 progress(len(found), len(rules), text)
     return {text: found[text] for text in rules}

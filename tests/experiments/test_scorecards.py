@@ -1,6 +1,4 @@
-"""Cards of many rules: what was asked once is kept until all are there."""
-
-import json
+"""Cards of many rules: what was asked once is kept until all are there. What a card says is not asked here."""
 
 import pytest
 
@@ -8,50 +6,58 @@ from experiments import scorecards as under_test
 from experiments.scorecards import UNFINISHED, scorecards
 from learning_rules import plausibility
 
-CRITERIA = ("update unlocking",)
+ASKED = {"criteria": ("update unlocking",)}
 
 
-def no_more(*_, **__):
-    raise AssertionError("asked again")
+@pytest.fixture
+def asked(monkeypatch):
+    """Which rules have been asked; in the place of the scorecard, which takes seconds."""
+    rules = []
+
+    def answer(rule, *_, **__):
+        rules.append(rule)
+        return {"update unlocking": plausibility.Entry("meets", 0.5, f"question {len(rules)}")}
+
+    monkeypatch.setattr(plausibility, "scorecard", answer)
+    return rules
 
 
-def test_an_interrupted_scorecard_goes_on_with_the_cards_that_are_there(tmp_path, monkeypatch):
-    first = scorecards(("untrained",), criteria=CRITERIA, keep=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 1
-    monkeypatch.setattr(plausibility, "scorecard", no_more)
+def test_an_interrupted_scorecard_goes_on_with_the_cards_that_are_there(tmp_path, asked):
+    first = scorecards(("untrained",), keep=tmp_path, **ASKED)
     seen = []
-    again = scorecards(("untrained",), criteria=CRITERIA, keep=tmp_path, progress=lambda *told: seen.append(told))
-    assert again == first and seen[0][:2] == (1, 1)
+    both = scorecards(("untrained", "backprop"), keep=tmp_path, progress=lambda *told: seen.append(told), **ASKED)
+    assert asked == ["untrained", "backprop"] and list(both) == asked and both["untrained"] == first["untrained"]
+    assert [told[:2] for told in seen] == [(1, 2), (2, 2)]
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize(
     "other", [{"seed": 1}, {"criteria": ("single phase",)}, {"architecture": "cnn"}, {"rule_options": {"untrained": {"a": 1}}}]
 )
-def test_what_is_asked_otherwise_is_asked_anew(other, tmp_path, monkeypatch):
-    asked = {"criteria": CRITERIA, "keep": tmp_path}
-    scorecards(("untrained",), **asked)
-    monkeypatch.setattr(plausibility, "scorecard", no_more)
-    with pytest.raises(AssertionError, match="asked again"):
-        scorecards(("untrained",), **{**asked, **other})
+def test_what_is_asked_otherwise_is_asked_anew(other, tmp_path, asked):
+    for given in (ASKED, {**ASKED, **other}):
+        scorecards(("untrained",), keep=tmp_path, **given)
+    assert len(asked) == 2
 
 
-def test_other_code_asks_anew(tmp_path, monkeypatch):
-    scorecards(("untrained",), criteria=CRITERIA, keep=tmp_path)
-    monkeypatch.setattr(plausibility, "scorecard", no_more)
+def test_other_code_and_another_file_of_the_users_ask_anew(tmp_path, asked, monkeypatch):
+    path = tmp_path / "rules.py"
+    source = "import learning_rules\n\ndef mine(network):\n    return learning_rules.build('backprop', network)\n"
+    for text in (source, source, source + "# changed\n"):
+        path.write_text(text)
+        scorecards((f"{path}:mine",), keep=tmp_path / "cards", **ASKED)
+    assert len(asked) == 2
     monkeypatch.setattr(under_test, "describe_code", lambda: "changed")
-    with pytest.raises(AssertionError, match="asked again"):
-        scorecards(("untrained",), criteria=CRITERIA, keep=tmp_path)
+    scorecards((f"{path}:mine",), keep=tmp_path / "cards", **ASKED)
+    assert len(asked) == 3
 
 
-def test_the_command_goes_on_and_tidies_up(tmp_path, run_json):
-    arguments = ("scorecard", "untrained", "--criteria", "update unlocking", "--workers", "1")
-    unfinished = tmp_path / UNFINISHED
-    kept = scorecards(("untrained",), criteria=list(CRITERIA), keep=unfinished)
-    (file,) = unfinished.iterdir()
-    marked = json.loads(file.read_text())
-    marked["update unlocking"]["evidence"] = "kept from before"
-    file.write_text(json.dumps(marked))
+def test_the_command_goes_on_and_tidies_up(tmp_path, asked, run_json):
+    scorecards(("untrained",), criteria=list(ASKED["criteria"]), keep=tmp_path / UNFINISHED)
+    arguments = ("scorecard", "untrained", "backprop", "--criteria", "update unlocking", "--workers", "1")
     cards = run_json(*arguments, "--out", tmp_path)
-    assert cards["untrained"]["update unlocking"]["evidence"] == "kept from before"
-    assert kept["untrained"]["update unlocking"]["verdict"] == cards["untrained"]["update unlocking"]["verdict"]
+    assert {rule: card["update unlocking"]["evidence"] for rule, card in cards.items()} == {
+        "untrained": "question 1",
+        "backprop": "question 2",
+    }
     assert {each.name for each in tmp_path.iterdir()} == {"scorecard.json", "scorecard.html"}
