@@ -39,7 +39,8 @@ def test_list_names_everything_there_is(what, key, names, run, run_json):
 
 def test_list_rules_tells_what_a_rule_was_published_with(run_json):
     told = {row["rule"]: row["published_with"] for row in run_json("list", "rules")}
-    assert told["energy_based/textbook"] == "batch_size=20, network.activation=hard_sigmoid" and told["backprop"] == ""
+    published = "batch_size=20, network.activation=hard_sigmoid, network.hidden=(500,)"
+    assert told["energy_based/textbook"] == published and told["backprop"] == ""
 
 
 def test_list_support_says_which_rules_train_which_networks_and_why_not(run, run_json):
