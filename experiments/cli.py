@@ -278,13 +278,13 @@ def scorecard_command(
 
     with no_empty_folder(out), progress_bar() as progress:
         folder = None if out is None else prepare_folder(out, besides=UNFINISHED)
-        keep = None if folder is None else folder / UNFINISHED
+        keep = folder and folder / UNFINISHED
         asked = rules or examinable(architecture)
         cards = scorecards(asked, architecture, named(criteria), seed, workers, progress=progress, keep=keep)
-    if folder is not None and keep is not None:
+    if folder is not None:
         write_text(folder / "scorecard.json", json.dumps(plain(cards), indent=1, ensure_ascii=False) + "\n")
         write_text(folder / "scorecard.html", str(scorecard_html(cards, standalone=True)) + "\n")
-        shutil.rmtree(keep)
+        shutil.rmtree(folder / UNFINISHED)
     if as_json:
         print_json(cards)
         return

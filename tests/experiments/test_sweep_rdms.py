@@ -37,14 +37,10 @@ def drawn(number):
 def test_rdms_are_correlated_with_backpropagations_of_the_same_seed():
     runs = runs_of(*((rule, seed, {}) for rule in ("backprop", "hebbian") for seed in (0, 1, 2)))
     rdms = [{"correlation/a": drawn(2 * i), "correlation/b": drawn(2 * i + 1)} for i in range(6)]
-    gaps = np.where(
-        np.arange(N_PAIRS) < 19, np.nan, rdms[1]["correlation/b"] ** 3
-    )  # an image that one of the two does not tell apart
+    # An image that one of the two does not tell apart, and a layer that tells none apart.
+    gaps, nothing = np.where(np.arange(N_PAIRS) < 19, np.nan, rdms[1]["correlation/b"] ** 3), np.full(N_PAIRS, np.nan)
     rdms[4] = {"correlation/a": rdms[1]["correlation/a"] ** 2, "correlation/b": gaps}
-    rdms[5] = {
-        "correlation/a": rdms[2]["correlation/a"],
-        "correlation/b": np.full(N_PAIRS, np.nan),
-    }  # a layer that tells none apart
+    rdms[5] = {"correlation/a": rdms[2]["correlation/a"], "correlation/b": nothing}
     found = with_correlations(runs, rdms)["rdm_correlation"].to_numpy()
 
     def alike(i, j):
@@ -53,7 +49,7 @@ def test_rdms_are_correlated_with_backpropagations_of_the_same_seed():
     np.testing.assert_allclose(found[3], alike(3, 0), atol=1e-6)
     np.testing.assert_allclose(found[4], 1.0, atol=1e-6)
     assert np.isnan(found[5])
-    dead = [*rdms[:3], *[{"correlation/a": np.full(N_PAIRS, np.nan)}] * 3]
+    dead = [*rdms[:3], *[{"correlation/a": nothing}] * 3]
     assert np.isnan(with_correlations(runs, dead)["rdm_correlation"].to_numpy()[3:]).all()
     np.testing.assert_allclose(found[0], (alike(0, 1) + alike(0, 2)) / 2, atol=1e-6)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 import learning_rules
+from experiments.sweeping.summary import _percent
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
@@ -64,15 +65,16 @@ def settings(name):
 
 
 def reached():
-    """Rule -> row of a sweep, of those that are there; a rule on several networks is told on the first."""
+    """Rule -> row of a sweep, of those that are there on the network that the rule was published with."""
     tables = [pd.read_csv(path) for sweep in SWEEPS if (path := RESULTS / sweep / "summary.csv").is_file()]
     rows = pd.concat(tables, ignore_index=True)
+    rows = rows[[_of_published_depth(*pair) for pair in zip(rows["rule"], rows["architecture_options"], strict=True)]]
     return rows.drop_duplicates("rule").set_index("rule")
 
 
-def percent(mean, deviation):
-    """In percent, as the sweeps' own pages have it."""
-    return "" if pd.isna(mean) else f"{100 * mean:.2f} ± {100 * deviation:.2f}"
+def _of_published_depth(rule, architecture_options):
+    published = dict(learning_rules.spec(rule).network).get("hidden")
+    return published is None or json.loads(architecture_options).get("hidden") == list(published)
 
 
 def page():
@@ -93,8 +95,8 @@ def page():
     ]
     for name in textbook_rules():
         row = rows.loc[name] if name in rows.index else None
-        accuracy = "" if row is None else percent(row["mean"], row["standard_deviation"])
-        read = "" if row is None else percent(row["readout_mean"], row["readout_standard_deviation"])
+        accuracy = "" if row is None else _percent(row["mean"], row["standard_deviation"])
+        read = "" if row is None else _percent(row["readout_mean"], row["readout_standard_deviation"])
         angles = [] if row is None else [row[when] for when in ("angle_start", "angle_tenth", "angle")]
         degrees = ", ".join("none" if pd.isna(angle) else f"{angle:.0f}" for angle in angles)
         said = ", ".join(f"{key}={json.dumps(value)}" for key, value in settings(name).items())
