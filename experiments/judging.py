@@ -93,9 +93,9 @@ def judge(
         As `experiments.controls.control_accuracies` gives them.
     verdicts : pandas.DataFrame
         Columns `VERDICT_COLUMNS`, one row a rule. `control_mean` and `difference` are of the best control, `p_value` of beating all
-        of them, paired over seeds, and `p_adjusted` by Holm's method for all rules. Angles are means over seeds in degrees.
-        `rdm_correlation` is a mean over seeds and hidden layers, and `rdm_correlation_between_seeds` the same between
-        backpropagation's own seeds.
+        of them, paired over seeds where weights are shared, and `p_adjusted` by Holm's method for all rules. Angles are means over
+        seeds in degrees. `rdm_correlation` is a mean over seeds and hidden layers, and `rdm_correlation_between_seeds` the same
+        between backpropagation's own seeds.
     """
     readouts, controls = pd.DataFrame(columns=list(READOUT_COLUMNS)), pd.DataFrame(columns=list(COLUMNS))
     if config.readout_images:
@@ -125,17 +125,15 @@ def _accuracy(trained: Trained, readouts: pd.DataFrame, controls: pd.DataFrame) 
     """What one rule's readout reaches beside its controls'; nothing where there are no readouts."""
     own = readouts[readouts["rule"] == trained.name]
     if own.empty:
-        return {"readout_mean": np.nan, "read_from": "", **against_controls(own, {})}
-    held_against: dict[str, pd.Series] = {}
+        return {"readout_mean": np.nan, "read_from": "", **against_controls(own, {}, {})}
+    matched: dict[str, pd.Series] = {}
+    others: dict[str, pd.Series] = {}
     if trained.name != CONTROL:
-        matched = readouts[readouts["rule"] == CONTROL]
-        held_against = {
-            CONTROL: matched.set_index("seed")["test_accuracy"],
-            FROZEN: own.set_index("seed")["frozen_accuracy"],
-            **of_images(controls, keeps_maps(trained.network.describe())),
-        }
+        untrained = readouts[readouts["rule"] == CONTROL].set_index("seed")["test_accuracy"]
+        matched = {CONTROL: untrained, FROZEN: own.set_index("seed")["frozen_accuracy"]}
+        others = of_images(controls, keeps_maps(trained.network.describe()))
     layers = ", ".join(dict.fromkeys(own["read_from"]))
-    return {"readout_mean": float(own["test_accuracy"].mean()), "read_from": layers, **against_controls(own, held_against)}
+    return {"readout_mean": float(own["test_accuracy"].mean()), "read_from": layers, **against_controls(own, matched, others)}
 
 
 def _mean(angles: np.ndarray) -> float:

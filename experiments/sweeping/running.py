@@ -192,7 +192,12 @@ def _readout(read: dict[str, Any] | None) -> dict[str, Any]:
     return (
         {}
         if read is None
-        else {"readout_accuracy": read["test_accuracy"], "frozen_accuracy": read["frozen_accuracy"], "read_from": read["read_from"]}
+        else {
+            "readout_accuracy": read["test_accuracy"],
+            "readout_validation_accuracy": read["validation_accuracy"],
+            "frozen_accuracy": read["frozen_accuracy"],
+            "read_from": read["read_from"],
+        }
     )
 
 
@@ -233,6 +238,11 @@ class _Final:
         return adopted(self.configs, [_validation(path) for path in self.paths])
 
 
+def _is_claim(config: TrainConfig) -> bool:
+    """Whether a training is of a rule that is held against controls."""
+    return config.rule != CONTROL and not config.optimizer_of
+
+
 def _write_tables(
     folder: Path,
     config: SweepConfig,
@@ -253,7 +263,8 @@ def _write_tables(
     runs = pd.DataFrame(table)
     if any(rdms):
         runs = with_correlations(runs, rdms)
-    summary = best_trials(runs) if config.search else summarise(runs, config, controls)
+    to_come = sum(map(_is_claim, configs)) - sum(_is_claim(each) for each, _ in there)
+    summary = best_trials(runs) if config.search else summarise(runs, config, controls, to_come)
     write_text(folder / "runs.csv", runs.to_csv(index=False))
     write_text(folder / "summary.csv", summary.to_csv(index=False))
     if not config.search:
@@ -266,7 +277,7 @@ def _write_tables(
     if not winners.empty:
         write_text(folder / "adopted.csv", winners.to_csv(index=False))
         write_text(folder / "adopted.yaml", write_yaml(as_runs(winners, config)))
-    write_text(folder / "README.md", to_markdown(config, summary, len(there), len(configs), controls, winners))
+    write_text(folder / "README.md", to_markdown(config, summary, len(there), len(configs), controls, winners, to_come))
     return Sweep(config, runs, summary, controls, winners)
 
 

@@ -14,8 +14,7 @@ from experiments.controls import WIDER_FEATURES
 from experiments.readouts import LOGISTIC, RIDGE
 from experiments.sweeping.config import TASK, TRIED, SweepConfig, family_of
 from experiments.sweeping.rdms import COLUMNS, is_plain_backprop
-from experiments.verdicts import FROZEN, against_controls, against_wider, beats, judged, of_images, verdicts
-from rsa.multiple import holm
+from experiments.verdicts import FROZEN, against_controls, against_wider, beats, corrected, judged, of_images, verdicts
 
 __all__ = [
     "ANGLES",
@@ -71,7 +70,7 @@ def _of_rule(table: dict[str, dict[str, Any]], architecture: str, options: str, 
     return of_network.get(rule, of_network.get(family_of(rule)))
 
 
-def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | None = None) -> pd.DataFrame:
+def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | None = None, to_come: int = 0) -> pd.DataFrame:
     """One row a rule, network, front end and number of epochs.
 
     Parameters
@@ -82,6 +81,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         Floors and published figures.
     controls
         `Sweep.controls`: what the same images give without learning a hidden layer.
+    to_come
+        Trainings of rules that are still to be run: verdicts are corrected for them too.
 
     Returns
     -------
@@ -116,7 +117,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
             read = group["readout_accuracy"].to_numpy()
             layers = ", ".join(dict.fromkeys(group["read_from"]))
             row |= {"readout_mean": float(read.mean()), "readout_standard_deviation": _deviation(read), "read_from": layers}
-        row |= against_controls(group, _controls_of(group, runs, controls))
+            row["readout_validation_accuracy"] = float(group["readout_validation_accuracy"].mean())
+        row |= against_controls(group, *_controls_of(group, runs, controls))
         # A network that keeps maps is held against random maps, beside which dense features of any width are nothing.
         dense = key["rule"] != CONTROL and not bool(group.iloc[0].get("keeps_maps", False))
         if dense and controls is not None and not controls.empty:
@@ -136,10 +138,12 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         row |= {"published": published.get("accuracy", np.nan), "published_source": published.get("source", "")}
         row["image_notes"] = group["image_notes"].iloc[0] if "image_notes" in group else ""
         rows.append({**row, "seconds": float(group["seconds"].iloc[0]), "warnings": group["warnings"].iloc[0]})
-    table = verdicts(pd.DataFrame(rows))
+    table = verdicts(pd.DataFrame(rows), to_come)
     if "p_wider" not in table or table["p_wider"].isna().all():
         return table.drop(columns="p_wider", errors="ignore")
-    table.insert(list(table.columns).index("beats_control") + 1, "beats_wider", beats(holm(table.pop("p_wider").to_numpy())))
+    table.insert(
+        list(table.columns).index("beats_control") + 1, "beats_wider", beats(corrected(table.pop("p_wider").to_numpy(), to_come))
+    )
     return table
 
 
@@ -165,11 +169,13 @@ def _equals(column: pd.Series, value: Any) -> np.ndarray:
     return np.asarray(column.isna() if pd.isna(value) else column == value)
 
 
-def _controls_of(group: pd.DataFrame, runs: pd.DataFrame, controls: pd.DataFrame | None) -> dict[str, pd.Series]:
-    """Name -> accuracies by seed, of all controls of a rule's runs: of the same images, and of its own network and epochs."""
+def _controls_of(
+    group: pd.DataFrame, runs: pd.DataFrame, controls: pd.DataFrame | None
+) -> tuple[dict[str, pd.Series], dict[str, pd.Series]]:
+    """Name -> accuracies by seed: of controls that start from the rule's own weights, and of those of its images alone."""
     own = group.iloc[0]
     if own["rule"] == CONTROL:
-        return {}
+        return {}, {}
     matched = runs[(runs["rule"] == CONTROL) & np.logical_and.reduce([runs[name] == own[name] for name in _SAME_TASK])]
     matched = matched[matched["front_end"].isin(["none", own["front_end"]])]
     found = {
@@ -178,9 +184,9 @@ def _controls_of(group: pd.DataFrame, runs: pd.DataFrame, controls: pd.DataFrame
     }
     if "frozen_accuracy" in group and group["frozen_accuracy"].notna().all():
         found[FROZEN] = group.groupby("seed")["frozen_accuracy"].mean()
-    if controls is not None and not controls.empty:
-        found |= of_images(_of_same_images(controls, own), bool(own.get("keeps_maps", True)))
-    return found
+    if controls is None or controls.empty:
+        return found, {}
+    return found, of_images(_of_same_images(controls, own), bool(own.get("keeps_maps", True)))
 
 
 def _of_same_images(controls: pd.DataFrame, own: pd.Series) -> pd.DataFrame:
@@ -211,9 +217,13 @@ def best_trials(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_variants(summary: pd.DataFrame) -> pd.DataFrame:
-    """Of every family the row with the best validation accuracy, so that no test image has a say in which one stands for it."""
+    """Of every family the row that is best on validation images, so that no test image has a say in which one stands for it.
+
+    By the readout that verdicts go by where there is one, else by the network's own output.
+    """
     family = summary["rule"].map(family_of)
-    best = summary["validation_accuracy"].fillna(-1.0).groupby(family, sort=False).idxmax()
+    by = summary.get("readout_validation_accuracy", summary["validation_accuracy"])
+    best = by.fillna(-1.0).groupby(family, sort=False).idxmax()
     return summary.loc[best]
 
 
@@ -332,9 +342,10 @@ def _adopted_lines(config: SweepConfig, adopted: pd.DataFrame) -> list[str]:
     return [*lines, "", f"Other than its defaults: {int(adopted['changed'].sum())} of {len(adopted)}.", ""]
 
 
-def _reading(config: SweepConfig, summary: pd.DataFrame) -> list[str]:
+def _reading(config: SweepConfig, summary: pd.DataFrame, to_come: int) -> list[str]:
     """How the table is to be read."""
-    tested = int(summary["p_value"].notna().sum())
+    tested = int(summary["p_value"].notna().sum()) + to_come
+    still = f", {to_come} of them still to come," if to_come else ""
     angle = learning_rules.BY_OTHER_MEANS
     how = {RIDGE: "ridge", LOGISTIC: "multinomial logistic"}[config.readout]
     by = (
@@ -344,9 +355,9 @@ def _reading(config: SweepConfig, summary: pd.DataFrame) -> list[str]:
         f"Verdicts go {by}.",
         "Controls are the same network untrained (on plain images and behind the same front end; where readouts are for all, also",
         "the rule's own units before the first image), random features read directly, and logistic regression on pixels.",
-        "A rule is above all controls if its differences from each, paired over seeds, are above nought (one-sided t-tests, all",
-        f"of {tested} rows corrected by Holm's method, p < .05). Seeds draw weights and orders, not images: every training sees",
-        "the same split.",
+        "A rule is above all controls if it is above each: paired over seeds where it starts from the control's weights, by",
+        f"Welch's test where they share none (one-sided, all of {tested} rows{still} corrected by Holm's method, p < .05).",
+        "Seeds draw weights and orders, not images: every training sees the same split.",
         *_winners(summary),
         "",
         "Degrees from backpropagation at the start, after a tenth of the epochs and at the end, between what the rule asks of",
@@ -418,6 +429,7 @@ def to_markdown(
     of: int,
     controls: pd.DataFrame | None = None,
     adopted: pd.DataFrame | None = None,
+    to_come: int = 0,
 ) -> str:
     """The summary for reading; every figure in it comes from the table.
 
@@ -435,6 +447,8 @@ def to_markdown(
         `Sweep.controls`.
     adopted
         `Sweep.adopted`.
+    to_come
+        As `summarise` takes it.
     """
     lines = [f"# {config.title or 'Sweep'}", ""]
     if done < of:
@@ -442,7 +456,7 @@ def to_markdown(
     if not config.search:
         lines += [
             "Test accuracy in percent after the last epoch, mean and standard deviation over seeds.",
-            *_reading(config, summary),
+            *_reading(config, summary, to_come),
             "",
             *_control_lines(controls),
             "![Every rule's accuracy beside its floor and its control](accuracy.svg)",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
 
-__all__ = ["FAILS", "MEETS", "NOTHING_LEARNED", "NOT_APPLICABLE", "PARTLY", "Criterion", "Finding", "listed"]
+__all__ = ["FAILS", "MEETS", "NOTHING_LEARNED", "NOT_APPLICABLE", "PARTLY", "Criterion", "Finding", "between", "listed"]
 
 MEETS, PARTLY, FAILS, NOT_APPLICABLE = "meets", "partly", "fails", "not applicable"
 
@@ -64,3 +64,13 @@ def listed(items: Sequence[str]) -> str:
     'a, b and c'
     """
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "nothing"
+
+
+def between(values: Sequence[float] | Sequence[int]) -> str:
+    """The range of values in a sentence.
+
+    >>> between([0.5, 0.25]), between([1.0, 1.0])
+    ('0.25 to 0.5', '1')
+    """
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return low if low == high else f"{low} to {high}"

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax import Array
 
 from architectures import INPUT, WEIGHT, Network
@@ -37,9 +38,13 @@ Pair = tuple[Array, Any]
 """Inputs and targets: of the two forms of a batch, the one that every rule takes, a user's that unpacks it too."""
 
 _STEPS_BEFORE = 5
+# Steps for which a rule may hold something back and be found out all the same.
+_HELD_BACK = 6
 _STEP = 0.05
 _PASSES = 5
 _SIZES = (7, 5, 11, 13, 9, 3)
+# Uses of keys of one draw.
+_DRAWS = 1000
 LONG = (128, 88)
 """Batch size and steps of the training that most criteria look at."""
 
@@ -136,29 +141,52 @@ class RuleUnderTest:
         at = (np.arange(self.n_examples) + index * self.n_examples) % len(self.images.train)
         return jnp.asarray(self.images.train[at]), self.targets(jnp.asarray(self.images.train_labels[at]))
 
-    def accuracy(self, state: RuleState) -> float:
-        """Fraction of held-out images that are told right; scores that are not numbers are wrong."""
-        predict = self.once("predict", lambda of: jax.jit(of.rule.predict))
-        scores = np.asarray(predict(state, jnp.asarray(self.images.test)))
-        right = (scores.argmax(axis=-1) == self.images.test_labels) & np.isfinite(scores).all(axis=-1)
-        return float(right.mean())
+    def accuracy(self, state: RuleState, part: slice = slice(None), of_training: bool = False) -> float:
+        """Fraction of images that are told right; scores that are not numbers are wrong.
 
-    def train(self, batch_size: int, n_steps: int) -> RuleState:
+        Parameters
+        ----------
+        state
+            Of the rule.
+        part
+            Of the held-out images.
+        of_training
+            Of as many images that it learned from instead.
+        """
+        predict = self.once("predict", lambda of: jax.jit(of.rule.predict))
+        n_images = len(self.images.test)
+        shown = (self.images.train[:n_images], self.images.train_labels[:n_images])
+        images, labels = shown if of_training else (self.images.test, self.images.test_labels)
+        scores = np.asarray(predict(state, jnp.asarray(images)))
+        right = (scores.argmax(axis=-1) == labels) & np.isfinite(scores).all(axis=-1)
+        return float(right[part].mean())
+
+    def train(self, batch_size: int, n_steps: int, rate: float = 1.0, draw: int = 0) -> RuleState:
         """Learn by the rule's own optimiser at a constant rate, from its own start, over the images in turn.
 
         Parameters
         ----------
         batch_size, n_steps
             Of the training.
+        rate
+            Of the rule's own rate, of which steps are so many times as long.
+        draw
+            Which start, and which draws of the rule.
         """
-        return self.train_on(self.learner(), batch_size, 0, n_steps).state
+        return self.train_on(self.learner(draw), batch_size, 0, n_steps, rate, draw).state
 
-    def learner(self) -> Learner:
-        """Where trainings start."""
-        state = self.fresh(4)
+    def learner(self, draw: int = 0) -> Learner:
+        """Where trainings start.
+
+        Parameters
+        ----------
+        draw
+            Which of the starts.
+        """
+        state = self.fresh(4 + _DRAWS * draw)
         return Learner(state, self.rule.optimizer().init(state.params))
 
-    def train_on(self, learner: Learner, batch_size: int, first: int, last: int) -> Learner:
+    def train_on(self, learner: Learner, batch_size: int, first: int, last: int, rate: float = 1.0, draw: int = 0) -> Learner:
         """Go on with a training.
 
         Parameters
@@ -167,9 +195,12 @@ class RuleUnderTest:
             What has made `first` steps.
         batch_size, first, last
             Of the training, and the steps that it has made and is to have made.
+        rate, draw
+            As `train` takes them.
         """
         learn = self.once(f"learn in batches of {batch_size}", lambda of: of._learning(batch_size))
-        learned: Learner = learn(learner, jnp.asarray(first), jnp.asarray(last))
+        key = self.key(5 + _DRAWS * draw)
+        learned: Learner = learn(learner, jnp.asarray(first), jnp.asarray(last), jnp.asarray(rate, jnp.float32), key)
         return learned
 
     def fresh(self, use: int) -> RuleState:
@@ -177,16 +208,25 @@ class RuleUnderTest:
         # Not compiled as one: what draws weights is compiled once for all rules that draw the same shapes.
         return self.rule.init(self.key(use))
 
-    def _learning(self, batch_size: int) -> Callable[[Learner, Array, Array], Learner]:
-        """(learner, first step, last step) -> learner; compiled once for any number of steps."""
-        key, step = self.key(5), make_step(self.rule, self.rule.optimizer())
+    def _learning(self, batch_size: int) -> Callable[[Learner, Array, Array, Array, Array], Learner]:
+        """(learner, first step, last step, rate, key) -> learner; compiled once for any number of steps."""
+        optimizer = self.rule.optimizer()
         images, labels = jnp.asarray(self.images.train), jnp.asarray(self.images.train_labels)
 
-        def one(index: Array, learner: Learner) -> Learner:
-            at = (index * batch_size + jnp.arange(batch_size)) % len(images)
-            return step(learner, jax.random.fold_in(key, index), (images[at], self.targets(labels[at])))[0]
+        def learn(learner: Learner, first: Array, last: Array, rate: Array, key: Array) -> Learner:
+            def update(updates: Any, kept: Any, params: Any = None) -> tuple[Any, Any]:
+                moved, kept = optimizer.update(updates, kept, params)
+                return jax.tree.map(lambda leaf: rate * leaf, moved), kept
 
-        return jax.jit(lambda learner, first, last: jax.lax.fori_loop(first, last, one, learner))
+            step = make_step(self.rule, optax.GradientTransformation(optimizer.init, update))
+
+            def one(index: Array, learner: Learner) -> Learner:
+                at = (index * batch_size + jnp.arange(batch_size)) % len(images)
+                return step(learner, jax.random.fold_in(key, index), (images[at], self.targets(labels[at])))[0]
+
+            return jax.lax.fori_loop(first, last, one, learner)
+
+        return jax.jit(learn)
 
     @cached_property
     def start(self) -> RuleState:
@@ -208,7 +248,11 @@ class RuleUnderTest:
     @cached_property
     def _two_steps(self) -> Callable[..., Any]:
         """(params, carry, batch, key) -> what the rule asks for in the second of two steps in turn, and the last carry."""
-        both = two_steps(self.make(shown_to(self.network, self.shown)))
+        # What has nowhere to keep anything holds nothing back.
+        keeps = bool(
+            jax.tree.leaves((self.start.carry, {name: own for name, own in self.start.params.items() if name != "network"}))
+        )
+        both = two_steps(self.make(shown_to(self.network, self.shown)), _HELD_BACK if keeps else 0)
 
         def updates(params: Any, carry: Any, batch: Pair, key: Array) -> Any:
             found, last = both(params, carry, batch, key)
@@ -220,7 +264,8 @@ class RuleUnderTest:
         """What the rule asks of each array of every node, in double precision, flat.
 
         Two steps in turn, of which the second counts: a rule may keep for the next step what it must not use in this one. Between
-        them its optimiser moves what it owns beside the network, whose weights stay.
+        them its optimiser moves what it owns beside the network, whose weights stay. Before them the first is made a few times
+        more, for what a rule holds back longer.
 
         Parameters
         ----------

@@ -2,9 +2,10 @@
 
 The values that a node passes on are looked at while the rule learns and while it represents (steps of simulated time are in both):
 more of them for the same example is a second pass or phase, and so are weights that change at spikes that the unit does not pass on
-(`ways_of_firing`). What is evaluated again with the same answer is none, however the program is written. Weights that inference
-itself reads backwards are settling; errors that go back in time through a node's own weights are a pass of their own; a change that
-needs activities from above waits for a sweep down.
+(`ways_of_firing`). Where the traced program multiplies more signals by a node's weights than its synapses were asked to, there are
+passes that nobody can listen to, and the criterion is met in part at most. What is evaluated again with the same answer is none,
+however the program is written. Weights that inference itself reads backwards are settling; errors that go back in time through a
+node's own weights are a pass of their own; a change that needs activities from above waits for a sweep down.
 
 Guerguiev, Lillicrap and Richards 2017, doi:10.7554/eLife.22901 (phases); arXiv:2501.09976 (criterion 3).
 """
@@ -24,7 +25,7 @@ from learning_rules.plausibility.criterion import (
 from learning_rules.plausibility.neighbours import above, examined, hearers
 from learning_rules.plausibility.rule_under_test import RuleUnderTest
 from learning_rules.plausibility.traced_rule import node_of, read_by, returns
-from learning_rules.plausibility.ways_of_firing import two_ways, ways
+from learning_rules.plausibility.ways_of_firing import n_heard, two_ways, ways
 
 __all__ = ["CRITERION"]
 
@@ -47,6 +48,12 @@ def _back_in_time(test: RuleUnderTest) -> list[int]:
         if token[0] == "weights" and token[2] == "backward"
     }
     return sorted({place.node for place in read if returns(test.network, place)})
+
+
+def _unheard(test: RuleUnderTest) -> list[int]:
+    """Nodes whose weights multiply more signals in a learning step than were heard at their synapses."""
+    once, learned = test.dataflow.inference.forward, test.dataflow.reads.forward
+    return [node for node, heard in n_heard(test).items() if read_by(learned, node) > _ONE_WAY * heard * read_by(once, node)]
 
 
 def probe(test: RuleUnderTest) -> Finding:
@@ -90,6 +97,13 @@ def probe(test: RuleUnderTest) -> Finding:
             FAILS if far else PARTLY,
             value,
             f"one pass up, but {names[waits[0]]} waits for signals from {what}: a sweep down follows the sweep up",
+        )
+    if unheard := _unheard(test):
+        return Finding(
+            PARTLY,
+            value,
+            f"signals are multiplied by the weights of {listed([names[each] for each in unheard])} more often than synapses "
+            "are asked to: passes that nobody could listen to",
         )
     return Finding(
         MEETS,

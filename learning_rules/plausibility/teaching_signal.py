@@ -5,6 +5,8 @@ change is how many numbers the node is told, however they are sent and put toget
 loss), or two, since two steps are made; more are a vector. It is one of errors where new weights of the readout move the change
 too, and one of targets where they do not. Beside it the error is turned at an equal loss: where two classes score alike, an image
 gets the label of the one, then of the other. A rule that is told a number in each of several trials of a step is told as many.
+Where no label moves anything within the steps that are made, and the traced program lets labels come to a change all the same,
+however late, nothing is met.
 
 Lillicrap et al. 2020, doi:10.1038/s41583-020-0277-3.
 """
@@ -27,6 +29,7 @@ __all__ = ["CRITERION", "KINDS", "kind_of_signal"]
 KINDS = ("none", "scalar", "targets", "errors")
 # Between what rounding moves and what another readout does.
 _MOVED = 1e-9
+_LABELS = ("labels",)
 
 
 def kind_of_signal(test: RuleUnderTest) -> int:
@@ -60,6 +63,9 @@ def probe(test: RuleUnderTest) -> Finding:
         f"an example's label moves hidden changes in {rank} directions; other labels move them by {largest(of_labels(test)):.1e}, "
         f"errors turned at an equal loss by {largest(of_tied_labels(test)):.1e}"
     )
+    if kind == 0 and any(_LABELS in test.dataflow.updates[node] for node in test.hidden):
+        late = "nothing of labels moves within the steps that are made, but the traced program lets them come to changes"
+        return Finding(PARTLY, float(kind), f"{late}; {told}")
     words = (
         "hidden nodes are told nothing of labels",
         "hidden nodes are told one number an example",

@@ -43,10 +43,13 @@ class Fired:
         Node -> what others were given of it, once for each evaluation: (n, *output_shape), or (steps * n, *output_shape).
     at_synapses
         Node -> what came back to its pre-activations, once for each evaluation: (n, size).
+    at_each
+        Node -> how many signals of hidden nodes its synapses were given with weights that are its own.
     """
 
     passed_on: dict[int, list[np.ndarray]] = dataclasses.field(default_factory=dict)
     at_synapses: dict[int, list[np.ndarray]] = dataclasses.field(default_factory=dict)
+    at_each: dict[int, int] = dataclasses.field(default_factory=dict)
 
 
 def _likeness(node: Node, params: Any, own: Any) -> Array:
@@ -76,6 +79,7 @@ def _listening(network: Network, own: Any, into: Fired) -> Network:
                 for source, x in zip(heard.inputs, inputs, strict=True):
                     if source >= 0:
                         into.passed_on.setdefault(source, []).append(np.array(x))
+                        into.at_each[index] = into.at_each.get(index, 0) + len(x)
 
         def back(cotangent: Array) -> Array:
             keep = telling(lambda x: into.at_synapses.setdefault(index, []).append(np.array(x)), lambda x: (x,))
@@ -149,6 +153,18 @@ def ways(test: RuleUnderTest) -> dict[int, float]:
     """
     learning, inference = (fired(test, each).passed_on for each in (True, False))
     return {node: _n_values(learning[node]) / max(_n_values(inference[node]), 1) for node in sorted(learning) if node in inference}
+
+
+def n_heard(test: RuleUnderTest) -> dict[int, float]:
+    """How many signals the synapses of each node that hears hidden ones are given while it learns, for one while it represents.
+
+    Parameters
+    ----------
+    test
+        The rule under test.
+    """
+    learning, inference = (fired(test, each).at_each for each in (True, False))
+    return {node: learning.get(node, 0) / inference[node] for node in sorted(inference)}
 
 
 def two_ways(test: RuleUnderTest) -> list[int]:

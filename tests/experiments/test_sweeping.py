@@ -216,6 +216,7 @@ def runs_of(**accuracies):
 
 
 STEPS = np.array([0.0, 0.01, 0.02, 0.03, 0.04])  # what seeds differ by
+JITTER = np.array([0.0, 0.001, 0.0, 0.001, 0.0])  # what networks of a seed differ by
 
 
 def test_a_rule_is_held_against_the_best_control_and_its_floor():
@@ -250,7 +251,7 @@ def test_a_rule_is_held_against_the_best_control_and_its_floor():
 
 def test_what_beats_its_own_frozen_network_alone_beats_no_control():
     """The choice that overturned the table: random features that are read directly stand above the matched control."""
-    runs = runs_of(untrained=0.80 + STEPS, hebbian=0.86 + STEPS).assign(n_train=None, validation_fraction=0.1)
+    runs = runs_of(untrained=0.80 + STEPS, hebbian=0.86 + STEPS + JITTER).assign(n_train=None, validation_fraction=0.1)
     shared = {"dataset": "digits", "n_train": None, "validation_fraction": 0.1, "read_from": "x", "validation_accuracy": 0.9}
     accuracies = {("logistic regression", ""): 0.85 + 0 * STEPS, ("random features", "cnn"): 0.88 + STEPS}
     controls = pd.DataFrame(
@@ -260,7 +261,8 @@ def test_what_beats_its_own_frozen_network_alone_beats_no_control():
     )
     config = SweepConfig(runs=({"rule": "hebbian"},))
     row = summarise(runs, config, controls).set_index("rule").loc["hebbian"]
-    assert row["best_control"] == "random features (cnn)" and row["beats_control"] is False and np.isclose(row["difference"], -0.02)
+    assert row["best_control"] == "random features (cnn)" and row["beats_control"] is False
+    assert np.isclose(row["difference"], -0.0196)
     assert summarise(runs, config).set_index("rule").loc["hebbian", "beats_control"] is True
     # Random convolutions know that images have places: that says nothing of a network without maps, and all of one with them.
     maps = controls.replace({"control": {"random features": "random maps"}})
@@ -270,12 +272,12 @@ def test_what_beats_its_own_frozen_network_alone_beats_no_control():
     elsewhere = controls.assign(n_train=100)  # controls of other images have no say
     assert summarise(runs, config, elsewhere).set_index("rule").loc["hebbian", "beats_control"] is True
     text = to_markdown(config, summarise(runs, config, controls), 2, 2)
-    assert "**no**, p = 1.000" in text and "random features (cnn)" in text
+    assert "**no**, p = .9" in text and "random features (cnn)" in text
 
 
 def test_a_wider_control_overturns_a_verdict_in_words_and_not_by_itself():
     """The choice that a critic makes next: with more random features. The table says which verdicts would not have held."""
-    rules = {"backprop": 0.95 + STEPS, "hebbian": 0.90 + STEPS, "hebbian/oja__zca": 0.96 + STEPS}
+    rules = {"backprop": 0.99 + STEPS + JITTER, "hebbian": 0.90 + STEPS + JITTER, "hebbian/oja__zca": 0.98 + STEPS + JITTER}
     runs = runs_of(untrained=0.80 + STEPS, **rules).assign(n_train=None, validation_fraction=0.1)
     shared = {"dataset": "digits", "n_train": None, "validation_fraction": 0.1, "read_from": "x", "network": "mlp hidden=8192"}
     controls = pd.DataFrame(
@@ -327,16 +329,40 @@ def test_a_sweep_goes_on_in_its_folder_though_a_field_is_new_since(tmp_path, tra
 
 
 def test_a_verdict_goes_by_the_readout_that_is_one_for_all():
-    runs = runs_of(untrained=0.80 + STEPS, hebbian=0.60 + STEPS).assign(read_from="hidden_0")
+    runs = runs_of(untrained=0.80 + STEPS, hebbian=0.60 + STEPS + JITTER).assign(
+        read_from="hidden_0", readout_validation_accuracy=0.9
+    )
     runs["readout_accuracy"] = runs["test_accuracy"] + np.where(runs["rule"] == "hebbian", 0.25, 0.0)
     table = summarise(runs, SweepConfig(runs=({"rule": "hebbian"},), readout_images=500)).set_index("rule")
     row = table.loc["hebbian"]
-    assert row["beats_control"] is True and np.isclose(row["readout_mean"], 0.87) and np.isclose(row["mean"], 0.62)
+    assert row["beats_control"] is True and np.isclose(row["readout_mean"], 0.8704) and np.isclose(row["mean"], 0.6204)
     assert row["read_from"] == "hidden_0"
     # The same units before the first image are a control of their own.
     runs["frozen_accuracy"] = runs["readout_accuracy"] + 0.01
     row = summarise(runs, SweepConfig(runs=({"rule": "hebbian"},), readout_images=500)).set_index("rule").loc["hebbian"]
     assert row["best_control"] == "itself frozen" and row["beats_control"] is False
+
+
+def test_who_stands_for_a_family_is_chosen_by_the_readout_that_verdicts_go_by():
+    runs = runs_of(**{"hebbian/oja": 0.60 + STEPS, "hebbian/bcm": 0.70 + STEPS}).assign(read_from="hidden_0")
+    by_output = best_variants(summarise(runs, SweepConfig(runs=({"rule": "hebbian"},))))
+    assert by_output["rule"].tolist() == ["hebbian/bcm"]
+    validation = np.where(runs["rule"] == "hebbian/oja", 0.9, 0.8)
+    runs = runs.assign(readout_accuracy=runs["test_accuracy"], readout_validation_accuracy=validation)
+    by_readout = best_variants(summarise(runs, SweepConfig(runs=({"rule": "hebbian"},), readout_images=500)))
+    assert by_readout["rule"].tolist() == ["hebbian/oja"]
+
+
+def test_trainings_that_are_still_to_come_count_in_the_correction():
+    start = 0.80 + STEPS
+    runs = runs_of(untrained=start, hebbian=start + [0.004, 0.001, 0.003, 0.0, 0.002])
+    config = SweepConfig(runs=({"rule": "hebbian"},))
+    alone = summarise(runs, config).set_index("rule").loc["hebbian"]
+    early = summarise(runs, config, to_come=9).set_index("rule").loc["hebbian"]
+    assert alone["beats_control"] is True and early["beats_control"] is False
+    assert early["p_adjusted"] == pytest.approx(10 * early["p_value"])
+    text = to_markdown(config, summarise(runs, config, to_come=9), 2, 11, to_come=9)
+    assert "all of 10 rows, 9 of them still to come, corrected" in text
 
 
 def test_a_floor_counts_for_the_network_that_it_is_stated_for():

@@ -421,3 +421,42 @@ def probing_every_unit(network):
         return {"network": _products(network, params, trace, errors)}, state, {}
 
     return _rule(network, lambda key: RuleState({"network": network.init(key)}, ()), assign_credit)
+
+
+def held_back(make, n_steps=3):
+    """A rule whose changes are kept in the carry for some steps before they are asked for."""
+
+    def decoy(network):
+        rule = make(network)
+
+        def init(key):
+            state = rule.init(key)
+            return state._replace(carry=(state.carry, (jax.tree.map(jnp.zeros_like, state.params["network"]),) * n_steps))
+
+        def assign_credit(key, state, batch):
+            carry, waiting = state.carry
+            updates, after, info = rule.assign_credit(key, state._replace(carry=carry), batch)
+            kept = (updates["network"], *waiting[:-1])
+            return {**updates, "network": waiting[-1]}, after._replace(carry=(after.carry, kept)), info
+
+        return rule._replace(init=init, assign_credit=assign_credit)
+
+    return decoy
+
+
+def second_pass_by_hand(network):
+    """A contrast between two passes, of which the second, with noise on the image, multiplies by weights past the synapses."""
+
+    def assign_credit(key, state, batch):
+        params, images = state.params["network"], _pair(batch)[0]
+        trace = network.trace(params, images)
+        before = trace.inputs[0][0]
+        noisy = before + 0.5 * jax.random.normal(key, before.shape, before.dtype)
+        contrasts = []
+        for node, own, after in zip(network.nodes, params, trace.outputs, strict=True):
+            again = noisy.reshape(len(images), -1) @ own["kernel"] + own["bias"]
+            noisy = node.activate((), again, ())[1]
+            contrasts.append((after - noisy) / len(images))
+        return {"network": _products(network, params, trace, contrasts)}, state, {}
+
+    return _rule(network, lambda key: RuleState({"network": network.init(key)}, ()), assign_credit)

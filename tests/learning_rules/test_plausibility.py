@@ -18,6 +18,7 @@ from decoys import (
     disguised,
     dressed_backpropagation,
     handed_on,
+    held_back,
     hoarder,
     honest_but_odd,
     late_courier,
@@ -28,6 +29,7 @@ from decoys import (
     one_step_late,
     probing_every_unit,
     remote_reader,
+    second_pass_by_hand,
     sizes_by_carry,
 )
 from hypothesis import given, settings
@@ -214,6 +216,27 @@ def test_whoever_carries_the_weights_down_is_caught(decoy, architecture):
     found = {criterion: probe(test, criterion) for criterion in ("weight transport", "local credit", "teaching signal")}
     assert {entry.verdict for entry in found.values()} == {"fails"}, found
     assert found["weight transport"].value > 0.01
+
+
+@pytest.mark.parametrize("name", ["by another hand", pytest.param("in a derivative", marks=pytest.mark.thorough)])
+def test_what_is_held_back_for_three_steps_is_found_by_what_it_moves(name):
+    """Out of the traced program's sight, and later than one step."""
+    test = RuleUnderTest("held back", held_back(disguised(name)))
+    found = {criterion: probe(test, criterion) for criterion in ("weight transport", "teaching signal")}
+    assert {entry.verdict for entry in found.values()} == {"fails"}, found
+
+
+def test_changes_that_are_held_back_for_ever_so_long_are_known_by_where_they_come_from():
+    """A limit of what moves: later than every step that is made, only the traced program tells that labels had a say."""
+    test = RuleUnderTest("held back", held_back(dressed_backpropagation, 12))
+    found = {criterion: probe(test, criterion) for criterion in ("weight transport", "teaching signal")}
+    assert [entry.verdict for entry in found.values()] == ["fails", "partly"], found
+    assert "nothing of labels moves" in found["teaching signal"].evidence
+
+
+def test_a_pass_that_goes_past_the_synapses_is_one_that_nobody_heard():
+    found = card_of(second_pass_by_hand, "single phase")["single phase"]
+    assert found.verdict == "partly" and "nobody could listen to" in found.evidence
 
 
 def test_activities_that_are_clamped_to_what_came_in_one_sweep_are_local_in_part_at_most():
