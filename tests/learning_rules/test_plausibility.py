@@ -499,13 +499,51 @@ def test_synapses_are_spoiled_as_much_as_is_said():
     assert len(np.unique(robustness.rounded(params)[0]["kernel"])) == 16
 
 
-def test_operations_of_backpropagation_are_those_of_the_books():
-    test = rule_under_test("backprop")
-    widths = (64, 48, 40, 32, 10)
-    forward = [below * above for below, above in zip(widths[:-1], widths[1:], strict=True)]
-    # Up, once more for each node's product of signals, and down through all nodes but the first.
-    assert test.dataflow.reads.products / test.n_examples == 2 * sum(forward) + sum(forward[1:])
-    assert energy.cost(test, learning=False).nanojoules == pytest.approx(sum(forward) * 4.6e-3)
+WIDTHS = (64, 48, 40, 32, 10)
+_UP = sum(below * above for below, above in zip(WIDTHS[:-1], WIDTHS[1:], strict=True))  # through all weights once
+_ABOVE = _UP - WIDTHS[0] * WIDTHS[1]  # through those of all nodes but the first
+_READOUT = WIDTHS[-2] * WIDTHS[-1]
+_DIRECT = WIDTHS[-1] * sum(WIDTHS[1:-1])  # between the scores and every hidden unit
+_SQUARES = sum(width**2 for width in WIDTHS[1:-1])
+
+# Multiply-accumulates of learning an example, from each rule's equations. All go up once, and take a product of signals for each
+# weight that they change.
+OPERATIONS = {
+    "untrained": _UP + _READOUT,
+    # Errors go down through the weights above.
+    **dict.fromkeys(
+        (
+            *("backprop", "feedback_alignment/random", "feedback_alignment/sign", "feedback_alignment/kolen_pollack"),
+            *("feedback_alignment/textbook", "feedback_alignment/textbook_kolen_pollack", "dendritic/aligned"),
+            "burst/single_phase",
+        ),
+        2 * _UP + _ABOVE,
+    ),
+    "feedback_alignment/direct": 2 * _UP + _DIRECT,
+    "feedback_alignment/direct_random_target": 2 * _UP + _DIRECT,
+    "feedback_alignment/direct_kolen_pollack": 2 * _UP + 2 * _DIRECT,  # feedback weights change too
+    "burst/two_phase": 2 * _UP + 2 * _ABOVE,  # bursts go down with the teacher and without
+    # Down, what interneurons say of it, and the change of their weights.
+    "dendritic/local_error": 2 * _UP + 3 * _ABOVE,
+    "dendritic/textbook": 2 * _UP + 3 * _ABOVE,
+    # Two kinds of running correlations: of features and errors, by which errors go down, and of features.
+    "error_decorrelation": 2 * _UP + 2 * _DIRECT + _SQUARES,
+    # A sweep predicts all states but the first from below, and sends the errors down; two of them, or the published 32.
+    "predictive_coding/standard": 2 * _UP + 2 * 2 * _ABOVE,
+    "predictive_coding/error_based": 2 * _UP + 2 * 2 * _ABOVE,
+    "predictive_coding/textbook": 2 * _UP + 32 * 2 * _ABOVE,
+    "perturbation/textbook": 3 * _UP,  # up twice
+    "pepita/textbook": 3 * _UP + WIDTHS[0] * WIDTHS[-1],  # up twice, and the error onto the image
+    # A head for each hidden node: its scores, their error's way back, and its change.
+    "local_losses/prediction": 2 * _UP + 3 * _DIRECT,
+}
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, marks=[] if rule in SHOWN else [pytest.mark.thorough]) for rule in OPERATIONS])
+def test_operations_are_those_of_the_equations(rule):
+    test = rule_under_test(rule)
+    assert test.dataflow.reads.products / test.n_examples == OPERATIONS[rule]
+    assert energy.cost(test, learning=False).nanojoules == pytest.approx(_UP * 4.6e-3)
 
 
 # The card.
