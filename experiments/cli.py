@@ -6,6 +6,7 @@ one line on stderr and exit status 2.
 
 from __future__ import annotations
 
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -132,12 +133,17 @@ def train_command(
         raise click.UsageError(
             "Missing argument 'RULE': give a name from `bioplausible list rules`, or --config FILE that has one."
         )
+    from bioplausible.foundation.yaml_files import read_mapping
     from experiments.config import TrainConfig, read_yaml
     from experiments.files import no_empty_folder, prepare_folder
     from experiments.saving import save_trained
     from experiments.training import train
 
     rule_options, network_options = settings(assignments)
+    if rule is None and config is not None and "rule" not in read_mapping(config, "rule: backprop"):
+        raise click.UsageError(
+            f"{config} names no rule: give RULE, a name from `bioplausible list rules`, or a line such as rule: backprop"
+        )
     base = TrainConfig() if config is None else read_yaml(config, TrainConfig)
     fields = given(**options, rule=rule)
     if rule_options:
@@ -153,11 +159,14 @@ def train_command(
     if as_json:
         print_json(record)
         return
+    told = f"{record['rule']} on {record['dataset']} ({record['architecture']}, {_epochs(record['epochs'])}): test accuracy "
+    accuracies = [each["test_accuracy"] for each in record.get("seeds", [record])]
+    if len(accuracies) > 1:
+        mean, spread = statistics.fmean(accuracies), statistics.stdev(accuracies)
+        told += f"{mean:.4f} ± {spread:.4f} over {len(accuracies)} seeds; of seed {record['seed']} alone "
     chosen = record["best_on_validation"]
-    click.echo(
-        f"{record['rule']} on {record['dataset']} ({record['architecture']}, {_epochs(record['epochs'])}): test accuracy "
-        f"{record['test_accuracy']:.4f}; {chosen['test_accuracy']:.4f} at epoch {chosen['epoch']}, the best on validation"
-    )
+    told += f"{record['test_accuracy']:.4f}; {chosen['test_accuracy']:.4f} at epoch {chosen['epoch']}, the best on validation"
+    click.echo(told)
     print_table(
         [
             {
@@ -269,8 +278,10 @@ def scorecard_command(
     """Ask RULES how plausible they are: names (by default all that can train the network), module:name or path.py:name."""
     import json
     import shutil
+    from importlib.metadata import version
 
     from bioplausible.foundation.files import write_text
+    from experiments.environment import describe_code
     from experiments.files import no_empty_folder, prepare_folder
     from experiments.report.scorecard import marks, scorecard_html, scorecard_table
     from experiments.results import plain
@@ -283,7 +294,8 @@ def scorecard_command(
         cards = scorecards(asked, architecture, named(criteria), seed, workers, progress=progress, keep=keep)
     if folder is not None:
         write_text(folder / "scorecard.json", json.dumps(plain(cards), indent=1, ensure_ascii=False) + "\n")
-        write_text(folder / "scorecard.html", str(scorecard_html(cards, standalone=True)) + "\n")
+        about = f"Asked on {architecture}, seed {seed}, by bioplausible {version('bioplausible')} (code {describe_code()[:10]})."
+        write_text(folder / "scorecard.html", str(scorecard_html(cards, standalone=True, about=about)) + "\n")
         shutil.rmtree(folder / UNFINISHED)
     if as_json:
         print_json(cards)
@@ -368,6 +380,9 @@ def main(arguments: list[str] | None = None) -> None:
     except InputError as error:
         _fail(str(error))
     except click.exceptions.Abort:
+        given_to = arguments if arguments is not None else sys.argv[1:]
+        goes_on = given_to[:1] == ["sweep"] or (given_to[:1] == ["scorecard"] and "--out" in given_to)
+        click.echo("bioplausible: stopped" + ("; what is done is kept, and the same command goes on" if goes_on else ""), err=True)
         sys.exit(130)
     except click.exceptions.NoArgsIsHelpError as error:
         # Whoever gave no command is shown what there is, as it is laid out.

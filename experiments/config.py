@@ -15,7 +15,17 @@ from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.options import at_least, fraction, make_options, one_of
 from bioplausible.foundation.yaml_files import read_mapping, to_yaml
 
-__all__ = ["CONTROL", "REFERENCE", "CompareConfig", "TrainConfig", "from_record", "read_yaml", "to_record", "write_yaml"]
+__all__ = [
+    "CONTROL",
+    "REFERENCE",
+    "CompareConfig",
+    "TrainConfig",
+    "check_seed",
+    "from_record",
+    "read_yaml",
+    "to_record",
+    "write_yaml",
+]
 
 Config = TypeVar("Config")
 
@@ -25,6 +35,33 @@ SCORECARDS = ("core", "all", "none")
 CONTROL, REFERENCE = "untrained", "backprop"
 
 _converter = make_converter()
+
+# Of a random key: larger seeds would be those of smaller ones over again.
+_SEEDS = 2**32
+
+
+def check_seed(seed: int, n_seeds: int = 1) -> None:
+    """Check that seeds are ones that random keys tell apart.
+
+    Parameters
+    ----------
+    seed
+        The first.
+    n_seeds
+        How many follow each other.
+
+    Raises
+    ------
+    InputError
+        Below nought, or from 2**32 on.
+
+    >>> check_seed(2**32)
+    Traceback (most recent call last):
+        ...
+    bioplausible.foundation.errors.InputError: seed=4294967296 was given, expected at least 0 and at most 4294967295
+    """
+    if not 0 <= seed <= _SEEDS - n_seeds:
+        raise InputError(f"seed={seed} was given, expected at least 0 and at most {_SEEDS - n_seeds}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +122,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         at_least(self, 1, "epochs", "batch_size", "n_seeds")
-        at_least(self, 0, "seed")
+        check_seed(self.seed, self.n_seeds)
 
     @property
     def seeds(self) -> range:
@@ -196,6 +233,7 @@ class CompareConfig:
                 )
         at_least(self, 1, "seeds")
         at_least(self, 0, "n_draws", "readout_images")
+        check_seed(self.seed, self.seeds)
         one_of(self, "scorecard", SCORECARDS)
         fraction(self, "confidence", with_zero=False, with_one=False)
 

@@ -20,10 +20,11 @@ from joblib import Parallel, delayed
 
 import architectures
 import learning_rules
-from bioplausible.foundation.errors import unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from bioplausible.foundation.resolve import is_reference, resolve, source_of
+from experiments.config import check_seed
 from experiments.environment import describe_code
 from experiments.results import plain
 from learning_rules import plausibility
@@ -90,6 +91,9 @@ def scorecards(
         Unknown rules, criteria or architectures, or a rule that cannot be made.
     """
     resolve(architecture, architectures.ARCHITECTURES, "architecture")
+    check_seed(seed)
+    if workers < 1:
+        raise InputError(f"workers={workers} was given, it must be at least 1")
     for criterion in criteria or ():
         if criterion not in plausibility.CRITERIA:
             raise unknown_name("criterion", criterion, plausibility.CRITERIA)

@@ -33,7 +33,7 @@ _STYLES = {"meets": "bold green", "partly": "yellow", "fails": "red", "not appli
 _STYLE = """
 .card td.mark {text-align: center; font-size: 1.15em; white-space: nowrap}
 .card .meets {color: #0a7a3d} .card .partly {color: #9a6700} .card .fails {color: #b3261e} .card .not {color: #777}
-.card .differs {outline: 2px solid #9a6700; outline-offset: -3px; border-radius: 4px}
+.card .differs {outline: 2px solid #9a6700; outline-offset: 1px; border-radius: 4px; padding: 0 .2em}
 .card details td {vertical-align: top}
 .card thead th, .card tbody th {max-width: 24em}
 """
@@ -90,7 +90,7 @@ def scorecard_table(cards: dict[str, Any]) -> Table:
     return table
 
 
-def scorecard_html(cards: dict[str, Any], standalone: bool = False) -> Markup:
+def scorecard_html(cards: dict[str, Any], standalone: bool = False, about: str = "") -> Markup:
     """Cards as a part of a page: the marks, and under each rule the evidence in sentences.
 
     Parameters
@@ -99,6 +99,8 @@ def scorecard_html(cards: dict[str, Any], standalone: bool = False) -> Markup:
         As for `scorecard_table`.
     standalone
         Whether the part is to stand alone, as a page that opens offline.
+    about
+        A line on what was asked, of a page that stands alone.
     """
     criteria = _criteria(cards)
     head = Markup("").join(
@@ -122,16 +124,19 @@ def scorecard_html(cards: dict[str, Any], standalone: bool = False) -> Markup:
             )
         rows.append(Markup("<tr>{}</tr>").format(Markup("").join(cells)))
     details = [_evidence(rule, card, criteria) for rule, card in cards.items()]
+    measures = Markup("").join(Markup("<li>{}: {}</li>").format(name, plausibility.CRITERIA[name].measure) for name in criteria)
     part = Markup(
         '<div class="card"><div class="scroll" tabindex="0" role="region" aria-label="Plausibility scorecard"><table><thead><tr>'
         '<th scope="col">rule</th>{}</tr></thead><tbody>{}</tbody></table></div>'
-        "<p>● meets, ◐ partly, ○ fails, – not applicable; framed: the literature claims otherwise.</p>{}</div>"
-    ).format(head, Markup("").join(rows), Markup("").join(details))
+        "<p>● meets, ◐ partly, ○ fails, – not applicable; framed: the literature claims otherwise.</p>"
+        "<details><summary>What the values are</summary><ul>{}</ul></details>{}</div>"
+    ).format(head, Markup("").join(rows), measures, Markup("").join(details))
     style = Markup("<style>{}</style>").format(Markup(_STYLE))
     if not standalone:
         return style + part
     part += _agreement(cards)
-    return Markup(_PAGE).format(Markup(_PAGE_STYLE), style + part)
+    said = Markup("<p>{}</p>").format(about) if about else Markup("")
+    return Markup(_PAGE).format(Markup(_PAGE_STYLE), style + said + part)
 
 
 def marks(cards: dict[str, Any]) -> list[dict[str, Any]]:
@@ -179,10 +184,16 @@ def _evidence(rule: str, card: dict[str, Any], criteria: list[str]) -> Markup:
         if entry["difference"]:
             claimed += f" Why they differ: {entry['difference']}."
         lines.append(
-            Markup("<tr><td>{}</td><td>{}</td><td class='n'>{:.3g}</td><td>{}. {}</td></tr>").format(
-                name, entry["verdict"], entry["value"], escape(entry["evidence"]), escape(claimed)
+            Markup("<tr><td>{}</td><td>{}</td><td class='n' title='{}'>{:.3g}</td><td>{}. {}</td></tr>").format(
+                name,
+                entry["verdict"],
+                plausibility.CRITERIA[name].measure,
+                entry["value"],
+                escape(entry["evidence"]),
+                escape(claimed),
             )
         )
-    return Markup("<details><summary>{}: the evidence</summary><table><tbody>{}</tbody></table></details>").format(
-        rule, Markup("").join(lines)
-    )
+    head = Markup("").join(Markup("<th scope='col'>{}</th>").format(name) for name in ("criterion", "verdict", "value", "evidence"))
+    return Markup(
+        "<details><summary>{}: the evidence</summary><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></details>"
+    ).format(rule, head, Markup("").join(lines))

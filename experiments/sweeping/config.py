@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from experiments.config import CONTROL, REFERENCE, TrainConfig, from_record
 from experiments.readouts import READOUTS, RIDGE
 from experiments.training import with_own_settings
 
-__all__ = ["TASK", "TRIED", "SearchConfig", "SweepConfig", "expand", "family_of"]
+__all__ = ["TASK", "TRIED", "SearchConfig", "SweepConfig", "expand", "family_of", "with_controls"]
 
 # What a search compares trials within, and what it tries there.
 TASK = ("rule", "architecture", "front_end")
@@ -128,6 +129,8 @@ def _product(block: dict[str, Any], origin: str) -> list[dict[str, Any]]:
         if name == "rule":
             value = [rule for rule in learning_rules.names(variants=True) if rule not in left_out] if value == "all" else value
         choices[name] = list(value) if isinstance(value, list | tuple) and name != "exclude_indices" else [value]
+        if not choices[name]:
+            raise InputError(f"{name}: [] was given in {origin}, expected at least one value")
     return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
 
 
@@ -232,3 +235,46 @@ def expand(config: SweepConfig) -> list[TrainConfig]:
         if run not in unique:
             unique.append(run)
     return unique
+
+
+def with_controls(runs: Sequence[TrainConfig]) -> list[TrainConfig]:
+    """Every training of a sweep, and of each network the untrained control, on plain images and behind the rules' front ends.
+
+    Those that are not among them come first, so that no verdict waits for them.
+
+    Parameters
+    ----------
+    runs
+        As `expand` gives them.
+
+    >>> block = {"rule": ["hebbian", "backprop"], "architecture": "mlp"}
+    >>> runs = expand(SweepConfig(train={"dataset": "digits"}, runs=(block,)))
+    >>> [(run.rule, run.front_end) for run in with_controls(runs)][:3]
+    [('untrained', 'none'), ('untrained', 'zca'), ('hebbian/competitive', 'zca')]
+    """
+
+    def task(run: TrainConfig) -> str:
+        what = (
+            run.architecture,
+            run.dataset,
+            run.n_train,
+            run.validation_fraction,
+            run.epochs,
+            run.n_seeds,
+            run.seed,
+            run.split_seed,
+        )
+        return repr((what, run.exclude_indices, sorted(run.architecture_options.items()), run.front_end))
+
+    known = {task(run) for run in runs if run.rule == CONTROL}
+    missing = []
+    for run in runs:
+        for front_end in ("none", run.front_end):
+            control = TrainConfig(
+                **{field.name: getattr(run, field.name) for field in dataclasses.fields(run)}
+                | {"rule": CONTROL, "rule_options": {}, "optimizer_of": "", "front_end": front_end, "batch_size": None}
+            )
+            if task(control) not in known:
+                known.add(task(control))
+                missing.append(with_own_settings(control))
+    return [*missing, *runs]

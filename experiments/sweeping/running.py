@@ -27,7 +27,7 @@ from experiments.controls import RECIPE, control_accuracies
 from experiments.precise_angles import angle_in_double
 from experiments.readouts import RIDGE, read_out
 from experiments.results import plain
-from experiments.sweeping.config import SweepConfig, expand
+from experiments.sweeping.config import SweepConfig, expand, with_controls
 from experiments.sweeping.finals import adopted, as_runs, finalists
 from experiments.sweeping.rdms import rdms_of, read_rdms, with_correlations, write_rdms
 from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise, to_markdown
@@ -143,7 +143,7 @@ def _controls(folder: Path, configs: list[TrainConfig], readout_images: int, rea
         if not path.is_file():
             write_text(path, json.dumps(_control_run(record, readout_images, readout), indent=1) + "\n")
         shared = {name: record[name] for name in IMAGES_OF}
-        tables.append(pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).assign(**shared))
+        tables.append(pd.DataFrame(_read(path)).assign(**shared))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -206,20 +206,32 @@ def _rdms_of(path: Path) -> Path:
     return path.parent.parent / _RDMS / f"{path.stem}.npz"
 
 
-def _prepare(out: Path, config: SweepConfig) -> None:
-    """Make the folder, or go on in one that holds a part of this very sweep."""
-    text = write_yaml(config)
+def _prepare(out: Path, config: SweepConfig, paths: Sequence[Path]) -> None:
+    """Make the folder, or go on in one that holds a part of this sweep, whose plan may have changed since."""
     path = out / "sweep.yaml"
     if out.is_dir() and any(out.iterdir()):
-        if not path.is_file() or write_yaml(read_yaml(path, SweepConfig)) != text:
-            raise InputError(f"--out {out} holds something other than a part of this sweep: give a folder that is new or empty")
-        return
-    write_text(path, text)
+        elsewhere = f"--out {out} holds something other than a part of this sweep"
+        if not path.is_file():
+            raise InputError(f"{elsewhere}: give a folder that is new or empty")
+        trained = (out / "runs").is_dir() and any((out / "runs").iterdir())
+        if trained and not any(each.is_file() for each in paths):
+            there, here = to_record(read_yaml(path, SweepConfig)), to_record(config)
+            differ = ", ".join(name for name in here if here[name] != there[name])
+            raise InputError(f"{elsewhere}, none of its trainings: their {differ} differ; give a folder that is new or empty")
+    write_text(path, write_yaml(config))
+
+
+def _read(path: Path) -> Any:
+    """What was kept of a training, or of controls."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise InputError(f"{path} is damaged: delete it, and what it held is run again") from None
 
 
 def _validation(path: Path) -> float:
     """Mean validation accuracy of a training's seeds after the last epoch."""
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = _read(path)
     last = [each["validation_accuracy_by_epoch"][-1] for each in record.get("seeds", [record])]
     return sum(last) / len(last)
 
@@ -256,7 +268,7 @@ def _write_tables(
     rdms: list[dict[str, Any]] = []
     there = [(each, path) for each, path in zip(configs, paths, strict=True) if path.is_file()]
     for each, path in there:
-        rows = _rows(each, json.loads(path.read_text(encoding="utf-8")))
+        rows = _rows(each, _read(path))
         kept = read_rdms(_rdms_of(path))
         table += rows
         rdms += [{layer: of_seeds[index] for layer, of_seeds in kept.items()} for index in range(len(rows))]
@@ -324,8 +336,9 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     DIR/adopted.csv       of a search with a final: what is adopted; adopted.yaml the same as a sweep that can be run
     ```
 
-    Trainings whose file is there are not run again, unless the rule's defaults have changed since. The tables are written anew
-    after every training, and say how many are still to come.
+    Of every network the untrained control is trained too, on plain images and behind the rules' front ends. Trainings whose file is
+    there are not run again, unless the rule's defaults have changed since; a plan may change between one command and the next. The
+    tables are written anew after every training, and say how many are still to come.
 
     Parameters
     ----------
@@ -346,10 +359,10 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     if workers < 1:
         raise InputError(f"workers={workers} was given, it must be at least 1")
     folder = Path(out)
-    configs = expand(config)
+    configs = expand(config) if config.search else with_controls(expand(config))
     options = _check(configs)
-    _prepare(folder, config)
     paths = [folder / "runs" / _file_name(*each, config) for each in zip(configs, options, strict=True)]
+    _prepare(folder, config, paths)
     if progress is not None:
         progress(sum(path.is_file() for path in paths), len(paths), "" if config.search else "controls")
     controls = (

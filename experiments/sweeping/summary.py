@@ -34,6 +34,7 @@ IMAGES_OF = ("dataset", "n_train", "validation_fraction")
 _SAME_TASK = ["architecture", "dataset", "architecture_options", "epochs"]
 # From so many degrees on rounding has a say in what is learned.
 _ROUNDING = 1.0
+_FEW_SEEDS = 4
 BESIDE = "backprop_with_its_optimizer"
 _RUN = ["rule", "architecture", "dataset", "front_end", "architecture_options", "rule_options", "epochs"]
 
@@ -240,15 +241,15 @@ def _line(cells: list[str]) -> str:
 
 def _accuracy_lines(table: pd.DataFrame) -> list[str]:
     read = "readout_mean" in table
+    has_floors, is_published = bool(table["floor"].notna().any()), bool(table["published"].notna().any())
     columns = ["rule", "front end", "test accuracy", *(["one readout", "read from"] if read else [])]
     columns += ["best control", "difference", "above all controls"]
     columns += [
         *(["backprop with its optimiser"] if BESIDE in table else []),
         "degrees from backprop",
         *(["RDMs with backprop's"] if "rdm_correlation" in table else []),
-        "floor",
-        "reached",
-        "published",
+        *(["floor", "reached"] if has_floors else []),
+        *(["published"] if is_published else []),
     ]
     lines = [_line(columns), "|" + "---|" * len(columns)]
     for row in table.to_dict("records"):
@@ -266,7 +267,8 @@ def _accuracy_lines(table: pd.DataFrame) -> list[str]:
         cells.append(_angles(row))
         if "rdm_correlation" in table:
             cells.append(_alike(row))
-        lines.append(_line([*cells, _percent(row["floor"]), reached, published]))
+        cells += [_percent(row["floor"]), reached] if has_floors else []
+        lines.append(_line([*cells, published] if is_published else cells))
     return lines
 
 
@@ -276,7 +278,7 @@ def _points(difference: float) -> str:
 
 def _verdict(row: dict[str, Any]) -> str:
     if row["beats_control"] is None:
-        return ""
+        return "" if row["rule"] == CONTROL else "not tested"
     adjusted = "p < .001" if row["p_adjusted"] < 0.001 else f"p = {row['p_adjusted']:.3f}".replace("0.", ".", 1)
     if not row["beats_control"]:
         return f"**no**, {adjusted}"
@@ -344,8 +346,6 @@ def _adopted_lines(config: SweepConfig, adopted: pd.DataFrame) -> list[str]:
 
 def _reading(config: SweepConfig, summary: pd.DataFrame, to_come: int) -> list[str]:
     """How the table is to be read."""
-    tested = int(summary["p_value"].notna().sum()) + to_come
-    still = f", {to_come} of them still to come," if to_come else ""
     angle = learning_rules.BY_OTHER_MEANS
     how = {RIDGE: "ridge", LOGISTIC: "multinomial logistic"}[config.readout]
     by = (
@@ -355,9 +355,7 @@ def _reading(config: SweepConfig, summary: pd.DataFrame, to_come: int) -> list[s
         f"Verdicts go {by}.",
         "Controls are the same network untrained (on plain images and behind the same front end; where readouts are for all, also",
         "the rule's own units before the first image), random features read directly, and logistic regression on pixels.",
-        "A rule is above all controls if it is above each: paired over seeds where it starts from the control's weights, by",
-        f"Welch's test where they share none (one-sided, all of {tested} rows{still} corrected by Holm's method, p < .05).",
-        "Seeds draw weights and orders, not images: every training sees the same split.",
+        *_tests(summary, to_come),
         *_winners(summary),
         "",
         "Degrees from backpropagation at the start, after a tenth of the epochs and at the end, between what the rule asks of",
@@ -376,6 +374,21 @@ def _reading(config: SweepConfig, summary: pd.DataFrame, to_come: int) -> list[s
         if missing := int(summary["without_rdms"].sum()):
             lines.append(f"{missing} of {int(summary['n_seeds'].sum())} networks have none that can be compared.")
     return lines
+
+
+def _tests(summary: pd.DataFrame, to_come: int) -> list[str]:
+    """What a verdict is, and what it is of."""
+    tested, fewest = int(summary["p_value"].notna().sum()), int(summary["n_seeds"].min())
+    if not tested:
+        return ["With one seed nothing is tested: two are the fewest, and five are a test to go by."]
+    still = f", {to_come} of them still to come," if to_come else ""
+    few = [f"With {fewest} seeds a test has hardly any freedom: five are one to go by."] if fewest < _FEW_SEEDS else []
+    return [
+        "A rule is above all controls if it is above each: paired over seeds where it starts from the control's weights, by",
+        f"Welch's test where they share none (one-sided, all of {tested + to_come} rows{still} corrected by Holm's method, p <",
+        ".05). Seeds draw weights and orders, not images: every training sees the same split.",
+        *few,
+    ]
 
 
 def _winners(summary: pd.DataFrame) -> list[str]:
@@ -400,6 +413,8 @@ def _winners(summary: pd.DataFrame) -> list[str]:
     if "beats_wider" not in summary:
         return lines
     held = [(name, each) for name, each in zip(names, above["beats_wider"], strict=True) if each is not None]
+    if not held:
+        return lines
     wider = [name for name, each in held if each]
     said = f": {', '.join(wider)}" if wider else ""
     dense = " of the dense networks" if len(held) < len(names) else ""

@@ -1,8 +1,8 @@
 """Does it learn from one example at a time, with no stored history?
 
 Accuracy after as many updates by one example each as by batches of 128, which alone tells what noise a single example brings:
-with as many examples a batch would be judged by its few steps. Each is taken at the best of a few rates, since a rule's own was
-chosen for batches, and from several starts. And whether what is carried from step to step keeps images or labels
+with as many examples a batch would be judged by its few steps. Single examples get the best of a few rates, since a rule's own was
+chosen for batches, and both several starts. And whether what is carried from step to step keeps images or labels
 themselves (`memory`): past images are changed, and the next change at the same weights is looked at. A running mean may move it; a
 rule that replays what it stored learns from a data set. A rule that asks nothing of hidden nodes has nothing to learn online.
 
@@ -57,10 +57,10 @@ def probe(test: RuleUnderTest) -> Finding:
     values = [one.accuracy / max(many.accuracy, _LEARNED) for one, many in zip(alone, together, strict=True)]
     value = float(np.mean(values))
     accuracy, of_batches = (float(np.mean([each.accuracy for each in found])) for found in (alone, together))
-    rates = " and ".join(between([each.rate for each in found]) for found in (alone, together))
     told = (
-        f"accuracy {accuracy:.2f} after {UPDATES} updates by one example each, {of_batches:.2f} by batches of {_BATCH}, at the "
-        f"best of {len(RATES)} rates ({rates} of its own); a ratio of {between(values)} from start to start"
+        f"accuracy {accuracy:.2f} after {UPDATES} updates by one example each, at the best of {len(RATES)} rates "
+        f"({between([each.rate for each in alone])} of its own), {of_batches:.2f} by batches of {_BATCH}; a ratio of "
+        f"{between(values)} from start to start"
     )
     kept = stored(test)
     moved = remembered.moved > _MOVED or remembered.moved != remembered.moved
@@ -76,7 +76,7 @@ def probe(test: RuleUnderTest) -> Finding:
 CRITERION = Criterion(
     "online learning",
     "Does it learn from one example at a time, with no stored history?",
-    f"accuracy at batch size 1 over that at batch size {_BATCH}, after {UPDATES} updates each at the best of a few rates",
+    f"accuracy at batch size 1 over that at batch size {_BATCH}, after {UPDATES} updates each, that of single examples at the best of a few rates",
     "Hayes et al. 2021, doi:10.1162/neco_a_01433",
     probe,
 )

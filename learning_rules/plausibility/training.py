@@ -25,7 +25,7 @@ N_STARTS = 3
 UPDATES = 704
 """Of each of two trainings that differ in the size of their batches."""
 RATES = (1.0, 0.25, 0.0625)
-"""Of the rule's own, which was chosen for batches: for every size of a batch the best on training images is taken."""
+"""Of the rule's own, which was chosen for batches: for single examples the best on training images is taken."""
 ACCURACY, MOST_STEPS = 0.8, 704
 """What every network is trained to before it is spoiled, and the steps in which it must get there."""
 _STEPS = 4
@@ -34,7 +34,7 @@ _REACHED, HELD_BACK = slice(0, None, 2), slice(1, None, 2)
 
 
 class Tuned(NamedTuple):
-    """A training at the best of several rates.
+    """A training, of single examples at the best of several rates.
 
     Attributes
     ----------
@@ -65,7 +65,8 @@ def of_batch_size(test: RuleUnderTest, batch_size: int) -> list[Tuned]:
 def _of_batch_size(test: RuleUnderTest, batch_size: int) -> list[Tuned]:
     found = []
     for draw in range(N_STARTS):
-        states = {rate: test.train(batch_size, UPDATES, rate, draw) for rate in RATES}
+        rates = RATES if batch_size == 1 else RATES[:1]
+        states = {rate: test.train(batch_size, UPDATES, rate, draw) for rate in rates}
         best = max(states, key=lambda rate: test.accuracy(states[rate], of_training=True))
         found.append(Tuned(test.accuracy(states[best]), best))
     return found

@@ -13,7 +13,7 @@ import architectures
 import experiments
 import learning_rules
 from bioplausible.foundation.errors import InputError
-from experiments.config import read_yaml
+from experiments.config import read_yaml, write_yaml
 from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand, running, summarise, sweep
 from experiments.sweeping.summary import best_variants, networks_of, to_markdown
 from experiments.training import network_options
@@ -522,6 +522,14 @@ def test_the_sweeps_that_come_with_the_project_name_rules_and_options_that_exist
         tried.add(given)
     for table in (*config.floors.values(), *config.published.values()):
         assert set(table) <= {*learning_rules.names(), *learning_rules.names(variants=True)}
+
+
+@pytest.mark.parametrize("name", ["controls", "deep"])
+def test_the_tables_that_are_kept_go_on_by_the_command_that_made_them(name):
+    """A plan that differs from its configuration's would be refused."""
+    configs, results = Path(experiments.__file__).parent / "configs", Path(__file__).parents[2] / "docs" / "results"
+    kept = (results / name / "sweep.yaml").read_text(encoding="utf-8")
+    assert kept == write_yaml(read_yaml(configs / f"{name}.yaml", SweepConfig))
 
 
 def test_all_rules_but_some_are_left_out_by_whole_names():
