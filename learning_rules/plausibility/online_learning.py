@@ -76,7 +76,7 @@ def probe(test: RuleUnderTest) -> Finding:
 CRITERION = Criterion(
     "online learning",
     "Does it learn from one example at a time, with no stored history?",
-    f"accuracy at batch size 1 over that at batch size {_BATCH}, after {UPDATES} updates each, that of single examples at the best of a few rates",
+    f"accuracy by single examples (at the best of a few rates) over that by batches of {_BATCH}, after {UPDATES} updates each",
     "Hayes et al. 2021, doi:10.1162/neco_a_01433",
     probe,
 )
