@@ -214,8 +214,8 @@ def _prepare(out: Path, config: SweepConfig, paths: Sequence[Path]) -> None:
         if not path.is_file():
             raise InputError(f"{elsewhere}: give a folder that is new or empty")
         trained = (out / "runs").is_dir() and any((out / "runs").iterdir())
-        if trained and not any(each.is_file() for each in paths):
-            there, here = to_record(read_yaml(path, SweepConfig)), to_record(config)
+        there, here = to_record(read_yaml(path, SweepConfig)), to_record(config)
+        if trained and there != here and not any(each.is_file() for each in paths):
             differ = ", ".join(name for name in here if here[name] != there[name])
             raise InputError(f"{elsewhere}, none of its trainings: their {differ} differ; give a folder that is new or empty")
     write_text(path, write_yaml(config))

@@ -1,5 +1,6 @@
 import json
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import learning_rules
 import neurodata
 from experiments import datasets
 from experiments.cli import main
-from experiments.config import TrainConfig, read_yaml
+from experiments.config import TrainConfig, read_yaml, write_yaml
 from experiments.terminal import settings
 from learning_rules import plausibility
 
@@ -247,12 +248,26 @@ def test_a_defect_of_ours_keeps_its_traceback(monkeypatch):
         main(["train", "backprop"])
 
 
-def test_interruption_is_status_130(run, monkeypatch):
+def test_interruption_is_status_130(run, monkeypatch, tmp_path):
     def interrupt(*arguments, **keywords):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("experiments.training.train", interrupt)
-    assert run("train", "backprop")[0] == 130
+    monkeypatch.setattr("experiments.sweeping.sweep", interrupt)
+    status, printed, err = run("train", "backprop")
+    assert status == 130 and printed == "" and err.strip() == "bioplausible: stopped"
+    (tmp_path / "sweep.yaml").write_text("runs: [{rule: backprop}]")
+    status, printed, err = run("sweep", tmp_path / "sweep.yaml", "--out", tmp_path / "out")
+    assert status == 130 and printed == "" and err.endswith("stopped; what is done is kept, and the same command goes on\n")
+
+
+def test_several_seeds_are_told_together(run, run_json, tmp_path):
+    config = TrainConfig(epochs=1, batch_size=32, n_seeds=3, n_train=200, architecture_options={"hidden": [8]})
+    (tmp_path / "config.yaml").write_text(write_yaml(config))
+    accuracies = [each["test_accuracy"] for each in run_json("train", "--config", tmp_path / "config.yaml")["seeds"]]
+    _, printed, _ = run("train", "--config", tmp_path / "config.yaml")
+    mean, spread = statistics.fmean(accuracies), statistics.stdev(accuracies)
+    assert f"{mean:.4f} ± {spread:.4f} over 3 seeds; of seed 0 alone {accuracies[0]:.4f};" in " ".join(printed.split())
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

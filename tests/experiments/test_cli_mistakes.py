@@ -57,6 +57,7 @@ def place(tmp_path, study):
     (tmp_path / "used" / "mine.txt").write_text("mine")
     (tmp_path / "broken.yaml").write_text("epochs: [1")
     (tmp_path / "unknown.yaml").write_text("epoch: 1")
+    (tmp_path / "no_rule.yaml").write_text("epochs: 1")
     return {"here": str(tmp_path), "study": str(study)}
 
 
@@ -74,6 +75,12 @@ MISTAKES = {
     "epochs": ("train backprop --epochs 0", ["epochs=0"]),
     "no number": ("train backprop --epochs many", ["--epochs", "'many'"]),
     "seed": ("train backprop --seed -1", ["seed=-1"]),
+    "large seed": ("train backprop --seed 4294967296", ["seed=4294967296", "at most 4294967295"]),
+    "huge seed": ("train backprop --seed 99999999999999999999", ["seed=99999999999999999999", "at most"]),
+    "seeds of several": ("compare --config {study} --seed 4294967295 --seeds 2", ["seed=4294967295", "at most 4294967294"]),
+    "card's seed": ("scorecard backprop --seed -1", ["seed=-1", "at least 0"]),
+    "card's workers": ("scorecard backprop --workers 0", ["workers=0", "at least 1"]),
+    "config without rule": ("train --config {here}/no_rule.yaml", ["no_rule.yaml names no rule", "rule: backprop"]),
     "batch": ("train backprop --batch-size 5000", ["batch_size=5000"]),
     "flag": ("train backprop --epoch 3", ["--epoch", "--epochs"]),
     "no rule": ("train", ["RULE"]),

@@ -15,6 +15,7 @@ import learning_rules
 from bioplausible.foundation.errors import InputError
 from experiments.config import read_yaml, write_yaml
 from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand, running, summarise, sweep
+from experiments.sweeping.config import with_controls
 from experiments.sweeping.summary import best_variants, networks_of, to_markdown
 from experiments.training import network_options
 
@@ -129,6 +130,7 @@ def test_what_is_drawn_twice_costs_no_trial():
     [
         ({}, "without runs"),
         ({"runs": ({"rule": "backprob"},)}, "did you mean 'backprop'"),
+        ({"runs": ({"rule": []},)}, r"rule: \[\] was given in run 1 of the sweep, expected at least one value"),
         ({"runs": ({"rule": "backprop", "epoch": 3},)}, "field in run 1 of the sweep.*did you mean 'epochs'"),
         ({"runs": ({"rule": "backprop"},), "search": SearchConfig(2, {"backprob": {}})}, "did you mean 'backprop'"),
         ({"runs": ({"rule": "backprop"},), "search": SearchConfig(2, {"all": {"learning_rate": 3}})}, "low, high"),
@@ -145,7 +147,7 @@ def test_a_table_says_what_must_be_known_of_its_images(tmp_path, trainings, monk
     monkeypatch.setattr(running, "_run", lambda record, *read: {**fake_run(record), "images": noted})
     config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},))
     found = sweep(config, tmp_path / "noted")
-    assert found.summary["image_notes"].tolist() == ["decoded from lossy JPEG"]
+    assert set(found.summary["image_notes"]) == {"decoded from lossy JPEG"}
     text = (tmp_path / "noted" / "README.md").read_text()
     assert text.index("**Images: decoded from lossy JPEG.**") < text.index("| backprop |")
 
@@ -191,14 +193,57 @@ def test_a_default_that_changed_is_trained_anew(tmp_path, trainings, monkeypatch
     before = running._check
     monkeypatch.setattr(running, "_check", lambda configs: [{**options, "learning_rate": 1.0} for options in before(configs)])
     sweep(config, tmp_path / "out")
-    assert len(trainings) == 2
+    assert [record["rule"] for record in trainings] == ["untrained", "backprop"] * 2
+
+
+def test_the_untrained_control_is_trained_where_nobody_asked_for_it(tmp_path, trainings):
+    """A plan that leaves the control out would be one in which any learning counts."""
+    done = sweep(SweepConfig(train=TRAIN | {"n_seeds": 2}, runs=({"rule": ["backprop", "hebbian"]},)), tmp_path)
+    assert [(record["rule"], record["front_end"]) for record in trainings] == [
+        *(("untrained", "none"), ("untrained", "zca")),
+        *(("backprop", "none"), ("hebbian/competitive", "zca")),
+    ]
+    assert set(done.summary.set_index("rule").loc[["backprop", "hebbian/competitive"], "best_control"]) <= {
+        *("untrained", "untrained behind zca", "logistic regression")
+    }
+    # What is there is not asked for twice, whatever its batches.
+    block = {"rule": ["untrained", "backprop"], "batch_size": 64}
+    runs = expand(SweepConfig(train=TRAIN, runs=(block,)))
+    assert with_controls(runs) == runs
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path, trainings):
     sweep(SweepConfig(train=TRAIN, runs=({"rule": "backprop"},)), tmp_path)
+    with pytest.raises(InputError, match="none of its trainings: their train differ"):
+        sweep(SweepConfig(train=TRAIN | {"epochs": 2}, runs=({"rule": "backprop"},)), tmp_path)
+    assert len(trainings) == 2 and read_yaml(tmp_path / "sweep.yaml", SweepConfig).train == TRAIN
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="holds something other than a part of this sweep"):
-        sweep(SweepConfig(train=TRAIN, runs=({"rule": "untrained"},)), tmp_path)
-    assert len(trainings) == 1
+        sweep(SweepConfig(train=TRAIN, runs=({"rule": "backprop"},)), tmp_path / "else")
+
+
+def test_a_plan_may_change_between_one_command_and_the_next(tmp_path, trainings):
+    sweep(SweepConfig(title="one", train=TRAIN, runs=({"rule": ["backprop", "pepita"]},)), tmp_path)
+    n_files = len(list((tmp_path / "runs").iterdir()))
+    wider = SweepConfig(title="two", train=TRAIN, runs=({"rule": ["backprop", "feedback_alignment"]},))
+    done = sweep(wider, tmp_path)
+    assert trainings[-1]["rule"] == "feedback_alignment/random" and len(list((tmp_path / "runs").iterdir())) == n_files + 1
+    assert "pepita" not in "".join(done.summary["rule"]) and read_yaml(tmp_path / "sweep.yaml", SweepConfig) == wider
+    # A plan that came to nothing stands in no one's way.
+    sweep(SweepConfig(train=TRAIN, runs=({"rule": "backprop"},)), tmp_path / "new")
+    for path in (tmp_path / "new" / "runs").iterdir():
+        path.unlink()
+    sweep(SweepConfig(train=TRAIN | {"epochs": 2}, runs=({"rule": "backprop"},)), tmp_path / "new")
+
+
+def test_a_training_that_is_damaged_is_named(tmp_path, trainings):
+    config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},))
+    sweep(config, tmp_path)
+    path = next((tmp_path / "runs").glob("backprop*"))
+    path.write_text("{")
+    with pytest.raises(InputError, match=f"{path.name} is damaged: delete it"):
+        sweep(config, tmp_path)
 
 
 def runs_of(**accuracies):
@@ -307,7 +352,7 @@ def test_how_features_are_read_is_a_part_of_what_was_run(tmp_path, trainings, mo
     monkeypatch.setattr(running, "_run", lambda record, *read: asked.append(read) or fake_run(record))
     names = {}
     for readout in ("ridge", "logistic"):
-        config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},), readout_images=100, readout=readout)
+        config = SweepConfig(train=TRAIN, runs=({"rule": ["untrained"]},), readout_images=100, readout=readout)
         sweep(config, tmp_path / readout)
         names[readout] = [path.name for path in (tmp_path / readout / "runs").iterdir()]
         said = {"ridge": "alike, ridge regression", "logistic": "alike, multinomial logistic regression"}[readout]
@@ -325,7 +370,7 @@ def test_a_sweep_goes_on_in_its_folder_though_a_field_is_new_since(tmp_path, tra
     path = tmp_path / "sweep.yaml"
     path.write_text(path.read_text().replace("readout: ridge\n", ""))
     sweep(config, tmp_path)
-    assert len(trainings) == 1
+    assert len(trainings) == 2
 
 
 def test_a_verdict_goes_by_the_readout_that_is_one_for_all():
@@ -375,7 +420,7 @@ def test_a_floor_counts_for_the_network_that_it_is_stated_for():
 
 def test_trainings_of_other_lengths_stand_apart():
     """Each has the control of its own length, and a table of its own."""
-    runs = pd.concat([runs_of(untrained=[0.5, 0.52], backprop=[0.6, 0.62]).assign(epochs=epochs) for epochs in (10, 20)])
+    runs = pd.concat([runs_of(untrained=[0.5, 0.52], backprop=[0.6, 0.621]).assign(epochs=epochs) for epochs in (10, 20)])
     runs.loc[(runs["rule"] == "untrained") & (runs["epochs"] == 20), "test_accuracy"] = 0.7
     config = SweepConfig(runs=({"rule": "backprop"},))
     table = summarise(runs, config)
@@ -402,7 +447,7 @@ def test_a_rule_runs_behind_the_front_end_that_it_is_tuned_behind(monkeypatch):
 
 def test_a_rule_with_an_activation_of_its_own_says_so_in_the_table(tmp_path, trainings):
     done = sweep(SweepConfig(train=TRAIN, runs=({"rule": ["backprop", "energy_based"]},)), tmp_path)
-    assert list(done.summary["activation"]) == ["", "hard_tanh"]
+    assert list(done.summary["activation"]) == ["", "", "hard_tanh"]
     assert (tmp_path / "README.md").read_text().count("own activation: hard_tanh") == 1
 
 
