@@ -17,7 +17,7 @@ from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.progress import progress_bar
 from experiments.benchmark_commands import benchmark_command
 from experiments.data_commands import data_command
-from experiments.terminal import as_json, given, named, print_json, print_table, settings, show, whole_numbers
+from experiments.terminal import as_json, given, named, print_entries, print_json, print_table, settings, show, whole_numbers
 
 __all__ = ["main"]
 
@@ -78,7 +78,9 @@ def list_command(what: str, architecture: str | None, as_json: bool) -> None:
         print_json(rows)
     else:
         hidden = ("citation", "licence")
-        print_table([{name: value for name, value in row.items() if name not in hidden} for row in rows])
+        # Whole sentences leave a table's columns a word wide.
+        layout = print_entries if what in ("rules", "criteria") else print_table
+        layout([{name: value for name, value in row.items() if name not in hidden} for row in rows])
 
 
 def _published_with(spec: Any) -> str:
@@ -339,15 +341,31 @@ def sweep_command(config: Path, workers: int, out: Path | None, as_json: bool) -
     if as_json:
         print_json({"summary": rows(done.summary), "runs": rows(done.runs), "out": str(folder.resolve())})
         return
-    of_rule = ("rule", "architecture", "front_end", "mean", "standard_deviation", "readout_mean")
-    shown = (*of_rule, "control", "best_control", "p_adjusted", "angle", "floor", "validation_accuracy")
-    print_table(
-        [
-            {name: f"{row[name]:.4f}" if isinstance(row[name], float) else row[name] for name in shown if name in row}
-            for row in rows(done.summary)
-        ]
-    )
+    print_table([_of_sweep(row) for row in rows(done.summary)])
     click.echo(f"tables: {folder.resolve()}")
+
+
+def _of_sweep(row: dict[str, Any]) -> dict[str, str]:
+    """A row of a sweep's table: what it is called, what it reached and beside what."""
+
+    def number(name: str, form: str = ".4f") -> str:
+        value = row.get(name)
+        return "" if value is None or value != value else format(value, form)
+
+    spread = number("standard_deviation")
+    above = row.get("beats_control")
+    return {
+        "rule": row["rule"],
+        "network": row["architecture"] + ("" if row["front_end"] == "none" else f" behind {row['front_end']}"),
+        "test accuracy": number("mean") + (f" ± {spread}" if spread else ""),
+        "one readout": number("readout_mean"),
+        "best control": number("control"),
+        "which": str(row.get("best_control") or "").partition(" (")[0],
+        "above all controls": "" if above is None else "yes" if above else "no",
+        "degrees from backprop": number("angle", ".0f"),
+        "floor": number("floor"),
+        "on validation": "" if "mean" in row else number("validation_accuracy"),
+    }
 
 
 @command.command("report")

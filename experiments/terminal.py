@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from typing import Any
 
 import click
 
-__all__ = ["as_json", "given", "named", "print_json", "print_table", "settings", "show", "whole_numbers"]
+__all__ = ["as_json", "given", "named", "print_entries", "print_json", "print_table", "settings", "show", "whole_numbers"]
 
 
 def print_json(record: Any) -> None:
@@ -23,12 +24,32 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for place, name in enumerate(rows[0]):
-        # The first column is what a row is called: broken over lines it could not be copied.
-        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=place == 0)
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+    cells = {name: ["" if row[name] is None else str(row[name]) for row in rows] for name in rows[0]}
+    shown = [name for place, name in enumerate(cells) if place == 0 or any(cells[name])]
+    for name in shown:
+        # The first column is what a row is called: broken over lines it could not be copied. Nor could a number be read.
+        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=name == shown[0] or all(map(_is_number, cells[name])))
+    for row in zip(*(cells[name] for name in shown), strict=True):
+        table.add_row(*row)
     show(table)
+
+
+def _is_number(cell: str) -> bool:
+    return bool(re.fullmatch(r"[-+\d.e%± ]*", cell))
+
+
+def print_entries(rows: list[dict[str, Any]]) -> None:
+    """Plain mappings one after the other: the first value is what an entry is called, the others follow in sentences below it."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    for row in rows:
+        called, *rest = row.items()
+        show(Text(str(called[1]), style="bold"))
+        first, *others = ((name, value) for name, value in rest if value)
+        show(Padding(Text(str(first[1])), (0, 0, 0, 4), expand=False))
+        for name, value in others:
+            show(Padding(Text(f"{name.replace('_', ' ')}: {value}", style="dim"), (0, 0, 0, 4), expand=False))
 
 
 def _value(text: str) -> Any:
