@@ -45,7 +45,7 @@ __all__ = ["COLUMNS", "LOGISTIC_REGRESSION", "RANDOM_FEATURES", "RANDOM_MAPS", "
 
 LOGISTIC_REGRESSION, RANDOM_FEATURES, RANDOM_MAPS = "logistic regression", "random features", "random maps"
 WIDER_FEATURES = "wider random features"
-COLUMNS = ("control", "seed", "network", *Readout._fields)
+COLUMNS = ("control", "seed", "network", "read_from", "validation_accuracy", "test_accuracy")
 # Random networks that are known to do well without learning.
 _RANDOM_NETWORKS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     RANDOM_FEATURES: (("mlp", {"hidden": (2048,)}),),
@@ -89,8 +89,8 @@ def control_accuracies(config: TrainConfig, n_images: int = 10_000, readout: str
     Returns
     -------
     pandas.DataFrame
-        Columns `COLUMNS`, one row a control and seed. Logistic
-        regression draws nothing, and has the same row for every seed.
+        Columns `COLUMNS` and `right` (`Readout`), one row a control and seed. Logistic regression draws nothing, and has the same
+        row for every seed.
     """
     images = load_images(config)
     shown, labels = readout_images(images, n_images)

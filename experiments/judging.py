@@ -101,7 +101,7 @@ def judge(
     if config.readout_images:
         read = [read_out(each, config.readout_images).assign(rule=each.name) for each in trained]
         readouts = pd.concat(read, ignore_index=True)[list(READOUT_COLUMNS)]
-        controls = control_accuracies(trained[0].config, config.readout_images)
+        controls = control_accuracies(trained[0].config, config.readout_images)[list(COLUMNS)]
     reference = next((each for each in trained if each.name == REFERENCE), None)
     between = np.nan if reference is None else _mean_over_hidden(correlations, reference)
     rows = []

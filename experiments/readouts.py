@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -37,8 +37,10 @@ __all__ = [
     "Features",
     "Labels",
     "Readout",
+    "as_text",
     "best_readout",
     "fit_readout",
+    "from_text",
     "logistic_readout",
     "read_out",
     "readout_images",
@@ -89,11 +91,43 @@ class Readout(NamedTuple):
         The layer, or "all".
     validation_accuracy, test_accuracy
         Fractions of the images.
+    right
+        Which test images were told right, as `as_text` writes it; "" where nobody looked.
     """
 
     read_from: str
     validation_accuracy: float
     test_accuracy: float
+    right: str = ""
+
+
+def as_text(right: Bool[np.ndarray, " n_images"]) -> str:
+    """Yes or no for each image, short enough to be kept: their number, and bits as hexadecimal digits.
+
+    Parameters
+    ----------
+    right
+        One an image.
+
+    >>> as_text(np.array([True, False, True]))
+    '3:a0'
+    """
+    return f"{len(right)}:{np.packbits(right).tobytes().hex()}"
+
+
+def from_text(text: str) -> Bool[np.ndarray, " n_images"]:
+    """What `as_text` wrote.
+
+    Parameters
+    ----------
+    text
+        So written.
+
+    >>> from_text("3:a0").tolist()
+    [True, False, True]
+    """
+    number, _, digits = text.partition(":")
+    return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8), count=int(number)).astype(bool)
 
 
 def _over_places(maps: Any, max_side: int = _MAX_SIDE) -> Any:
@@ -162,6 +196,10 @@ def ridge_weights(
         yield features.T @ solved if of_images else solved
 
 
+def _of_images(read_from: str, validation: np.ndarray, test: np.ndarray) -> Readout:
+    return Readout(read_from, float(np.mean(validation)), float(np.mean(test)), as_text(test))
+
+
 def logistic_readout(features: Features, labels: Labels, read_from: str = "") -> Readout:
     """Fit multinomial logistic regressions of several strengths, and keep the best on the validation images.
 
@@ -181,10 +219,8 @@ def logistic_readout(features: Features, labels: Labels, read_from: str = "") ->
             # One that has not converged by then is judged as it stands, by images that it has not seen.
             warnings.simplefilter("ignore", ConvergenceWarning)
             fit.fit(features.train, labels.train)
-        found = Readout(
-            read_from, float(fit.score(features.validation, labels.validation)), float(fit.score(features.test, labels.test))
-        )
-        best = max(best, found, key=lambda each: each.validation_accuracy)
+        told = [fit.predict(split) == truth for split, truth in zip(features[1:], labels[1:], strict=True)]
+        best = max(best, _of_images(read_from, *told), key=lambda each: each.validation_accuracy)
     return best
 
 
@@ -219,11 +255,11 @@ def fit_readout(features: Features, labels: Labels, read_from: str = "", kind: s
     targets = (labels.train[:, None] == classes).astype(np.float64)
     best = Readout(read_from, -1.0, 0.0)
     for weights in ridge_weights(train, targets - targets.mean(0)):
-        right = (
-            float(np.mean(classes[np.argmax(split @ weights + targets.mean(0), axis=1)] == truth))
+        told = [
+            classes[np.argmax(split @ weights + targets.mean(0), axis=1)] == truth
             for split, truth in ((validation, labels.validation), (test, labels.test))
-        )
-        best = max(best, Readout(read_from, *right), key=lambda each: each.validation_accuracy)
+        ]
+        best = max(best, _of_images(read_from, *told), key=lambda each: each.validation_accuracy)
     return best
 
 
@@ -286,11 +322,13 @@ def read_out(trained: Trained, n_images: int = 10_000, kind: str = RIDGE) -> pd.
     pandas.DataFrame
         One row a seed: `seed`, `read_from`, `validation_accuracy`, `test_accuracy`, and `frozen_accuracy`, the test accuracy of the
         same reading before the first image was seen. That is the matched control: the same units with the same front end, frozen.
+        `right` and `frozen_right` say which test images either told right.
     """
     splits, labels = readout_images(trained.images, n_images)
     shown = Features(*(trained.images.normalise(split) for split in splits))
     after, before = (_read_state(trained, state, shown, labels, kind) for state in (trained.state, trained.start))
-    return pd.DataFrame(after).assign(frozen_accuracy=[row["test_accuracy"] for row in before])
+    frozen = {f"frozen_{name}": [row[of] for row in before] for name, of in (("accuracy", "test_accuracy"), ("right", "right"))}
+    return pd.DataFrame(after).assign(**frozen)
 
 
 def _read_state(trained: Trained, state: RuleState, shown: Features, labels: Labels, kind: str) -> list[dict[str, Any]]:

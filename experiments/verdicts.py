@@ -67,7 +67,7 @@ def keeps_maps(layers: Sequence[Mapping[str, Any]]) -> bool:
     return any(len(layer["output"]) == _MAP for layer in layers)
 
 
-def of_images(controls: pd.DataFrame, has_maps: bool) -> dict[str, pd.Series]:
+def of_images(controls: pd.DataFrame, has_maps: bool, column: str = "test_accuracy") -> dict[str, pd.Series]:
     """Controls that belong to no network, as `against_controls` takes them.
 
     Parameters
@@ -76,6 +76,8 @@ def of_images(controls: pd.DataFrame, has_maps: bool) -> dict[str, pd.Series]:
         As `experiments.controls.control_accuracies` gives them, of one image set.
     has_maps
         Whether the network that is judged keeps maps. Random maps know that images have places, which one without is not told.
+    column
+        What is asked of them.
 
     Returns
     -------
@@ -87,7 +89,7 @@ def of_images(controls: pd.DataFrame, has_maps: bool) -> dict[str, pd.Series]:
         if name == WIDER_FEATURES or (name == RANDOM_MAPS and not has_maps):
             continue
         network = rows["network"].iloc[0]
-        found[f"{name} ({network})" if network else str(name)] = rows.groupby("seed")["test_accuracy"].mean()
+        found[f"{name} ({network})" if network else str(name)] = rows.groupby("seed")[column].first()
     return found
 
 

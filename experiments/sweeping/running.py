@@ -39,6 +39,8 @@ __all__ = ["Sweep", "sweep"]
 
 _CONTROL_IMAGES = 10_000
 _RDMS = "rdms"
+# Which test images a readout told right, kept in the files of trainings and too long for tables.
+_IMAGES = ("right", "frozen_right")
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +199,7 @@ def _readout(read: dict[str, Any] | None) -> dict[str, Any]:
             "readout_validation_accuracy": read["validation_accuracy"],
             "frozen_accuracy": read["frozen_accuracy"],
             "read_from": read["read_from"],
+            **{name: read[name] for name in _IMAGES if name in read},
         }
     )
 
@@ -277,6 +280,7 @@ def _write_tables(
         runs = with_correlations(runs, rdms)
     to_come = sum(map(_is_claim, configs)) - sum(_is_claim(each) for each, _ in there)
     summary = best_trials(runs) if config.search else summarise(runs, config, controls, to_come)
+    runs, controls = (each.drop(columns=[*_IMAGES], errors="ignore") for each in (runs, controls))
     write_text(folder / "runs.csv", runs.to_csv(index=False))
     write_text(folder / "summary.csv", summary.to_csv(index=False))
     if not config.search:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 import learning_rules
 from experiments.config import CONTROL, REFERENCE, write_yaml
 from experiments.controls import WIDER_FEATURES
-from experiments.readouts import LOGISTIC, RIDGE
+from experiments.readouts import LOGISTIC, RIDGE, from_text
 from experiments.sweeping.config import TASK, TRIED, SweepConfig, family_of
 from experiments.sweeping.rdms import COLUMNS, is_plain_backprop
 from experiments.verdicts import FROZEN, against_controls, against_wider, beats, corrected, judged, of_images, verdicts
@@ -35,6 +36,8 @@ _SAME_TASK = ["architecture", "dataset", "architecture_options", "epochs"]
 # From so many degrees on rounding has a say in what is learned.
 _ROUNDING = 1.0
 _FEW_SEEDS = 4
+# In standard errors over test images.
+_FAR = 2
 BESIDE = "backprop_with_its_optimizer"
 _RUN = ["rule", "architecture", "dataset", "front_end", "architecture_options", "rule_options", "epochs"]
 
@@ -90,9 +93,10 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
     pandas.DataFrame
         `mean` and `standard_deviation` of the test accuracy over seeds; the same of the readout that is one for all
         (`readout_mean`, `readout_standard_deviation`, and `read_from`, the layers that it reads), where readouts were asked for;
-        `control` and `best_control`, the mean and name of the best control; `difference` from it; `p_value` of beating all
-        controls, `p_adjusted` for all rows of the table, and `beats_control` (below .05; None with one seed, without a control and
-        for the control itself); `beats_wider`, whether it is above wider random features too, corrected alike; `angle_start`,
+        `control` and `best_control`, the mean and name of the best control; `difference` from it; `image_error`, its standard error
+        over test images, where these were kept; `p_value` of beating all controls, `p_adjusted` for all rows of the table, and
+        `beats_control` (below .05; None with one seed, without a control and for the control itself); `beats_wider`, whether it is
+        above wider random features too, corrected alike; `angle_start`,
         `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth of the epochs and at the end, and
         `angle_in_double`, at the end in double precision; `rdm_correlation` and `rdm_correlation_euclidean`, of hidden layers with
         backpropagation's of the same seeds, and of its own with those of its other seeds, by two distances;
@@ -120,6 +124,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
             row |= {"readout_mean": float(read.mean()), "readout_standard_deviation": _deviation(read), "read_from": layers}
             row["readout_validation_accuracy"] = float(group["readout_validation_accuracy"].mean())
         row |= against_controls(group, *_controls_of(group, runs, controls))
+        if "right" in group:
+            row["image_error"] = _image_error(group, runs, controls, row["best_control"])
         # A network that keeps maps is held against random maps, beside which dense features of any width are nothing.
         dense = key["rule"] != CONTROL and not bool(group.iloc[0].get("keeps_maps", False))
         if dense and controls is not None and not controls.empty:
@@ -170,24 +176,47 @@ def _equals(column: pd.Series, value: Any) -> np.ndarray:
     return np.asarray(column.isna() if pd.isna(value) else column == value)
 
 
+def _rights(rows: pd.DataFrame) -> pd.Series:
+    """By seed which test images were told right."""
+    return rows.groupby("seed")["right"].first()
+
+
+def _image_error(group: pd.DataFrame, runs: pd.DataFrame, controls: pd.DataFrame | None, control: str) -> float:
+    """Standard error over test images of a rule's difference from a control, networks as they are; NaN where nobody kept images."""
+    matched, others = _controls_of(group, runs, controls, _rights, "right")
+    kept = [_rights(group), {**matched, **others}.get(control)]
+    if any(each is None or each.isna().any() or (each == "").any() for each in kept):
+        return np.nan
+    own, beside = (np.mean([from_text(text) for text in each], axis=0) for each in kept if each is not None)
+    return float((own - beside).std(ddof=1) / np.sqrt(len(own)))
+
+
 def _controls_of(
-    group: pd.DataFrame, runs: pd.DataFrame, controls: pd.DataFrame | None
+    group: pd.DataFrame,
+    runs: pd.DataFrame,
+    controls: pd.DataFrame | None,
+    of: Callable[[pd.DataFrame], pd.Series] = judged,
+    what: str = "accuracy",
 ) -> tuple[dict[str, pd.Series], dict[str, pd.Series]]:
-    """Name -> accuracies by seed: of controls that start from the rule's own weights, and of those of its images alone."""
+    """Name -> accuracies by seed: of controls that start from the rule's own weights, and of those of its images alone.
+
+    Or, of what is asked of trainings, and called after "frozen" and "test" there, something else.
+    """
     own = group.iloc[0]
     if own["rule"] == CONTROL:
         return {}, {}
     matched = runs[(runs["rule"] == CONTROL) & np.logical_and.reduce([runs[name] == own[name] for name in _SAME_TASK])]
     matched = matched[matched["front_end"].isin(["none", own["front_end"]])]
     found = {
-        CONTROL if front_end == "none" else f"{CONTROL} behind {front_end}": judged(rows)
+        CONTROL if front_end == "none" else f"{CONTROL} behind {front_end}": of(rows)
         for front_end, rows in matched.groupby("front_end", sort=False)
     }
-    if "frozen_accuracy" in group and group["frozen_accuracy"].notna().all():
-        found[FROZEN] = group.groupby("seed")["frozen_accuracy"].mean()
-    if controls is None or controls.empty:
+    if (frozen := f"frozen_{what}") in group and group[frozen].notna().all():
+        found[FROZEN] = group.groupby("seed")[frozen].first()
+    column = "test_accuracy" if what == "accuracy" else what
+    if controls is None or controls.empty or column not in controls:
         return found, {}
-    return found, of_images(_of_same_images(controls, own), bool(own.get("keeps_maps", True)))
+    return found, of_images(_of_same_images(controls, own), bool(own.get("keeps_maps", True)), column)
 
 
 def _of_same_images(controls: pd.DataFrame, own: pd.Series) -> pd.DataFrame:
@@ -261,7 +290,8 @@ def _accuracy_lines(table: pd.DataFrame) -> list[str]:
         cells = [row["rule"] + options, row["front_end"], _percent(row["mean"], row["standard_deviation"])]
         if read:
             cells += [_percent(row["readout_mean"], row["readout_standard_deviation"]), row["read_from"]]
-        cells += [f"{_percent(row['control'])} {row['best_control']}".strip(), _points(row["difference"]), _verdict(row)]
+        difference = _points(row["difference"], row.get("image_error", np.nan))
+        cells += [f"{_percent(row['control'])} {row['best_control']}".strip(), difference, _verdict(row)]
         if BESIDE in table:
             cells.append(_percent(row[BESIDE]))
         cells.append(_angles(row))
@@ -272,8 +302,10 @@ def _accuracy_lines(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _points(difference: float) -> str:
-    return "" if np.isnan(difference) else f"{100 * difference:+.2f}"
+def _points(difference: float, error: float) -> str:
+    if np.isnan(difference):
+        return ""
+    return f"{100 * difference:+.2f}" + ("" if np.isnan(error) else f" ± {100 * error:.2f}")
 
 
 def _verdict(row: dict[str, Any]) -> str:
@@ -410,6 +442,13 @@ def _winners(summary: pd.DataFrame) -> list[str]:
     names = [told_apart(row) for _, row in above.iterrows()]
     named = f": {', '.join(names)}" if names else ""
     lines = ["", f"**Above all controls: {len(above)} of {n_tested}**{named}."]
+    if "image_error" in above and above["image_error"].notna().any():
+        of_images = above[above["image_error"].notna()]
+        far = of_images["difference"] > _FAR * of_images["image_error"]
+        lines.append(
+            f"Of {len(of_images)} whose test images were kept, {int(far.sum())} are further above their best control than {_FAR} "
+            "standard errors over test images, which verdicts, over seeds, know nothing of (± beside a difference)."
+        )
     if "beats_wider" not in summary:
         return lines
     held = [(name, each) for name, each in zip(names, above["beats_wider"], strict=True) if each is not None]

@@ -11,7 +11,7 @@ from experiments import controls as controls_module
 from experiments import readouts
 from experiments.config import TrainConfig
 from experiments.controls import LOGISTIC_REGRESSION, RANDOM_FEATURES, RANDOM_MAPS, WIDER_FEATURES, control_accuracies
-from experiments.readouts import ALL, Features, Labels, best_readout, fit_readout, read_out, ridge_weights
+from experiments.readouts import ALL, Features, Labels, best_readout, fit_readout, from_text, read_out, ridge_weights
 from experiments.training import train
 
 DISTANCE = 2.5
@@ -148,6 +148,8 @@ def test_a_trained_network_is_read_seed_by_seed(untrained):
     # After one epoch the network's own output has hardly begun; what its random layers hold is there all the same.
     assert (table["test_accuracy"] > untrained.test_accuracy + 0.1).all() and (table["test_accuracy"] > 0.8).all()
     assert read_out(untrained, n_images=300).equals(table)
+    for texts, accuracies in ((table["right"], table["test_accuracy"]), (table["frozen_right"], table["frozen_accuracy"])):
+        assert [from_text(text).mean() for text in texts] == list(accuracies)
     assert (table["frozen_accuracy"] == table["test_accuracy"]).all()  # its hidden layers are what they were
     assert (read_out(untrained, n_images=40)["test_accuracy"] < table["test_accuracy"]).all()
 

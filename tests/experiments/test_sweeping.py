@@ -14,6 +14,7 @@ import experiments
 import learning_rules
 from bioplausible.foundation.errors import InputError
 from experiments.config import read_yaml, write_yaml
+from experiments.readouts import as_text
 from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand, running, summarise, sweep
 from experiments.sweeping.config import with_controls
 from experiments.sweeping.summary import best_variants, networks_of, to_markdown
@@ -396,6 +397,36 @@ def test_who_stands_for_a_family_is_chosen_by_the_readout_that_verdicts_go_by():
     runs = runs.assign(readout_accuracy=runs["test_accuracy"], readout_validation_accuracy=validation)
     by_readout = best_variants(summarise(runs, SweepConfig(runs=({"rule": "hebbian"},), readout_images=500)))
     assert by_readout["rule"].tolist() == ["hebbian/oja"]
+
+
+def test_what_another_test_set_would_say_stands_beside_a_difference():
+    """With one network each it is McNemar's: b images that the rule alone tells right and c that its control alone does."""
+    n, b, c = 1000, 60, 25
+    rule, control = np.ones(n, bool), np.ones(n, bool)
+    control[:b], rule[b : b + c] = False, False
+    runs = runs_of(untrained=[control.mean()] * 2, hebbian=[rule.mean()] * 2)
+    runs = runs.assign(right=[as_text(control)] * 2 + [as_text(rule)] * 2, n_train=None, validation_fraction=0.1)
+    config = SweepConfig(runs=({"rule": "hebbian"},))
+    row = summarise(runs, config).set_index("rule").loc["hebbian"]
+    error = np.sqrt((b + c - (b - c) ** 2 / n) / n**2)
+    assert row["difference"] == pytest.approx((b - c) / n) and row["image_error"] == pytest.approx(error, rel=1e-3)
+    # Two networks that err on other images share an error that is smaller.
+    other = np.roll(rule, 400)
+    runs["right"] = [as_text(control)] * 2 + [as_text(rule), as_text(other)]
+    means = (rule.astype(float) + other) / 2 - control
+    row = summarise(runs, config).set_index("rule").loc["hebbian"]
+    assert row["image_error"] == pytest.approx(means.std(ddof=1) / np.sqrt(n)) and row["image_error"] < error
+    # The best control is one of the images alone here, and the unit's own start there.
+    shared = {"dataset": "digits", "n_train": None, "validation_fraction": 0.1, "read_from": "x", "control": "random features"}
+    perfect = [{**shared, "network": "", "seed": seed, "test_accuracy": 1.0, "right": as_text(np.ones(n, bool))} for seed in (0, 1)]
+    row = summarise(runs, config, pd.DataFrame(perfect)).set_index("rule").loc["hebbian"]
+    assert row["best_control"] == "random features"
+    assert row["image_error"] == pytest.approx(((rule.astype(float) + other) / 2).std(ddof=1) / np.sqrt(n))
+    frozen = runs.assign(frozen_accuracy=1.0, frozen_right=as_text(np.ones(n, bool)))
+    row = summarise(frozen, config).set_index("rule").loc["hebbian"]
+    assert row["best_control"] == "itself frozen"
+    assert row["image_error"] == pytest.approx(((rule.astype(float) + other) / 2).std(ddof=1) / np.sqrt(n))
+    assert np.isnan(summarise(runs.assign(right=np.nan), config).set_index("rule").loc["hebbian", "image_error"])
 
 
 def test_trainings_that_are_still_to_come_count_in_the_correction():
