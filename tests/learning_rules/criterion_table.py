@@ -99,11 +99,11 @@ _VERDICTS = {
 }
 
 SPIKING = ("stdp/pair", "stdp/triplet", "stdp/reward_modulated")
-_ONE_LAYER = "stdp/textbook"  # of which no hidden node hears another
+ONE_LAYER = "stdp/textbook"  # of which no hidden node hears another
 
 
 def _of_every_rule(met: tuple[str, ...]) -> dict[str, str]:
-    return {rule: "not applicable" if rule == _ONE_LAYER else "meets" if rule in met else "fails" for rule in _VERDICTS}
+    return {rule: "not applicable" if rule == ONE_LAYER else "meets" if rule in met else "fails" for rule in _VERDICTS}
 
 
 TABLE = {criterion: {rule: verdicts[criterion] for rule, verdicts in _VERDICTS.items()} for criterion in STRUCTURAL} | {

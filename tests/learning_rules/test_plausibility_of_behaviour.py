@@ -257,7 +257,10 @@ def test_marks_lie_apart_where_each_place_has_its_own():
     assert memory._are_apart(one_alone) and not memory._are_apart(0 * one_alone)
 
 
-@pytest.mark.parametrize("rule", ["error_decorrelation", "target_propagation/textbook_local_difference_reconstruction"])
+_BY_NOISE = "target_propagation/textbook_local_difference_reconstruction"
+
+
+@pytest.mark.parametrize("rule", ["error_decorrelation", pytest.param(_BY_NOISE, marks=pytest.mark.thorough)])
 def test_running_means_of_labels_and_noise_that_is_drawn_at_each_place_are_no_stored_images(rule):
     """Marks of an example are unlike at each place by a label that stays behind, or by noise, and the rule keeps no image."""
     found = memory.memory(rule_under_test(rule))
