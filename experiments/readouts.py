@@ -327,8 +327,9 @@ def read_out(trained: Trained, n_images: int = 10_000, kind: str = RIDGE) -> pd.
     splits, labels = readout_images(trained.images, n_images)
     shown = Features(*(trained.images.normalise(split) for split in splits))
     after, before = (_read_state(trained, state, shown, labels, kind) for state in (trained.state, trained.start))
-    frozen = {f"frozen_{name}": [row[of] for row in before] for name, of in (("accuracy", "test_accuracy"), ("right", "right"))}
-    return pd.DataFrame(after).assign(**frozen)
+    return pd.DataFrame(after).assign(
+        frozen_accuracy=[row["test_accuracy"] for row in before], frozen_right=[row["right"] for row in before]
+    )
 
 
 def _read_state(trained: Trained, state: RuleState, shown: Features, labels: Labels, kind: str) -> list[dict[str, Any]]:

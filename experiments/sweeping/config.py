@@ -253,28 +253,13 @@ def with_controls(runs: Sequence[TrainConfig]) -> list[TrainConfig]:
     [('untrained', 'none'), ('untrained', 'zca'), ('hebbian/competitive', 'zca')]
     """
 
-    def task(run: TrainConfig) -> str:
-        what = (
-            run.architecture,
-            run.dataset,
-            run.n_train,
-            run.validation_fraction,
-            run.epochs,
-            run.n_seeds,
-            run.seed,
-            run.split_seed,
-        )
-        return repr((what, run.exclude_indices, sorted(run.architecture_options.items()), run.front_end))
+    def control(run: TrainConfig, front_end: str) -> TrainConfig:
+        """The untrained network of a run, whatever its rule asks of options and batches."""
+        return dataclasses.replace(run, rule=CONTROL, rule_options={}, optimizer_of="", batch_size=None, front_end=front_end)
 
-    known = {task(run) for run in runs if run.rule == CONTROL}
-    missing = []
-    for run in runs:
-        for front_end in ("none", run.front_end):
-            control = TrainConfig(
-                **{field.name: getattr(run, field.name) for field in dataclasses.fields(run)}
-                | {"rule": CONTROL, "rule_options": {}, "optimizer_of": "", "front_end": front_end, "batch_size": None}
-            )
-            if task(control) not in known:
-                known.add(task(control))
-                missing.append(with_own_settings(control))
-    return [*missing, *runs]
+    known = [control(run, run.front_end) for run in runs if run.rule == CONTROL]
+    missing: list[TrainConfig] = []
+    for wanted in (control(run, front_end) for run in runs for front_end in ("none", run.front_end)):
+        if wanted not in [*known, *missing]:
+            missing.append(wanted)
+    return [*map(with_own_settings, missing), *runs]

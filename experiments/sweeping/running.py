@@ -278,7 +278,7 @@ def _write_tables(
     runs = pd.DataFrame(table)
     if any(rdms):
         runs = with_correlations(runs, rdms)
-    to_come = sum(map(_is_claim, configs)) - sum(_is_claim(each) for each, _ in there)
+    to_come = sum(_is_claim(each) for each, path in zip(configs, paths, strict=True) if not path.is_file())
     summary = best_trials(runs) if config.search else summarise(runs, config, controls, to_come)
     runs, controls = (each.drop(columns=[*_IMAGES], errors="ignore") for each in (runs, controls))
     write_text(folder / "runs.csv", runs.to_csv(index=False))
