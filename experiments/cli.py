@@ -15,6 +15,7 @@ import click
 
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.progress import progress_bar
+from bioplausible.foundation.resolve import resolve
 from experiments.benchmark_commands import benchmark_command
 from experiments.data_commands import data_command
 from experiments.terminal import as_json, given, named, print_entries, print_json, print_table, settings, show, whole_numbers
@@ -29,16 +30,25 @@ def command() -> None:
 
 
 @command.command("list")
-@click.argument("what", type=click.Choice(["rules", "architectures", "datasets", "recordings", "criteria", "support"]))
+@click.argument(
+    "what", type=click.Choice(["rules", "architectures", "datasets", "recordings", "criteria", "support", "configurations"])
+)
+@click.argument("name", required=False)
 @click.option("--architecture", help="Of support: one network, a name or path.py:name of your own, in place of one of each kind.")
 @as_json
-def list_command(what: str, architecture: str | None, as_json: bool) -> None:
-    """List what there is to choose from; support says which rules train which networks, and why not."""
+def list_command(what: str, name: str | None, architecture: str | None, as_json: bool) -> None:
+    """List what there is to choose from; of one rule, architecture or configuration by its NAME, what can be set.
+
+    Support says which rules train which networks, and why not.
+    """
+    if architecture is not None and what != "support":
+        raise click.UsageError(f"--architecture {architecture} was given to list {what}: it belongs to list support")
+    if name is not None:
+        _list_options(what, name, as_json)
+        return
     if what == "support":
         _list_support(architecture, as_json)
         return
-    if architecture is not None:
-        raise click.UsageError(f"--architecture {architecture} was given to list {what}: it belongs to list support")
     # What is asked for is imported and no more: to read brains takes longer to import than to answer.
     rows: list[dict[str, Any]]
     if what == "rules":
@@ -66,6 +76,10 @@ def list_command(what: str, architecture: str | None, as_json: bool) -> None:
         import architectures
 
         rows = [{"architecture": name, "what": entry.summary} for name, entry in architectures.ARCHITECTURES.items()]
+    elif what == "configurations":
+        rows = [
+            {"configuration": name, "what": (kind.__doc__ or "").partition("\n")[0]} for name, kind in _configurations().items()
+        ]
     elif what == "datasets":
         from experiments import datasets
 
@@ -87,6 +101,54 @@ def _published_with(spec: Any) -> str:
     """Settings that a rule takes unless told otherwise, as `train --set` names them."""
     batch = [] if spec.batch_size is None else [f"batch_size={spec.batch_size}"]
     return ", ".join([*batch, *(f"network.{name}={value}" for name, value in spec.network)])
+
+
+def _configurations() -> dict[str, Any]:
+    """What a file in YAML may be, by the command that reads it; `search` is a part of a sweep's."""
+    from experiments.config import CompareConfig, TrainConfig
+    from experiments.sweeping.config import SearchConfig, SweepConfig
+
+    return {"train": TrainConfig, "compare": CompareConfig, "sweep": SweepConfig, "search": SearchConfig}
+
+
+def _list_options(what: str, name: str, as_json: bool) -> None:
+    """One rule, architecture or kind of configuration, and what can be set of it."""
+    from experiments.options_table import option_rows
+
+    told: dict[str, Any]
+    if what == "rules":
+        import learning_rules
+
+        spec, options = learning_rules.spec(name), learning_rules.options_of(name)
+        told = {"rule": spec.name, "what": spec.summary, "published_with": _published_with(spec), "source": spec.citation}
+        rows = option_rows(options, hidden=("variant",), meaning={"`OBJECTIVES`": ", ".join(learning_rules.OBJECTIVES)})
+        how = "--set OPTION=VALUE sets one"
+    elif what == "architectures":
+        from architectures.registry import ARCHITECTURES, Architecture
+
+        entry = resolve(name, ARCHITECTURES, "architecture")
+        if not isinstance(entry, Architecture):
+            raise click.UsageError(
+                f"{name} was given to list architectures: what can be set of a function of your own, it alone knows"
+            )
+        told, rows = {"architecture": name, "what": entry.summary}, option_rows(entry.options())
+        how = "--set network.OPTION=VALUE sets one"
+    elif what == "configurations":
+        kinds = _configurations()
+        kind = resolve(name, kinds, "configuration")
+        told, rows = (
+            {"configuration": name, "what": (kind.__doc__ or "").partition("\n")[0]},
+            option_rows(kind, meaning={"`TrainConfig`": "a training (list configurations train)"}),
+        )
+        how = "a line of the file sets one, as 'seed: 1'"
+    else:
+        raise click.UsageError(f"{name} was given to list {what}: rules, architectures and configurations are told one by one")
+    if as_json:
+        print_json({**told, "options": rows})
+    else:
+        print_entries([told])
+        print_table(rows)
+        click.echo(how)
 
 
 def _list_support(architecture: str | None, as_json: bool) -> None:

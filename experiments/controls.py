@@ -19,6 +19,7 @@ doi:10.1109/ICCV.2009.5459469 (random convolutions); Rahimi and Recht 2008, Rand
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -37,6 +38,7 @@ from experiments.readouts import (
     Readout,
     fit_readout,
     logistic_readout,
+    over_places,
     readout_images,
 )
 from experiments.training import load_images
@@ -60,11 +62,18 @@ _RANDOM_NETWORKS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
 RECIPE = repr((_RANDOM_NETWORKS, PENALTIES, MAX_ITERATIONS))
 
 
-def _read(network: architectures.Network, seed: int, images: Features, labels: Labels, kind: str) -> Readout:
-    """Read the last hidden layer of a network that has learned nothing."""
-    params = network.init(jax.random.fold_in(jax.random.key(seed), 0))
-    run = jax.jit(lambda x: in_chunks(lambda chunk: network.forward(params, chunk)[-2], x))
-    return fit_readout(Features(*(np.asarray(run(split)) for split in images)), labels, network.node_names[-2], kind)
+def _reader(network: architectures.Network, images: Features, labels: Labels, kind: str) -> Callable[[int], Readout]:
+    """What reads the last hidden layer of a network that has learned nothing, by the seed that it is drawn by; compiled once."""
+    ends = np.cumsum([len(split) for split in images])[:-1]
+    together = np.concatenate(images)
+    run = jax.jit(lambda params, x: in_chunks(lambda chunk: over_places(network.forward(params, chunk)[-2]), x))
+
+    def read(seed: int) -> Readout:
+        params = network.init(jax.random.fold_in(jax.random.key(seed), 0))
+        features = Features(*np.split(np.asarray(run(params, together)), ends))
+        return fit_readout(features, labels, network.node_names[-2], kind)
+
+    return read
 
 
 def _name(architecture: str, options: dict[str, Any]) -> str:
@@ -105,17 +114,18 @@ def control_accuracies(config: TrainConfig, n_images: int = 10_000, readout: str
     for control, kinds in _RANDOM_NETWORKS.items():
         if control == WIDER_FEATURES and not wider:
             continue
-        networks = {
-            _name(architecture, options): architectures.build(
-                architecture, input_shape=shown.train.shape[1:], n_classes=images.n_classes, **options
+        read = {
+            _name(architecture, options): _reader(
+                architectures.build(architecture, input_shape=shown.train.shape[1:], n_classes=images.n_classes, **options),
+                shown,
+                labels,
+                readout,
             )
             for architecture, options in kinds
         }
-        first = {name: _read(network, config.seed, shown, labels, readout) for name, network in networks.items()}
+        first = {name: of_seed(config.seed) for name, of_seed in read.items()}
         chosen = max(first, key=lambda name: first[name].validation_accuracy)
-        for seed in seeds:
-            read = first[chosen] if seed == config.seed else _read(networks[chosen], seed, shown, labels, readout)
-            rows.append(_row(control, seed, chosen, read))
+        rows += [_row(control, seed, chosen, first[chosen] if seed == config.seed else read[chosen](seed)) for seed in seeds]
     return pd.DataFrame(rows)
 
 

@@ -42,6 +42,7 @@ __all__ = [
     "fit_readout",
     "from_text",
     "logistic_readout",
+    "over_places",
     "read_out",
     "readout_images",
     "ridge_weights",
@@ -130,8 +131,16 @@ def from_text(text: str) -> Bool[np.ndarray, " n_images"]:
     return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8), count=int(number)).astype(bool)
 
 
-def _over_places(maps: Any, max_side: int = _MAX_SIDE) -> Any:
-    """Maps averaged over as many places a side at most, anything else as it is; of NumPy or of JAX."""
+def over_places(maps: Any, max_side: int = _MAX_SIDE) -> Any:
+    """Maps averaged over as many places a side at most, anything else as it is.
+
+    Parameters
+    ----------
+    maps
+        ``(n_images, height, width, channels)``, of NumPy or of JAX.
+    max_side
+        Places a side.
+    """
     if maps.ndim != 4 or max(maps.shape[1:3]) <= max_side:
         return maps
     stack = np.stack if isinstance(maps, np.ndarray) else jnp.stack
@@ -142,7 +151,7 @@ def _over_places(maps: Any, max_side: int = _MAX_SIDE) -> Any:
 
 def _pooled(maps: np.ndarray, max_side: int = _MAX_SIDE) -> Float[np.ndarray, "n_images n_features"]:
     """Maps averaged over places; one row an image."""
-    return np.asarray(_over_places(maps, max_side), np.float32).reshape(len(maps), -1)
+    return np.asarray(over_places(maps, max_side), np.float32).reshape(len(maps), -1)
 
 
 def _standardised(features: Features) -> Features:
@@ -334,7 +343,7 @@ def read_out(trained: Trained, n_images: int = 10_000, kind: str = RIDGE) -> pd.
 
 def _read_state(trained: Trained, state: RuleState, shown: Features, labels: Labels, kind: str) -> list[dict[str, Any]]:
     """One row a seed."""
-    by_split = [trained.represent(split, state=state, kept=_over_places) for split in shown]
+    by_split = [trained.represent(split, state=state, kept=over_places) for split in shown]
     rows = []
     for index in range(trained.config.n_seeds):
         layers = {

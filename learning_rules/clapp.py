@@ -48,7 +48,7 @@ from jax import Array
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from architectures import Network, Node
-from bioplausible.foundation.options import at_least
+from bioplausible.foundation.options import at_least, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
@@ -141,6 +141,7 @@ def clapp(network: Network, options: ClappOptions, spec: RuleSpec, objective: Ob
     """
     check_views(options)
     at_least(options, 1, "grid")
+    positive(options, "readout_rate")
     learning = learning_nodes(network)
 
     def init(key: PRNGKeyArray) -> RuleState:

@@ -48,7 +48,7 @@ from jax import Array, lax
 from jaxtyping import PRNGKeyArray
 
 from architectures import Network, Params, Trace
-from bioplausible.foundation.options import positive
+from bioplausible.foundation.options import at_least, fraction, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.energy_based_hopfield import hopfield
 from learning_rules.energy_based_settling import (
@@ -262,11 +262,13 @@ def energy_based(network: Network, options: EnergyBasedOptions, spec: RuleSpec, 
     Raises
     ------
     InputError
-        A strength, a gain or a number of passes that is not positive.
+        A strength, a gain or a number of passes that is not positive, or a step that is no fraction.
     """
+    positive(options, "beta", "free_sweeps", "nudged_sweeps", "input_gain", "gain", "output_gain")
+    fraction(options, "step", with_zero=False)
+    at_least(options, 0, "weight_decay")
     if options.variant == "textbook":
         return hopfield(network, options, spec, objective)
-    positive(options, "beta", "free_sweeps", "nudged_sweeps", "input_gain", "gain", "output_gain")
     dual = options.variant == "dual_propagation"
     if not dual:
         network = bounded(network, options.input_gain, options.gain)

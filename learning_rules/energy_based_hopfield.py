@@ -44,7 +44,6 @@ from jaxtyping import PRNGKeyArray
 
 from architectures import Network, Node, Params
 from architectures.dense import added
-from bioplausible.foundation.options import fraction, positive
 from learning_rules.contract import LearningRule, RuleSpec, RuleState
 from learning_rules.energy_based_settling import States, contrast, couplings, hears_input_alone
 from learning_rules.objectives import Batch, Objective, as_batch
@@ -143,15 +142,8 @@ def hopfield(network: Network, options: Any, spec: RuleSpec, objective: Objectiv
     Parameters
     ----------
     network, options, spec, objective
-        As `Family.make` takes them, the options those of the family.
-
-    Raises
-    ------
-    InputError
-        A strength, number or size of steps that is not positive.
+        As `Family.make` takes them, the options those of the family, checked.
     """
-    positive(options, "beta", "free_sweeps", "nudged_sweeps")
-    fraction(options, "step", with_zero=False)
     network = _between_zero_and_one(network)
 
     def free(params: tuple[Params, ...], batch: Batch) -> tuple[States, Array]:

@@ -159,7 +159,8 @@ def _signs(params: Sequence[Params], magnitudes: Sequence[Params | None]) -> tup
 
 def _check(options: FeedbackAlignmentOptions) -> None:
     one_of(options, "magnitude", ("uniform", "fixed"))
-    positive(options, "expansion")
+    positive(options, "expansion", "feedback_gain", "mirror_noise")
+    fraction(options, "mirror_rate", with_zero=False)
     if options.momentum is not None:
         fraction(options, "momentum", with_one=False)
     if (options.variant.endswith("kolen_pollack") or options.variant == "product") and not options.weight_decay > 0:

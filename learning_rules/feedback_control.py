@@ -122,7 +122,7 @@ def feedback_control(network: Network, options: FeedbackControlOptions, spec: Ru
     InputError
         A step, size or number that is not positive, or a rate of the controller above one.
     """
-    positive(options, "target_step", "noise", "feedback_gain")
+    positive(options, "target_step", "noise", "feedback_gain", "feedback_rate")
     fraction(options, "control_rate", with_zero=False)
     at_least(options, 1, "control_steps")
     at_least(options, 0, "leak", "feedback_damping")

@@ -136,7 +136,7 @@ def _check(network: Network, options: ForwardForwardOptions) -> None:
     one_of(options, "labelled", LABELLED)
     one_of(options, "goodness", GOODNESS)
     one_of(options, "competition", COMPETITION)
-    positive(options, "sharpness")
+    positive(options, "sharpness", "threshold", "label_amplitude")
     fraction(options, "group_fraction", with_one=False)
     if options.variant != "channel_wise":
         return

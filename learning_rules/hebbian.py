@@ -249,7 +249,7 @@ def _learn(
 
 
 def _check(options: HebbianOptions) -> None:
-    positive(options, "plasticity_rate", "response")
+    positive(options, "plasticity_rate", "response", "inverse_temperature")
     at_least(options, 1, "lebesgue")
     one_of(options, "divided_by", ("competition", "largest"))
     one_of(options, "schedule", ("cosine", "linear"))
@@ -257,7 +257,9 @@ def _check(options: HebbianOptions) -> None:
         raise InputError(
             f"lebesgue={options.lebesgue} was given, and divided_by='competition' holds Euclidean norms: use 'largest'"
         )
-    at_least(options, 0, "decorrelation_rate", "radius", "initial_deviation", "initial_norm")
+    at_least(
+        options, 0, "decorrelation_rate", "radius", "initial_deviation", "initial_norm", "lateral", "anti_hebbian", "conscience"
+    )
     if options.initial_deviation and options.initial_norm:
         raise InputError(
             f"initial_deviation={options.initial_deviation} and initial_norm={options.initial_norm} were given, and weights start "
@@ -269,6 +271,7 @@ def _check(options: HebbianOptions) -> None:
             "fractions of the way whatever weights start from: give radius=1 and divided_by='largest'"
         )
     fraction(options, "plastic_fraction", with_zero=False)
+    fraction(options, "ema_rate")
     fraction(options, "active_fraction", with_one=False)
     at_least(options, 1, "max_events")
     if not 1 <= options.rank <= 10:

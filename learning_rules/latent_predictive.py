@@ -47,7 +47,7 @@ from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
 from architectures import Network, Params
-from bioplausible.foundation.options import at_least
+from bioplausible.foundation.options import at_least, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
@@ -130,6 +130,7 @@ def latent_predictive(network: Network, options: LatentPredictiveOptions, spec: 
     """
     check_views(options)
     at_least(options, 0, "hebbian", "decorrelation")
+    positive(options, "readout_rate")
 
     def init(key: PRNGKeyArray) -> RuleState:
         return RuleState({"network": network.init(key)}, ())

@@ -44,9 +44,14 @@ def cosine_schedule(learning_rate: float, n_steps: int | None) -> optax.ScalarOr
     >>> cosine_schedule(0.1, None), cosine_schedule(0.1, 10)(10).item()
     (0.1, 0.0)
     """
-    if not learning_rate > 0:
-        raise InputError(f"learning_rate={learning_rate} was given, it must be positive: try 0.001")
+    if not 0 < learning_rate < math.inf:
+        raise InputError(f"learning_rate={learning_rate} was given, it must be positive and finite: try 0.001")
     return learning_rate if n_steps is None else optax.cosine_decay_schedule(learning_rate, max(n_steps, 1))
+
+
+def _check_decay(weight_decay: float) -> None:
+    if not 0 <= weight_decay < math.inf:
+        raise InputError(f"weight_decay={weight_decay} was given, it must be finite and at least 0, which is none")
 
 
 def adam(learning_rate: float, n_steps: int | None = None, weight_decay: float = 0.0) -> optax.GradientTransformation:
@@ -62,8 +67,9 @@ def adam(learning_rate: float, n_steps: int | None = None, weight_decay: float =
     Raises
     ------
     InputError
-        If the rate is not positive.
+        If the rate is not positive, or the decay below nought.
     """
+    _check_decay(weight_decay)
     rate = cosine_schedule(learning_rate, n_steps)
     return optax.adamw(rate, weight_decay=weight_decay) if weight_decay else optax.adam(rate)
 
@@ -87,12 +93,13 @@ def plain_steps(
     Raises
     ------
     InputError
-        If the rate is not positive.
+        If the rate is not positive, or the decay below nought.
 
     >>> step = plain_steps(0.1, weight_decay=0.5)
     >>> round(float(step.update(1.0, step.init(4.0), 4.0)[0]), 6)
     -0.3
     """
+    _check_decay(weight_decay)
     rate = cosine_schedule(learning_rate, n_steps)
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(rate, momentum or None))
 

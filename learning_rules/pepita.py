@@ -56,7 +56,7 @@ from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
 from architectures import Network, Node, Params
-from bioplausible.foundation.options import fraction, positive
+from bioplausible.foundation.options import at_least, fraction, positive
 from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, Variant
 from learning_rules.feedback_weights import feedback_angles, mirror
 from learning_rules.feedforward import feedforward_rule
@@ -168,6 +168,7 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec, objective: 
         A modulation, clipping, rate or number that is not positive, or a momentum below zero or of one and more.
     """
     positive(options, "modulation", "clipping", "readout_rate", "mirror_rate", "mirror_examples")
+    at_least(options, 0, "weight_decay", "readout_decay")
     fraction(options, "momentum", with_one=False)
     mirrored = options.variant == "weight_mirror"
 

@@ -280,6 +280,10 @@ def _check(options: StdpOptions) -> None:
     positive(options, "plasticity_rate", "free_spikes", "competing_spikes")
     one_of(options, "coding", ("rate", "latency"))
     at_least(options, 1, "n_steps", "max_events", "critical_period")
+    positive(options, "input_gain")
+    fraction(options, "ema_rate", with_zero=False)
+    amplitudes = ("potentiation", "depression", "triplet_potentiation", "triplet_depression")
+    at_least(options, 0, "inhibition", "homeostasis", *amplitudes)
     decays = ("leak", "pre_decay", "post_decay", "slow_pre_decay", "slow_post_decay", "eligibility_decay")
     fraction(options, *decays, with_one=False)
 

@@ -343,7 +343,9 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
         A target step or noise that is not positive, no draw or example to learn inverses from, steps of inverses where the variant
         has none of its own, or a momentum that is no fraction or that nothing takes.
     """
-    positive(options, "target_step", "noise")
+    positive(options, "target_step", "noise", "feedback_gain", "feedback_rate")
+    at_least(options, 1, "feedback_draws", "feedback_examples")
+    at_least(options, 0, "feedback_steps", "weight_decay")
     fraction(options, "momentum", with_one=False)
     if options.momentum and not options.feedback_steps:
         raise InputError(f"momentum={options.momentum} was given, which plain steps alone have: give feedback_steps too, 20 say")
@@ -354,8 +356,6 @@ def target_propagation(network: Network, options: TargetPropagationOptions, spec
         )
     if options.variant == "textbook":
         return lee(network, options, spec, objective)
-    at_least(options, 1, "feedback_draws", "feedback_examples")
-    at_least(options, 0, "feedback_steps")
     stepwise = options.feedback_steps > 0
 
     def init(key: PRNGKeyArray) -> RuleState:

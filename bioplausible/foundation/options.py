@@ -18,8 +18,10 @@ Options = TypeVar("Options")
 
 
 def _number(value: Any, kind: type) -> Any:
-    # A whole number is a fine float, but True is no number and 2.5 no count.
-    if isinstance(value, bool) or not isinstance(value, int | float) or (kind is int and not float(value).is_integer()):
+    # A whole number is a fine float, but True is no number, 2.5 no count, and what is not a number is none of either.
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise ValueError(value)
+    if kind is int and not float(value).is_integer():
         raise ValueError(value)
     return kind(value)
 
@@ -141,7 +143,8 @@ def make_options(
         try:
             structured[name] = _structure(value, types[name])
         except ValueError:
-            by_type = getattr(types[name], "__name__", None) if not get_args(types[name]) else str(types[name])
+            kinds = {float: "a number", int: "a whole number"}
+            by_type = str(types[name]) if get_args(types[name]) else kinds.get(types[name], types[name].__name__)
             wanted = (expected or {}).get(name, by_type)
             raise InputError(f"option '{name}' of {what} was given {value!r}, expected {wanted}") from None
     return kind(**structured)

@@ -13,7 +13,9 @@ import learning_rules
 import neurodata
 from experiments import datasets
 from experiments.cli import main
-from experiments.config import TrainConfig, read_yaml, write_yaml
+from experiments.config import CompareConfig, TrainConfig, read_yaml, write_yaml
+from experiments.results import plain
+from experiments.sweeping.config import SearchConfig, SweepConfig
 from experiments.terminal import settings
 from learning_rules import plausibility
 
@@ -42,6 +44,30 @@ def test_list_rules_tells_what_a_rule_was_published_with(run_json):
     told = {row["rule"]: row["published_with"] for row in run_json("list", "rules")}
     published = "batch_size=20, network.activation=hard_sigmoid, network.hidden=(500,)"
     assert told["energy_based/textbook"] == published and told["backprop"] == ""
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "options"),
+    [("rules", rule, learning_rules.options_of(rule)) for rule in learning_rules.names(variants=True)]
+    + [("architectures", name, entry.options()) for name, entry in architectures.ARCHITECTURES.items()]
+    + [("configurations", "train", TrainConfig()), ("configurations", "compare", CompareConfig())]
+    + [("configurations", "sweep", SweepConfig(runs=({},))), ("configurations", "search", SearchConfig())],
+)
+def test_what_can_be_set_is_told_with_its_default(what, name, options, run_json):
+    told = {row["option"]: row for row in run_json("list", what, name)["options"]}
+    assert {*told, "variant"} >= set(vars(options)) and all(row["what"] for row in told.values())
+    for option, row in told.items():
+        default = plain(getattr(options, option)) if option != "runs" else []  # which a sweep must have, and so has no default
+        assert row["default"] == default
+
+
+def test_what_can_be_set_is_a_table_and_other_names_are_refused(run):
+    status, out, err = run("list", "rules", "burst")
+    assert status == 0 and err == "" and "burst/single_phase" in out and "--set OPTION=VALUE" in out and "cross_entropy, " in out
+    assert "network.OPTION" in run("list", "architectures", "cnn")[1]
+    for arguments in (("list", "rules", "brst"), ("list", "datasets", "digits"), ("list", "architectures", "cm")):
+        status, out, err = run(*arguments)
+        assert status == 2 and out == "" and arguments[2] in err and err.count("\n") == 1
 
 
 def test_list_support_says_which_rules_train_which_networks_and_why_not(run, run_json):
