@@ -11,6 +11,7 @@ are well conditioned.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -256,19 +257,38 @@ def fit_readout(features: Features, labels: Labels, read_from: str = "", kind: s
     if not all(np.isfinite(split).all() for split in pooled):
         chance = 1 / len(np.unique(labels.train))
         return Readout(read_from, chance, chance)
-    standardised = _standardised(pooled)
+    read = _digest(pooled, labels, kind)
+    if read not in _FITTED:
+        _FITTED[read] = _fit(_standardised(pooled), labels, kind)
+    return _FITTED[read]._replace(read_from=read_from)
+
+
+# What has been read in this process, by a digest of all that decides it: before the first image every rule on a network has the
+# same features, and a frozen one has them ever after.
+_FITTED: dict[bytes, Readout] = {}
+
+
+def _digest(features: Features, labels: Labels, kind: str) -> bytes:
+    digest = hashlib.blake2b(repr((kind, PENALTIES, MAX_ITERATIONS, [each.shape for each in features])).encode())
+    for each in (*features, *labels):
+        digest.update(np.ascontiguousarray(each).data)
+    return digest.digest()
+
+
+def _fit(features: Features, labels: Labels, kind: str) -> Readout:
+    """The best readout of standardised features."""
     if kind == LOGISTIC:
-        return logistic_readout(standardised, labels, read_from)
-    train, validation, test = (split.astype(np.float64) for split in standardised)
+        return logistic_readout(features, labels)
+    train, validation, test = (split.astype(np.float64) for split in features)
     classes = np.unique(labels.train)
     targets = (labels.train[:, None] == classes).astype(np.float64)
-    best = Readout(read_from, -1.0, 0.0)
+    best = Readout("", -1.0, 0.0)
     for weights in ridge_weights(train, targets - targets.mean(0)):
         told = [
             classes[np.argmax(split @ weights + targets.mean(0), axis=1)] == truth
             for split, truth in ((validation, labels.validation), (test, labels.test))
         ]
-        best = max(best, _of_images(read_from, *told), key=lambda each: each.validation_accuracy)
+        best = max(best, _of_images("", *told), key=lambda each: each.validation_accuracy)
     return best
 
 
@@ -343,12 +363,12 @@ def read_out(trained: Trained, n_images: int = 10_000, kind: str = RIDGE) -> pd.
 
 def _read_state(trained: Trained, state: RuleState, shown: Features, labels: Labels, kind: str) -> list[dict[str, Any]]:
     """One row a seed."""
-    by_split = [trained.represent(split, state=state, kept=over_places) for split in shown]
+    ends = np.cumsum([len(split) for split in shown])[:-1]
+    everything = trained.represent(np.concatenate(shown), state=state, kept=over_places)
     rows = []
     for index in range(trained.config.n_seeds):
         layers = {
-            name: Features(*(layers[place][index] for layers in by_split))
-            for place, name in enumerate(trained.network.node_names[:-1])
+            name: Features(*np.split(everything[place][index], ends)) for place, name in enumerate(trained.network.node_names[:-1])
         }
         rows.append({"seed": trained.config.seeds[index], **best_readout(layers, labels, kind)._asdict()})
     return rows

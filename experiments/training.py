@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -144,24 +145,40 @@ class Trained:
         InputError
             A part is asked of a rule whose representation is not the forward pass.
         """
-        rule, state = self.rule, self.state if state is None else state
+        state = self.state if state is None else state
         if network is not None and network.input_shape != self.network.input_shape:
-            if not rule.spec.represents_by_forward_pass:
+            if not self.rule.spec.represents_by_forward_pass:
                 raise InputError(f"'{self.name}' settles or spikes and represents images at the size that it was trained at only")
             state = RuleState({"network": state.params["network"][: len(network.nodes)]}, ())
         else:
             network = None
+        asked = (network and network.input_shape, kept)
+        if asked not in self._programs:
+            self._programs[asked] = jax.jit(self._represent(network, kept))
+        layers = self._programs[asked](state, jnp.asarray(images))
+        return tuple(np.asarray(layer) for layer in layers)
 
-        def represent(one: RuleState, x: jax.Array) -> tuple[jax.Array, ...]:
-            if network is None:
-                layers = rule.represent(one, self.network.front_end(x))
+    @functools.cached_property
+    def _programs(self) -> dict[Any, Callable[..., tuple[jax.Array, ...]]]:
+        """What represents images, by the size of its part of the network and by what is kept: compiled once for all states."""
+        return {}
+
+    def _represent(self, part: Network | None, kept: Callable[[jax.Array], jax.Array] | None) -> Callable[..., Any]:
+        """(states, images) -> activations of every layer."""
+
+        def one(state: RuleState, x: jax.Array) -> tuple[jax.Array, ...]:
+            if part is None:
+                layers = self.rule.represent(state, x)
             else:
-                layers = network.by_example(network.forward(one.params["network"], x))
+                layers = part.by_example(part.forward(state.params["network"], x))
             return layers if kept is None else tuple(map(kept, layers))
 
-        chunked = lambda one, x: in_chunks(lambda chunk: represent(one, chunk), x)  # noqa: E731
-        layers = jax.jit(lambda states, x: over_seeds(lambda one: chunked(one, x))(states))(state, jnp.asarray(images))
-        return tuple(np.asarray(layer) for layer in layers)
+        def all_seeds(states: RuleState, images: jax.Array) -> Any:
+            # A front end is the same for all seeds; that of a part belongs to it.
+            x = in_chunks(self.network.front_end, images) if part is None else images
+            return over_seeds(lambda state: in_chunks(lambda chunk: one(state, chunk), x))(states)
+
+        return all_seeds
 
     def to_json(self) -> dict[str, Any]:
         """What `bioplausible train --json` prints: of the first seed, and of the others where there are any."""

@@ -287,7 +287,7 @@ def test_a_configuration_builds_its_network():
         ({"dataset": "digit"}, ["'digit'", "digits"]),
         ({"front_end": "zcaa"}, ["'zcaa'", "zca"]),
         ({"rule_options": {"learning_rat": 1.0}}, ["'learning_rat'", "did you mean 'learning_rate'"]),
-        ({"rule_options": {"learning_rate": "fast"}}, ["'learning_rate'", "'fast'", "float"]),
+        ({"rule_options": {"learning_rate": "fast"}}, ["'learning_rate'", "'fast'", "a number"]),
         ({"rule_options": {"learning_rate": -1.0}}, ["learning_rate=-1.0", "positive"]),
         ({"architecture_options": {"hiden": (3,)}}, ["'hiden'", "did you mean 'hidden'"]),
         ({"architecture_options": {"hidden": "16"}}, ["'hidden'", "'16'"]),
