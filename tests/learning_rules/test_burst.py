@@ -153,8 +153,8 @@ def test_feedback_weights_come_to_align_with_the_forward_ones(variant):
 @pytest.mark.parametrize(
     ("variant", "baseline"),
     [
-        ("single_phase", 0.2),
         ("two_phase", 0.2),
+        pytest.param("single_phase", 0.2, marks=pytest.mark.thorough),
         *(pytest.param(v, 0.5, marks=pytest.mark.thorough) for v in ("single_phase", "two_phase")),
     ],
 )

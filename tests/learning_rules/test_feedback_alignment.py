@@ -105,7 +105,6 @@ def test_random_feedback_never_reads_the_forward_weights_above(architecture):
             assert (largest > 1e-3) if moves else (largest < 1e-12), name
 
 
-@pytest.mark.on_all_networks
 @every_network
 def test_sign_feedback_gives_the_gradient_where_weights_are_signs(architecture):
     network = network_of(architecture)
@@ -123,7 +122,6 @@ def test_sign_feedback_gives_the_gradient_where_weights_are_signs(architecture):
         assert_same(ask(rule, RuleState({"network": params}, state.carry)), gradient(network, params), 1e-12)
 
 
-@pytest.mark.on_all_networks
 @every_network
 def test_kolen_pollack_gives_the_gradient_where_both_paths_have_met(architecture):
     """At its fixed point, feedback and forward weights are one: what both are then asked for is the gradient."""

@@ -72,8 +72,6 @@ SHOWN = (
     "backprop",
     "feedback_alignment/random",
     "feedback_alignment/sign",
-    "local_losses/both",
-    "perturbation/node",
     "hebbian/competitive",
 )
 

@@ -269,7 +269,12 @@ def test_incremental_weights_move_while_states_settle(architecture):
 
 @pytest.mark.parametrize(
     ("architecture", "variant"),
-    [(name, "standard") for name in STATIC] + [(name, other) for name in ("cnn", "attention") for other in VARIANTS[1:]],
+    [(name, "standard") for name in STATIC]
+    + [
+        pytest.param(name, other, marks=[] if other == "incremental" else pytest.mark.thorough)
+        for name in ("cnn", "attention")
+        for other in VARIANTS[1:]
+    ],
 )
 def test_single_precision_is_enough_for_the_default_options(architecture, variant):
     """Precise nodes' errors are small beside their states: rounding must leave the direction of every node standing."""
