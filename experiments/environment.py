@@ -29,11 +29,12 @@ _NUMERICAL = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions and device, as plain values."""
+    """Versions and device, as plain values; `code` is the start of what `describe_code` says."""
     device = jax.devices()[0]
     return {
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in _PACKAGES},
+        "code": describe_code()[:10],
         "platform": f"{platform.system()} {platform.machine()}",
         "device": f"{device.platform} ({device.device_kind})",
         "n_devices": jax.device_count(),

@@ -207,8 +207,10 @@ def score_region(
     warnings = []
     if config.n_draws and (missing := [factor for factor in wanted if factor not in usable]):
         few = {"subjects": len(subjects), "seeds": max(map(len, members)), "stimuli": rsa.condition_count(rdms.shape[1])}
-        told = " and ".join(f"{few[factor]} {factor}" for factor in missing)
-        warnings.append(f"intervals in region '{region}' hold for these {told} alone: there are too few to draw others from")
+        told = " and ".join(f"{few[factor]} {factor.removesuffix('s') if few[factor] == 1 else factor}" for factor in missing)
+        warnings.append(
+            f"intervals in region '{region}' say nothing of other {' and '.join(missing)}: there are too few to draw from ({told})"
+        )
     n_rows = n_models * len(subjects) * len(moments_of_time)
     with_subjects = n_rows <= _MAX_SUBJECT_ROWS
     if not with_subjects:

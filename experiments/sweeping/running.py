@@ -29,8 +29,9 @@ from experiments.readouts import RIDGE, read_out
 from experiments.results import plain
 from experiments.sweeping.config import SweepConfig, expand, with_controls
 from experiments.sweeping.finals import adopted, as_runs, finalists
+from experiments.sweeping.page import environment_lines, to_markdown
 from experiments.sweeping.rdms import rdms_of, read_rdms, with_correlations, write_rdms
-from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise, to_markdown
+from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise
 from experiments.training import Trained, build_network, options_record, train
 from experiments.verdicts import keeps_maps
 
@@ -270,8 +271,11 @@ def _write_tables(
     table: list[dict[str, Any]] = []
     rdms: list[dict[str, Any]] = []
     there = [(each, path) for each, path in zip(configs, paths, strict=True) if path.is_file()]
+    environments = []
     for each, path in there:
-        rows = _rows(each, _read(path))
+        record = _read(path)
+        environments.append(record.get("environment", {}))
+        rows = _rows(each, record)
         kept = read_rdms(_rdms_of(path))
         table += rows
         rdms += [{layer: of_seeds[index] for layer, of_seeds in kept.items()} for index in range(len(rows))]
@@ -293,7 +297,8 @@ def _write_tables(
     if not winners.empty:
         write_text(folder / "adopted.csv", winners.to_csv(index=False))
         write_text(folder / "adopted.yaml", write_yaml(as_runs(winners, config)))
-    write_text(folder / "README.md", to_markdown(config, summary, len(there), len(configs), controls, winners, to_come))
+    page = to_markdown(config, summary, len(there), len(configs), controls, winners, to_come)
+    write_text(folder / "README.md", "\n".join([page, *environment_lines(environments), ""]))
     return Sweep(config, runs, summary, controls, winners)
 
 

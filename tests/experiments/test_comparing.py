@@ -185,7 +185,7 @@ def test_intervals_generalise_over_what_there_is_enough_of(study, recording_fold
     comparison, *_ = study
     assert comparison.factors == {"planted": ["stimuli", "subjects"], "nothing": ["stimuli", "subjects"]}
     assert (
-        "intervals in region 'planted' hold for these 2 seeds alone: there are too few to draw others from" in comparison.warnings
+        "intervals in region 'planted' say nothing of other seeds: there are too few to draw from (2 seeds)" in comparison.warnings
     )
     options = {"recording": recording_folder, "rules": ("untrained",), "epochs": 1, "seeds": 3}
     wide, narrow = (compare(CONFIG, **options, factors=factors) for factors in (CONFIG.factors, ("stimuli",)))

@@ -9,8 +9,8 @@ from scipy.stats import spearmanr
 from experiments import train
 from experiments.precise_angles import angle_in_double
 from experiments.sweeping import SweepConfig, running, summarise
+from experiments.sweeping.page import to_markdown
 from experiments.sweeping.rdms import _rdm, rdms_of, read_rdms, with_correlations, write_rdms
-from experiments.sweeping.summary import to_markdown
 
 N_PAIRS = 190
 

@@ -17,7 +17,8 @@ from experiments.config import read_yaml, write_yaml
 from experiments.readouts import as_text
 from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand, running, summarise, sweep
 from experiments.sweeping.config import with_controls
-from experiments.sweeping.summary import best_variants, networks_of, to_markdown
+from experiments.sweeping.page import to_markdown
+from experiments.sweeping.summary import best_variants, networks_of
 from experiments.training import network_options
 
 TRAIN = {"dataset": "digits", "epochs": 1}

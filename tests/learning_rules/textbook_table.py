@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 import learning_rules
-from experiments.sweeping.summary import _percent
+from experiments.sweeping.page import percent
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
@@ -95,8 +95,8 @@ def page():
     ]
     for name in textbook_rules():
         row = rows.loc[name] if name in rows.index else None
-        accuracy = "" if row is None else _percent(row["mean"], row["standard_deviation"])
-        read = "" if row is None else _percent(row["readout_mean"], row["readout_standard_deviation"])
+        accuracy = "" if row is None else percent(row["mean"], row["standard_deviation"])
+        read = "" if row is None else percent(row["readout_mean"], row["readout_standard_deviation"])
         angles = [] if row is None else [row[when] for when in ("angle_start", "angle_tenth", "angle")]
         degrees = ", ".join("none" if pd.isna(angle) else f"{angle:.0f}" for angle in angles)
         said = ", ".join(f"{key}={json.dumps(value)}" for key, value in settings(name).items())
