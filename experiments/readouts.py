@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -59,6 +60,7 @@ _MAX_SIDE = 7
 # All layers are read together from so many features at most: the work grows with their square, and with their cube.
 _MOST_TOGETHER = 2500
 _LEAST_SPREAD = 1e-6
+_AT_A_TIME = 4096
 ALL = "all"
 
 
@@ -155,12 +157,32 @@ def _pooled(maps: np.ndarray, max_side: int = _MAX_SIDE) -> Float[np.ndarray, "n
     return np.asarray(over_places(maps, max_side), np.float32).reshape(len(maps), -1)
 
 
-def _standardised(features: Features) -> Features:
-    """Mean nought and variance one over the training images; a feature that does not vary is nought."""
-    mean, spread = (each.astype(np.float32) for each in (features.train.mean(0, np.float64), features.train.std(0, np.float64)))
-    varies = spread > np.maximum(_LEAST_SPREAD * np.abs(mean), np.finfo(np.float32).tiny)
-    scale = np.where(varies, 1 / np.where(varies, spread, 1), 0).astype(np.float32)
-    return Features(*((split - mean) * scale for split in features))
+class _Scale(NamedTuple):
+    """What takes features to mean nought and variance one over the training images; a feature that does not vary becomes nought.
+
+    Images are taken some at a time: in double precision, those of a large set are larger than the features themselves.
+    """
+
+    mean: Float[np.ndarray, " n_features"]
+    scale: Float[np.ndarray, " n_features"]
+
+    @classmethod
+    def of(cls, train: Float[np.ndarray, "n_images n_features"]) -> _Scale:
+        mean = train.mean(0, np.float64)
+        squares = np.zeros_like(mean)
+        for part in _parts(len(train)):
+            squares += np.square(train[part] - mean).sum(0)
+        spread = np.sqrt(squares / len(train)).astype(np.float32)
+        mean = mean.astype(np.float32)
+        varies = spread > np.maximum(_LEAST_SPREAD * np.abs(mean), np.finfo(np.float32).tiny)
+        return cls(mean, np.where(varies, 1 / np.where(varies, spread, 1), 0).astype(np.float32))
+
+    def __call__(self, features: Float[np.ndarray, "n_images n_features"]) -> Float[np.ndarray, "n_images n_features"]:
+        return (features - self.mean) * self.scale
+
+
+def _parts(n_images: int) -> Iterator[slice]:
+    return (slice(start, start + _AT_A_TIME) for start in range(0, n_images, _AT_A_TIME))
 
 
 def _side_together(layers: Mapping[str, Features]) -> int:
@@ -197,13 +219,31 @@ def ridge_weights(
         W of each strength.
     """
     n_images, n_features = features.shape
-    of_images = n_features > n_images
-    products, right = (features @ features.T, targets) if of_images else (features.T @ features, features.T @ targets)
+    if n_features <= n_images:
+        yield from _solved(features.T @ features, features.T @ targets, n_images, penalties)
+    else:
+        yield from (features.T @ solved for solved in _solved(features @ features.T, targets, n_images, penalties))
+
+
+def _solved(products: np.ndarray, right: np.ndarray, n_images: int, penalties: Sequence[float]) -> Iterator[np.ndarray]:
+    """What the penalised products of features, or of images, take to the right-hand side; one a penalty."""
     for penalty in penalties:
         penalised = products.copy()
         penalised.flat[:: len(products) + 1] += penalty * n_images
-        solved = linalg.solve(penalised, right, assume_a="pos", overwrite_a=True)
-        yield features.T @ solved if of_images else solved
+        yield linalg.solve(penalised, right, assume_a="pos", overwrite_a=True)
+
+
+def _weights(scale: _Scale, train: np.ndarray, targets: np.ndarray) -> Iterator[np.ndarray]:
+    """Ridge regressions of standardised features, one a penalty."""
+    n_images, n_features = train.shape
+    if n_features > n_images:
+        return ridge_weights(scale(train).astype(np.float64), targets)
+    products, right = np.zeros((n_features, n_features)), np.zeros((n_features, targets.shape[1]))
+    for part in _parts(n_images):
+        features = scale(train[part]).astype(np.float64)
+        products += features.T @ features
+        right += features.T @ targets[part]
+    return _solved(products, right, n_images, PENALTIES)
 
 
 def _of_images(read_from: str, validation: np.ndarray, test: np.ndarray) -> Readout:
@@ -259,7 +299,7 @@ def fit_readout(features: Features, labels: Labels, read_from: str = "", kind: s
         return Readout(read_from, chance, chance)
     read = _digest(pooled, labels, kind)
     if read not in _FITTED:
-        _FITTED[read] = _fit(_standardised(pooled), labels, kind)
+        _FITTED[read] = _fit(pooled, labels, kind)
     return _FITTED[read]._replace(read_from=read_from)
 
 
@@ -276,18 +316,16 @@ def _digest(features: Features, labels: Labels, kind: str) -> bytes:
 
 
 def _fit(features: Features, labels: Labels, kind: str) -> Readout:
-    """The best readout of standardised features."""
+    """The best readout of features, whatever their scale."""
+    scale = _Scale.of(features.train)
     if kind == LOGISTIC:
-        return logistic_readout(features, labels)
-    train, validation, test = (split.astype(np.float64) for split in features)
+        return logistic_readout(Features(*(scale(split) for split in features)), labels)
     classes = np.unique(labels.train)
     targets = (labels.train[:, None] == classes).astype(np.float64)
+    judged = [(scale(split), truth) for split, truth in zip(features[1:], labels[1:], strict=True)]
     best = Readout("", -1.0, 0.0)
-    for weights in ridge_weights(train, targets - targets.mean(0)):
-        told = [
-            classes[np.argmax(split @ weights + targets.mean(0), axis=1)] == truth
-            for split, truth in ((validation, labels.validation), (test, labels.test))
-        ]
+    for weights in _weights(scale, features.train, targets - targets.mean(0)):
+        told = [classes[np.argmax(split @ weights + targets.mean(0), axis=1)] == truth for split, truth in judged]
         best = max(best, _of_images("", *told), key=lambda each: each.validation_accuracy)
     return best
 
@@ -364,11 +402,17 @@ def read_out(trained: Trained, n_images: int = 10_000, kind: str = RIDGE) -> pd.
 def _read_state(trained: Trained, state: RuleState, shown: Features, labels: Labels, kind: str) -> list[dict[str, Any]]:
     """One row a seed."""
     ends = np.cumsum([len(split) for split in shown])[:-1]
-    everything = trained.represent(np.concatenate(shown), state=state, kept=over_places)
+    everything = np.concatenate(shown)
+    # Maps of all images and seeds would fill the memory.
+    seeds = range(trained.config.n_seeds)
+    has_maps = any(len(node.output_shape) == 3 for node in trained.network.nodes)
+    together = [[index] for index in seeds] if has_maps else [seeds]
     rows = []
-    for index in range(trained.config.n_seeds):
-        layers = {
-            name: Features(*np.split(everything[place][index], ends)) for place, name in enumerate(trained.network.node_names[:-1])
-        }
-        rows.append({"seed": trained.config.seeds[index], **best_readout(layers, labels, kind)._asdict()})
+    for group in together:
+        of_group = jax.tree.map(lambda leaf, group=group: leaf[np.array(group)], state)
+        layers = trained.represent(everything, state=of_group, kept=over_places)
+        for place, index in enumerate(group):
+            named = zip(trained.network.node_names[:-1], layers[:-1], strict=True)
+            split = {name: Features(*np.split(layer[place], ends)) for name, layer in named}
+            rows.append({"seed": trained.config.seeds[index], **best_readout(split, labels, kind)._asdict()})
     return rows

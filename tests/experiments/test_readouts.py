@@ -48,6 +48,21 @@ def test_it_is_scikit_learns_ridge_regression_of_the_best_strength(n_features):
     assert (ours.validation_accuracy, ours.test_accuracy) == pytest.approx(max(theirs, key=lambda pair: pair[0]), abs=0.003)
 
 
+def test_images_are_taken_some_at_a_time_and_what_was_read_is_known_again(monkeypatch):
+    features, labels = two_clouds(8)
+    monkeypatch.setattr(readouts, "_FITTED", {})
+    whole = fit_readout(features, labels, "layer")
+    monkeypatch.setattr(readouts, "_AT_A_TIME", 7)
+    assert fit_readout(features, labels, "other") == whole._replace(read_from="other") and len(readouts._FITTED) == 1
+    readouts._FITTED.clear()
+    assert fit_readout(features, labels, "layer") == whole
+    # Whatever decides it: a feature, a label, how it is read.
+    others = features._replace(test=features.test + 1), labels._replace(test=1 - labels.test)
+    for given in ((others[0], labels), (features, others[1]), (features, labels, "layer", "logistic")):
+        assert fit_readout(*given).test_accuracy != whole.test_accuracy
+    assert len(readouts._FITTED) == 4
+
+
 def test_the_other_readout_is_scikit_learns_logistic_regression_of_standardised_features():
     """Two classes: half the sum of squares of the one weight vector that scikit-learn then fits."""
     features, labels = two_clouds(7, n=900)
