@@ -169,6 +169,16 @@ def test_a_trained_network_is_read_seed_by_seed(untrained):
     assert (read_out(untrained, n_images=40)["test_accuracy"] < table["test_accuracy"]).all()
 
 
+def test_maps_that_are_represented_one_seed_at_a_time_are_those_of_all():
+    options = {"channels": (3,), "hidden": (8,)}
+    trained = train(rule="untrained", architecture="cnn", epochs=1, n_seeds=2, n_train=300, architecture_options=options)
+    shown, labels = readouts.readout_images(trained.images, 200)
+    by_split = [trained.represent(trained.images.normalise(split)) for split in shown]
+    layers = {name: Features(*(each[k][1] for each in by_split)) for k, name in enumerate(trained.network.node_names[:-1])}
+    found = read_out(trained, n_images=200).iloc[1]
+    assert tuple(found[list(readouts.Readout._fields)]) == best_readout(layers, labels)
+
+
 @pytest.fixture(scope="module")
 def controls():
     return control_accuracies(TrainConfig(dataset="digits", n_seeds=2, n_train=400), n_images=400)
