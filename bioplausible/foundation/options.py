@@ -42,9 +42,25 @@ def _converter() -> cattrs.Converter:
     return converter
 
 
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """The types that a value may have."""
+    return get_args(kind) if type(kind).__name__ in ("UnionType", "Union", "_UnionGenericAlias") else (kind,)
+
+
+_WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "text", type(None): "none"}
+
+
+def _in_words(kind: Any) -> str:
+    """What is expected of an option, for whoever knows no Python where it can be said."""
+    choices = _choices(kind)
+    if all(choice in _WORDS for choice in choices):
+        return ", or ".join(_WORDS[choice] for choice in choices)
+    return str(kind) if get_args(kind) else str(getattr(kind, "__name__", kind))
+
+
 def _structure(value: Any, kind: Any) -> Any:
     """The value as the first of the types that it fits."""
-    choices = get_args(kind) if type(kind).__name__ in ("UnionType", "Union", "_UnionGenericAlias") else (kind,)
+    choices = _choices(kind)
     # 3 is as good an int as a float: where both are allowed, a value stays what it is.
     for choice in sorted(choices, key=lambda choice: choice is not type(value)):
         if choice is type(None):
@@ -143,9 +159,7 @@ def make_options(
         try:
             structured[name] = _structure(value, types[name])
         except ValueError:
-            kinds = {float: "a number", int: "a whole number"}
-            by_type = str(types[name]) if get_args(types[name]) else kinds.get(types[name], types[name].__name__)
-            wanted = (expected or {}).get(name, by_type)
+            wanted = (expected or {}).get(name) or _in_words(types[name])
             raise InputError(f"option '{name}' of {what} was given {value!r}, expected {wanted}") from None
     return kind(**structured)
 

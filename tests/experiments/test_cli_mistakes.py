@@ -69,7 +69,7 @@ MISTAKES = {
     "missing npz": ("train backprop --dataset {here}/nowhere.npz", ["nowhere.npz"]),
     "front end": ("train backprop --front-end zac", ["'zac'", "zca"]),
     "option's name": ("train backprop --set learning_rat=1", ["'learning_rat'", "did you mean 'learning_rate'"]),
-    "option's type": ("train backprop --set learning_rate=fast", ["'learning_rate'", "'fast'", "float"]),
+    "option's type": ("train backprop --set learning_rate=fast", ["'learning_rate'", "'fast'", "expected a number"]),
     "option's form": ("train backprop --set nonsense", ["--set nonsense", "option=value"]),
     "network's option": ("train backprop --set network.hidden=a,b", ["'hidden'", "a,b", "mlp"]),
     "epochs": ("train backprop --epochs 0", ["epochs=0"]),
