@@ -309,8 +309,8 @@ def to_markdown(
             *_control_lines(controls),
             "![Every rule's accuracy beside its floor and its control](accuracy.svg)",
             "",
-            "Thin lines lead from each rule's best control to it, bars mark floors; orange misses its floor or does not beat all",
-            "controls.",
+            "Thin lines lead from each rule's best control to it; bars mark floors, and rings what the network's own output",
+            "reaches of them; orange misses its floor or does not beat all controls.",
             "",
         ]
     lines += _adopted_lines(config, pd.DataFrame() if adopted is None else adopted)

@@ -17,7 +17,7 @@ from experiments.sweeping.summary import networks_of
 __all__ = ["picture"]
 
 _ROW_INCHES, _MARGIN_INCHES, _WIDTH_INCHES = 0.235, 1.1, 8.6
-# What lies further below the best is drawn at the edge, with its figure beside it: it would squeeze all others together.
+# What lies further below the best is an arrow at the edge, with its figure beside it: it would squeeze all others together.
 _SHOWN_RANGE = 0.12
 
 
@@ -34,7 +34,7 @@ def _label(row: dict[str, Any]) -> str:
 
 def _panel(axes: Axes, title: str, rows: list[dict[str, Any]]) -> None:
     blue, orange = RULE_COLOURS[0][0], RULE_COLOURS[1][0]
-    best = float(np.nanmax([value for row in rows for value in (_shown(row)[0], row["control"], row["floor"])]))
+    best = float(np.nanmax([value for row in rows for value in (_shown(row)[0], row["mean"], row["control"], row["floor"])]))
     left = 100 * max(min(_shown(row)[0] for row in rows) - 0.01, best - _SHOWN_RANGE)
     for place, row in enumerate(rows):
         mean, deviation = (100 * value for value in _shown(row))
@@ -43,12 +43,16 @@ def _panel(axes: Axes, title: str, rows: list[dict[str, Any]]) -> None:
         colour = CONTROL_COLOUR if is_control else orange if missed else blue
         if not np.isnan(row["floor"]):
             axes.plot([100 * row["floor"]] * 2, [place - 0.36, place + 0.36], color=CEILING, linewidth=2.2, zorder=1)
+            if "readout_mean" in row:  # which a floor is none of
+                own = max(100 * row["mean"], left)
+                axes.plot(own, place, "o", color=colour, markerfacecolor="none", markersize=4, markeredgewidth=1.0, zorder=2)
         if not np.isnan(row["control"]):
             axes.plot([100 * row["control"], max(mean, left)], [place, place], color=LINE, linewidth=1.1, zorder=1)
-        spread = 0.0 if np.isnan(deviation) else deviation
-        axes.errorbar(
-            max(mean, left), place, xerr=spread, fmt="s" if is_control else "o", color=colour, markersize=5, linewidth=1.4
-        )
+        if mean < left:
+            axes.plot(left, place, "<", color=colour, markersize=5)
+        else:
+            spread = 0.0 if np.isnan(deviation) else deviation
+            axes.errorbar(mean, place, xerr=spread, fmt="s" if is_control else "o", color=colour, markersize=5, linewidth=1.4)
         axes.annotate(f"{mean:.1f}", (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -73,7 +77,9 @@ def picture(summary: pd.DataFrame, title: str) -> str:
     -------
     str
         An SVG: one panel a network; dots are means with one standard deviation over seeds, squares the untrained control, thin
-        lines lead from each rule's best control to it, bars mark floors. Orange misses its floor or does not beat its control.
+        lines lead from each rule's best control to it, bars mark floors, and rings, where dots are of the one readout, what the
+        network's own output reaches of them. Arrows at the edge lie further to the left. Orange misses its floor or does not beat
+        its control.
     """
     labelled = summary.assign(network=networks_of(summary))
     panels = [(str(name), table.to_dict("records")) for name, table in labelled.groupby("network", sort=False)]
