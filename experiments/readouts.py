@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -201,6 +201,7 @@ def ridge_weights(
     features: Float[np.ndarray, "n_images n_features"],
     targets: Float[np.ndarray, "n_images n_targets"],
     penalties: Sequence[float] = PENALTIES,
+    seen: Callable[[Any], Any] = np.asarray,
 ) -> Iterator[Float[np.ndarray, "n_features n_targets"]]:
     r"""Weights of ridge regressions through the origin, from the smaller of the two systems of equations that have them for answer.
 
@@ -209,9 +210,11 @@ def ridge_weights(
     Parameters
     ----------
     features, targets
-        X and Y, in double precision: features of one network are nearly dependent.
+        X and Y; products are in double precision, since features of one network are nearly dependent.
     penalties
         Strengths, on squared weights beside the mean squared error.
+    seen
+        What features become before they are read; it is given some images at a time.
 
     Yields
     ------
@@ -219,10 +222,16 @@ def ridge_weights(
         W of each strength.
     """
     n_images, n_features = features.shape
-    if n_features <= n_images:
-        yield from _solved(features.T @ features, features.T @ targets, n_images, penalties)
-    else:
-        yield from (features.T @ solved for solved in _solved(features @ features.T, targets, n_images, penalties))
+    if n_features > n_images:
+        whole = np.asarray(seen(features), np.float64)
+        yield from (whole.T @ solved for solved in _solved(whole @ whole.T, targets, n_images, penalties))
+        return
+    products, right = np.zeros((n_features, n_features)), np.zeros((n_features, targets.shape[1]))
+    for part in _parts(n_images):
+        some = np.asarray(seen(features[part]), np.float64)
+        products += some.T @ some
+        right += some.T @ targets[part]
+    yield from _solved(products, right, n_images, penalties)
 
 
 def _solved(products: np.ndarray, right: np.ndarray, n_images: int, penalties: Sequence[float]) -> Iterator[np.ndarray]:
@@ -231,19 +240,6 @@ def _solved(products: np.ndarray, right: np.ndarray, n_images: int, penalties: S
         penalised = products.copy()
         penalised.flat[:: len(products) + 1] += penalty * n_images
         yield linalg.solve(penalised, right, assume_a="pos", overwrite_a=True)
-
-
-def _weights(scale: _Scale, train: np.ndarray, targets: np.ndarray) -> Iterator[np.ndarray]:
-    """Ridge regressions of standardised features, one a penalty."""
-    n_images, n_features = train.shape
-    if n_features > n_images:
-        return ridge_weights(scale(train).astype(np.float64), targets)
-    products, right = np.zeros((n_features, n_features)), np.zeros((n_features, targets.shape[1]))
-    for part in _parts(n_images):
-        features = scale(train[part]).astype(np.float64)
-        products += features.T @ features
-        right += features.T @ targets[part]
-    return _solved(products, right, n_images, PENALTIES)
 
 
 def _of_images(read_from: str, validation: np.ndarray, test: np.ndarray) -> Readout:
@@ -324,7 +320,7 @@ def _fit(features: Features, labels: Labels, kind: str) -> Readout:
     targets = (labels.train[:, None] == classes).astype(np.float64)
     judged = [(scale(split), truth) for split, truth in zip(features[1:], labels[1:], strict=True)]
     best = Readout("", -1.0, 0.0)
-    for weights in _weights(scale, features.train, targets - targets.mean(0)):
+    for weights in ridge_weights(features.train, targets - targets.mean(0), seen=scale):
         told = [classes[np.argmax(split @ weights + targets.mean(0), axis=1)] == truth for split, truth in judged]
         best = max(best, _of_images("", *told), key=lambda each: each.validation_accuracy)
     return best

@@ -277,10 +277,9 @@ def _tell(
 
 
 def _check(options: StdpOptions) -> None:
-    positive(options, "plasticity_rate", "free_spikes", "competing_spikes")
+    positive(options, "plasticity_rate", "free_spikes", "competing_spikes", "input_gain")
     one_of(options, "coding", ("rate", "latency"))
     at_least(options, 1, "n_steps", "max_events", "critical_period")
-    positive(options, "input_gain")
     fraction(options, "ema_rate", with_zero=False)
     amplitudes = ("potentiation", "depression", "triplet_potentiation", "triplet_depression")
     at_least(options, 0, "inhibition", "homeostasis", *amplitudes)
