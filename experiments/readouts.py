@@ -177,7 +177,7 @@ class _Scale(NamedTuple):
         varies = spread > np.maximum(_LEAST_SPREAD * np.abs(mean), np.finfo(np.float32).tiny)
         return cls(mean, np.where(varies, 1 / np.where(varies, spread, 1), 0).astype(np.float32))
 
-    def __call__(self, features: Float[np.ndarray, "n_images n_features"]) -> Float[np.ndarray, "n_images n_features"]:
+    def standardised(self, features: Float[np.ndarray, "n_images n_features"]) -> Float[np.ndarray, "n_images n_features"]:
         return (features - self.mean) * self.scale
 
 
@@ -315,12 +315,12 @@ def _fit(features: Features, labels: Labels, kind: str) -> Readout:
     """The best readout of features, whatever their scale."""
     scale = _Scale.of(features.train)
     if kind == LOGISTIC:
-        return logistic_readout(Features(*(scale(split) for split in features)), labels)
+        return logistic_readout(Features(*(scale.standardised(split) for split in features)), labels)
     classes = np.unique(labels.train)
     targets = (labels.train[:, None] == classes).astype(np.float64)
-    judged = [(scale(split), truth) for split, truth in zip(features[1:], labels[1:], strict=True)]
+    judged = [(scale.standardised(split), truth) for split, truth in zip(features[1:], labels[1:], strict=True)]
     best = Readout("", -1.0, 0.0)
-    for weights in ridge_weights(features.train, targets - targets.mean(0), seen=scale):
+    for weights in ridge_weights(features.train, targets - targets.mean(0), seen=scale.standardised):
         told = [classes[np.argmax(split @ weights + targets.mean(0), axis=1)] == truth for split, truth in judged]
         best = max(best, _of_images("", *told), key=lambda each: each.validation_accuracy)
     return best
