@@ -376,16 +376,19 @@ class _Diagnoses:
     """Looks at a rule at work, by one program: how far from backpropagation it is at several times, and all else at the end."""
 
     def __init__(self, rule: LearningRule, initial: Any, keys: jax.Array, batch: tuple[jax.Array, jax.Array]) -> None:
-        self._rule, self._given = rule, (initial, keys)
-        self._measure = jax.jit(
-            over_seeds(lambda before, state, key: tuple(learning_rules.diagnose(rule, before, state, key, batch)))
-        )
+        self._rule, self._given, self._batch = rule, (initial, keys), batch
+
+        def measure(batch: tuple[jax.Array, jax.Array], *of_seeds: Any) -> Any:
+            return over_seeds(lambda before, state, key: tuple(learning_rules.diagnose(rule, before, state, key, batch)))(*of_seeds)
+
+        # The batch is an argument: of a program's constants, patches for every convolution are cut while it is compiled.
+        self._measure = jax.jit(measure)
         self.angles: dict[str, np.ndarray] = {}
 
     def __call__(self, when: str, state: RuleState) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Alignment, change and activity of every node, each (n_seeds, n_nodes), and what the rule tells of itself."""
         initial, keys = self._given
-        nodes, info = self._measure(initial, state, keys)
+        nodes, info = self._measure(self._batch, initial, state, keys)
         found = {name: np.asarray(values) for name, values in nodes.items()}
         parts = (found[name] for name in ("cosine", "reference_norm", "norm"))
         self.angles[when] = learning_rules.mean_angle(self._rule.network, *parts)

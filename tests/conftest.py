@@ -8,6 +8,7 @@ import gc
 import os
 import resource
 import sys
+import zlib
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -56,23 +57,26 @@ def _but_for_the_network(item):
     """A test and all that it is given besides a network."""
     given = getattr(getattr(item, "callspec", None), "params", {})
     network = _network_of(item)
-    return item.nodeid.partition("[")[0], repr([(name, value) for name, value in given.items() if value is not network])
+    return item.nodeid.partition("[")[0] + repr([(name, value) for name, value in given.items() if value is not network])
 
 
 def _mark_other_networks(items):
     """A test that is tried on representative networks is thorough on the others, unless it is marked for every network.
 
-    Where the same is shown of layers with skips, convolutions, which take twice as long to compile, are thorough too.
+    Of the representative ones each statement is tried on one in turn, and thorough on the others. Whose turn it is follows from the
+    test's name alone: it is the same in every run.
     """
-    tried, with_skips = {}, set()
+    tried = {}
     for item in items:
-        tried.setdefault(item.nodeid.partition("[")[0], set()).add(_network_of(item))
-        if _network_of(item) == "residual":
-            with_skips.add(_but_for_the_network(item))
+        if (network := _network_of(item)) in _REPRESENTATIVE:
+            tried.setdefault(item.nodeid.partition("[")[0], {}).setdefault(_but_for_the_network(item), set()).add(network)
     for item in items:
-        alike = tried[item.nodeid.partition("[")[0]] & _REPRESENTATIVE
-        stands_for = alike - ({"cnn"} if _but_for_the_network(item) in with_skips else set())
-        if alike and _network_of(item) not in {None, *stands_for} and not item.get_closest_marker("on_all_networks"):
+        network, of_test = _network_of(item), tried.get(item.nodeid.partition("[")[0])
+        if network is None or not of_test or item.get_closest_marker("on_all_networks"):
+            continue
+        statement = _but_for_the_network(item)
+        alike = sorted(of_test.get(statement, ()))
+        if network not in _REPRESENTATIVE or network != alike[zlib.crc32(statement.encode()) % len(alike)]:
             item.add_marker("thorough")
 
 
