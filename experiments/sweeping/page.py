@@ -15,7 +15,7 @@ from experiments.config import CONTROL, REFERENCE, write_yaml
 from experiments.controls import WIDER_FEATURES
 from experiments.readouts import LOGISTIC, RIDGE
 from experiments.sweeping.config import SweepConfig
-from experiments.sweeping.rdms import COLUMNS, is_plain_backprop
+from experiments.sweeping.rdms import BETWEEN_SEEDS, COLUMNS, is_plain_backprop
 from experiments.sweeping.summary import ANGLES, BESIDE, best_variants, deviation, networks_of
 
 __all__ = ["environment_lines", "percent", "to_markdown"]
@@ -55,7 +55,7 @@ def _accuracy_lines(table: pd.DataFrame) -> list[str]:
     columns += [
         *(["backprop with its optimiser"] if BESIDE in table else []),
         "degrees from backprop",
-        *(["RDMs with backprop's"] if "rdm_correlation" in table else []),
+        *(["RDMs with backprop's", "between own seeds"] if "rdm_correlation" in table else []),
         *(["floor", "reached"] if has_floors else []),
         *(["published"] if is_published else []),
     ]
@@ -75,7 +75,7 @@ def _accuracy_lines(table: pd.DataFrame) -> list[str]:
             cells.append(percent(row[BESIDE]))
         cells.append(_angles(row))
         if "rdm_correlation" in table:
-            cells.append(_alike(row))
+            cells += ["" if is_plain_backprop(row) else _alike(row, COLUMNS), _alike(row, BETWEEN_SEEDS)]
         cells += [percent(row["floor"]), reached] if has_floors else []
         lines.append(_line([*cells, published] if is_published else cells))
     return lines
@@ -109,13 +109,9 @@ def _angles(row: dict[str, Any]) -> str:
     return f"{shown} (backpropagation by other means)" if by_other_means else shown
 
 
-def _alike(row: dict[str, Any]) -> str:
-    """How alike RDMs are; beside backpropagation stands the yardstick."""
-    found = [row[column] for column in COLUMNS.values() if not np.isnan(row.get(column, np.nan))]
-    if not found:
-        return ""
-    shown = ", ".join(f"{each:.2f}" for each in found)
-    return f"{shown} (between its seeds)" if is_plain_backprop(row) else shown
+def _alike(row: dict[str, Any], columns: dict[str, str]) -> str:
+    """How alike RDMs are, by each distance that was kept."""
+    return ", ".join(f"{row[column]:.2f}" for column in columns.values() if not np.isnan(row.get(column, np.nan)))
 
 
 def _search_lines(table: pd.DataFrame) -> list[str]:
@@ -178,9 +174,10 @@ def _reading(config: SweepConfig, summary: pd.DataFrame, to_come: int) -> list[s
     if "rdm_correlation" in summary:
         lines += [
             "RDMs are of hidden layers, between responses to 40 test images or so, by 1 - Pearson and by Euclidean distance (one",
-            "number where the first alone was kept), compared by Spearman's correlation with backpropagation's of the same initial",
-            "weights. The same weights untrained are alike to it too (first row); its own seeds, beside its name, start from other",
-            "weights, and a rule that is no less alike by both ends where it does.",
+            "number where the first alone was kept), compared by Spearman's correlation: with backpropagation's of the same",
+            "initial weights, to which the same weights untrained are alike too (first row), and between the rule's own seeds,",
+            "which start from other weights. A rule that is as alike to backpropagation as its own seeds are to one another cannot",
+            "be told from it by its RDMs; one that agrees with itself and not with backpropagation has representations of its own.",
         ]
         if missing := int(summary["without_rdms"].sum()):
             lines.append(f"{missing} of {int(summary['n_seeds'].sum())} networks have none that can be compared.")

@@ -21,7 +21,7 @@ from bioplausible.foundation.files import write_bytes
 from experiments.config import REFERENCE
 from experiments.training import Trained
 
-__all__ = ["COLUMNS", "N_IMAGES", "is_plain_backprop", "read_rdms", "rdms_of", "with_correlations", "write_rdms"]
+__all__ = ["BETWEEN_SEEDS", "COLUMNS", "N_IMAGES", "is_plain_backprop", "read_rdms", "rdms_of", "with_correlations", "write_rdms"]
 
 N_IMAGES = 40
 """Test images that the RDMs are of: as many of every class as make so many, one of each at least."""
@@ -29,8 +29,12 @@ N_IMAGES = 40
 COLUMNS = {"correlation": "rdm_correlation", "euclidean": "rdm_correlation_euclidean"}
 """Distance between responses -> the column of a sweep's runs that holds how alike its RDMs are to backpropagation's."""
 
+BETWEEN_SEEDS = {"correlation": "rdm_between_seeds", "euclidean": "rdm_between_seeds_euclidean"}
+"""Distance between responses -> the column that holds how alike a network's RDMs are to those of its own rule from other seeds."""
+
 _COMPARATOR = "spearman"
 _SAME_NETWORK = ["architecture", "architecture_options", "dataset", "n_train", "validation_fraction", "epochs"]
+_SAME_TRAINING = [*_SAME_NETWORK, "batch_size", "rule", "rule_options", "front_end", "optimizer_of"]
 _MIN_PAIRS = 3
 
 
@@ -117,14 +121,27 @@ def read_rdms(path: Path) -> dict[str, np.ndarray]:
 
 def _alike(one: np.ndarray, others: Sequence[np.ndarray]) -> float:
     """Mean correlation of one RDM with some others, each over the images that both tell apart; NaN where there are too few."""
+    if not others:
+        return np.nan
+    beside = np.stack(others)
+    shared = np.isfinite(one) & np.isfinite(beside)
+    # Nearly always all are: then all others are correlated at once, which is quicker by as many as there are.
+    groups = [beside] if shared.all() else [other[None, own] for other, own in zip(beside, shared, strict=True)]
     found = []
-    for other in others:
-        shared = np.isfinite(one) & np.isfinite(other)
-        a, b = one[shared], other[shared]
-        if len(a) < _MIN_PAIRS or np.ptp(a) == 0 or np.ptp(b) == 0:
+    for group, own in zip(groups, shared[: len(groups)], strict=True):
+        a = one[own]
+        if len(a) < _MIN_PAIRS or np.ptp(a) == 0 or (np.ptp(group, axis=1) == 0).any():
             return np.nan
-        found.append(float(np.asarray(rsa.compare(a[None], b[None], _COMPARATOR)).item()))
-    return float(np.mean(found)) if found else np.nan
+        found.append(rsa.compare(a[None], group, _COMPARATOR).ravel())
+    return float(np.mean(np.concatenate(found)))
+
+
+def _over_layers(one: Mapping[str, np.ndarray], others: Sequence[Mapping[str, np.ndarray]], distance: str) -> float:
+    """Mean over the hidden layers of how alike they are by one distance; NaN where there is nothing to compare."""
+    own = {layer: rdm for layer, rdm in one.items() if layer.startswith(f"{distance}/")}
+    if not own or not others:
+        return np.nan
+    return float(np.mean([_alike(rdm, [other[layer] for other in others if layer in other]) for layer, rdm in own.items()]))
 
 
 def is_plain_backprop(row: Mapping[Any, Any]) -> bool:
@@ -141,7 +158,7 @@ def is_plain_backprop(row: Mapping[Any, Any]) -> bool:
 
 
 def with_correlations(runs: pd.DataFrame, rdms: Sequence[Mapping[str, np.ndarray]]) -> pd.DataFrame:
-    """How alike the RDMs of every network and of backpropagation's are.
+    """How alike the RDMs of every network and of backpropagation's are, and those of one rule from several seeds.
 
     Parameters
     ----------
@@ -155,12 +172,19 @@ def with_correlations(runs: pd.DataFrame, rdms: Sequence[Mapping[str, np.ndarray
     pandas.DataFrame
         The same with `COLUMNS`, Spearman's correlation, the mean over hidden layers: with backpropagation of the same architecture,
         images, epochs and seed, on plain images and with its own optimiser (the first of several that differ in their batches);
-        of that itself with its other seeds. NaN where there is none of it, and where a layer tells too few images apart.
+        of that itself with its other seeds. And with `BETWEEN_SEEDS`, the same with the other seeds of the same training, which
+        start from other weights: no two rules can be expected to be more alike than either is to itself. NaN where there is none
+        of it, and where a layer tells too few images apart.
     """
     numbered = runs.assign(number=np.arange(len(runs)))
-    found = {column: np.full(len(runs), np.nan) for column in COLUMNS.values()}
-    columns = [name for name in _SAME_NETWORK if name in runs]
-    for _, rows in numbered.groupby(columns, sort=False, dropna=False):
+    found = {column: np.full(len(runs), np.nan) for column in (*COLUMNS.values(), *BETWEEN_SEEDS.values())}
+    for _, rows in numbered.groupby([name for name in _SAME_TRAINING if name in runs], sort=False, dropna=False):
+        kept = [number for number in rows["number"] if rdms[number]]
+        for number in kept if len(kept) > 1 else []:
+            others = [rdms[other] for other in kept if other != number]
+            for distance, column in BETWEEN_SEEDS.items():
+                found[column][number] = _over_layers(rdms[number], others, distance)
+    for _, rows in numbered.groupby([name for name in _SAME_NETWORK if name in runs], sort=False, dropna=False):
         references: dict[int, int] = {}
         for number in rows["number"]:
             if is_plain_backprop(runs.iloc[number].to_dict()) and rdms[number]:
@@ -170,8 +194,5 @@ def with_correlations(runs: pd.DataFrame, rdms: Sequence[Mapping[str, np.ndarray
             is_reference = references.get(seed) == number
             beside = [rdms[other] for of_seed, other in references.items() if (of_seed != seed) == is_reference]
             for distance, column in COLUMNS.items():
-                own = {layer: rdm for layer, rdm in rdms[number].items() if layer.startswith(f"{distance}/")}
-                if beside and own:
-                    each = [_alike(rdm, [other[layer] for other in beside if layer in other]) for layer, rdm in own.items()]
-                    found[column][number] = np.mean(each)
+                found[column][number] = _over_layers(rdms[number], beside, distance)
     return runs.assign(**found)

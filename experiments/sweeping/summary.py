@@ -13,7 +13,7 @@ import learning_rules
 from experiments.config import CONTROL
 from experiments.readouts import from_text
 from experiments.sweeping.config import TASK, TRIED, SweepConfig, family_of
-from experiments.sweeping.rdms import COLUMNS
+from experiments.sweeping.rdms import BETWEEN_SEEDS, COLUMNS
 from experiments.verdicts import FROZEN, against_controls, against_wider, beats, corrected, judged, of_images, verdicts
 
 __all__ = [
@@ -94,7 +94,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         above wider random features too, corrected alike; `angle_start`,
         `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth of the epochs and at the end, and
         `angle_in_double`, at the end in double precision; `rdm_correlation` and `rdm_correlation_euclidean`, of hidden layers with
-        backpropagation's of the same seeds, and of its own with those of its other seeds, by two distances;
+        backpropagation's of the same seeds, and of its own with those of its other seeds, by two distances; `rdm_between_seeds` and
+        `rdm_between_seeds_euclidean`, of every rule's own seeds;
         `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and `published_source`;
         `image_notes`, what must be known of the pixels.
     """
@@ -127,7 +128,7 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
             row["p_wider"] = against_wider(group, _of_same_images(controls, group.iloc[0]))
         if len(beside):
             row[BESIDE] = _beside(group.iloc[0], beside)
-        row |= {name: float(group[name].mean()) for name in (*ANGLES, *COLUMNS.values()) if name in group}
+        row |= {name: float(group[name].mean()) for name in (*ANGLES, *COLUMNS.values(), *BETWEEN_SEEDS.values()) if name in group}
         if "rdm_correlation" in group:
             row["without_rdms"] = int(group["rdm_correlation"].isna().sum())
         of_rule = (key["architecture"], key["architecture_options"], key["rule"])

@@ -73,6 +73,25 @@ def test_what_is_no_plain_backpropagation_is_held_against_that_which_is():
     assert np.isnan(found[[0, 4, 5]]).all()
 
 
+def test_every_rule_is_held_against_itself_from_other_seeds():
+    fields = ({}, {}, {}, {"rule_options": '{"learning_rate": 0.1}'}, {"front_end": "zca"}, {"optimizer_of": "hebbian"})
+    runs = runs_of(*(("hebbian", seed, of) for seed, of in zip((0, 1, 2, 0, 1, 0), fields, strict=True)), ("stdp", 5, {}))
+    rdms = [{"correlation/a": drawn(2 * i), "correlation/b": drawn(2 * i + 1)} for i in range(7)]
+    rdms[2] = {"correlation/a": drawn(0) ** 3, "correlation/b": np.where(np.arange(N_PAIRS) < 19, np.nan, drawn(1))}
+    found = with_correlations(runs, rdms)["rdm_between_seeds"].to_numpy()
+
+    def alike(i, j):
+        known = [np.isfinite(rdms[i][layer]) & np.isfinite(rdms[j][layer]) for layer in rdms[i]]
+        pairs = zip(rdms[i], known, strict=True)
+        return np.mean([spearmanr(rdms[i][layer][own], rdms[j][layer][own]).statistic for layer, own in pairs])
+
+    np.testing.assert_allclose(found[0], (alike(0, 1) + alike(0, 2)) / 2, atol=1e-6)
+    np.testing.assert_allclose(alike(0, 2), 1, atol=1e-6)
+    np.testing.assert_allclose(found[1], (alike(1, 0) + alike(1, 2)) / 2, atol=1e-6)
+    # Other options, another front end, another's optimiser and another rule are other trainings, of one seed each.
+    assert np.isnan(found[3:]).all()
+
+
 def test_rdms_are_those_of_the_first_images_of_every_class(tmp_path):
     trained = train(rule="backprop", architecture="mlp", dataset="digits", epochs=1, n_seeds=2)
     rdms = rdms_of(trained, n_images=20)
@@ -123,13 +142,18 @@ def test_double_precision_tells_rounding_from_the_rule():
 @pytest.mark.parametrize(("in_double", "said"), [(12.2, False), (3.0, True), (np.nan, False)])
 def test_tables_say_where_rounding_has_a_say_and_what_representations_are_held_against(in_double, said):
     angles = {"angle_start": 0.0, "angle_tenth": 1.0, "angle": 12.0, "angle_in_double": in_double}
-    both = {"rdm_correlation": 0.97, "rdm_correlation_euclidean": 0.9}
-    rows = (("backprop", 0, both), ("hebbian", 0, {"rdm_correlation": 0.5, **angles}))
+    both = {
+        "rdm_correlation": 0.97,
+        "rdm_correlation_euclidean": 0.9,
+        "rdm_between_seeds": 0.97,
+        "rdm_between_seeds_euclidean": 0.9,
+    }
+    rows = (("backprop", 0, both), ("hebbian", 0, {"rdm_correlation": 0.5, "rdm_between_seeds": 0.6, **angles}))
     config = SweepConfig(runs=({"rule": "hebbian"},))
     text = to_markdown(config, summarise(runs_of(*rows), config), 2, 2)
     (line,) = (line for line in text.splitlines() if line.startswith("| hebbian"))
     assert ("**3 in double precision**" in line) == said
-    assert "| 0.50 |" in line and "| 0.97, 0.90 (between its seeds) |" in text
+    assert "| 0.50 | 0.60 |" in line and "|  | 0.97, 0.90 |" in text
 
 
 def test_a_rule_that_takes_single_precision_alone_is_trained_all_the_same(monkeypatch):
