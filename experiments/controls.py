@@ -11,7 +11,7 @@ can be weaker than what random weights allow: a narrow random layer behind rando
   for them is chosen on the validation images of the first seed. They know that images have places, which a dense network does not:
   a verdict on a network without maps leaves them out, and the table still names what they reach.
 
-Random networks are read as rules are, by `experiments.readouts`. Pixels get the logistic regression that anyone would fit to them,
+Random networks are read as rules are, by `experiments.reading`. Pixels get the logistic regression that anyone would fit to them,
 which is better there by some points than what reads features.
 References: Coates and Ng 2011, Analysis of single-layer networks in unsupervised feature learning, AISTATS; Jarrett et al. 2009,
 doi:10.1109/ICCV.2009.5459469 (random convolutions); Rahimi and Recht 2008, Random kitchen sinks, NIPS.
@@ -29,6 +29,7 @@ import pandas as pd
 import architectures
 from experiments.config import TrainConfig
 from experiments.epochs import in_chunks
+from experiments.reading import joined, readout_images
 from experiments.readouts import (
     MAX_ITERATIONS,
     PENALTIES,
@@ -39,7 +40,6 @@ from experiments.readouts import (
     fit_readout,
     logistic_readout,
     over_places,
-    readout_images,
 )
 from experiments.training import load_images
 
@@ -64,14 +64,12 @@ RECIPE = repr((_RANDOM_NETWORKS, PENALTIES, MAX_ITERATIONS))
 
 def _reader(network: architectures.Network, images: Features, labels: Labels, kind: str) -> Callable[[int], Readout]:
     """What reads the last hidden layer of a network that has learned nothing, by the seed that it is drawn by; compiled once."""
-    ends = np.cumsum([len(split) for split in images])[:-1]
-    together = np.concatenate(images)
+    together, apart = joined(images)
     run = jax.jit(lambda params, x: in_chunks(lambda chunk: over_places(network.forward(params, chunk)[-2]), x))
 
     def read(seed: int) -> Readout:
         params = network.init(jax.random.fold_in(jax.random.key(seed), 0))
-        features = Features(*np.split(np.asarray(run(params, together)), ends))
-        return fit_readout(features, labels, network.node_names[-2], kind)
+        return fit_readout(apart(np.asarray(run(params, together))), labels, network.node_names[-2], kind)
 
     return read
 

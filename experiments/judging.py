@@ -17,7 +17,7 @@ import pandas as pd
 import rsa
 from experiments.config import CONTROL, REFERENCE, CompareConfig
 from experiments.controls import COLUMNS, control_accuracies
-from experiments.readouts import read_out
+from experiments.reading import read_out
 from experiments.scoring import Model
 from experiments.training import Trained
 from experiments.verdicts import FROZEN, against_controls, keeps_maps, of_images, verdicts

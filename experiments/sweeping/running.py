@@ -25,7 +25,8 @@ from experiments import datasets
 from experiments.config import CONTROL, TrainConfig, from_record, read_yaml, to_record, write_yaml
 from experiments.controls import RECIPE, control_accuracies
 from experiments.precise_angles import angle_in_double
-from experiments.readouts import RIDGE, read_out
+from experiments.reading import read_out
+from experiments.readouts import RIDGE
 from experiments.results import plain
 from experiments.sweeping.config import SweepConfig, expand, with_controls
 from experiments.sweeping.finals import adopted, as_runs, finalists

@@ -8,10 +8,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from experiments import controls as controls_module
-from experiments import readouts
+from experiments import reading, readouts
 from experiments.config import TrainConfig
 from experiments.controls import LOGISTIC_REGRESSION, RANDOM_FEATURES, RANDOM_MAPS, WIDER_FEATURES, control_accuracies
-from experiments.readouts import ALL, Features, Labels, best_readout, fit_readout, from_text, read_out, ridge_weights
+from experiments.reading import read_out
+from experiments.readouts import ALL, Features, Labels, best_readout, fit_readout, from_text, ridge_weights
 from experiments.training import train
 
 DISTANCE = 2.5
@@ -172,7 +173,7 @@ def test_a_trained_network_is_read_seed_by_seed(untrained):
 def test_maps_that_are_represented_one_seed_at_a_time_are_those_of_all():
     options = {"channels": (3,), "hidden": (8,)}
     trained = train(rule="untrained", architecture="cnn", epochs=1, n_seeds=2, n_train=300, architecture_options=options)
-    shown, labels = readouts.readout_images(trained.images, 200)
+    shown, labels = reading.readout_images(trained.images, 200)
     by_split = [trained.represent(trained.images.normalise(split)) for split in shown]
     layers = {name: Features(*(each[k][1] for each in by_split)) for k, name in enumerate(trained.network.node_names[:-1])}
     found = read_out(trained, n_images=200).iloc[1]
