@@ -85,8 +85,8 @@ def check_factors(factors: Sequence[str], sizes: Mapping[str, int]) -> Factors:
             raise unknown_name("factor", factor, FACTORS)
         if sizes[factor] < MINIMUM[factor]:
             raise InputError(
-                f"{sizes[factor]} {factor} are too few to draw from, at least {MINIMUM[factor]} are needed: add some, or leave "
-                f"'{factor}' out of the factors and say that conclusions hold for these {factor} alone"
+                f"{factor} to draw from were {sizes[factor]}, at least {MINIMUM[factor]} are needed: add some, or leave "
+                f"'{factor}' out of the factors and say that conclusions hold for no others"
             )
     return tuple(factor for factor in FACTORS if factor in factors)
 

@@ -158,8 +158,8 @@ def test_mistakes_are_named(tied_rdms):
     models, data = tied_rdms(0, 2, 8), tied_rdms(1, 3, 8)
     key = jax.random.key(0)
     for arguments, message in (
-        ({"factors": ("subjects",)}, "3 subjects are too few to draw from, at least 4"),
-        ({"factors": ("seeds",)}, "1 seeds are too few to draw from, at least 3"),
+        ({"factors": ("subjects",)}, "subjects to draw from were 3, at least 4"),
+        ({"factors": ("seeds",)}, "seeds to draw from were 1, at least 3"),
         ({"factors": ("stimulus",)}, "did you mean 'stimuli'"),
         ({"factors": "stimuli"}, "factors='stimuli'"),
         ({"factors": ("stimuli",), "n_draws": 1}, "n_draws=1"),
