@@ -131,24 +131,29 @@ def _images_of(config: TrainConfig) -> TrainConfig:
     return TrainConfig(rule=CONTROL, batch_size=128, **{name: getattr(config, name) for name in names})
 
 
-def _controls(folder: Path, configs: list[TrainConfig], readout_images: int, readout: str) -> pd.DataFrame:
-    """Run the controls that are not there yet, and put them into one table."""
-    tables: list[pd.DataFrame] = []
+def _controls_planned(
+    folder: Path, configs: list[TrainConfig], readout_images: int, readout: str
+) -> list[tuple[TrainConfig, Path]]:
+    """The controls that the runs of a sweep share, and the file of each."""
     most: dict[str, TrainConfig] = {}
     # Of runs that differ in the number of their seeds alone the one with the most has those of the others.
     for config in map(_images_of, configs):
         alike = json.dumps(plain({**to_record(config), "n_seeds": None}), sort_keys=True)
         most[alike] = max(most.get(alike, config), config, key=lambda each: each.n_seeds)
+    planned = []
     for config in most.values():
-        record = to_record(config)
-        identity = json.dumps(plain([record, readout_images, readout, RECIPE]), sort_keys=True)
+        identity = json.dumps(plain([to_record(config), readout_images, readout, RECIPE]), sort_keys=True)
         digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
-        path = folder / "controls" / f"{_short(config.dataset)}__{digest}.json"
-        if not path.is_file():
-            write_text(path, json.dumps(_control_run(record, readout_images, readout), indent=1) + "\n")
-        shared = {name: record[name] for name in IMAGES_OF}
-        tables.append(pd.DataFrame(_read(path)).assign(**shared))
-    return pd.concat(tables, ignore_index=True)
+        planned.append((config, folder / "controls" / f"{_short(config.dataset)}__{digest}.json"))
+    return planned
+
+
+def _controls_read(planned: Sequence[tuple[TrainConfig, Path]]) -> pd.DataFrame:
+    """The controls in one table, once they are there."""
+    if not planned:
+        return pd.DataFrame()
+    records = [({name: to_record(config)[name] for name in IMAGES_OF}, path) for config, path in planned]
+    return pd.concat([pd.DataFrame(_read(path)).assign(**shared) for shared, path in records], ignore_index=True)
 
 
 def _check(configs: list[TrainConfig]) -> list[dict[str, Any]]:
@@ -265,10 +270,11 @@ def _write_tables(
     config: SweepConfig,
     configs: Sequence[TrainConfig],
     paths: Sequence[Path],
-    controls: pd.DataFrame,
+    planned: Sequence[tuple[TrainConfig, Path]],
     final: _Final = _Final(),
 ) -> Sweep:
     """Write the tables of what has been trained so far."""
+    controls = _controls_read(planned)
     table: list[dict[str, Any]] = []
     rdms: list[dict[str, Any]] = []
     there = [(each, path) for each, path in zip(configs, paths, strict=True) if path.is_file()]
@@ -303,34 +309,53 @@ def _write_tables(
     return Sweep(config, runs, summary, controls, winners)
 
 
-def _train_missing(
+def _run_missing(
     configs: Sequence[TrainConfig],
     paths: Sequence[Path],
+    planned: Sequence[tuple[TrainConfig, Path]],
     config: SweepConfig,
     workers: int,
     progress: Progress | None,
     tables: Callable[[], Any],
 ) -> None:
-    """Train what has no file yet, some at a time, and write the tables anew after each."""
-    missing = [(each, path) for each, path in zip(configs, paths, strict=True) if not path.is_file()]
-    done = len(configs) - len(missing)
+    """Run what has no file yet, controls first and some at a time, and write the tables anew after each training."""
+    trainings = list(zip(configs, paths, strict=True))
+    missing = [
+        *(functools.partial(_one_control, *each, config) for each in planned if not each[1].is_file()),
+        *(functools.partial(_one_training, *each, config) for each in trainings if not each[1].is_file()),
+    ]
+    done, in_all = len(planned) + len(trainings) - len(missing), len(planned) + len(trainings)
 
-    def one(each: TrainConfig, path: Path) -> tuple[Path, dict[str, Any]]:
-        return path, _run(to_record(each), config.readout_images, config.readout, config.search is None)
+    def write_tables() -> None:
+        # No verdict stands before all that a rule is held against is there.
+        if all(path.is_file() for _, path in planned) and any(path.is_file() for path in paths):
+            tables()
 
-    if done and missing:
-        tables()
+    if missing:
+        if progress is not None:
+            progress(done, in_all, "")
+        write_tables()
     # As soon as a training is done its file is there, whatever becomes of the others.
-    for path, record in Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(one)(*pair) for pair in missing):
-        rdms = record.pop(_RDMS, {})
+    for path, record, said in Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(one)() for one in missing):
+        rdms = record.pop(_RDMS, {}) if isinstance(record, dict) else {}
         if rdms:
             write_rdms(_rdms_of(path), rdms)
         write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         done += 1
-        if done < len(configs):
-            tables()
+        if done < in_all:
+            write_tables()
         if progress is not None:
-            progress(done, len(configs), f"{record['rule']} on {record['architecture']}: {record['test_accuracy']:.3f}")
+            progress(done, in_all, said)
+
+
+def _one_training(config: TrainConfig, path: Path, sweep: SweepConfig) -> tuple[Path, dict[str, Any], str]:
+    record = _run(to_record(config), sweep.readout_images, sweep.readout, sweep.search is None)
+    return path, record, f"{record['rule']} on {record['architecture']}: {record['test_accuracy']:.3f}"
+
+
+def _one_control(config: TrainConfig, path: Path, sweep: SweepConfig) -> tuple[Path, list[dict[str, Any]], str]:
+    record = _control_run(to_record(config), sweep.readout_images or _CONTROL_IMAGES, sweep.readout)
+    return path, record, f"controls of {config.dataset}"
 
 
 def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Progress | None = None) -> Sweep:
@@ -359,7 +384,7 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     workers
         Trainings at a time, each in a process of its own.
     progress
-        Called with trainings done, in all, and a line to show.
+        Called with trainings and controls done, in all, and a line to show.
 
     Raises
     ------
@@ -373,18 +398,14 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     options = _check(configs)
     paths = [folder / "runs" / _file_name(*each, config) for each in zip(configs, options, strict=True)]
     _prepare(folder, config, paths)
-    if progress is not None:
-        progress(sum(path.is_file() for path in paths), len(paths), "" if config.search else "controls")
-    controls = (
-        pd.DataFrame() if config.search else _controls(folder, configs, config.readout_images or _CONTROL_IMAGES, config.readout)
-    )
-    tables = functools.partial(_write_tables, folder, config, configs, paths, controls)
-    _train_missing(configs, paths, config, workers, progress, tables)
+    planned = [] if config.search else _controls_planned(folder, configs, config.readout_images or _CONTROL_IMAGES, config.readout)
+    tables = functools.partial(_write_tables, folder, config, configs, paths, planned)
+    _run_missing(configs, paths, planned, config, workers, progress, tables)
     if not (config.search and config.search.finalists):
         return tables()
 
     chosen = finalists(configs, [_validation(path) for path in paths], config.search)
     names = [_file_name(*each, config) for each in zip(chosen, _check(chosen), strict=True)]
     final = _Final(chosen, [folder / "runs" / name for name in names])
-    _train_missing(chosen, final.paths, config, workers, progress, functools.partial(tables, final))
+    _run_missing(chosen, final.paths, (), config, workers, progress, functools.partial(tables, final))
     return tables(final)

@@ -189,6 +189,31 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path, trainings, monk
     assert read_yaml(tmp_path / "out" / "sweep.yaml", SweepConfig) == config
 
 
+def test_controls_are_counted_and_no_verdict_is_written_before_they_are_there(tmp_path, trainings, monkeypatch):
+    config = SweepConfig(train={**TRAIN, "n_seeds": 2}, runs=({"rule": ["untrained", "backprop"]},))
+    told = []
+    sweep(config, tmp_path / "out", progress=lambda *now: told.append(now))
+    assert [(done, in_all) for done, in_all, _ in told] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert [said.partition(":")[0] for _, _, said in told] == ["", "controls of digits", "untrained on mlp", "backprop on mlp"]
+
+    # Controls that were lost, beside trainings that were not.
+    for path in (tmp_path / "out" / "controls").iterdir():
+        path.unlink()
+    (tmp_path / "out" / "README.md").unlink()
+
+    def stops(*given):
+        assert not (tmp_path / "out" / "README.md").exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "_control_run", stops)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(config, tmp_path / "out")
+    assert not (tmp_path / "out" / "README.md").exists()
+    monkeypatch.setattr(running, "_control_run", fake_controls)
+    sweep(config, tmp_path / "out")
+    assert "logistic regression" in (tmp_path / "out" / "README.md").read_text() and len(trainings) == 2
+
+
 def test_a_default_that_changed_is_trained_anew(tmp_path, trainings, monkeypatch):
     config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},))
     sweep(config, tmp_path / "out")
