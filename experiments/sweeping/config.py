@@ -22,7 +22,7 @@ from experiments.training import with_own_settings
 __all__ = ["TASK", "TRIED", "SearchConfig", "SweepConfig", "expand", "family_of", "with_controls"]
 
 # What a search compares trials within, and what it tries there.
-TASK = ("rule", "architecture", "front_end")
+TASK = ("rule", "architecture", "front_end", "dataset", "n_train")
 TRIED = ("rule_options", "architecture_options", "optimizer_of")
 _DRAWS_A_TRIAL = 50
 

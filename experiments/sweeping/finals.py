@@ -1,9 +1,9 @@
 """The final of a search: trials that did best on a small budget are trained again on the full one, and one of them is adopted.
 
-The rule of adoption stands here before any training is run. Of every rule, network and front end the trials with the best
-validation accuracy, and the defaults whatever they reached, are trained with the full budget; adopted is what has the best mean
-validation accuracy over the seeds of the final, the defaults where two are equal. Test images have no say, nor has any other rule's
-result, and every rule has as many trials and as many finalists.
+The rule of adoption stands here before any training is run. Of every rule, network, front end and image set the trials with the
+best validation accuracy, and the defaults whatever they reached, are trained with the full budget; adopted is what has the best
+mean validation accuracy over the seeds of the final, the defaults where two are equal. Test images have no say, nor has any other
+rule's result, and every rule has as many trials and as many finalists.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from experiments.sweeping.config import TASK, TRIED, SearchConfig, SweepConfig
 __all__ = ["adopted", "as_runs", "finalists"]
 
 
-def _tasks(configs: Sequence[TrainConfig]) -> dict[tuple[str, ...], list[int]]:
-    """Which configurations belong to each rule, network and front end, in order."""
-    tasks: dict[tuple[str, ...], list[int]] = {}
+def _tasks(configs: Sequence[TrainConfig]) -> dict[tuple[Any, ...], list[int]]:
+    """Which configurations belong to each rule, network, front end and image set, in order."""
+    tasks: dict[tuple[Any, ...], list[int]] = {}
     for index, config in enumerate(configs):
         tasks.setdefault(tuple(getattr(config, name) for name in TASK), []).append(index)
     return tasks
@@ -62,7 +62,7 @@ def finalists(trials: Sequence[TrainConfig], accuracies: Sequence[float], search
 
 
 def adopted(finals: Sequence[TrainConfig], accuracies: Sequence[float]) -> pd.DataFrame:
-    """What is adopted for every rule, network and front end.
+    """What is adopted for every rule, network, front end and image set.
 
     Parameters
     ----------
@@ -74,8 +74,9 @@ def adopted(finals: Sequence[TrainConfig], accuracies: Sequence[float]) -> pd.Da
     Returns
     -------
     pandas.DataFrame
-        `rule`, `architecture`, `front_end`, `rule_options`, `architecture_options` and `optimizer_of` of what is adopted,
-        `finalists`, `validation_accuracy`, `validation_accuracy_of_defaults`, and `changed`: whether it is other than the defaults.
+        `rule`, `architecture`, `front_end`, `dataset`, `n_train`, `rule_options`, `architecture_options` and `optimizer_of` of what
+        is adopted, `finalists`, `validation_accuracy`, `validation_accuracy_of_defaults`, and `changed`: whether it is other than
+        the defaults.
     """
     rows: list[dict[str, Any]] = []
     for task, indices in _tasks(finals).items():
@@ -108,7 +109,8 @@ def as_runs(table: pd.DataFrame, config: SweepConfig) -> SweepConfig:
     final = config.search.final if config.search else {}
     runs = []
     for row in table.to_dict("records"):
-        run = {name: row[name] for name in TASK}
+        run = {name: row[name] for name in TASK if not pd.isna(row[name])}
+        run |= {"n_train": int(run["n_train"])} if "n_train" in run else {}
         run |= {name: json.loads(row[name]) for name in ("rule_options", "architecture_options") if row[name] != "{}"}
         runs.append(run | ({"optimizer_of": row["optimizer_of"]} if row["optimizer_of"] else {}))
     return SweepConfig(title=f"Adopted by: {config.title}", train={**config.train, **final}, runs=tuple(runs))

@@ -206,8 +206,6 @@ def _winners(summary: pd.DataFrame) -> list[str]:
     if not n_tested:
         return []
     networks = pd.Series(networks_of(summary), summary.index)
-    if "dataset" in summary and summary["dataset"].nunique() > 1:
-        networks = summary["dataset"] + ": " + networks
     several = networks.nunique() > 1
 
     def told_apart(row: pd.Series) -> str:
@@ -312,10 +310,10 @@ def to_markdown(
         ]
     lines += _adopted_lines(config, pd.DataFrame() if adopted is None else adopted)
     # A search varies the options of one network, and is one table of it.
-    networks = summary["architecture"] if config.search else networks_of(summary)
-    labelled = summary.assign(network=networks, dataset=summary.get("dataset", ""))
-    for (network, dataset), table in labelled.groupby(["network", "dataset"], sort=False):
-        lines += [f"## {dataset}: {network}" if dataset else f"## {network}", ""]
+    networks = networks_of(summary.drop(columns="architecture_options", errors="ignore") if config.search else summary)
+    one_set = summary["dataset"].iloc[0] if "dataset" in summary and summary["dataset"].nunique() == 1 else ""
+    for network, table in summary.assign(network=networks).groupby("network", sort=False):
+        lines += [f"## {one_set}: {network}" if one_set else f"## {network}", ""]
         # What a reader must know of the pixels: that they went through lossy compression, say.
         notes = table["image_notes"].fillna("").iloc[0] if "image_notes" in table else ""
         lines += [f"**Images: {notes}.**", ""] if notes else []

@@ -126,7 +126,7 @@ def _control_run(record: dict[str, Any], readout_images: int, readout: str = RID
 
 def _images_of(config: TrainConfig) -> TrainConfig:
     """What the controls of a run depend on, and nothing else."""
-    names = (*IMAGES_OF, "split_seed", "exclude_indices", "seed", "n_seeds")
+    names = (*IMAGES_OF, "exclude_indices", "seed", "n_seeds")
     # They take no batches; the number is said because what was run once is found again by it.
     return TrainConfig(rule=CONTROL, batch_size=128, **{name: getattr(config, name) for name in names})
 
@@ -177,7 +177,7 @@ def _rows(config: TrainConfig, record: dict[str, Any]) -> list[dict[str, Any]]:
     """One row a network of a run."""
     fields = to_record(config)
     options = {name: fields.pop(name) for name in ("rule_options", "architecture_options", "exclude_indices")}
-    shared = {name: value for name, value in fields.items() if name not in ("seed", "n_seeds", "split_seed")}
+    shared = {name: value for name, value in fields.items() if name not in ("seed", "n_seeds")}
     shared |= {name: json.dumps(plain(value), sort_keys=True) for name, value in options.items() if name != "exclude_indices"}
     read = {each["seed"]: each for each in record.get("readouts", [])}
     shared["keeps_maps"] = keeps_maps(record.get("network", ()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,10 +31,19 @@ __all__ = [
 
 ANGLES = ("angle_start", "angle_tenth", "angle", "angle_in_double")
 # What the controls that belong to no network depend on.
-IMAGES_OF = ("dataset", "n_train", "validation_fraction")
-_SAME_TASK = ["architecture", "dataset", "architecture_options", "epochs"]
+IMAGES_OF = ("dataset", "n_train", "validation_fraction", "split_seed")
+# Within a task a rule is held against its controls; a run is what seeds are averaged over.
+_SAME_TASK = ("architecture", "architecture_options", "epochs", *IMAGES_OF)
+_RUN = ("rule", "front_end", "rule_options", "batch_size", *_SAME_TASK)
 BESIDE = "backprop_with_its_optimizer"
-_RUN = ["rule", "architecture", "dataset", "front_end", "architecture_options", "rule_options", "epochs"]
+# What else tells tasks apart, and how it is said.
+_SAID = {
+    "epochs": "{} epochs",
+    "n_train": "{} training images",
+    "validation_fraction": "{:g} of them for validation",
+    "batch_size": "batches of {}",
+    "split_seed": "split {}",
+}
 
 
 def network_name(architecture: str, options: str) -> str:
@@ -56,11 +65,27 @@ def network_name(architecture: str, options: str) -> str:
 
 
 def networks_of(summary: pd.DataFrame) -> list[str]:
-    """The network of every row of a summary, with the epochs that it was trained for where rows differ in them."""
-    names = [network_name(*pair) for pair in zip(summary["architecture"], summary["architecture_options"], strict=True)]
-    if summary["epochs"].nunique() == 1:
-        return names
-    return [f"{name}, {epochs} epochs" for name, epochs in zip(names, summary["epochs"], strict=True)]
+    """The network of every row of a summary, with whatever else of their task rows differ in: images, epochs, batches.
+
+    Parameters
+    ----------
+    summary
+        Rows with `architecture` and, where networks have any, `architecture_options`.
+    """
+    options = summary.get("architecture_options", pd.Series("{}", summary.index))
+    names = [network_name(*pair) for pair in zip(summary["architecture"], options, strict=True)]
+    for column, said in _SAID.items():
+        if column in summary and summary[column].nunique(dropna=False) > 1:
+            told = ["all training images" if pd.isna(value) else said.format(_whole(value)) for value in summary[column]]
+            names = [", ".join(pair) for pair in zip(names, told, strict=True)]
+    if "dataset" in summary and summary["dataset"].nunique() > 1:
+        names = [": ".join(pair) for pair in zip(summary["dataset"], names, strict=True)]
+    return names
+
+
+def _whole(value: Any) -> Any:
+    """A number as it was given: whole ones become fractions where others of their column are missing."""
+    return int(value) if float(value).is_integer() else value
 
 
 def _of_rule(table: dict[str, dict[str, Any]], architecture: str, options: str, rule: str) -> Any:
@@ -103,8 +128,9 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
     beside = runs[runs["optimizer_of"] != ""]
     runs = runs[runs["optimizer_of"] == ""]
     rows = []
-    for names, group in runs.groupby(_RUN, sort=False):
-        key = dict(zip(_RUN, names, strict=True))
+    of_run = [name for name in _RUN if name in runs]
+    for names, group in runs.groupby(of_run, sort=False, dropna=False):
+        key = dict(zip(of_run, names, strict=True))
         accuracy = group["test_accuracy"].to_numpy()
         row: dict[str, Any] = {
             **key,
@@ -163,8 +189,7 @@ def deviation(values: np.ndarray) -> float:
 
 def _beside(own: pd.Series, beside: pd.DataFrame) -> float:
     """What backpropagation reaches on a rule's task with its optimiser; NaN where it was not trained so."""
-    task = [*_SAME_TASK, "front_end"]
-    same = beside[(beside["optimizer_of"] == own["rule"]) & np.logical_and.reduce([beside[name] == own[name] for name in task])]
+    same = beside[(beside["optimizer_of"] == own["rule"]) & _alike(beside, own, (*_SAME_TASK, "front_end"))]
     return float(judged(same).mean()) if len(same) else np.nan
 
 
@@ -174,9 +199,10 @@ def _own_activation(rule: str) -> str:
     return spec.activation or str(dict(spec.network).get("activation", ""))
 
 
-def _equals(column: pd.Series, value: Any) -> np.ndarray:
-    """Where a column holds a value; nothing equals nothing."""
-    return np.asarray(column.isna() if pd.isna(value) else column == value)
+def _alike(rows: pd.DataFrame, own: pd.Series, columns: Sequence[str]) -> np.ndarray:
+    """Which rows have what one has in all of some columns that both know; nothing equals nothing."""
+    known = [name for name in columns if name in rows and name in own]
+    return np.logical_and.reduce([rows[name].isna() if pd.isna(own[name]) else rows[name] == own[name] for name in known])
 
 
 def _rights(rows: pd.DataFrame) -> pd.Series:
@@ -208,7 +234,7 @@ def _controls_of(
     own = group.iloc[0]
     if own["rule"] == CONTROL:
         return {}, {}
-    matched = runs[(runs["rule"] == CONTROL) & np.logical_and.reduce([runs[name] == own[name] for name in _SAME_TASK])]
+    matched = runs[(runs["rule"] == CONTROL) & _alike(runs, own, _SAME_TASK)]
     matched = matched[matched["front_end"].isin(["none", own["front_end"]])]
     found = {
         CONTROL if front_end == "none" else f"{CONTROL} behind {front_end}": of(rows)
@@ -223,23 +249,24 @@ def _controls_of(
 
 
 def _of_same_images(controls: pd.DataFrame, own: pd.Series) -> pd.DataFrame:
-    return controls[np.logical_and.reduce([_equals(controls[name], own[name]) for name in IMAGES_OF])]
+    return controls[_alike(controls, own, IMAGES_OF)]
 
 
 def best_trials(runs: pd.DataFrame) -> pd.DataFrame:
-    """Of every rule, architecture and front end the trial with the best validation accuracy, its defaults' beside it.
+    """Of every rule, architecture, front end and image set the trial with the best validation accuracy, its defaults' beside it.
 
     The test accuracy takes no part in the choice.
     """
     rows = []
     runs = runs.assign(optimizer_of=runs.get("optimizer_of", pd.Series("", runs.index)).fillna(""))
-    for names, group in runs.groupby(list(TASK), sort=False):
+    of_task = [name for name in TASK if name in runs]
+    for names, group in runs.groupby(of_task, sort=False, dropna=False):
         trials = group.groupby(list(TRIED), sort=False)["validation_accuracy"].mean()
         # NaN is no accuracy to choose by.
         best = trials.fillna(-1.0).idxmax()
         rows.append(
             {
-                **dict(zip(TASK, names, strict=True)),
+                **dict(zip(of_task, names, strict=True)),
                 "trials": len(trials),
                 "validation_accuracy": float(trials[best]),
                 "validation_accuracy_of_defaults": float(trials.iloc[0]),

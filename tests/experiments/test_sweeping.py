@@ -13,10 +13,11 @@ import architectures
 import experiments
 import learning_rules
 from bioplausible.foundation.errors import InputError
-from experiments.config import read_yaml, write_yaml
+from experiments.config import TrainConfig, read_yaml, write_yaml
 from experiments.readouts import as_text
 from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand, running, summarise, sweep
 from experiments.sweeping.config import with_controls
+from experiments.sweeping.finals import adopted, as_runs, finalists
 from experiments.sweeping.page import to_markdown
 from experiments.sweeping.summary import best_variants, networks_of
 from experiments.training import network_options
@@ -495,6 +496,29 @@ def test_the_variant_that_stands_for_its_family_is_chosen_by_validation_images()
     assert list(best_variants(table)["rule"]) == ["hebbian/bcm", "backprop"]
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("n_train", (1000, 10000), ("1000 training images", "10000 training images")),
+        ("n_train", (1000, None), ("1000 training images", "all training images")),
+        ("split_seed", (0, 1), ("split 0", "split 1")),
+        ("validation_fraction", (0.1, 0.5), ("0.1 of them for validation", "0.5 of them for validation")),
+        ("dataset", ("digits", "mnist"), ("digits", "mnist")),
+    ],
+)
+def test_tasks_that_differ_in_their_images_stand_apart(column, values, said):
+    """A rule that is below its control on one of them is not above it because of the other."""
+    accuracies = ({"untrained": [0.7, 0.71], "backprop": [0.6, 0.612]}, {"untrained": [0.8, 0.81], "backprop": [0.95, 0.962]})
+    parts = [runs_of(**of).assign(**{column: value}) for of, value in zip(accuracies, values, strict=True)]
+    table = summarise(pd.concat(parts, ignore_index=True), SweepConfig(runs=({"rule": "backprop"},)))
+    rows = table[table["rule"] == "backprop"]
+    assert list(rows["n_seeds"]) == [2, 2] and list(rows["beats_control"]) == [False, True]
+    np.testing.assert_allclose(rows["difference"], [-0.099, 0.151])
+    page = to_markdown(SweepConfig(runs=({"rule": "backprop"},)), table, 4, 4)
+    titles = [line for line in page.splitlines() if line.startswith("## ")][:2]
+    assert all(name in title for name, title in zip(said, titles, strict=True)) and titles[0] != titles[1]
+
+
 def test_a_rule_runs_behind_the_front_end_that_it_is_tuned_behind(monkeypatch):
     tuned = dataclasses.replace(learning_rules.spec("backprop"), front_end="zca")
     monkeypatch.setattr(learning_rules, "spec", lambda name: tuned)
@@ -584,6 +608,21 @@ def test_a_borrowed_optimiser_is_a_trial_of_its_own_and_named_after_nothing_that
     space = {"backprop": {"learning_rate": [0.2], "optimizer_of": ["predictive_coding/standard"]}}
     (_, drawn) = expand(SweepConfig(train=TRAIN, runs=({"rule": "backprop"},), search=SearchConfig(2, space)))
     assert (drawn.optimizer_of, drawn.rule_options) == ("predictive_coding/standard", {})
+
+
+def test_a_search_on_two_image_sets_is_two_searches():
+    options = ({}, {"learning_rate": 0.1})
+    trials = [TrainConfig(dataset=of, rule_options=given) for of in ("mnist", "fashion_mnist") for given in options]
+    chosen = finalists(trials, [0.98, 0.981, 0.88, 0.90], SearchConfig(trials=2, finalists=1))
+    assert chosen == trials
+    found = adopted(chosen, [0.98, 0.981, 0.90, 0.88])
+    assert list(found["dataset"]) == ["mnist", "fashion_mnist"] and list(found["changed"]) == [True, False]
+    runs = expand(as_runs(found, SweepConfig(train={"epochs": 2}, runs=({"rule": "backprop"},))))
+    assert [(run.dataset, run.rule_options) for run in runs] == [("mnist", options[1]), ("fashion_mnist", {})]
+    frame = {"rule_options": ["{}", "a"] * 2, "architecture_options": "{}", "validation_accuracy": [0.98, 0.981, 0.88, 0.90]}
+    shared = {"rule": "backprop", "architecture": "mlp", "front_end": "none", "n_train": None}
+    best = best_trials(pd.DataFrame({**frame, "dataset": ["mnist"] * 2 + ["fashion_mnist"] * 2}).assign(**shared))
+    assert list(best["validation_accuracy_of_defaults"]) == [0.98, 0.88]
 
 
 def test_a_training_that_diverged_is_not_chosen(tmp_path, trainings):
