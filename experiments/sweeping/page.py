@@ -105,8 +105,13 @@ def _angles(row: dict[str, Any]) -> str:
     if abs(in_double - found[-1]) >= _ROUNDING:
         shown += f"; **{in_double:.0f} in double precision**"
     at_the_end = found[-1] if np.isnan(in_double) else in_double
-    by_other_means = row["rule"] != REFERENCE and at_the_end < learning_rules.BY_OTHER_MEANS
-    return f"{shown} (backpropagation by other means)" if by_other_means else shown
+    if row["rule"] == REFERENCE or np.isnan(at_the_end):
+        return shown
+    below = learning_rules.BY_OTHER_MEANS - at_the_end
+    # One seed has no spread, and what nobody kept is none.
+    undecided = abs(below) < np.nan_to_num(row.get("angle_standard_deviation", 0.0))
+    said = "undecided" if undecided else "backpropagation by other means" if below > 0 else ""
+    return f"{shown} ({said})" if said else shown
 
 
 def _alike(row: dict[str, Any], columns: dict[str, str]) -> str:
@@ -154,20 +159,28 @@ def _adopted_lines(config: SweepConfig, adopted: pd.DataFrame) -> list[str]:
 def _reading(config: SweepConfig, summary: pd.DataFrame, to_come: int) -> list[str]:
     """How the table is to be read."""
     angle = learning_rules.BY_OTHER_MEANS
+    has_maps = not {"mlp"}.issuperset(summary["architecture"])
     how = {RIDGE: "ridge", LOGISTIC: "multinomial logistic"}[config.readout]
     by = (
         f"by one readout for rules and controls alike, {how} regression" if config.readout_images else "by the network's own output"
     )
     lines = [
         f"Verdicts go {by}.",
-        "Controls are the same network untrained (on plain images and behind the same front end; where readouts are for all, also",
-        "the rule's own units before the first image), random features read directly, and logistic regression on pixels.",
+        "Controls are the same network untrained (on plain images and behind the same front end, which is the fixed preprocessing;",
+        "where readouts are for all, also the rule's own units before the first image), random features read directly and logistic",
+        "regression on pixels, both on plain images whatever the rule's front end.",
+        *(
+            ["Where a network is read from all layers together, maps are averaged until there are 2,500 features or fewer."]
+            * has_maps
+        ),
         *_tests(summary, to_come),
         *_winners(summary),
         "",
         "Degrees from backpropagation at the start, after a tenth of the epochs and at the end, between what the rule asks of",
-        f"hidden layers and the gradient of its own objective: 90 has nothing to do with it, under {angle} is backpropagation by",
-        "other means.",
+        f"hidden layers and the gradient of its own objective; under {angle}, a line drawn by convention, a rule is called",
+        "backpropagation by other means (*undecided* within a standard deviation over seeds of it). A rule that draws noise, as",
+        "perturbation does, is asked once: its angle is of bias and noise together, and an estimate of the gradient without any",
+        "bias can be near 90.",
     ]
     if "angle_in_double" in summary:
         lines.append(f"Where double precision says otherwise by {_ROUNDING:.0f} or more at the end, it stands there.")
@@ -176,8 +189,8 @@ def _reading(config: SweepConfig, summary: pd.DataFrame, to_come: int) -> list[s
             "RDMs are of hidden layers, between responses to 40 test images or so, by 1 - Pearson and by Euclidean distance (one",
             "number where the first alone was kept), compared by Spearman's correlation: with backpropagation's of the same",
             "initial weights, to which the same weights untrained are alike too (first row), and between the rule's own seeds,",
-            "which start from other weights. A rule that is as alike to backpropagation as its own seeds are to one another cannot",
-            "be told from it by its RDMs; one that agrees with itself and not with backpropagation has representations of its own.",
+            "which start from other weights: a yardstick for what the first can be expected to be. Optimisers have a part in both:",
+            "what backpropagation's RDMs are with the rule's own is not in this column.",
         ]
         if missing := int(summary["without_rdms"].sum()):
             lines.append(f"{missing} of {int(summary['n_seeds'].sum())} networks have none that can be compared.")

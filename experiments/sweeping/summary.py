@@ -118,9 +118,9 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         `beats_control` (below .05; None with one seed, without a control and for the control itself); `beats_wider`, whether it is
         above wider random features too, corrected alike; `angle_start`,
         `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth of the epochs and at the end, and
-        `angle_in_double`, at the end in double precision; `rdm_correlation` and `rdm_correlation_euclidean`, of hidden layers with
-        backpropagation's of the same seeds, and of its own with those of its other seeds, by two distances; `rdm_between_seeds` and
-        `rdm_between_seeds_euclidean`, of every rule's own seeds;
+        `angle_in_double`, at the end in double precision, and `angle_standard_deviation` of that at the end; `rdm_correlation` and
+        `rdm_correlation_euclidean`, of hidden layers with backpropagation's of the same seeds, and of its own with those of its
+        other seeds, by two distances; `rdm_between_seeds` and `rdm_between_seeds_euclidean`, of every rule's own seeds;
         `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and `published_source`;
         `image_notes`, what must be known of the pixels.
     """
@@ -155,6 +155,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         if len(beside):
             row[BESIDE] = _beside(group.iloc[0], beside)
         row |= {name: float(group[name].mean()) for name in (*ANGLES, *COLUMNS.values(), *BETWEEN_SEEDS.values()) if name in group}
+        if "angle" in group:
+            row["angle_standard_deviation"] = deviation(group["angle"].to_numpy(float))
         if "rdm_correlation" in group:
             row["without_rdms"] = int(group["rdm_correlation"].isna().sum())
         of_rule = (key["architecture"], key["architecture_options"], key["rule"])

@@ -156,6 +156,18 @@ def test_tables_say_where_rounding_has_a_say_and_what_representations_are_held_a
     assert "| 0.50 | 0.60 |" in line and "|  | 0.97, 0.90 |" in text
 
 
+@pytest.mark.parametrize(
+    ("angles", "said"),
+    [((20, 21), "(backpropagation by other means)"), ((20, 29), "(undecided)"), ((29, 30), ""), ((24,), "(back")],
+)
+def test_an_angle_that_straddles_the_line_is_undecided(angles, said):
+    rows = (("hebbian", seed, {"angle_start": 90.0, "angle_tenth": 50.0, "angle": angle}) for seed, angle in enumerate(angles))
+    config = SweepConfig(runs=({"rule": "hebbian"},))
+    text = to_markdown(config, summarise(runs_of(*rows), config), 2, 2)
+    (line,) = (line for line in text.splitlines() if line.startswith("| hebbian"))
+    assert said in line and ("(" in line.partition("90, 50")[2]) == bool(said)
+
+
 def test_a_rule_that_takes_single_precision_alone_is_trained_all_the_same(monkeypatch):
     def refuse(trained):
         raise TypeError("scan carry: float32 against float64\nand a long explanation")
