@@ -7,6 +7,8 @@ can be weaker than what random weights allow: a narrow random layer behind rando
 - *Random features*: a wide random layer, read directly.
 - *Wider random features*: four times as many, where they are asked for. Verdicts do not go by them, since with enough random
   features anything can be read (they become a kernel machine); tables say which verdicts would not have held.
+- *As many random features* as a network has hidden units (`equal_features`): whoever defends a rule asks for these. Verdicts do not
+  go by them either: what is above them alone has learned something that more units would have given for nothing.
 - *Random maps*: the best of several random convolutional networks, read directly from their last hidden layer. Which network stands
   for them is chosen on the validation images of the first seed. They know that images have places, which a dense network does not:
   a verdict on a network without maps leaves them out, and the table still names what they reach.
@@ -43,10 +45,20 @@ from experiments.readouts import (
 )
 from experiments.training import load_images
 
-__all__ = ["COLUMNS", "LOGISTIC_REGRESSION", "RANDOM_FEATURES", "RANDOM_MAPS", "RECIPE", "WIDER_FEATURES", "control_accuracies"]
+__all__ = [
+    "COLUMNS",
+    "EQUAL_FEATURES",
+    "LOGISTIC_REGRESSION",
+    "RANDOM_FEATURES",
+    "RANDOM_MAPS",
+    "RECIPE",
+    "WIDER_FEATURES",
+    "control_accuracies",
+    "equal_features",
+]
 
 LOGISTIC_REGRESSION, RANDOM_FEATURES, RANDOM_MAPS = "logistic regression", "random features", "random maps"
-WIDER_FEATURES = "wider random features"
+WIDER_FEATURES, EQUAL_FEATURES = "wider random features", "as many random features"
 COLUMNS = ("control", "seed", "network", "read_from", "validation_accuracy", "test_accuracy")
 # Random networks that are known to do well without learning.
 _RANDOM_NETWORKS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
@@ -99,9 +111,7 @@ def control_accuracies(config: TrainConfig, n_images: int = 10_000, readout: str
         Columns `COLUMNS` and `right` (`Readout`), one row a control and seed. Logistic regression draws nothing, and has the same
         row for every seed.
     """
-    images = load_images(config)
-    shown, labels = readout_images(images, n_images)
-    shown = Features(*(images.normalise(split) for split in shown))
+    shown, labels, n_classes = _shown(config, n_images)
     seeds = config.seeds
 
     # Pixels as they are: maps that readouts average over places are those of networks.
@@ -114,7 +124,7 @@ def control_accuracies(config: TrainConfig, n_images: int = 10_000, readout: str
             continue
         read = {
             _name(architecture, options): _reader(
-                architectures.build(architecture, input_shape=shown.train.shape[1:], n_classes=images.n_classes, **options),
+                architectures.build(architecture, input_shape=shown.train.shape[1:], n_classes=n_classes, **options),
                 shown,
                 labels,
                 readout,
@@ -125,6 +135,34 @@ def control_accuracies(config: TrainConfig, n_images: int = 10_000, readout: str
         chosen = max(first, key=lambda name: first[name].validation_accuracy)
         rows += [_row(control, seed, chosen, first[chosen] if seed == config.seed else read[chosen](seed)) for seed in seeds]
     return pd.DataFrame(rows)
+
+
+def equal_features(config: TrainConfig, n_units: int, n_images: int = 10_000, readout: str = RIDGE) -> pd.DataFrame:
+    """Accuracies of as many random features as a dense network has hidden units, in one layer, read directly.
+
+    Parameters
+    ----------
+    config, n_images, readout
+        As `control_accuracies` takes them.
+    n_units
+        Hidden units of the network that is judged.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `control_accuracies`, with `n_units`.
+    """
+    shown, labels, n_classes = _shown(config, n_images)
+    network = architectures.build("mlp", input_shape=shown.train.shape[1:], n_classes=n_classes, hidden=(n_units,))
+    read, name = _reader(network, shown, labels, readout), _name("mlp", {"hidden": (n_units,)})
+    return pd.DataFrame([_row(EQUAL_FEATURES, seed, name, read(seed)) for seed in config.seeds]).assign(n_units=n_units)
+
+
+def _shown(config: TrainConfig, n_images: int) -> tuple[Features, Labels, int]:
+    """What readouts are fitted on, chosen by and tested on, and how many classes there are."""
+    images = load_images(config)
+    splits, labels = readout_images(images, n_images)
+    return Features(*(images.normalise(split) for split in splits)), labels, images.n_classes
 
 
 def _row(control: str, seed: int, network: str, read: Readout) -> dict[str, Any]:

@@ -12,6 +12,7 @@ The seeds stand for other draws of weights and orders, not for other images: all
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,18 +20,19 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from experiments.controls import RANDOM_MAPS, WIDER_FEATURES
+from experiments.controls import EQUAL_FEATURES, RANDOM_MAPS, WIDER_FEATURES
 from rsa.multiple import holm
 
 __all__ = [
     "FROZEN",
     "LEVEL",
     "against_controls",
-    "against_wider",
+    "against_one",
     "beats",
     "corrected",
     "judged",
     "keeps_maps",
+    "n_hidden_units",
     "of_images",
     "verdicts",
 ]
@@ -67,6 +69,17 @@ def keeps_maps(layers: Sequence[Mapping[str, Any]]) -> bool:
     return any(len(layer["output"]) == _MAP for layer in layers)
 
 
+def n_hidden_units(layers: Sequence[Mapping[str, Any]]) -> int:
+    """How many units there are before the last layer.
+
+    Parameters
+    ----------
+    layers
+        As `Network.describe` gives them.
+    """
+    return sum(math.prod(layer["output"]) for layer in layers[:-1])
+
+
 def of_images(controls: pd.DataFrame, has_maps: bool, column: str = "test_accuracy") -> dict[str, pd.Series]:
     """Controls that belong to no network, as `against_controls` takes them.
 
@@ -82,11 +95,11 @@ def of_images(controls: pd.DataFrame, has_maps: bool, column: str = "test_accura
     Returns
     -------
     dict
-        Name -> accuracies by seed. Wider random features are not among them (`against_wider`).
+        Name -> accuracies by seed. Random features of other numbers are not among them (`against_one`).
     """
     found = {}
     for name, rows in controls.groupby("control", sort=False):
-        if name == WIDER_FEATURES or (name == RANDOM_MAPS and not has_maps):
+        if name in (WIDER_FEATURES, EQUAL_FEATURES) or (name == RANDOM_MAPS and not has_maps):
             continue
         network = rows["network"].iloc[0]
         found[f"{name} ({network})" if network else str(name)] = rows.groupby("seed")[column].first()
@@ -160,22 +173,24 @@ def _of_all(p_values: Sequence[float]) -> float:
     return max(known) if known and (len(known) == len(p_values) or max(known) > LEVEL) else np.nan
 
 
-def against_wider(runs: pd.DataFrame, controls: pd.DataFrame) -> float:
-    """The p-value of beating wider random features as well: a choice of control that could overturn a verdict.
+def against_one(runs: pd.DataFrame, controls: pd.DataFrame, control: str) -> float:
+    """The p-value of beating one control that no verdict goes by: a choice that could overturn it.
 
     Parameters
     ----------
     runs
         Rows of `Sweep.runs` of one rule.
     controls
-        As `experiments.controls.control_accuracies` gives them, of the same images.
+        As `experiments.controls` gives them, of the same images.
+    control
+        Its name.
 
     Returns
     -------
     float
-        NaN where there are none, or fewer than two seeds.
+        NaN where it is not there, or with fewer than two seeds.
     """
-    return _apart(judged(runs), controls[controls["control"] == WIDER_FEATURES].groupby("seed")["test_accuracy"].mean())
+    return _apart(judged(runs), controls[controls["control"] == control].groupby("seed")["test_accuracy"].mean())
 
 
 def beats(p_adjusted: np.ndarray) -> list[bool | None]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 import learning_rules
 from experiments.config import CONTROL, REFERENCE, write_yaml
-from experiments.controls import WIDER_FEATURES
+from experiments.controls import EQUAL_FEATURES, WIDER_FEATURES
 from experiments.readouts import LOGISTIC, RIDGE
 from experiments.sweeping.config import SweepConfig
 from experiments.sweeping.rdms import BETWEEN_SEEDS, COLUMNS, is_plain_backprop
@@ -92,7 +92,7 @@ def _verdict(row: dict[str, Any]) -> str:
         return "" if row["rule"] == CONTROL else "not tested"
     adjusted = "p < .001" if row["p_adjusted"] < 0.001 else f"p = {row['p_adjusted']:.3f}".replace("0.", ".", 1)
     if not row["beats_control"]:
-        return f"**no**, {adjusted}"
+        return f"**no**, {adjusted}" + (", above as many" if row.get("beats_equal") is True else "")
     return f"yes, {adjusted}" + (", **not above wider**" if row.get("beats_wider") is False else "")
 
 
@@ -236,6 +236,12 @@ def _winners(summary: pd.DataFrame) -> list[str]:
             f"Of {len(of_images)} whose test images were kept, {int(far.sum())} are further above their best control than {_FAR} "
             "standard errors over test images, which verdicts, over seeds, know nothing of (± beside a difference)."
         )
+    if "beats_equal" in summary:
+        tested = [each for each in summary["beats_equal"] if each is not None]
+        lines.append(
+            f"Of {len(tested)} of dense networks, {sum(tested)} are above as many random features as the network has hidden units: "
+            "the number of random features that a rule has to beat decides."
+        )
     if "beats_wider" not in summary:
         return lines
     held = [(name, each) for name, each in zip(names, above["beats_wider"], strict=True) if each is not None]
@@ -253,13 +259,18 @@ def _control_lines(controls: pd.DataFrame | None) -> list[str]:
     if controls is None or controls.empty:
         return []
     lines = [_line(["control", "network", "read from", "test accuracy"]), "|" + "---|" * 4]
-    for (_, control), rows in controls.groupby(["dataset", "control"], sort=False):
+    for (_, control, _), rows in controls.groupby(["dataset", "control", "network"], sort=False):
         layers = ", ".join(dict.fromkeys(rows["read_from"]))
         accuracy = rows["test_accuracy"].to_numpy()
         lines.append(_line([control, rows["network"].iloc[0], layers, percent(float(accuracy.mean()), deviation(accuracy))]))
     lines += ["", "Random maps count for networks that keep maps: a dense network is not told that images have places."]
     if WIDER_FEATURES in set(controls["control"]):
         lines.append("Verdicts do not go by wider random features: with enough of them anything can be read.")
+    if EQUAL_FEATURES in set(controls["control"]):
+        lines += [
+            "Nor by as many as a network has hidden units, which whoever defends a rule would ask for: *above as many* stands",
+            "beside what is above those and not above all.",
+        ]
     return [*lines, ""]
 
 

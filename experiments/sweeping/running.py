@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from bioplausible.foundation.progress import Progress
 from bioplausible.foundation.resolve import is_reference, source_of
 from experiments import datasets
 from experiments.config import CONTROL, TrainConfig, from_record, read_yaml, to_record, write_yaml
-from experiments.controls import RECIPE, control_accuracies
+from experiments.controls import RECIPE, control_accuracies, equal_features
 from experiments.precise_angles import angle_in_double
 from experiments.reading import read_out
 from experiments.readouts import RIDGE
@@ -34,7 +34,7 @@ from experiments.sweeping.page import environment_lines, to_markdown
 from experiments.sweeping.rdms import rdms_of, read_rdms, with_correlations, write_rdms
 from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise
 from experiments.training import Trained, build_network, options_record, train
-from experiments.verdicts import keeps_maps
+from experiments.verdicts import keeps_maps, n_hidden_units
 
 __all__ = ["Sweep", "sweep"]
 
@@ -124,6 +124,13 @@ def _control_run(record: dict[str, Any], readout_images: int, readout: str = RID
     return rows
 
 
+def _equal_run(record: dict[str, Any], n_units: int, readout_images: int, readout: str = RIDGE) -> list[dict[str, Any]]:
+    """As many random features as a dense network has hidden units, likewise."""
+    config = from_record(record, TrainConfig, "the controls of the sweep")
+    rows: list[dict[str, Any]] = equal_features(config, n_units, readout_images, readout).to_dict("records")
+    return rows
+
+
 def _images_of(config: TrainConfig) -> TrainConfig:
     """What the controls of a run depend on, and nothing else."""
     names = (*IMAGES_OF, "exclude_indices", "seed", "n_seeds")
@@ -131,28 +138,44 @@ def _images_of(config: TrainConfig) -> TrainConfig:
     return TrainConfig(rule=CONTROL, batch_size=128, **{name: getattr(config, name) for name in names})
 
 
-def _controls_planned(
-    folder: Path, configs: list[TrainConfig], readout_images: int, readout: str
-) -> list[tuple[TrainConfig, Path]]:
-    """The controls that the runs of a sweep share, and the file of each."""
-    most: dict[str, TrainConfig] = {}
+class _Planned(NamedTuple):
+    """Controls that runs of a sweep share: of an image set, or as many random features on it as a network has hidden units."""
+
+    config: TrainConfig
+    path: Path
+    n_units: int | None = None
+
+
+def _controls_planned(folder: Path, configs: list[TrainConfig], readout_images: int, readout: str) -> list[_Planned]:
+    """The controls of a sweep, and the file of each."""
+    most: dict[tuple[str, int | None], TrainConfig] = {}
     # Of runs that differ in the number of their seeds alone the one with the most has those of the others.
-    for config in map(_images_of, configs):
-        alike = json.dumps(plain({**to_record(config), "n_seeds": None}), sort_keys=True)
-        most[alike] = max(most.get(alike, config), config, key=lambda each: each.n_seeds)
+    for config in configs:
+        images = _images_of(config)
+        alike = json.dumps(plain({**to_record(images), "n_seeds": None}), sort_keys=True)
+        for key in dict.fromkeys(((alike, None), (alike, _dense_units(config)))):
+            most[key] = max(most.get(key, images), images, key=lambda each: each.n_seeds)
     planned = []
-    for config in most.values():
-        identity = json.dumps(plain([to_record(config), readout_images, readout, RECIPE]), sort_keys=True)
-        digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
-        planned.append((config, folder / "controls" / f"{_short(config.dataset)}__{digest}.json"))
+    for (_, n_units), config in most.items():
+        asked = [to_record(config), readout_images, readout, RECIPE, *([] if n_units is None else [n_units])]
+        digest = hashlib.sha256(json.dumps(plain(asked), sort_keys=True).encode()).hexdigest()[:10]
+        name = _short(config.dataset) + ("" if n_units is None else f"__{n_units}_units")
+        planned.append(_Planned(config, folder / "controls" / f"{name}__{digest}.json", n_units))
     return planned
 
 
-def _controls_read(planned: Sequence[tuple[TrainConfig, Path]]) -> pd.DataFrame:
+def _dense_units(config: TrainConfig) -> int | None:
+    """Hidden units of the network of a run, None where it keeps maps: random maps are its control."""
+    network = dataclasses.replace(config, front_end="none")
+    layers = build_network(network, datasets.load(config.dataset)).describe()
+    return None if keeps_maps(layers) else n_hidden_units(layers)
+
+
+def _controls_read(planned: Sequence[_Planned]) -> pd.DataFrame:
     """The controls in one table, once they are there."""
     if not planned:
         return pd.DataFrame()
-    records = [({name: to_record(config)[name] for name in IMAGES_OF}, path) for config, path in planned]
+    records = [({name: to_record(each.config)[name] for name in IMAGES_OF}, each.path) for each in planned]
     return pd.concat([pd.DataFrame(_read(path)).assign(**shared) for shared, path in records], ignore_index=True)
 
 
@@ -181,6 +204,7 @@ def _rows(config: TrainConfig, record: dict[str, Any]) -> list[dict[str, Any]]:
     shared |= {name: json.dumps(plain(value), sort_keys=True) for name, value in options.items() if name != "exclude_indices"}
     read = {each["seed"]: each for each in record.get("readouts", [])}
     shared["keeps_maps"] = keeps_maps(record.get("network", ()))
+    shared["n_units"] = n_hidden_units(record.get("network", ()))
     shared["image_notes"] = record.get("images", {}).get("notes", "")
     shared |= {"epochs": record["epochs"], "seconds": record["seconds"], "compile_seconds": record["compile_seconds"]}
     return [
@@ -270,7 +294,7 @@ def _write_tables(
     config: SweepConfig,
     configs: Sequence[TrainConfig],
     paths: Sequence[Path],
-    planned: Sequence[tuple[TrainConfig, Path]],
+    planned: Sequence[_Planned],
     final: _Final = _Final(),
 ) -> Sweep:
     """Write the tables of what has been trained so far."""
@@ -312,7 +336,7 @@ def _write_tables(
 def _run_missing(
     configs: Sequence[TrainConfig],
     paths: Sequence[Path],
-    planned: Sequence[tuple[TrainConfig, Path]],
+    planned: Sequence[_Planned],
     config: SweepConfig,
     workers: int,
     progress: Progress | None,
@@ -321,14 +345,14 @@ def _run_missing(
     """Run what has no file yet, controls first and some at a time, and write the tables anew after each training."""
     trainings = list(zip(configs, paths, strict=True))
     missing = [
-        *(functools.partial(_one_control, *each, config) for each in planned if not each[1].is_file()),
+        *(functools.partial(_one_control, *each, config) for each in planned if not each.path.is_file()),
         *(functools.partial(_one_training, *each, config) for each in trainings if not each[1].is_file()),
     ]
     done, in_all = len(planned) + len(trainings) - len(missing), len(planned) + len(trainings)
 
     def write_tables() -> None:
         # No verdict stands before all that a rule is held against is there.
-        if all(path.is_file() for _, path in planned) and any(path.is_file() for path in paths):
+        if all(each.path.is_file() for each in planned) and any(path.is_file() for path in paths):
             tables()
 
     if missing:
@@ -353,9 +377,14 @@ def _one_training(config: TrainConfig, path: Path, sweep: SweepConfig) -> tuple[
     return path, record, f"{record['rule']} on {record['architecture']}: {record['test_accuracy']:.3f}"
 
 
-def _one_control(config: TrainConfig, path: Path, sweep: SweepConfig) -> tuple[Path, list[dict[str, Any]], str]:
-    record = _control_run(to_record(config), sweep.readout_images or _CONTROL_IMAGES, sweep.readout)
-    return path, record, f"controls of {config.dataset}"
+def _one_control(
+    config: TrainConfig, path: Path, n_units: int | None, sweep: SweepConfig
+) -> tuple[Path, list[dict[str, Any]], str]:
+    record, n_images = to_record(config), sweep.readout_images or _CONTROL_IMAGES
+    if n_units is None:
+        return path, _control_run(record, n_images, sweep.readout), f"controls of {config.dataset}"
+    rows = _equal_run(record, n_units, n_images, sweep.readout)
+    return path, rows, f"{n_units} random features of {config.dataset}"
 
 
 def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Progress | None = None) -> Sweep:

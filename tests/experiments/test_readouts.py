@@ -10,7 +10,15 @@ from sklearn.preprocessing import StandardScaler
 from experiments import controls as controls_module
 from experiments import reading, readouts
 from experiments.config import TrainConfig
-from experiments.controls import LOGISTIC_REGRESSION, RANDOM_FEATURES, RANDOM_MAPS, WIDER_FEATURES, control_accuracies
+from experiments.controls import (
+    EQUAL_FEATURES,
+    LOGISTIC_REGRESSION,
+    RANDOM_FEATURES,
+    RANDOM_MAPS,
+    WIDER_FEATURES,
+    control_accuracies,
+    equal_features,
+)
 from experiments.reading import read_out
 from experiments.readouts import ALL, Features, Labels, best_readout, fit_readout, from_text, ridge_weights
 from experiments.training import train
@@ -201,6 +209,16 @@ def test_wider_random_features_are_there_where_they_are_asked_for(monkeypatch):
     plain, more = (control_accuracies(config, 400, wider=wider).set_index("control")["test_accuracy"] for wider in (False, True))
     assert WIDER_FEATURES not in plain and more.drop(WIDER_FEATURES).equals(plain) and more[WIDER_FEATURES] > plain[RANDOM_FEATURES]
     assert control_accuracies(config, 400, "logistic")["test_accuracy"].iloc[1] != plain[RANDOM_FEATURES]
+
+
+def test_as_many_random_features_are_one_layer_of_so_many_units():
+    config = TrainConfig(dataset="digits", n_seeds=2, n_train=400)
+    few, many = (equal_features(config, n_units, 400) for n_units in (10, 300))
+    assert few["test_accuracy"].mean() < many["test_accuracy"].mean() - 0.1 and set(many["n_units"]) == {300}
+    assert many["seed"].tolist() == [0, 1] and set(many["control"]) == {EQUAL_FEATURES}
+    as_control = control_accuracies(config, 400).set_index(["control", "seed"])["test_accuracy"][RANDOM_FEATURES]
+    (same,) = (equal_features(config, n_units, 400) for n_units in (2048,))
+    np.testing.assert_array_equal(same["test_accuracy"], as_control)
 
 
 @pytest.mark.thorough

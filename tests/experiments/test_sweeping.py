@@ -45,6 +45,12 @@ def fake_controls(record, readout_images, readout="ridge"):
     ]
 
 
+def fake_equal(record, n_units, readout_images, readout="ridge"):
+    """The same of as many random features as there are hidden units."""
+    shared = {"control": "as many random features", "network": f"mlp hidden={n_units}", "read_from": "hidden_0"}
+    return [{**shared, "seed": record["seed"] + i, "test_accuracy": 0.45, "n_units": n_units} for i in range(record["n_seeds"])]
+
+
 @pytest.fixture
 def trainings(monkeypatch):
     """The trainings that were asked for, one by one."""
@@ -56,6 +62,7 @@ def trainings(monkeypatch):
 
     monkeypatch.setattr(running, "_run", run)
     monkeypatch.setattr(running, "_control_run", fake_controls)
+    monkeypatch.setattr(running, "_equal_run", fake_equal)
     return asked
 
 
@@ -194,8 +201,9 @@ def test_controls_are_counted_and_no_verdict_is_written_before_they_are_there(tm
     config = SweepConfig(train={**TRAIN, "n_seeds": 2}, runs=({"rule": ["untrained", "backprop"]},))
     told = []
     sweep(config, tmp_path / "out", progress=lambda *now: told.append(now))
-    assert [(done, in_all) for done, in_all, _ in told] == [(0, 3), (1, 3), (2, 3), (3, 3)]
-    assert [said.partition(":")[0] for _, _, said in told] == ["", "controls of digits", "untrained on mlp", "backprop on mlp"]
+    assert [(done, in_all) for done, in_all, _ in told] == [(n, 4) for n in range(5)]
+    said = ["", "controls of digits", "768 random features of digits", "untrained on mlp", "backprop on mlp"]
+    assert [line.partition(":")[0] for _, _, line in told] == said
 
     # Controls that were lost, beside trainings that were not.
     for path in (tmp_path / "out" / "controls").iterdir():
@@ -372,6 +380,42 @@ def test_a_wider_control_overturns_a_verdict_in_words_and_not_by_itself():
     assert maps["beats_wider"].tolist() == [None, None, False, True]
     without = summarise(runs, config, controls.iloc[:1])
     assert "beats_wider" not in without and "four times" not in to_markdown(config, without, 4, 4)
+
+
+def test_as_many_random_features_as_units_are_the_control_of_whoever_defends_a_rule():
+    """Of the network's own number alone, and of no network that keeps maps."""
+    rules = {"backprop": 0.99 + STEPS + JITTER, "hebbian": 0.94 + STEPS + JITTER, "stdp": 0.85 + STEPS + JITTER}
+    runs = runs_of(untrained=0.80 + STEPS, **rules).assign(n_train=None, validation_fraction=0.1, n_units=768)
+    shared = {"dataset": "digits", "n_train": None, "validation_fraction": 0.1, "read_from": "x"}
+    kinds = (("random features", 2048, np.nan, 0.95), ("as many random features", 768, 768, 0.88))
+    kinds += (("as many random features", 100, 100, 0.5),)
+    controls = pd.DataFrame(
+        {**shared, "control": control, "network": f"mlp hidden={width}", "n_units": n, "seed": seed, "test_accuracy": accuracy}
+        for control, width, n, mean in kinds
+        for seed, accuracy in enumerate(mean + STEPS)
+    )
+    config = SweepConfig(runs=({"rule": "hebbian"},))
+    summary = summarise(runs, config, controls)
+    table = summary.set_index("rule")
+    assert table["beats_control"].tolist() == [None, True, False, False]
+    assert table["beats_equal"].tolist() == [None, True, True, False]
+    assert table["best_control"].tolist()[1:] == ["random features (mlp hidden=2048)"] * 3
+    text = " ".join(to_markdown(config, summary, 4, 4, controls).split())
+    assert "Of 3 of dense networks, 2 are above as many random features" in text and text.count(", above as many |") == 1
+    assert "| as many random features | mlp hidden=768 | x | 90.00" in text and "mlp hidden=100 | x | 52.00" in text
+    maps = summarise(runs.assign(keeps_maps=runs["rule"] == "hebbian"), config, controls).set_index("rule")
+    assert maps["beats_equal"].tolist() == [None, True, None, False]
+    assert "beats_equal" not in summarise(runs.assign(n_units=99), config, controls)
+
+
+def test_the_number_of_hidden_units_is_that_of_each_dense_network(tmp_path, trainings):
+    small = {"rule": "backprop", "architecture": "mlp", "architecture_options": {"hidden": [30, 12]}}
+    block = ({"rule": "backprop", "architecture": ["mlp", "cnn"]}, small)
+    done = sweep(SweepConfig(train=TRAIN | {"n_seeds": 2}, runs=block), tmp_path)
+    as_many = done.controls[done.controls["control"] == "as many random features"]
+    assert sorted(as_many["n_units"].unique()) == [42, 768]
+    assert {path.name.split("__")[1] for path in (tmp_path / "controls").iterdir()} > {"42_units", "768_units"}
+    assert set(done.runs[done.runs["architecture"] == "mlp"]["n_units"]) == {0}  # which stand-ins for trainings do not tell
 
 
 def test_how_features_are_read_is_a_part_of_what_was_run(tmp_path, trainings, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from experiments.verdicts import against_controls, against_wider, corrected, judged, verdicts
+from experiments.verdicts import against_controls, against_one, corrected, judged, verdicts
 
 SEEDS = range(5)
 
@@ -35,7 +35,7 @@ def test_the_p_value_is_of_the_hardest_control_by_scipys_tests():
     alone = against_controls(runs(rule), {}, {"logistic regression": others["logistic regression"]})
     np.testing.assert_allclose(alone["p_value"], stats.ttest_1samp(rule, 0.76, alternative="greater").pvalue, rtol=1e-9)
     wider = pd.DataFrame({"control": "wider random features", "seed": SEEDS, "test_accuracy": apart["random features"]})
-    np.testing.assert_allclose(against_wider(runs(rule), wider), welch[0], rtol=1e-9)
+    np.testing.assert_allclose(against_one(runs(rule), wider, "wider random features"), welch[0], rtol=1e-9)
 
 
 def test_seeds_that_share_weights_are_paired_by_their_number():
