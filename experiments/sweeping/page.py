@@ -92,7 +92,7 @@ def _verdict(row: dict[str, Any]) -> str:
         return "" if row["rule"] == CONTROL else "not tested"
     adjusted = "p < .001" if row["p_adjusted"] < 0.001 else f"p = {row['p_adjusted']:.3f}".replace("0.", ".", 1)
     if not row["beats_control"]:
-        return f"**no**, {adjusted}" + (", above as many" if row.get("beats_equal") is True else "")
+        return f"**no**, {adjusted}" + (", above with as many" if row.get("beats_equal") is True else "")
     return f"yes, {adjusted}" + (", **not above wider**" if row.get("beats_wider") is False else "")
 
 
@@ -239,8 +239,8 @@ def _winners(summary: pd.DataFrame) -> list[str]:
     if "beats_equal" in summary:
         tested = [each for each in summary["beats_equal"] if each is not None]
         lines.append(
-            f"Of {len(tested)} of dense networks, {sum(tested)} are above as many random features as the network has hidden units: "
-            "the number of random features that a rule has to beat decides."
+            f"Were the random features only as many as a network has hidden units, {sum(tested)} of {len(tested)} of the dense "
+            "networks would be above all controls."
         )
     if "beats_wider" not in summary:
         return lines
@@ -268,8 +268,8 @@ def _control_lines(controls: pd.DataFrame | None) -> list[str]:
         lines.append("Verdicts do not go by wider random features: with enough of them anything can be read.")
     if EQUAL_FEATURES in set(controls["control"]):
         lines += [
-            "Nor by as many as a network has hidden units, which whoever defends a rule would ask for: *above as many* stands",
-            "beside what is above those and not above all.",
+            "Nor by as many as a network has hidden units, which whoever defends a rule would ask for: *above with as many* stands",
+            "beside what would be above all controls with those.",
         ]
     return [*lines, ""]
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 import learning_rules
 from experiments.config import CONTROL
-from experiments.controls import EQUAL_FEATURES, WIDER_FEATURES
+from experiments.controls import EQUAL_FEATURES, RANDOM_FEATURES, WIDER_FEATURES
 from experiments.readouts import from_text
 from experiments.sweeping.config import TASK, TRIED, SweepConfig, family_of
 from experiments.sweeping.rdms import BETWEEN_SEEDS, COLUMNS
@@ -37,8 +37,6 @@ IMAGES_OF = ("dataset", "n_train", "validation_fraction", "split_seed")
 _SAME_TASK = ("architecture", "architecture_options", "epochs", *IMAGES_OF)
 _RUN = ("rule", "front_end", "rule_options", "batch_size", *_SAME_TASK)
 BESIDE = "backprop_with_its_optimizer"
-# Columns that say what verdicts would be with other numbers of random features.
-OTHER_NUMBERS = {"wider": WIDER_FEATURES, "equal": EQUAL_FEATURES}
 # What else tells tasks apart, and how it is said.
 _SAID = {
     "epochs": "{} epochs",
@@ -119,8 +117,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         `control` and `best_control`, the mean and name of the best control; `difference` from it; `image_error`, its standard error
         over test images, where these were kept; `p_value` of beating all controls, `p_adjusted` for all rows of the table, and
         `beats_control` (below .05; None with one seed, without a control and for the control itself); `beats_wider`, whether it is
-        above wider random features too, and `beats_equal`, whether it is above as many as the network has hidden units, corrected
-        alike; `angle_start`,
+        above wider random features too, and `beats_equal`, whether it would be above all controls if the random features were as
+        many as the network has hidden units, corrected alike; `angle_start`,
         `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth of the epochs and at the end, and
         `angle_in_double`, at the end in double precision, and `angle_standard_deviation` of that at the end; `rdm_correlation` and
         `rdm_correlation_euclidean`, of hidden layers with backpropagation's of the same seeds, and of its own with those of its
@@ -155,8 +153,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         # A network that keeps maps is held against random maps, beside which dense features of any number are nothing.
         dense = key["rule"] != CONTROL and not bool(group.iloc[0].get("keeps_maps", False))
         if dense and controls is not None and not controls.empty:
-            for name, those in _other_numbers(group, _of_same_images(controls, group.iloc[0])).items():
-                row[f"p_{name}"] = against_one(group, those, OTHER_NUMBERS[name])
+            row["p_wider"] = against_one(group, _of_same_images(controls, group.iloc[0]), WIDER_FEATURES)
+            row["p_equal"] = _with_as_many(group, runs, controls)
         if len(beside):
             row[BESIDE] = _beside(group.iloc[0], beside)
         row |= {name: float(group[name].mean()) for name in (*ANGLES, *COLUMNS.values(), *BETWEEN_SEEDS.values()) if name in group}
@@ -176,17 +174,20 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         rows.append({**row, "seconds": float(group["seconds"].iloc[0]), "warnings": group["warnings"].iloc[0]})
     table = verdicts(pd.DataFrame(rows), to_come)
     place = list(table.columns).index("beats_control") + 1
-    for name in OTHER_NUMBERS:
-        if f"p_{name}" in table and table[f"p_{name}"].notna().any():
+    others = [name for name in ("wider", "equal") if f"p_{name}" in table]
+    for name in others:
+        if table[f"p_{name}"].notna().any():
             table.insert(place, f"beats_{name}", beats(corrected(table[f"p_{name}"].to_numpy(), to_come)))
-    return table.drop(columns=[f"p_{name}" for name in OTHER_NUMBERS], errors="ignore")
+    return table.drop(columns=[f"p_{name}" for name in others])
 
 
-def _other_numbers(group: pd.DataFrame, controls: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The controls among which random features of other numbers are; of as many as there are units those of as many."""
-    own = group.iloc[0].get("n_units", np.nan)
-    as_many = controls[controls["n_units"] == own] if "n_units" in controls else controls.iloc[:0]
-    return {"wider": controls, "equal": as_many}
+def _with_as_many(group: pd.DataFrame, runs: pd.DataFrame, controls: pd.DataFrame) -> float:
+    """The p-value of beating all controls, if there were only as many random features as the network has hidden units."""
+    as_many = controls[controls.get("n_units", pd.Series(np.nan, controls.index)) == group.iloc[0].get("n_units", np.nan)]
+    if as_many.empty:
+        return np.nan
+    instead = [controls[~controls["control"].isin([RANDOM_FEATURES, EQUAL_FEATURES])], as_many.assign(control=RANDOM_FEATURES)]
+    return float(against_controls(group, *_controls_of(group, runs, pd.concat(instead)))["p_value"])
 
 
 def deviation(values: np.ndarray) -> float:

@@ -401,10 +401,14 @@ def test_as_many_random_features_as_units_are_the_control_of_whoever_defends_a_r
     assert table["beats_equal"].tolist() == [None, True, True, False]
     assert table["best_control"].tolist()[1:] == ["random features (mlp hidden=2048)"] * 3
     text = " ".join(to_markdown(config, summary, 4, 4, controls).split())
-    assert "Of 3 of dense networks, 2 are above as many random features" in text and text.count(", above as many |") == 1
+    assert "2 of 3 of the dense networks would be above all" in text and text.count(", above with as many |") == 1
     assert "| as many random features | mlp hidden=768 | x | 90.00" in text and "mlp hidden=100 | x | 52.00" in text
     maps = summarise(runs.assign(keeps_maps=runs["rule"] == "hebbian"), config, controls).set_index("rule")
     assert maps["beats_equal"].tolist() == [None, True, None, False]
+    # All other controls are to be beaten all the same.
+    pixels = controls[:5].assign(control="logistic regression", network="", n_units=np.nan, test_accuracy=0.97)
+    beside = summarise(runs, config, pd.concat([controls, pixels])).set_index("rule")
+    assert beside["beats_equal"].tolist() == [None, True, False, False]
     assert "beats_equal" not in summarise(runs.assign(n_units=99), config, controls)
 
 
