@@ -23,6 +23,7 @@ from learning_rules.diagnostics import (
     relative_weight_change,
     saturation,
 )
+from learning_rules.expected_updates import alignment_of_the_mean
 from learning_rules.needs import Needs
 from learning_rules.objectives import OBJECTIVES, Objective, as_batch, make_objective
 from learning_rules.optimizers import borrowed_optimizer
@@ -46,6 +47,7 @@ __all__ = [
     "Support",
     "Variant",
     "activity",
+    "alignment_of_the_mean",
     "alignment_with_backprop",
     "as_batch",
     "borrowed_optimizer",

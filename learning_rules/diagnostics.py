@@ -24,6 +24,8 @@ __all__ = [
     "activity",
     "alignment_with_backprop",
     "diagnose",
+    "flat",
+    "gradient_of_own_objective",
     "mean_angle",
     "relative_weight_change",
     "saturation",
@@ -88,7 +90,14 @@ class Diagnosis(NamedTuple):
 _FLAT_SLOPE = 0.01
 
 
-def _flat(tree: Any) -> Array:
+def flat(tree: Any) -> Array:
+    """The parameters of a node as one vector; of a node without any a nought.
+
+    Parameters
+    ----------
+    tree
+        Of arrays.
+    """
     leaves = jax.tree.leaves(tree)
     return jnp.concatenate([leaf.ravel() for leaf in leaves]) if leaves else jnp.zeros(1)
 
@@ -103,6 +112,19 @@ def _direction(vector: Array) -> tuple[Array, Array]:
 
 def _own_objective(rule: LearningRule) -> Objective:
     return make_objective("cross_entropy", rule.network) if rule.objective is None else rule.objective
+
+
+def gradient_of_own_objective(rule: LearningRule, state: RuleState, batch: Any) -> Any:
+    """The gradient of a rule's objective of its own prediction, by the network's parameters.
+
+    Parameters
+    ----------
+    rule, state, batch
+        As `alignment_with_backprop` takes them.
+    """
+    batch, objective = as_batch(batch), _own_objective(rule)
+    infer = rule.infer or (lambda params, inputs: rule.network.forward(params, inputs)[-1])
+    return jax.grad(lambda p: objective.loss(infer(p, batch.inputs), batch))(state.params["network"])
 
 
 def alignment_with_backprop(rule: LearningRule, state: RuleState, key: PRNGKeyArray, batch: Any) -> Alignment:
@@ -123,13 +145,11 @@ def alignment_with_backprop(rule: LearningRule, state: RuleState, key: PRNGKeyAr
     batch
         A `Batch`, or a pair (inputs, targets).
     """
-    batch, objective = as_batch(batch), _own_objective(rule)
-    updates = rule.assign_credit(key, state, batch)[0]["network"]
-    infer = rule.infer or (lambda params, inputs: rule.network.forward(params, inputs)[-1])
-    reference = jax.grad(lambda p: objective.loss(infer(p, batch.inputs), batch))(state.params["network"])
+    updates = rule.assign_credit(key, state, as_batch(batch))[0]["network"]
+    reference = gradient_of_own_objective(rule, state, batch)
     cosines, reference_norms, norms = [], [], []
     for a, b in zip(updates, reference, strict=True):
-        (u, norm), (v, reference_norm) = _direction(_flat(a)), _direction(_flat(b))
+        (u, norm), (v, reference_norm) = _direction(flat(a)), _direction(flat(b))
         # A node that is asked for nothing points nowhere: zero, not NaN.
         cosines.append(jnp.vdot(u, v))
         norms.append(norm)
@@ -185,7 +205,7 @@ def relative_weight_change(network: Network, before: Any, after: Any) -> Float[A
 
     def length(roles: Any, tree: Any) -> Array:
         weights = [leaf for role, leaf in zip(role_leaves(roles), jax.tree.leaves(tree), strict=True) if role.kind == WEIGHT]
-        return jnp.linalg.norm(_flat(weights)) if weights else jnp.zeros(())
+        return jnp.linalg.norm(flat(weights)) if weights else jnp.zeros(())
 
     changes = []
     for node, b, a in zip(network.nodes, before, after, strict=True):

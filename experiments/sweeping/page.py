@@ -13,6 +13,7 @@ import pandas as pd
 import learning_rules
 from experiments.config import CONTROL, REFERENCE, write_yaml
 from experiments.controls import EQUAL_FEATURES, WIDER_FEATURES
+from experiments.mean_angles import N_DRAWS
 from experiments.readouts import LOGISTIC, RIDGE
 from experiments.sweeping.config import SweepConfig
 from experiments.sweeping.rdms import BETWEEN_SEEDS, COLUMNS, is_plain_backprop
@@ -97,14 +98,16 @@ def _verdict(row: dict[str, Any]) -> str:
 
 
 def _angles(row: dict[str, Any]) -> str:
-    """Degrees at the start, after a tenth and at the end, and what double precision says otherwise."""
-    *found, in_double = (row.get(name, np.nan) for name in ANGLES)
+    """Degrees at the start, after a tenth and at the end, and what double precision or more draws say otherwise."""
+    *found, in_double, of_mean = (row.get(name, np.nan) for name in ANGLES)
     if all(np.isnan(angle) for angle in found):
         return ""
     shown = ", ".join("–" if np.isnan(angle) else f"{angle:.0f}" for angle in found)
     if abs(in_double - found[-1]) >= _ROUNDING:
         shown += f"; **{in_double:.0f} in double precision**"
-    at_the_end = found[-1] if np.isnan(in_double) else in_double
+    if not np.isnan(of_mean):
+        shown += f"; **{of_mean:.0f} of the mean over draws**"
+    at_the_end = next((angle for angle in (in_double, of_mean) if not np.isnan(angle)), found[-1])
     if row["rule"] == REFERENCE or np.isnan(at_the_end):
         return shown
     below = learning_rules.BY_OTHER_MEANS - at_the_end
@@ -180,7 +183,7 @@ def _reading(config: SweepConfig, summary: pd.DataFrame, to_come: int) -> list[s
         f"hidden layers and the gradient of its own objective; under {angle}, a line drawn by convention, a rule is called",
         "backpropagation by other means (*undecided* within a standard deviation over seeds of it). A rule that draws noise, as",
         "perturbation does, is asked once: its angle is of bias and noise together, and an estimate of the gradient without any",
-        "bias can be near 90.",
+        f"bias can be near 90. Where it is known, the angle of the mean over {N_DRAWS} draws stands beside it.",
     ]
     if "angle_in_double" in summary:
         lines.append(f"Where double precision says otherwise by {_ROUNDING:.0f} or more at the end, it stands there.")

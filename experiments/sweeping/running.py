@@ -24,6 +24,7 @@ from bioplausible.foundation.resolve import is_reference, source_of
 from experiments import datasets
 from experiments.config import CONTROL, TrainConfig, from_record, read_yaml, to_record, write_yaml
 from experiments.controls import RECIPE, control_accuracies, equal_features
+from experiments.mean_angles import angle_of_the_mean
 from experiments.precise_angles import angle_in_double
 from experiments.reading import read_out
 from experiments.readouts import RIDGE
@@ -99,9 +100,11 @@ def _run(record: dict[str, Any], readout_images: int = 0, readout: str = RIDGE, 
     plain_record: dict[str, Any] = plain(trained.to_json())
     if beside_backprop:
         angles, warnings = _in_double(trained)
+        # There is none in double precision of what draws noise; what one draw says is little.
+        of_means = angle_of_the_mean(trained) if np.isnan(angles).all() else np.full_like(angles, np.nan)
         plain_record["warnings"] += warnings
-        for each, angle in zip(plain_record.get("seeds", [plain_record]), angles, strict=True):
-            each["angle_to_backprop"]["end_in_double"] = plain(float(angle))
+        for each, angle, of_mean in zip(plain_record.get("seeds", [plain_record]), angles, of_means, strict=True):
+            each["angle_to_backprop"] |= {"end_in_double": plain(float(angle)), "end_of_mean": plain(float(of_mean))}
         plain_record[_RDMS] = rdms_of(trained)
     if readout_images:
         plain_record["readouts"] = read_out(trained, readout_images, readout).to_dict("records")

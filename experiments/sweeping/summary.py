@@ -30,7 +30,7 @@ __all__ = [
     "summarise",
 ]
 
-ANGLES = ("angle_start", "angle_tenth", "angle", "angle_in_double")
+ANGLES = ("angle_start", "angle_tenth", "angle", "angle_in_double", "angle_of_mean")
 # What the controls that belong to no network depend on.
 IMAGES_OF = ("dataset", "n_train", "validation_fraction", "split_seed")
 # Within a task a rule is held against its controls; a run is what seeds are averaged over.
@@ -120,9 +120,10 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         above wider random features too, and `beats_equal`, whether it would be above all controls if the random features were as
         many as the network has hidden units, corrected alike; `angle_start`,
         `angle_tenth` and `angle`, degrees from backpropagation at the start, after a tenth of the epochs and at the end, and
-        `angle_in_double`, at the end in double precision, and `angle_standard_deviation` of that at the end; `rdm_correlation` and
-        `rdm_correlation_euclidean`, of hidden layers with backpropagation's of the same seeds, and of its own with those of its
-        other seeds, by two distances; `rdm_between_seeds` and `rdm_between_seeds_euclidean`, of every rule's own seeds;
+        `angle_in_double`, at the end in double precision, `angle_of_mean`, at the end of the mean over a rule's draws, and
+        `angle_standard_deviation` of that at the end; `rdm_correlation` and `rdm_correlation_euclidean`, of hidden layers with
+        backpropagation's of the same seeds, and of its own with those of its other seeds, by two distances; `rdm_between_seeds` and
+        `rdm_between_seeds_euclidean`, of every rule's own seeds;
         `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and `published_source`;
         `image_notes`, what must be known of the pixels.
     """

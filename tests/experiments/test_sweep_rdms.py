@@ -1,5 +1,7 @@
 """How alike representations are: by another library's rank correlation, of the right images, and told beside its yardstick."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.stats import spearmanr
 
 from experiments import train
+from experiments.mean_angles import angle_of_the_mean
 from experiments.precise_angles import angle_in_double
 from experiments.sweeping import SweepConfig, running, summarise
 from experiments.sweeping.page import to_markdown
@@ -154,6 +157,24 @@ def test_tables_say_where_rounding_has_a_say_and_what_representations_are_held_a
     (line,) = (line for line in text.splitlines() if line.startswith("| hebbian"))
     assert ("**3 in double precision**" in line) == said
     assert "| 0.50 | 0.60 |" in line and "|  | 0.97, 0.90 |" in text
+
+
+def test_the_mean_over_draws_stands_beside_one_draw_and_decides():
+    angles = {"angle_start": 90.0, "angle_tenth": 88.0, "angle": 87.0, "angle_in_double": np.nan}
+    rows = [("hebbian", seed, angles | {"angle_of_mean": mean}) for seed, mean in enumerate((9.0, 11.0))]
+    config = SweepConfig(runs=({"rule": "hebbian"},))
+    text = to_markdown(config, summarise(runs_of(*rows), config), 2, 2)
+    assert "| 90, 88, 87; **10 of the mean over draws** (backpropagation by other means) |" in text
+
+
+def test_a_rule_that_draws_noise_is_asked_many_times(monkeypatch):
+    few = functools.partial(angle_of_the_mean, n_draws=64)
+    monkeypatch.setattr(running, "angle_of_the_mean", few)
+    options = {"architecture_options": {"hidden": [12]}, "rule_options": {}, "front_end": "none"}
+    record = running._run({"rule": "perturbation/node", "dataset": "digits", "epochs": 1, **options}, 0, "ridge", True)
+    found = record["angle_to_backprop"]
+    assert list(found) == ["start", "tenth", "end", "end_in_double", "end_of_mean"]
+    assert found["end_in_double"] is None and found["end_of_mean"] < found["end"]
 
 
 @pytest.mark.parametrize(
