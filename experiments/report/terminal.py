@@ -128,7 +128,8 @@ def controls_table(comparison: Comparison) -> Table | None:
         accuracy = (percent(row["readout_mean"]), control_name(row), control_verdict(row)) if read else ()
         table.add_row(row["rule"], *accuracy, degrees(row), decimal(row["rdm_correlation"], 2))
     between = comparison.verdicts["rdm_correlation_between_seeds"].iloc[0]
-    caption = "degrees from backpropagation at the start, after a tenth and at the end; RDMs: correlation with its own"
+    caption = "degrees from backpropagation at the start, after a tenth and at the end (of one draw, where a rule draws noise); "
+    caption += "RDMs: correlation with its own"
     if not math.isnan(between):
         caption += f", {decimal(between, 2)} between its seeds"
     table.caption = Text(caption)
