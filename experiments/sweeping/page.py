@@ -66,6 +66,7 @@ def _accuracy_lines(table: pd.DataFrame) -> list[str]:
         options = "" if row["rule_options"] == "{}" else f" `{row['rule_options']}`"
         # A rule that cannot live with the network's activation function is not compared without saying so.
         options += f" (own activation: {row['activation']})" if row["activation"] else ""
+        options += f" ({row['batches']})" if row.get("batches") else ""
         published = percent(row["published"]) + (f" ({row['published_source']})" if row["published_source"] else "")
         cells = [row["rule"] + options, row["front_end"], percent(row["mean"], row["standard_deviation"])]
         if read:

@@ -29,7 +29,8 @@ def _shown(row: dict[str, Any]) -> tuple[float, float]:
 
 def _label(row: dict[str, Any]) -> str:
     behind = "" if row["front_end"] == "none" else f" behind {row['front_end']}"
-    return f"{row['rule']}{behind}"
+    batches = f", {row['batches']}" if row.get("batches") else ""
+    return f"{row['rule']}{behind}{batches}"
 
 
 def _panel(axes: Axes, title: str, rows: list[dict[str, Any]]) -> None:

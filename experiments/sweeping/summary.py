@@ -42,7 +42,6 @@ _SAID = {
     "epochs": "{} epochs",
     "n_train": "{} training images",
     "validation_fraction": "{:g} of them for validation",
-    "batch_size": "batches of {}",
     "split_seed": "split {}",
 }
 
@@ -66,7 +65,7 @@ def network_name(architecture: str, options: str) -> str:
 
 
 def networks_of(summary: pd.DataFrame) -> list[str]:
-    """The network of every row of a summary, with whatever else of their task rows differ in: images, epochs, batches.
+    """The network of every row of a summary, with whatever else of their task rows differ in: images, split, epochs.
 
     Parameters
     ----------
@@ -124,7 +123,8 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         `angle_standard_deviation` of that at the end; `rdm_correlation` and `rdm_correlation_euclidean`, of hidden layers with
         backpropagation's of the same seeds, and of its own with those of its other seeds, by two distances; `rdm_between_seeds` and
         `rdm_between_seeds_euclidean`, of every rule's own seeds;
-        `activation`, where the rule uses one of its own; `floor` and `reaches_floor`; `published` and `published_source`;
+        `activation`, where the rule uses one of its own; `batches`, where it was trained with several;
+        `floor` and `reaches_floor`; `published` and `published_source`;
         `image_notes`, what must be known of the pixels.
     """
     runs = runs.assign(optimizer_of=runs.get("optimizer_of", pd.Series("", runs.index)).fillna(""))
@@ -174,6 +174,12 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         row["image_notes"] = group["image_notes"].iloc[0] if "image_notes" in group else ""
         rows.append({**row, "seconds": float(group["seconds"].iloc[0]), "warnings": group["warnings"].iloc[0]})
     table = verdicts(pd.DataFrame(rows), to_come)
+    if "batch_size" in table:
+        # Batches are a rule's own choice, and said where it was trained with several.
+        several = (
+            table.groupby([name for name in of_run if name != "batch_size"], dropna=False)["batch_size"].transform("nunique") > 1
+        )
+        table["batches"] = [f"batches of {n}" if told else "" for n, told in zip(table["batch_size"], several, strict=True)]
     place = list(table.columns).index("beats_control") + 1
     others = [name for name in ("wider", "equal") if f"p_{name}" in table]
     for name in others:

@@ -19,6 +19,7 @@ from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand,
 from experiments.sweeping.config import with_controls
 from experiments.sweeping.finals import adopted, as_runs, finalists
 from experiments.sweeping.page import to_markdown
+from experiments.sweeping.picture import picture
 from experiments.sweeping.summary import best_variants, networks_of
 from experiments.training import network_options
 
@@ -565,6 +566,20 @@ def test_tasks_that_differ_in_their_images_stand_apart(column, values, said):
     page = to_markdown(SweepConfig(runs=({"rule": "backprop"},)), table, 4, 4)
     titles = [line for line in page.splitlines() if line.startswith("## ")][:2]
     assert all(name in title for name, title in zip(said, titles, strict=True)) and titles[0] != titles[1]
+
+
+def test_batches_are_a_rules_own_choice_and_said_where_it_has_several():
+    parts = [runs_of(untrained=[0.7, 0.71]).assign(batch_size=128)]
+    parts += [runs_of(backprop=[mean, mean + 0.012]).assign(batch_size=size) for size, mean in ((128, 0.8), (64, 0.9))]
+    parts += [runs_of(hebbian=[0.75, 0.76]).assign(batch_size=10)]
+    config = SweepConfig(runs=({"rule": "backprop"},))
+    table = summarise(pd.concat(parts, ignore_index=True), config)
+    assert list(table["n_seeds"]) == [2] * 4 and list(table["batches"]) == ["", "batches of 128", "batches of 64", ""]
+    assert set(networks_of(table)) == {"mlp"}
+    np.testing.assert_allclose(table["difference"][1:], [0.101, 0.201, 0.05])
+    page = to_markdown(config, table, 4, 4)
+    assert "| backprop (batches of 64) |" in page and "| hebbian |" in page
+    assert "backprop, batches of 64" in picture(table, "") and "hebbian," not in picture(table, "")
 
 
 def test_a_rule_runs_behind_the_front_end_that_it_is_tuned_behind(monkeypatch):
