@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import Any
 
 import matplotlib
@@ -17,6 +18,7 @@ from experiments.sweeping.summary import networks_of
 __all__ = ["picture"]
 
 _ROW_INCHES, _MARGIN_INCHES, _WIDTH_INCHES = 0.235, 1.1, 8.6
+_TITLE_WIDTH = 48
 # What lies further below the best is an arrow at the edge, with its figure beside it: it would squeeze all others together.
 _SHOWN_RANGE = 0.12
 
@@ -60,7 +62,7 @@ def _panel(axes: Axes, title: str, rows: list[dict[str, Any]]) -> None:
     axes.set_xlim(left - 0.5, 100 * best + 0.7)
     axes.grid(axis="x")
     axes.spines["left"].set_visible(False)
-    axes.set_title(title)
+    axes.set_title(textwrap.fill(title, _TITLE_WIDTH))
     axes.set_xlabel("test accuracy in percent")
 
 

@@ -60,7 +60,7 @@ def network_name(architecture: str, options: str) -> str:
     ('mlp hidden=100 activation=tanh', 'cnn')
     """
     given = json.loads(options)
-    values = {name: ",".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in given.items()}
+    values = {name: ",".join(map(str, value)) or "none" if isinstance(value, list) else value for name, value in given.items()}
     return " ".join([architecture, *(f"{name}={value}" for name, value in values.items())])
 
 
