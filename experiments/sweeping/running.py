@@ -152,11 +152,15 @@ class _Planned(NamedTuple):
 def _controls_planned(folder: Path, configs: list[TrainConfig], readout_images: int, readout: str) -> list[_Planned]:
     """The controls of a sweep, and the file of each."""
     most: dict[tuple[str, int | None], TrainConfig] = {}
+    units: dict[str, int | None] = {}
     # Of runs that differ in the number of their seeds alone the one with the most has those of the others.
     for config in configs:
         images = _images_of(config)
         alike = json.dumps(plain({**to_record(images), "n_seeds": None}), sort_keys=True)
-        for key in dict.fromkeys(((alike, None), (alike, _dense_units(config)))):
+        network = repr((config.architecture, config.architecture_options, config.dataset))
+        if network not in units:
+            units[network] = _dense_units(config)
+        for key in dict.fromkeys(((alike, None), (alike, units[network]))):
             most[key] = max(most.get(key, images), images, key=lambda each: each.n_seeds)
     planned = []
     for (_, n_units), config in most.items():
@@ -397,7 +401,7 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     DIR/sweep.yaml        what was run
     DIR/runs/*.json       each training, as `bioplausible train --json` prints it
     DIR/rdms/*.npz        of each, RDMs of its hidden layers, for 40 test images
-    DIR/controls/*.json   of each image set, what it gives without learning a hidden layer
+    DIR/controls/*.json   of each image set, what it gives without learning a hidden layer, and as many random features as units
     DIR/runs.csv          one row a network; controls.csv the same of controls
     DIR/summary.csv       one row a rule, architecture and front end; README.md is the same for reading, accuracy.svg for looking
     DIR/adopted.csv       of a search with a final: what is adopted; adopted.yaml the same as a sweep that can be run
