@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, Key, PRNGKeyArray
 
 from learning_rules import Learner, LearningRule, RuleState, make_step, start
 
-__all__ = ["EpochSummary", "Programs", "in_chunks", "keys_of", "make_programs", "over_seeds"]
+__all__ = ["EpochSummary", "Programs", "in_chunks", "keys_of", "make_programs", "on_one_batch", "over_seeds"]
 
 _EVALUATION_CHUNK = 500
 
@@ -62,6 +62,14 @@ def over_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
     if jax.default_backend() == "cpu":
         return lambda *arguments: jax.lax.map(lambda each: function(*each), arguments)
     return jax.vmap(function)
+
+
+def on_one_batch(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Of a function of a batch and of what a seed has, one of the same batch and of what all seeds have.
+
+    The batch is an argument of whatever is compiled: of a program's constants, patches for every convolution are cut while it is.
+    """
+    return lambda batch, *of_seeds: over_seeds(lambda *given: function(batch, *given))(*of_seeds)
 
 
 def in_chunks(function: Callable[[Array], Any], x: Array, chunk: int = _EVALUATION_CHUNK) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 import learning_rules
-from experiments.epochs import keys_of, over_seeds
+from experiments.epochs import keys_of, on_one_batch
 from experiments.training import Trained, diagnostic_batch
 
 __all__ = ["N_DRAWS", "angle_of_the_mean"]
@@ -33,13 +33,10 @@ def angle_of_the_mean(trained: Trained, n_draws: int = N_DRAWS) -> Float[np.ndar
         NaN where so many draws do not tell the mean of a hidden node from nought.
     """
 
-    def align(batch: Any, states: learning_rules.RuleState, keys: jax.Array) -> learning_rules.Alignment:
-        def of_one(state: learning_rules.RuleState, key: jax.Array) -> learning_rules.Alignment:
-            return learning_rules.alignment_of_the_mean(trained.rule, state, key, batch, n_draws)
-
-        return over_seeds(of_one)(states, keys)
+    def align(batch: Any, state: learning_rules.RuleState, key: jax.Array) -> learning_rules.Alignment:
+        return learning_rules.alignment_of_the_mean(trained.rule, state, key, batch, n_draws)
 
     batch = diagnostic_batch(trained.network, trained.images)
-    found = jax.jit(align)(batch, trained.state, keys_of(trained.config.seeds))
+    found = jax.jit(on_one_batch(align))(batch, trained.state, keys_of(trained.config.seeds))
     parts = (np.asarray(each) for each in (found.cosine, found.reference_norm, found.norm))
     return learning_rules.mean_angle(trained.network, *parts)

@@ -6,12 +6,14 @@ backpropagation, or like it, may be so by its arithmetic alone.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 from jaxtyping import Float
 
 import learning_rules
-from experiments.epochs import keys_of, over_seeds
+from experiments.epochs import keys_of, on_one_batch
 from experiments.training import Trained, diagnostic_batch
 from learning_rules.plausibility.precision import as_double, double_precision
 
@@ -46,17 +48,12 @@ def angle_in_double(trained: Trained) -> Float[np.ndarray, " n_seeds"]:
     with double_precision():
         state, precise_batch = as_double(trained.state), as_double(batch)
 
-        def align(
-            batch: tuple[jax.Array, jax.Array], states: learning_rules.RuleState, keys: jax.Array
-        ) -> list[tuple[jax.Array, ...]]:
-            def of_one(one: learning_rules.RuleState, key: jax.Array) -> list[tuple[jax.Array, ...]]:
-                twice = (key, jax.random.split(key)[0])
-                found = [learning_rules.alignment_with_backprop(trained.rule, one, k, batch) for k in twice]
-                return [(each.cosine, each.reference_norm, each.norm) for each in found]
+        def align(batch: Any, one: learning_rules.RuleState, key: jax.Array) -> list[tuple[jax.Array, ...]]:
+            twice = (key, jax.random.split(key)[0])
+            found = [learning_rules.alignment_with_backprop(trained.rule, one, k, batch) for k in twice]
+            return [(each.cosine, each.reference_norm, each.norm) for each in found]
 
-            return over_seeds(of_one)(states, keys)
-
-        parts = jax.block_until_ready(jax.jit(align)(precise_batch, state, keys))
+        parts = jax.block_until_ready(jax.jit(on_one_batch(align))(precise_batch, state, keys))
         once, again = (learning_rules.mean_angle(trained.network, *map(np.asarray, each)) for each in parts)
     # A sign that is drawn is the same in both by chance: of what draws no seed is told.
     draws = bool(np.any(np.abs(once - again) > _SAME))

@@ -23,7 +23,7 @@ from bioplausible.foundation.progress import Progress
 from experiments import datasets
 from experiments.config import TrainConfig, to_record
 from experiments.environment import describe_environment, keep_compiled_programs, spread_over_devices
-from experiments.epochs import in_chunks, keys_of, make_programs, over_seeds
+from experiments.epochs import in_chunks, keys_of, make_programs, on_one_batch, over_seeds
 from experiments.warnings import warnings_of
 from learning_rules import LearningRule, RuleSpec, RuleState
 
@@ -377,12 +377,9 @@ class _Diagnoses:
 
     def __init__(self, rule: LearningRule, initial: Any, keys: jax.Array, batch: tuple[jax.Array, jax.Array]) -> None:
         self._rule, self._given, self._batch = rule, (initial, keys), batch
-
-        def measure(batch: tuple[jax.Array, jax.Array], *of_seeds: Any) -> Any:
-            return over_seeds(lambda before, state, key: tuple(learning_rules.diagnose(rule, before, state, key, batch)))(*of_seeds)
-
-        # The batch is an argument: of a program's constants, patches for every convolution are cut while it is compiled.
-        self._measure = jax.jit(measure)
+        self._measure = jax.jit(
+            on_one_batch(lambda batch, before, state, key: tuple(learning_rules.diagnose(rule, before, state, key, batch)))
+        )
         self.angles: dict[str, np.ndarray] = {}
 
     def __call__(self, when: str, state: RuleState) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -173,7 +173,7 @@ def with_correlations(runs: pd.DataFrame, rdms: Sequence[Mapping[str, np.ndarray
         The same with `COLUMNS`, Spearman's correlation, the mean over hidden layers: with backpropagation of the same architecture,
         images, epochs and seed, on plain images and with its own optimiser (the first of several that differ in their batches);
         of that itself with its other seeds. And with `BETWEEN_SEEDS`, the same with the other seeds of the same training, which
-        start from other weights: no two rules can be expected to be more alike than either is to itself. NaN where there is none
+        start from other weights: a yardstick for how alike two trainings can be expected to be. NaN where there is none
         of it, and where a layer tells too few images apart.
     """
     numbered = runs.assign(number=np.arange(len(runs)))
