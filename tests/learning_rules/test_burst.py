@@ -19,7 +19,10 @@ COUNTS = np.array([1.0, 0, 1, 1, 0, 1])
 
 def ask(rule, state, counts=None, n=6):
     images, labels = batch_of(2, n=n, dtype=jnp.float64)
-    batch = Batch(images, labels, None if counts is None else jnp.asarray(counts))
+    return asked(rule, state, Batch(images, labels, None if counts is None else jnp.asarray(counts)))
+
+
+def asked(rule, state, batch):
     return jax.jit(rule.assign_credit)(jax.random.key(1), state, batch)[0]
 
 
@@ -165,16 +168,16 @@ def test_small_errors_are_not_lost_in_single_precision_six_layers_down(variant, 
     states = [rule.init(jax.random.key(0))]
     states.append(train(rule, states[0], n_steps=20)[0])
     for state in states:
-        single = rule.assign_credit(jax.random.key(1), state, (images, labels))[0]["network"][0]["kernel"]
+        single = asked(rule, state, (images, labels))["network"][0]["kernel"]
         with jax.enable_x64(True):
-            exact = rule.assign_credit(jax.random.key(1), double(state), (double(images), labels))[0]["network"][0]["kernel"]
+            exact = asked(rule, double(state), (double(images), labels))["network"][0]["kernel"]
             assert np.linalg.norm(single - exact) < 1e-3 * np.linalg.norm(exact)
 
 
 @pytest.mark.parametrize("variant", ["single_phase", "two_phase"])
 def test_bursts_saturate_and_no_change_explodes(variant):
     rule = learning_rules.build(f"burst/{variant}", network_of("mlp", **SMALL), baseline=0.2, feedback_gain=50.0)
-    updates = rule.assign_credit(jax.random.key(1), rule.init(jax.random.key(0)), batch_of(2, n=6))[0]["network"]
+    updates = asked(rule, rule.init(jax.random.key(0)), batch_of(2, n=6))["network"]
     # A unit bursts at all of its events at most, of which a fifth is to be expected.
     assert all(float(jnp.abs(own["bias"]).max()) <= 1 / 0.2 for own in updates)
 

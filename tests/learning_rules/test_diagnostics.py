@@ -151,8 +151,12 @@ def test_a_rule_that_settles_is_held_against_the_loss_where_it_settles():
         state = jax.tree.map(lambda leaf: 0.4 * leaf.astype(jnp.float64), rule.init(jax.random.key(0)))
         images = 0.5 * jax.random.normal(jax.random.key(1), (7, 2, 2, 1), jnp.float64)
         batch = images, jnp.arange(7) % 3
-        at_rest = learning_rules.alignment_with_backprop(rule, state, jax.random.key(2), batch)
-        forward = learning_rules.alignment_with_backprop(rule._replace(infer=None), state, jax.random.key(2), batch)
+        at_rest, forward = jax.jit(
+            lambda: [
+                learning_rules.alignment_with_backprop(each, state, jax.random.key(2), batch)
+                for each in (rule, rule._replace(infer=None))
+            ]
+        )()
     weights = [[np.array(node["kernel"]), np.array(node["bias"])] for node in state.params["network"]]
     given = np.asarray(images).reshape(7, -1), np.asarray(batch[1])
     lengths = []

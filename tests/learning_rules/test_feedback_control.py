@@ -114,7 +114,7 @@ def test_a_target_depends_on_how_far_the_scores_are_to_go():
         rule = learning_rules.build("feedback_control", network, target_step=step)
         with jax.enable_x64(True):
             state = double(rule.init(jax.random.key(0)))
-            updates = rule.assign_credit(jax.random.key(1), state, batch_of(2, n=16, dtype=jnp.float64))[0]
+            updates = jax.jit(rule.assign_credit)(jax.random.key(1), state, batch_of(2, n=16, dtype=jnp.float64))[0]
         asked.append(np.asarray(updates["network"][0]["kernel"]).ravel())
     small, double_step, large = (each / np.linalg.norm(each) for each in asked)
     assert small @ double_step > 1 - 1e-5
@@ -127,7 +127,7 @@ def test_one_step_of_the_controller_is_direct_feedback_alignment():
     rule = learning_rules.build("feedback_control", network, control_steps=1, control_rate=1.0, target_step=0.5)
     state = rule.init(jax.random.key(0))
     images, labels = jax.random.normal(jax.random.key(1), (7, 2, 2, 1)), jnp.arange(7) % 3
-    updates = rule.assign_credit(jax.random.key(2), state, (images, labels))[0]["network"]
+    updates = jax.jit(rule.assign_credit)(jax.random.key(2), state, (images, labels))[0]["network"]
     x, (kernels, biases) = np.asarray(images).reshape(7, -1), matrices(state.params["network"])
     error = softmax_error((x @ kernels[0] + biases[0]) @ kernels[1] + biases[1], labels)
     told = error @ np.asarray(state.params["feedback"][0]) / 7
