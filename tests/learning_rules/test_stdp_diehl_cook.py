@@ -167,7 +167,7 @@ def test_at_test_nothing_moves_and_neighbours_say_nothing():
 
 
 def learned_digits(**options):
-    """Three hundred digits, shown once: accuracy on others, the learner of two runs after two steps, and what the last step told."""
+    """Three hundred digits, shown once: accuracy on others, the learner of two runs after two steps, what the last step told."""
     images = digits()
     network = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10, hidden=(40,))
     rule = learning_rules.build("stdp/textbook", network, n_steps=150, input_gain=0.12, learning_rate=0.05, **options)
