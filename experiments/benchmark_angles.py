@@ -17,8 +17,9 @@ import pandas as pd
 from jax import Array
 
 import learning_rules
-from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.errors import InputError, shortened
 from bioplausible.foundation.progress import Progress
+from experiments.benchmarks import check_sizes
 from experiments.config import CONTROL, TrainConfig
 from experiments.epochs import in_chunks, make_programs
 from experiments.training import build_network, front_end_of, load_images
@@ -33,6 +34,7 @@ ENOUGH = 0.99
 _BATCH_SIZE = 128
 _N_IMAGES = 512
 _SAME = 1 - 1e-6
+_DEEPEST = 100
 
 
 def _cosines(one: Sequence[Any], other: Sequence[Any]) -> np.ndarray:
@@ -151,8 +153,10 @@ def benchmark_angles(
     InputError
         An unknown rule, a depth below 2, or a rule that trains no dense network.
     """
-    if not depths or min(depths) < 2:
-        raise InputError(f"depths={tuple(depths)} were given, expected numbers of weight layers from 2: try 2,6")
+    if not depths or not all(2 <= depth <= _DEEPEST for depth in depths):
+        told = ",".join(shortened(str(depth)) for depth in depths)
+        raise InputError(f"depths={told} were given, expected numbers of weight layers from 2 to {_DEEPEST}: try 2,6")
+    check_sizes(width=width)
     if rules is None:
         supported = learning_rules.support_matrix()
         rules = [name for name in learning_rules.names(variants=True) if supported[name]["mlp"].supported and name != CONTROL]

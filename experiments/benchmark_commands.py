@@ -51,7 +51,7 @@ def benchmark_rules_command(rules: str | None, architecture: str | None, out: Pa
 
     with no_empty_folder(out), progress_bar() as progress:
         folder = None if out is None else prepare_folder(out)
-        table = benchmark_rules(named(rules), progress=progress, **given(architecture=architecture, **options))
+        table = benchmark_rules(named("--rules", rules), progress=progress, **given(architecture=architecture, **options))
     if _told("rules", table, to_markdown, folder, as_json):
         return
     shown = [
@@ -98,7 +98,7 @@ def benchmark_angles_command(rules: str | None, depths: str | None, out: Path | 
                 write_text(folder / "README.md", to_markdown(table, describe_environment()))
 
         chosen = given(depths=whole_numbers("--depths", depths), **options)
-        table = benchmark_angles(named(rules), progress=progress, keep=keep, **chosen)
+        table = benchmark_angles(named("--rules", rules), progress=progress, keep=keep, **chosen)
     if as_json:
         print_json({"angles": rows(table), "environment": describe_environment()})
         return
@@ -157,7 +157,11 @@ def benchmark_rsa_command(
     from experiments.files import no_empty_folder, prepare_folder
     from experiments.results import rows
 
-    chosen = given(tasks=named(tasks), comparators=named(comparators), subjects=whole_numbers("--subjects", subjects))
+    chosen = given(
+        tasks=named("--tasks", tasks),
+        comparators=named("--comparators", comparators),
+        subjects=whole_numbers("--subjects", subjects),
+    )
     with no_empty_folder(out), progress_bar() as progress:
         folder = None if out is None else prepare_folder(out)
         table = benchmark_rsa(progress=progress, **chosen, **given(**options))

@@ -23,6 +23,7 @@ import pandas as pd
 import rsa
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.progress import Progress
+from experiments.benchmarks import check_sizes
 
 __all__ = ["JUDGES", "RATIO_TARGETS", "TASKS", "benchmark_rsa", "to_markdown"]
 
@@ -270,6 +271,7 @@ def benchmark_rsa(
             f"subjects={tuple(subjects)} were given: rsatoolbox is timed on at least two draws and one centre, and on no more than "
             "ours, with at least four subjects"
         )
+    check_sizes(n_draws=n_draws, n_centres=n_centres, subjects=max(subjects))
     work: list[tuple[str, Callable[[], dict[str, Any]]]] = []
     if "bootstrap" in tasks:
         work += [

@@ -18,7 +18,7 @@ import pandas as pd
 
 import architectures
 import learning_rules
-from bioplausible.foundation.errors import InputError
+from experiments.benchmarks import check_sizes
 
 __all__ = ["benchmark_time"]
 
@@ -89,8 +89,7 @@ def benchmark_time(steps: Sequence[int] = (28, 280), n_units: int = 256, batch_s
     InputError
         Sizes under one.
     """
-    if min(*steps, n_units, batch_size, n_turns) < 1:
-        raise InputError(f"steps={tuple(steps)}, n_units={n_units}, batch_size={batch_size}, n_turns={n_turns}: each at least 1")
+    check_sizes(n_units=n_units, batch_size=batch_size, n_turns=n_turns, **{f"steps[{i}]": n for i, n in enumerate(steps)})
     network = architectures.build(
         "recurrent", input_shape=(_N_FEATURES,), n_classes=_N_CLASSES, hidden=(n_units,), reading="sequence"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -17,13 +18,13 @@ import pandas as pd
 
 import architectures
 import learning_rules
-from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.options import at_least
 from bioplausible.foundation.progress import Progress
 from experiments.config import REFERENCE
 from learning_rules import Learner, make_step, start
 from learning_rules.plausibility.dataflow import count_products
 
-__all__ = ["BINDSNET_MILLISECONDS", "RATIO_LIMITS", "benchmark_rules", "benchmark_spikes", "to_markdown"]
+__all__ = ["BINDSNET_MILLISECONDS", "RATIO_LIMITS", "benchmark_rules", "benchmark_spikes", "check_sizes", "to_markdown"]
 
 RATIO_LIMITS: dict[str, float] = {
     "backprop": 1.0,
@@ -49,6 +50,23 @@ BINDSNET_MILLISECONDS = 90.0
 
 _IMAGE_SHAPE, _N_CLASSES = (28, 28, 1), 10
 _STEPS_A_TURN = 5
+_LARGEST = 1_000_000
+
+
+def check_sizes(**sizes: int) -> None:
+    """Check sizes of what is to be timed.
+
+    Parameters
+    ----------
+    **sizes
+        By name.
+
+    Raises
+    ------
+    InputError
+        One below 1, or more than anybody waits for.
+    """
+    at_least(SimpleNamespace(**sizes), 1, *sizes, at_most=_LARGEST)
 
 
 def _limit(name: str) -> float:
@@ -205,8 +223,7 @@ def benchmark_rules(
     InputError
         Unknown names, or fewer than one turn.
     """
-    if min(n_turns, batch_size) < 1:
-        raise InputError(f"n_turns={n_turns} and batch_size={batch_size} were given, both must be at least 1")
+    check_sizes(n_turns=n_turns, batch_size=batch_size)
     networks = [architecture] if isinstance(architecture, str) else list(architecture)
     named = {network: [learning_rules.spec(rule).name for rule in (rules or _supported(network))] for network in networks}
     n_rows = sum(map(len, named.values()))
@@ -243,8 +260,7 @@ def benchmark_spikes(
     InputError
         A rule that does not spike, or sizes under one.
     """
-    if min(n_neurons, n_steps, batch_size, n_turns) < 1:
-        raise InputError(f"n_neurons={n_neurons}, n_steps={n_steps}, batch_size={batch_size}, n_turns={n_turns}: each at least 1")
+    check_sizes(n_neurons=n_neurons, n_steps=n_steps, batch_size=batch_size, n_turns=n_turns)
     timed = _Timed(rule, "mlp", batch_size, {"n_steps": n_steps}, hidden=(n_neurons,))
     for _ in range(n_turns + 1):  # the first one warms up
         timed.turn()

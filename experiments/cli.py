@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.errors import InputError, shortened, unknown_name
 from bioplausible.foundation.progress import progress_bar
 from bioplausible.foundation.resolve import resolve
 from experiments.benchmark_commands import benchmark_command
@@ -135,7 +135,9 @@ def _list_options(what: str, name: str, as_json: bool) -> None:
         how = "--set network.OPTION=VALUE sets one"
     elif what == "configurations":
         kinds = _configurations()
-        kind = resolve(name, kinds, "configuration")
+        if name not in kinds:  # none of the user's own is ever one
+            raise unknown_name("configuration", name, kinds)
+        kind = kinds[name]
         told, rows = (
             {"configuration": name, "what": (kind.__doc__ or "").partition("\n")[0]},
             option_rows(kind, meaning={"`TrainConfig`": "a training (list configurations train)"}),
@@ -298,7 +300,7 @@ def compare_command(
     if rules is not None:
         fields["rules"] = learning_rules.names() if rules == "all" else tuple(rule.strip() for rule in rules.split(","))
     for field, values in (
-        ("comparator", named(comparator)),
+        ("comparator", named("--comparator", comparator)),
         ("stimulus_size", whole_numbers("--stimulus-size", stimulus_size)),
     ):
         if values:
@@ -355,7 +357,7 @@ def scorecard_command(
         folder = None if out is None else prepare_folder(out, besides=UNFINISHED)
         keep = folder and folder / UNFINISHED
         asked = rules or examinable(architecture)
-        cards = scorecards(asked, architecture, named(criteria), seed, workers, progress=progress, keep=keep)
+        cards = scorecards(asked, architecture, named("--criteria", criteria), seed, workers, progress=progress, keep=keep)
     if folder is not None:
         write_text(folder / "scorecard.json", json.dumps(plain(cards), indent=1, ensure_ascii=False) + "\n")
         about = f"Asked on {architecture}, seed {seed}, by bioplausible {version('bioplausible')} (code {describe_code()[:10]})."
@@ -473,6 +475,11 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         # Whoever read our output has seen enough.
         sys.exit(0)
+    except OSError as error:
+        # A name that no file can have, a folder that cannot be entered: whatever is wrong with it, the system says so.
+        if error.filename is None:
+            raise
+        _fail(f"{shortened(str(error.filename))} cannot be used ({error.strerror}): give another path")
 
 
 def _fail(message: str) -> None:

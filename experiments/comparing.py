@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 import warnings as python_warnings
 from collections.abc import Collection
@@ -23,7 +24,7 @@ from bioplausible.foundation.progress import Progress
 from bioplausible.foundation.resolve import resolve
 from experiments import stimuli, views
 from experiments.config import CONTROL, CompareConfig, to_record, write_yaml
-from experiments.environment import describe_environment
+from experiments.environment import check_room, describe_environment
 from experiments.files import prepare_folder
 from experiments.judging import judge, rdm_correlations
 from experiments.recordings import load_recording
@@ -88,20 +89,30 @@ def _check_names(config: CompareConfig) -> None:
             raise unknown_name(kind, given, valid)
 
 
-def _check_trainable(config: CompareConfig) -> None:
-    """Say what cannot be read, built or shown at the size asked for; a front end, slow to fit, is left to the training."""
+def _check_trainable(config: CompareConfig) -> tuple[int, ...]:
+    """Say what cannot be read, built or shown at the size asked for; a front end, slow to fit, is left to the training.
+
+    What is given back is the shape of an image that networks are trained on.
+    """
     images = load_images(config.training(CONTROL))
-    network = None
+    network = build_network(dataclasses.replace(config.training(CONTROL), front_end="none"), images)
     for rule in config.rules:
-        training = dataclasses.replace(config.training(rule), front_end="none")
-        network = network or build_network(training, images)
-        learning_rules.build(rule, network.core, **training.rule_options).optimizer(1)
-    if network is not None:
-        shapes = [stimuli.evaluation_shape(network.input_shape, size) for size in views.sizes(config)]
-        if len(set(shapes)) < len(shapes):
-            raise InputError(f"stimuli of {shapes[0][0]} pixels, the training images' size, were asked for twice: leave one out")
-        for size in views.sizes(config):
-            _part_for_size(network, size)
+        learning_rules.build(rule, network.core, **config.training(rule).rule_options).optimizer(1)
+    shapes = [stimuli.evaluation_shape(network.input_shape, size) for size in views.sizes(config)]
+    if len(set(shapes)) < len(shapes):
+        raise InputError(f"stimuli of {shapes[0][0]} pixels, the training images' size, were asked for twice: leave one out")
+    _check_stimuli(config, network.input_shape, 1)
+    for size in views.sizes(config):
+        _part_for_size(network, size)
+    return network.input_shape
+
+
+def _check_stimuli(config: CompareConfig, input_shape: tuple[int, ...], n_stimuli: int) -> None:
+    """Say which size of stimuli no memory holds, before anything is trained."""
+    for size in views.sizes(config):
+        shape = stimuli.evaluation_shape(input_shape, size)
+        what = f"{n_stimuli} stimuli of {shape[0]}x{shape[1]} pixels take"
+        check_room(4 * n_stimuli * math.prod(shape), what, "a smaller stimulus_size")
 
 
 def compare(
@@ -138,7 +149,7 @@ def compare(
         fields["rules"] = (fields["rules"],)
     config = _with_control(dataclasses.replace(config or CompareConfig(), **fields))
     _check_names(config)
-    _check_trainable(config)
+    input_shape = _check_trainable(config)
     folder = None if out is None else prepare_folder(Path(out))
     n_parts = len(config.rules) + 2
 
@@ -150,6 +161,7 @@ def compare(
     tell(0, f"recording {config.recording}")
     recording = load_recording(config.recording)
     views.check_patterns(recording, config)
+    _check_stimuli(config, input_shape, len(recording.stimuli.images))
     excluded: tuple[int, ...] = ()
     # Another recording's indices count images of another source.
     shows_digits = recording.stimuli.source == neurodata.default_stimuli().source

@@ -39,6 +39,20 @@ _converter = make_converter()
 # Of a random key: larger seeds would be those of smaller ones over again.
 _SEEDS = 2**32
 
+# What is counted in 32 bits, and draws that anybody waits for.
+_MOST, _MOST_DRAWS = 2**31 - 1, 1_000_000
+
+# What decides it, of what `learning_rules.build` and `architectures.build` take beside options.
+_GIVEN = {
+    "rule_options": {"name": "the name of the rule", "network": "the architecture"},
+    "architecture_options": {
+        "name": "the name of the architecture",
+        "input_shape": "the images",
+        "n_classes": "the images",
+        "front_end": "the option front_end (--front-end)",
+    },
+}
+
 
 def check_seed(seed: int, n_seeds: int = 1) -> None:
     """Check that seeds are ones that random keys tell apart.
@@ -121,8 +135,14 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        at_least(self, 1, "epochs", "batch_size", "n_seeds")
+        at_least(self, 1, "epochs", "batch_size", "n_seeds", at_most=_MOST)
+        at_least(self, 0, "split_seed")
         check_seed(self.seed, self.n_seeds)
+        for field, decided in _GIVEN.items():
+            for name in getattr(self, field):
+                if name in decided:
+                    of = "rule" if field == "rule_options" else "network"
+                    raise InputError(f"{name} was given as an option of the {of}: {decided[name]} decides it, leave it out")
 
     @property
     def seeds(self) -> range:
@@ -225,14 +245,20 @@ class CompareConfig:
         for rule in self.rule_options:
             if rule not in self.rules:
                 raise unknown_name("rule with options", rule, self.rules)
-        for name in ("more_comparators", "more_stimulus_sizes"):
-            given = [getattr(self, name.removeprefix("more_").removesuffix("s")), *getattr(self, name)]
+        several = [
+            *([getattr(self, name), *getattr(self, f"more_{name}s")] for name in ("comparator", "stimulus_size")),
+            self.factors,
+            self.reference_models,
+        ]
+        for given in several:
             if len(set(given)) != len(given):
                 raise InputError(
                     f"{', '.join(map(str, given))} was given, where each may be named once: leave out what is repeated"
                 )
-        at_least(self, 1, "seeds")
-        at_least(self, 0, "n_draws", "readout_images")
+        at_least(self, 1, "seeds", "epochs", "batch_size", at_most=_MOST)
+        at_least(self, 1, "stimulus_size", "more_stimulus_sizes")
+        at_least(self, 0, "n_draws", at_most=_MOST_DRAWS)
+        at_least(self, 0, "readout_images", "split_seed")
         check_seed(self.seed, self.seeds)
         one_of(self, "scorecard", SCORECARDS)
         fraction(self, "confidence", with_zero=False, with_one=False)

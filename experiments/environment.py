@@ -9,6 +9,7 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import jax
@@ -19,12 +20,23 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import architectures
 import bioplausible
 import learning_rules
+from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.options import at_least
 
-__all__ = ["describe_code", "describe_environment", "keep_compiled_programs", "spread_over_devices"]
+__all__ = [
+    "check_room",
+    "check_workers",
+    "describe_code",
+    "describe_environment",
+    "keep_compiled_programs",
+    "spread_over_devices",
+]
 
 Tree = TypeVar("Tree")
 
 _PACKAGES = ("bioplausible", "jax", "flax", "optax", "numpy", "scipy", "rsatoolbox", "nilearn", "mne", "scikit-learn")
+_MOST_WORKERS = 1024
+_GIB = 2**30
 _NUMERICAL = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -50,6 +62,68 @@ def describe_code() -> str:
         for path in sorted(folder.rglob("*.py")):
             digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def check_workers(workers: int) -> None:
+    """Check a number of processes.
+
+    Parameters
+    ----------
+    workers
+        How many are to work at a time.
+
+    Raises
+    ------
+    InputError
+        None, or more than anybody's machine has.
+
+    >>> check_workers(0)
+    Traceback (most recent call last):
+        ...
+    bioplausible.foundation.errors.InputError: workers=0 was given, expected at least 1 and at most 1024
+    """
+    at_least(SimpleNamespace(workers=workers), 1, "workers", at_most=_MOST_WORKERS)
+
+
+def _room() -> int | None:
+    """Bytes that the device has for arrays; None where it does not say."""
+    stats = jax.devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return int(stats["bytes_limit"])
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # elsewhere than on Linux and macOS
+        return None
+
+
+def check_room(n_bytes: int, what: str, instead: str) -> None:
+    """Say what cannot be held before memory is asked for it.
+
+    Parameters
+    ----------
+    n_bytes
+        That it takes at the least.
+    what
+        It, with a verb.
+    instead
+        What to try.
+
+    Raises
+    ------
+    InputError
+        More than the device has in all.
+
+    >>> check_room(2**70, "a network of 2**68 parameters takes", "narrower layers")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    bioplausible.foundation.errors.InputError: a network of 2**68 parameters takes 1,099,511,627,776 GiB at the least, ...
+    """
+    room = _room()
+    if room is not None and n_bytes > room:
+        device = jax.devices()[0].platform
+        raise InputError(
+            f"{what} {n_bytes / _GIB:,.0f} GiB at the least, and this machine's {device} has {room / _GIB:,.0f}: try {instead}"
+        )
 
 
 def keep_compiled_programs() -> Path | None:

@@ -40,15 +40,15 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 @contextlib.contextmanager
 def no_empty_folder(path: Path | None) -> Iterator[None]:
-    """Leave no folder behind that a run made, failed in, and wrote nothing into."""
-    is_new = path is not None and not os.path.lexists(path)
+    """Leave no folder behind that a run made, failed in, and wrote nothing into; nor those that it made to hold that one."""
+    new = [] if path is None else [each for each in (path, *path.parents) if not os.path.lexists(each)]
     try:
         yield
     except BaseException:
-        if path is not None and is_new:
-            # A folder that holds something stays.
-            with contextlib.suppress(OSError):
-                path.rmdir()
+        # A folder that holds something stays.
+        with contextlib.suppress(OSError):
+            for each in new:
+                each.rmdir()
         raise
 
 

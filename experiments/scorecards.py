@@ -20,12 +20,12 @@ from joblib import Parallel, delayed
 
 import architectures
 import learning_rules
-from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.errors import unknown_name
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from bioplausible.foundation.resolve import is_reference, resolve, source_of
 from experiments.config import check_seed
-from experiments.environment import describe_code
+from experiments.environment import check_workers, describe_code
 from experiments.results import plain
 from learning_rules import plausibility
 from learning_rules.plausibility.images import small_network
@@ -92,8 +92,7 @@ def scorecards(
     """
     resolve(architecture, architectures.ARCHITECTURES, "architecture")
     check_seed(seed)
-    if workers < 1:
-        raise InputError(f"workers={workers} was given, it must be at least 1")
+    check_workers(workers)
     for criterion in criteria or ():
         if criterion not in plausibility.CRITERIA:
             raise unknown_name("criterion", criterion, plausibility.CRITERIA)

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from bioplausible.foundation.errors import shortened
+
 __all__ = ["as_json", "given", "named", "print_entries", "print_json", "print_table", "settings", "show", "whole_numbers"]
 
 
@@ -69,7 +71,7 @@ def settings(assignments: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, An
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name:
-            raise click.UsageError(f"--set {assignment} was given, expected option=value, such as learning_rate=0.001")
+            raise click.UsageError(f"--set {shortened(assignment)} was given, expected option=value, such as learning_rate=0.001")
         target, name = (network, name.removeprefix("network.")) if name.startswith("network.") else (rule, name)
         target[name] = _value(value)
     return rule, network
@@ -80,21 +82,28 @@ def given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def named(text: str | None) -> list[str] | None:
-    """Names separated by commas.
+def named(option: str, text: str | None) -> list[str] | None:
+    """Names separated by commas, at least one; the option's name is for the mistake.
 
-    >>> named("a, b"), named(None)
+    >>> named("--rules", "a, b"), named("--rules", None)
     (['a', 'b'], None)
     """
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    names = None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    if names == []:
+        raise click.UsageError(f"{option} '{text}' was given, expected a name, or several separated by commas")
+    return names
 
 
 def whole_numbers(option: str, text: str | None) -> list[int] | None:
     """Whole numbers separated by commas; the option's name is for the mistake."""
+    if text is None:
+        return None
     try:
-        return None if text is None else [int(number) for number in text.split(",")]
+        return [int(number) for number in text.split(",")]
     except ValueError:
-        raise click.UsageError(f"{option} {text} was given, expected whole numbers separated by commas, such as 20,100") from None
+        raise click.UsageError(
+            f"{option} {shortened(text)} was given, expected whole numbers separated by commas, such as 20,100"
+        ) from None
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")

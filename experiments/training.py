@@ -22,7 +22,7 @@ from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.progress import Progress
 from experiments import datasets
 from experiments.config import TrainConfig, to_record
-from experiments.environment import describe_environment, keep_compiled_programs, spread_over_devices
+from experiments.environment import check_room, describe_environment, keep_compiled_programs, spread_over_devices
 from experiments.epochs import in_chunks, keys_of, make_programs, on_one_batch, over_seeds
 from experiments.warnings import warnings_of
 from learning_rules import LearningRule, RuleSpec, RuleState
@@ -317,7 +317,7 @@ def build_network(config: TrainConfig, images: datasets.ImageSet) -> Network:
     Raises
     ------
     InputError
-        Unknown names or options, or a network that expects sequences.
+        Unknown names or options, a network that expects sequences, or more parameters than the machine can hold.
     """
     front_end: FrontEnd | None = None
     if (name := front_end_of(config)) != "none":
@@ -334,6 +334,7 @@ def build_network(config: TrainConfig, images: datasets.ImageSet) -> Network:
             f"the network '{network.name}' expects sequences, and '{images.name}' holds images: give it a reading, one of "
             f"{', '.join(architectures.READINGS)}"
         )
+    _check_room(network, config)
     return network
 
 
@@ -350,6 +351,18 @@ def _optimizer(config: TrainConfig, rule: LearningRule, n_steps: int) -> optax.G
         )
     lender = learning_rules.build(config.optimizer_of, rule.network)
     return learning_rules.borrowed_optimizer(lender.optimizer(n_steps), lender.init(key).params)
+
+
+# The learner, its start and its best; what it is asked for, and two moments of it.
+_COPIES = 6
+
+
+def _check_room(network: Network, config: TrainConfig) -> None:
+    """Say what no memory holds before it is asked for."""
+    n_parameters = sum(layer["parameters"] for layer in network.describe())
+    seeds = f"{config.n_seeds} seeds of " if config.n_seeds > 1 else ""
+    what = f"{seeds}{n_parameters:,} parameters ('{config.rule}' on {config.architecture}) take"
+    check_room(_COPIES * 4 * n_parameters * config.n_seeds, what, "narrower layers, fewer seeds, or a larger machine")
 
 
 def _encode(network: Network, images: datasets.ImageSet, split: datasets.Split) -> tuple[jax.Array, jax.Array]:

@@ -86,16 +86,16 @@ def _find(name: str, variant: str | None = None) -> tuple[Family, Variant]:
         renamed = {each: own._replace(spec=replace(own.spec, family=name, variant="")) for each, own in found.variants.items()}
         family_name, named, family = name, "", found._replace(variants=renamed)
     else:
-        family_name, _, named = name.partition("/")
-        if family_name not in FAMILIES:
+        family_name, slash, named = name.partition("/")
+        if family_name not in FAMILIES or (slash and not named):
             resolve(name, {*names(), *names(variants=True)}, "learning rule")  # says what is wrong with it
         family = FAMILIES[family_name]
     if named and variant and named != variant:
         raise InputError(f"rule '{name}' was given together with variant='{variant}': give one of the two")
     wanted = named or variant
-    if not wanted:
+    if wanted is None or wanted == "":
         return family, next(iter(family.variants.values()))
-    if wanted not in family.variants:
+    if not isinstance(wanted, str) or wanted not in family.variants:
         raise unknown_name(f"variant of '{family_name}'", wanted, [v for v in family.variants if v] or ["(none)"])
     return family, family.variants[wanted]
 

@@ -5,11 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["InputError", "guesses", "nearest", "unknown_name"]
+__all__ = ["InputError", "guesses", "nearest", "shortened", "unknown_name"]
+
+_LONGEST = 80
 
 
 class InputError(ValueError):
     """What was given cannot be used; the message is one sentence for the user, without a traceback's help."""
+
+
+def shortened(text: str, longest: int = _LONGEST) -> str:
+    """What a user gave, as far as a line has room for it.
+
+    Parameters
+    ----------
+    text
+        what was given.
+    longest
+        how many characters are shown.
+
+    Returns
+    -------
+    the text; of a longer one the beginning, and how long it is.
+
+    >>> shortened("backprop"), shortened("a" * 5000, longest=3)
+    ('backprop', 'aaa… (5000 characters)')
+    """
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
 
 
 def nearest(given: object, valid: Iterable[str]) -> str | None:
@@ -57,7 +79,7 @@ def unknown_name(kind: str, given: object, valid: Iterable[str]) -> InputError:
     names = sorted(valid)
     near = nearest(given, names)
     guess = "valid" if near is None else f"did you mean '{near}'? Valid"
-    return InputError(f"unknown {kind} '{given}': {guess} are: {', '.join(names)}")
+    return InputError(f"unknown {kind} '{shortened(str(given))}': {guess} are: {', '.join(names)}")
 
 
 def guesses(unknown: Iterable[object], valid: Iterable[str]) -> str:
@@ -80,5 +102,5 @@ def guesses(unknown: Iterable[object], valid: Iterable[str]) -> str:
     names, told = list(valid), []
     for key in unknown:
         near = nearest(key, names)
-        told.append(f"'{key}'" if near is None else f"'{key}' (did you mean '{near}'?)")
+        told.append(f"'{shortened(str(key))}'" if near is None else f"'{key}' (did you mean '{near}'?)")
     return f"{', '.join(told)}; valid are {', '.join(names)}"

@@ -10,20 +10,30 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import cattrs
 
-from bioplausible.foundation.errors import InputError, guesses, unknown_name
+from bioplausible.foundation.errors import InputError, guesses, shortened, unknown_name
 
 __all__ = ["at_least", "check_keys", "fraction", "make_options", "one_of", "positive"]
 
 Options = TypeVar("Options")
 
 
+# What arrays can hold, and what counts.
+_MOST = 2**63 - 1
+
+
 def _number(value: Any, kind: type) -> Any:
-    # A whole number is a fine float, but True is no number, 2.5 no count, and what is not a number is none of either.
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    # A whole number is a fine float, but True is no number, 2.5 no count, and what is not a number or has no end is none of either.
+    if not _is_number(value):
         raise ValueError(value)
     if kind is int and not float(value).is_integer():
         raise ValueError(value)
     return kind(value)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= _MOST if isinstance(value, int) else math.isfinite(value)
 
 
 def _same(value: Any, kind: type) -> Any:
@@ -160,8 +170,16 @@ def make_options(
             structured[name] = _structure(value, types[name])
         except ValueError:
             wanted = (expected or {}).get(name) or _in_words(types[name])
-            raise InputError(f"option '{name}' of {what} was given {value!r}, expected {wanted}") from None
+            raise InputError(f"option '{name}' of {what} was given {_shown(value)}, expected {wanted}") from None
     return kind(**structured)
+
+
+def _shown(value: Any) -> str:
+    """A value as it was given, as far as a line goes; what a number lacks is said where it looks like one."""
+    text = shortened(repr(value))
+    if isinstance(value, int) and abs(value) > _MOST:
+        return f"{text}, which 64 bits do not hold"
+    return f"{text}, which has no end" if isinstance(value, float) and math.isinf(value) else text
 
 
 def _fit(value: Any, fits: Callable[[Any], bool]) -> bool:
@@ -176,17 +194,13 @@ def _such_as(options: Any, name: str, fits: Callable[[Any], bool]) -> str:
     return ""
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _check(options: Any, names: tuple[str, ...], fits: Callable[[Any], bool], expected: str) -> None:
     """Check options, each value of those that have several; None is left to the option's type."""
     for name in names:
         value = getattr(options, name)
         if not _fit(value, fits):
             each = "each " if isinstance(value, list | tuple) else ""
-            raise InputError(f"{name}={value} was given, expected {each}{expected}{_such_as(options, name, fits)}")
+            raise InputError(f"{name}={shortened(str(value))} was given, expected {each}{expected}{_such_as(options, name, fits)}")
 
 
 def positive(options: Any, *names: str) -> None:
@@ -213,7 +227,7 @@ def positive(options: Any, *names: str) -> None:
     _check(options, names, lambda value: _is_number(value) and value > 0, "a number above 0")
 
 
-def at_least(options: Any, minimum: float | int, *names: str) -> None:
+def at_least(options: Any, minimum: float | int, *names: str, at_most: float | int | None = None) -> None:
     """Check that options are finite numbers of at least a minimum.
 
     Parameters
@@ -224,11 +238,13 @@ def at_least(options: Any, minimum: float | int, *names: str) -> None:
         the smallest value that is allowed.
     *names
         the options; None is passed, of a list each value is checked.
+    at_most
+        the largest value that is allowed; None for as large as numbers get.
 
     Raises
     ------
     InputError
-        for the first that is less.
+        for the first that is less, or more.
 
     >>> from types import SimpleNamespace
     >>> at_least(SimpleNamespace(n_steps=0), 1, "n_steps")
@@ -236,7 +252,9 @@ def at_least(options: Any, minimum: float | int, *names: str) -> None:
         ...
     bioplausible.foundation.errors.InputError: n_steps=0 was given, expected at least 1
     """
-    _check(options, names, lambda value: _is_number(value) and value >= minimum, f"at least {minimum}")
+    most = math.inf if at_most is None else at_most
+    expected = f"at least {minimum}" + ("" if at_most is None else f" and at most {at_most}")
+    _check(options, names, lambda value: _is_number(value) and minimum <= value <= most, expected)
 
 
 def fraction(options: Any, *names: str, with_zero: bool = True, with_one: bool = True) -> None:

@@ -88,7 +88,18 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
                     arrays[key] = archive[key]
                 else:
                     arrays[key] = np.empty(0)
-    except (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        MemoryError,  # of a header that says too much
+        OverflowError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{path} cannot be read at {key} ({reason.rstrip('.')}), where a whole .npz of plain arrays was "

@@ -6,13 +6,14 @@ import dataclasses
 import itertools
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+import architectures
 import learning_rules
-from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError, shortened, unknown_name
 from bioplausible.foundation.options import at_least
 from bioplausible.foundation.resolve import is_reference
 from experiments.config import CONTROL, REFERENCE, TrainConfig, from_record
@@ -57,7 +58,7 @@ class SearchConfig:
     def __post_init__(self) -> None:
         """Check the budget."""
         at_least(self, 1, "trials")
-        at_least(self, 0, "finalists")
+        at_least(self, 0, "finalists", at_most=self.trials)
         valid = [field.name for field in dataclasses.fields(TrainConfig)]
         for name in self.final:
             if name not in valid:
@@ -112,6 +113,18 @@ class SweepConfig:
             raise InputError(f"readout='{self.readout}' was given without readout_images, which it is fitted on: try 10000")
         if not self.runs:
             raise InputError("a sweep without runs was given: list at least one, such as 'runs: [{rule: backprop}]'")
+        for network, floors in self.floors.items():
+            for rule, floor in floors.items():
+                if not 0 <= floor <= 1:
+                    raise InputError(f"a floor of {floor} was given for {rule} on {network}, expected an accuracy from 0 to 1")
+        for network, published in self.published.items():
+            for rule, entry in published.items():
+                accuracy = entry.get("accuracy")
+                if set(entry) != {"accuracy", "source"} or not isinstance(accuracy, float) or not 0 <= accuracy <= 1:
+                    raise InputError(
+                        f"what was published of {rule} on {network} was given as {shortened(repr(entry))}, expected an accuracy "
+                        "from 0 to 1 and a source: {accuracy: 0.9, source: doi or arXiv id}"
+                    )
 
 
 def _product(block: dict[str, Any], origin: str) -> list[dict[str, Any]]:
@@ -120,7 +133,11 @@ def _product(block: dict[str, Any], origin: str) -> list[dict[str, Any]]:
     choices: dict[str, list[Any]] = {}
     block = dict(block)
     given = block.pop("except", [])
-    left_out = {learning_rules.spec(rule).name for rule in (given if isinstance(given, list | tuple) else [given])}
+    excepted = given if isinstance(given, list | tuple) else [given]
+    for rule in excepted:
+        if not isinstance(rule, str):
+            raise InputError(f"except: {shortened(repr(given))} was given in {origin}, expected names of rules")
+    left_out = {learning_rules.spec(rule).name for rule in excepted}
     if left_out and block.get("rule") != "all":
         raise InputError(f"except: {given} was given in {origin} whose rule is not 'all': leave out what is not to run")
     for name, value in block.items():
@@ -156,13 +173,19 @@ def _space(search: SearchConfig, rule: str) -> dict[str, Any]:
     return merged
 
 
+def _is_range(low: Any, high: Any) -> bool:
+    are_numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
+    return are_numbers and 0 < low < high < math.inf
+
+
 def _draw(rng: np.random.Generator, name: str, choices: Any) -> Any:
     if isinstance(choices, list | tuple) and choices:
         return choices[int(rng.integers(len(choices)))]
-    if isinstance(choices, dict) and set(choices) == {"low", "high"} and 0 < choices["low"] < choices["high"]:
+    if isinstance(choices, dict) and set(choices) == {"low", "high"} and _is_range(**choices):
         return float(f"{math.exp(rng.uniform(math.log(choices['low']), math.log(choices['high']))):.2g}")
     raise InputError(
-        f"option '{name}' is to be searched in {choices!r}: give a list of values, or {{low, high}} with 0 < low < high"
+        f"option '{name}' is to be searched in {shortened(repr(choices))}: give a list of values, or {{low, high}} with "
+        "0 < low < high"
     )
 
 
@@ -207,25 +230,34 @@ def _with_its_optimizer(runs: list[TrainConfig]) -> list[TrainConfig]:
     ]
 
 
+def _check_known(kind: str, given: Iterable[str], known: Collection[str]) -> None:
+    for name in given:
+        if name not in known and not is_reference(name):
+            raise unknown_name(kind, name, known)
+
+
 def expand(config: SweepConfig) -> list[TrainConfig]:
     """Every training of a sweep, in order; each only once.
 
     Raises
     ------
     InputError
-        Unknown rules, fields or rules in the search space.
+        Unknown rules, fields, or rules and architectures that something else is said of.
 
     >>> block = {"rule": ["untrained", "backprop"], "architecture": ["mlp", "cnn"]}
     >>> [(run.rule, run.architecture) for run in expand(SweepConfig(train={"dataset": "digits"}, runs=(block,)))]
     [('untrained', 'mlp'), ('untrained', 'cnn'), ('backprop', 'mlp'), ('backprop', 'cnn')]
     """
-    known = {"all", *learning_rules.names(), *learning_rules.names(variants=True)}
-    for name in config.search.space if config.search else ():
-        if name not in known and not is_reference(name):
-            raise unknown_name("rule to search", name, known)
+    rules = {*learning_rules.names(), *learning_rules.names(variants=True)}
+    _check_known("rule to search", config.search.space if config.search else (), {"all", *rules})
+    for said, table in (("with a floor", config.floors), ("that something was published of", config.published)):
+        _check_known(f"architecture {said}", [network.partition(" ")[0] for network in table], architectures.names())
+        _check_known(f"rule {said}", [rule for of_network in table.values() for rule in of_network], rules)
     expanded: list[TrainConfig] = []
     for index, block in enumerate(config.runs):
         origin = f"run {index + 1} of the sweep"
+        if "rule" not in {**config.train, **block}:
+            raise InputError(f"{origin} names no rule: give one, such as 'rule: backprop', or 'rule: all'")
         for fields in _product({**config.train, **block}, origin):
             run = from_record(fields, TrainConfig, origin)
             run = with_own_settings(dataclasses.replace(run, rule=learning_rules.spec(run.rule).name))

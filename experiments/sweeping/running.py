@@ -24,6 +24,7 @@ from bioplausible.foundation.resolve import is_reference, source_of
 from experiments import datasets
 from experiments.config import CONTROL, TrainConfig, from_record, read_yaml, to_record, write_yaml
 from experiments.controls import RECIPE, control_accuracies, equal_features
+from experiments.environment import check_workers
 from experiments.mean_angles import angle_of_the_mean
 from experiments.precise_angles import angle_in_double
 from experiments.reading import read_out
@@ -427,8 +428,7 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     InputError
         A configuration that no run could follow, or a folder that holds something else.
     """
-    if workers < 1:
-        raise InputError(f"workers={workers} was given, it must be at least 1")
+    check_workers(workers)
     folder = Path(out)
     configs = expand(config) if config.search else with_controls(expand(config))
     options = _check(configs)

@@ -1,3 +1,6 @@
+import itertools
+
+import numpy as np
 import pytest
 
 from bioplausible.foundation.errors import InputError
@@ -16,6 +19,28 @@ def test_numbers_are_those_of_yaml_1_2(tmp_path):
     assert read_mapping(tmp_path / "a.yaml") == {"a": 4e-10, "b": 1000.0, "c": "e3", "d": "1e3"}
 
 
+def test_values_are_those_of_yaml_1_2_and_identifiers_stay_as_they_are_written(tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        "subjects: [01, 010, 1, -2, 0, +3, 0x10]\nanswers: [yes, no, on, off, y, true, False]\nsession: 2020-01-01\n"
+        "times: [1:30, 1_000, 1., .5, 0.5, 01.5, 1e3, .inf, -.inf]\nnothing: [~, null, ]\n"
+    )
+    assert read_mapping(tmp_path / "a.yaml") == {
+        "subjects": ["01", "010", 1, -2, 0, 3, 16],
+        "answers": ["yes", "no", "on", "off", "y", True, False],
+        "session": "2020-01-01",
+        "times": ["1:30", "1_000", 1.0, 0.5, 0.5, "01.5", 1000.0, np.inf, -np.inf],
+        "nothing": [None, None],
+    }
+
+
+def test_aliases_say_again_what_stands_elsewhere(tmp_path):
+    (tmp_path / "a.yaml").write_text("a: &a {b: 1, c: 2}\nd: *a\ne: {<<: *a, c: 3}\n")
+    assert read_mapping(tmp_path / "a.yaml") == {"a": {"b": 1, "c": 2}, "d": {"b": 1, "c": 2}, "e": {"b": 1, "c": 3}}
+
+
+LAUGHS = "a: &a [1, 1]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in itertools.pairwise("abcdefgh"))
+
+
 def test_an_empty_file_holds_nothing(tmp_path):
     (tmp_path / "a.yaml").write_text("# nothing yet\n")
     assert read_mapping(tmp_path / "a.yaml") == {}
@@ -26,6 +51,11 @@ def test_an_empty_file_holds_nothing(tmp_path):
     [
         (b"a: 1\nb: [", ["not YAML at line", "modality: fmri"]),
         (b"\xff\xfe\x00", ["not YAML"]),
+        (b"a: 1\nb:\n  c: 1\n  c: 2", ["at line 4", "'c' stands there twice"]),
+        (b"a: &a {b: *a}", ["holds itself"]),
+        (b"a: " + b"[" * 5000, ["nested"]),
+        (b"a: " + b"9" * 10_000, ["not YAML"]),
+        (LAUGHS.encode(), ["more than 100000 values"]),
         (b"- a", ["holds a list", "modality: fmri"]),
         (b"word", ["holds a str"]),
         (None, ["cannot be read", "No such file"]),
