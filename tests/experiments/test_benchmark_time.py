@@ -24,5 +24,5 @@ def test_the_command_prints_one_document():
 
 
 def test_sizes_under_one_are_refused():
-    with pytest.raises(InputError, match="each at least 1"):
+    with pytest.raises(InputError, match="expected at least 1"):
         benchmark_time((0,))

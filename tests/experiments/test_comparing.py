@@ -463,7 +463,7 @@ def test_too_many_rows_of_single_subjects_are_left_out_and_said(recording_folder
         ({"rule_options": {"backprop": {"lerning_rate": 1.0}}}, ["'lerning_rate'", "did you mean 'learning_rate'"]),
         ({"architecture_options": {"chanels": (4,)}}, ["'chanels'", "did you mean 'channels'"]),
         ({"architecture": "mlp", "architecture_options": {}, "stimulus_size": 16}, ["mlp", "(16, 16, 1)", "convolutional"]),
-        ({"stimulus_size": 0}, ["0x0", "at least one pixel"]),
+        ({"stimulus_size": 0}, ["stimulus_size=0", "at least 1"]),
         ({"epochs": 0}, ["epochs=0"]),
         ({"batch_size": 0}, ["batch_size=0"]),
         ({"seed": -1}, ["seed=-1"]),
