@@ -333,7 +333,7 @@ def to_markdown(
             "![Every rule's accuracy beside its floor and its control](accuracy.svg)",
             "",
             "Thin lines lead from each rule's best control to it; bars mark floors, and rings what the network's own output",
-            "reaches of them; orange misses its floor or does not beat all controls.",
+            "reaches of them; an orange dot does not beat all controls, an orange bar is a floor that is missed.",
             "",
         ]
     lines += _adopted_lines(config, pd.DataFrame() if adopted is None else adopted)

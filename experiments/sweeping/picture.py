@@ -42,10 +42,10 @@ def _panel(axes: Axes, title: str, rows: list[dict[str, Any]]) -> None:
     for place, row in enumerate(rows):
         mean, deviation = (100 * value for value in _shown(row))
         is_control = row["rule"] == CONTROL
-        missed = row["reaches_floor"] is False or row["beats_control"] is False
-        colour = CONTROL_COLOUR if is_control else orange if missed else blue
+        colour = CONTROL_COLOUR if is_control else orange if row["beats_control"] is False else blue
         if not np.isnan(row["floor"]):
-            axes.plot([100 * row["floor"]] * 2, [place - 0.36, place + 0.36], color=CEILING, linewidth=2.2, zorder=1)
+            of_floor = orange if row["reaches_floor"] is False else CEILING
+            axes.plot([100 * row["floor"]] * 2, [place - 0.36, place + 0.36], color=of_floor, linewidth=2.2, zorder=1)
             if "readout_mean" in row:  # which a floor is none of
                 own = max(100 * row["mean"], left)
                 axes.plot(own, place, "o", color=colour, markerfacecolor="none", markersize=4, markeredgewidth=1.0, zorder=2)
@@ -81,8 +81,8 @@ def picture(summary: pd.DataFrame, title: str) -> str:
     str
         An SVG: one panel a network; dots are means with one standard deviation over seeds, squares the untrained control, thin
         lines lead from each rule's best control to it, bars mark floors, and rings, where dots are of the one readout, what the
-        network's own output reaches of them. Arrows at the edge lie further to the left. Orange misses its floor or does not beat
-        its control.
+        network's own output reaches of them. Arrows at the edge lie further to the left. An orange dot does not
+        beat all controls, an orange bar is a floor that is missed.
     """
     labelled = summary.assign(network=networks_of(summary))
     panels = [(str(name), table.to_dict("records")) for name, table in labelled.groupby("network", sort=False)]
