@@ -34,6 +34,7 @@ import pandas as pd
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.files import write_text
 from experiments.files import write_arrays
+from experiments.results_schema import check_arrays, check_record, check_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,6 +79,21 @@ _TABLES = (
     *("accuracy", "networks", "readouts", "controls", "verdicts"),
 )
 _VIEWED = ("scores", "differences")
+_COLUMNS = {
+    "scores": SCORE_COLUMNS,
+    "differences": DIFFERENCE_COLUMNS,
+    "reference_models": REFERENCE_MODEL_COLUMNS,
+    "clusters": CLUSTER_COLUMNS,
+    "accuracy": ("rule", "seed", "epoch", "test_accuracy"),
+    "networks": ("rule", "seed", "layer", "cosine", "reference_norm", "relative_weight_change", "silent"),
+    "readouts": ("rule", "seed", "read_from", "test_accuracy"),
+    "controls": ("control", "seed", "test_accuracy"),
+    "verdicts": (
+        *("rule", "readout_mean", "read_from", "best_control", "control_mean", "difference", "p_adjusted", "beats_control"),
+        *("angle_start", "angle_tenth", "angle_end", "rdm_correlation", "rdm_correlation_between_seeds"),
+    ),
+}
+_MAY_BE_EMPTY = ("differences", "reference_models", "clusters", "readouts", "controls", "verdicts")
 _TEXT = (
     *("rule", "reference", "model", "layer", "region", "subject", "comparator"),
     *("control", "network", "read_from", "best_control"),
@@ -337,7 +353,10 @@ class Comparison:
             missing = [name for name in _REQUIRED if name not in record] + [name for name in _ARRAYS if name not in arrays]
             if missing:
                 raise ValueError(f"{', '.join(missing)} missing")
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            check_record(record, "results.json")
+            check_tables(tables, _COLUMNS, _MAY_BE_EMPTY)
+            check_arrays(arrays)
+        except (OSError, ValueError, KeyError, EOFError, MemoryError, RecursionError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"the results in {folder} cannot be read ({error}): run compare again") from None
         layer_rdms, region_rdms = {}, {}
         for name, rdm in arrays.items():

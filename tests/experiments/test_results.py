@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import fake_comparison
@@ -11,7 +12,7 @@ import rsatoolbox
 import rsatoolbox.vis
 
 from bioplausible.foundation.errors import InputError
-from experiments.results import Comparison, plain
+from experiments.results import _COLUMNS, _TEXT, Comparison, plain
 
 SMALL = {"rules": ("untrained", "backprop"), "n_subjects": 4, "n_seeds": 2, "n_epochs": 2}
 VARIANTS = {
@@ -119,6 +120,94 @@ def test_spoiled_results_are_named_in_one_sentence(spoil, tmp_path):
     with pytest.raises(InputError) as caught:
         Comparison.load(tmp_path)
     assert str(tmp_path) in str(caught.value) and "run compare again" in str(caught.value)
+
+
+MAPPINGS = (
+    "config",
+    "environment",
+    "dataset",
+    "recording",
+    "transform",
+    "architecture",
+    "rules",
+    "scorecards",
+    "factors",
+    "seconds",
+)
+
+
+def _changed_record(folder, name, value):
+    record = json.loads((folder / "results.json").read_text())
+    place = record
+    *way, last = name.split(".")
+    for part in way:
+        place = place[int(part) if isinstance(place, list) else part]
+    if value is KeyError:
+        del place[last]
+    else:
+        place[last] = value
+    (folder / "results.json").write_text(json.dumps(record))
+
+
+RECORDS = [(name, value) for name in MAPPINGS for value in (None, 3, "word", [], [None], True)]
+RECORDS += [(name, value) for name in ("ceilings", "warnings") for value in (None, 3, "word", [None], True, {"a": 1})]
+RECORDS += [(f"{name}.name", value) for name in ("dataset", "recording", "architecture") for value in (KeyError, None, 3, [])]
+RECORDS += [
+    *(("config.rules", value) for value in (None, "backprop", [3])),
+    *(("config.comparator", value) for value in (KeyError, 3)),
+    *(("transform.evaluation_size", value) for value in (KeyError, 8, ["8", "8"])),
+    *(("architecture.layers", value) for value in (KeyError, [3], [{}])),
+    *(("ceilings.0.lower", value) for value in (KeyError, "high", True)),
+    *(("factors.EVC", value) for value in (None, "stimuli", [3])),
+    ("rules.backprop", 3),
+    ("seconds.training", "long"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), RECORDS)
+def test_fields_of_another_kind_are_named(name, value, saved, tmp_path):
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    _changed_record(tmp_path, name, value)
+    with pytest.raises(InputError) as caught:
+        Comparison.load(tmp_path)
+    assert name.split(".")[0] in str(caught.value) and "run compare again" in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    fake(regions=("EVC", "IT")).save(folder)
+    return folder
+
+
+def test_tables_without_a_column_or_with_words_for_numbers_are_named(saved, tmp_path):
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    tried = 0
+    for path in sorted((tmp_path / "tables").iterdir()):
+        whole = path.read_text()
+        table = pd.read_csv(path) if whole.strip() else pd.DataFrame()
+        for column in _COLUMNS[path.stem] if len(table) else ():
+            spoiled = [table.drop(columns=column)]
+            spoiled += [table.astype({column: object}).assign(**{column: "word"})] if column not in _TEXT else []
+            for each in spoiled:
+                each.to_csv(path, index=False)
+                with pytest.raises(InputError, match="cannot be read"):
+                    Comparison.load(tmp_path)
+                tried += 1
+        path.write_text(whole)
+    assert tried > 80
+    assert isinstance(Comparison.load(tmp_path), Comparison)
+
+
+@pytest.mark.parametrize("value", [np.array(["a"]), np.zeros(3), np.zeros((2, 2)), np.array([None], object)])
+def test_arrays_that_do_not_go_with_the_stimuli_are_named(value, saved, tmp_path):
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    with np.load(tmp_path / "arrays.npz") as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    for name in ("stimuli", "stimulus_ids", "categories", "region|EVC", "layer|backprop|conv_0"):
+        np.savez(tmp_path / "arrays.npz", allow_pickle=True, **{**arrays, name: value})
+        with pytest.raises(InputError, match="cannot be read"):
+            Comparison.load(tmp_path)
 
 
 def test_a_folder_without_results_is_named(tmp_path):
