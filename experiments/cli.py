@@ -6,6 +6,7 @@ one line on stderr and exit status 2.
 
 from __future__ import annotations
 
+import errno
 import statistics
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ from experiments.data_commands import data_command
 from experiments.terminal import as_json, given, named, print_entries, print_json, print_table, settings, show, whole_numbers
 
 __all__ = ["main"]
+
+_OF_NAMES = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -476,8 +479,8 @@ def main(arguments: list[str] | None = None) -> None:
         # Whoever read our output has seen enough.
         sys.exit(0)
     except OSError as error:
-        # A name that no file can have, a folder that cannot be entered: whatever is wrong with it, the system says so.
-        if error.filename is None:
+        # A name that no file can have, a folder that cannot be entered; what else goes wrong with files is a defect of ours.
+        if error.filename is None or error.errno not in _OF_NAMES:
             raise
         _fail(f"{shortened(str(error.filename))} cannot be used ({error.strerror}): give another path")
 

@@ -95,9 +95,10 @@ def _check_trainable(config: CompareConfig) -> tuple[int, ...]:
     What is given back is the shape of an image that networks are trained on.
     """
     images = load_images(config.training(CONTROL))
-    network = build_network(dataclasses.replace(config.training(CONTROL), front_end="none"), images)
     for rule in config.rules:
-        learning_rules.build(rule, network.core, **config.training(rule).rule_options).optimizer(1)
+        training = dataclasses.replace(config.training(rule), front_end="none")
+        network = build_network(training, images)
+        learning_rules.build(rule, network.core, **training.rule_options).optimizer(1)
     shapes = [stimuli.evaluation_shape(network.input_shape, size) for size in views.sizes(config)]
     if len(set(shapes)) < len(shapes):
         raise InputError(f"stimuli of {shapes[0][0]} pixels, the training images' size, were asked for twice: leave one out")

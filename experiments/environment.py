@@ -86,10 +86,10 @@ def check_workers(workers: int) -> None:
 
 
 def _room() -> int | None:
-    """Bytes that the device has for arrays; None where it does not say."""
+    """Bytes that the devices have for arrays, all together, since seeds spread; None where they do not say."""
     stats = jax.devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
-        return int(stats["bytes_limit"])
+        return int(stats["bytes_limit"]) * jax.device_count()
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # elsewhere than on Linux and macOS
@@ -111,7 +111,7 @@ def check_room(n_bytes: int, what: str, instead: str) -> None:
     Raises
     ------
     InputError
-        More than the device has in all.
+        More than there is.
 
     >>> check_room(2**70, "a network of 2**68 parameters takes", "narrower layers")  # doctest: +ELLIPSIS
     Traceback (most recent call last):

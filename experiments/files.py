@@ -46,8 +46,8 @@ def no_empty_folder(path: Path | None) -> Iterator[None]:
         yield
     except BaseException:
         # A folder that holds something stays.
-        with contextlib.suppress(OSError):
-            for each in new:
+        for each in new:
+            with contextlib.suppress(OSError):
                 each.rmdir()
         raise
 

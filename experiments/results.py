@@ -93,7 +93,8 @@ _COLUMNS = {
         *("angle_start", "angle_tenth", "angle_end", "rdm_correlation", "rdm_correlation_between_seeds"),
     ),
 }
-_MAY_BE_EMPTY = ("differences", "reference_models", "clusters", "readouts", "controls", "verdicts")
+_MAY_LACK = ("readouts", "controls", "verdicts")
+_MAY_BE_EMPTY = ("differences", "reference_models", "clusters", *_MAY_LACK)
 _TEXT = (
     *("rule", "reference", "model", "layer", "region", "subject", "comparator"),
     *("control", "network", "read_from", "best_control"),
@@ -103,6 +104,11 @@ _WHOLE = ("seed", "epoch", "size")
 _ARRAYS = ("stimuli", "stimulus_ids")
 _REQUIRED = ("config", "environment", "dataset", "recording", "transform", "architecture", "rules", "ceilings")
 _SEPARATOR = "|"
+# What files raise that are not what was written.
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, RecursionError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 def plain(value: Any) -> Any:
@@ -354,9 +360,19 @@ class Comparison:
             if missing:
                 raise ValueError(f"{', '.join(missing)} missing")
             check_record(record, "results.json")
-            check_tables(tables, _COLUMNS, _MAY_BE_EMPTY)
-            check_arrays(arrays)
-        except (OSError, ValueError, KeyError, EOFError, MemoryError, RecursionError, zipfile.BadZipFile, zlib.error) as error:
+            check_tables(tables, _COLUMNS, _MAY_BE_EMPTY, _MAY_LACK)
+            check_arrays(arrays, [name for name in arrays if name.partition(_SEPARATOR)[0] in ("layer", "region")])
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            EOFError,
+            MemoryError,
+            RecursionError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
             raise InputError(f"the results in {folder} cannot be read ({error}): run compare again") from None
         layer_rdms, region_rdms = {}, {}
         for name, rdm in arrays.items():

@@ -4,7 +4,7 @@ Fields are checked by type, tables by columns, arrays by shape. What others add 
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import cattrs
 import numpy as np
@@ -17,6 +17,7 @@ class _Config(TypedDict):
     rules: list[str]
     comparator: str
     distance: str
+    seeds: int
     n_draws: NotRequired[int]
     confidence: NotRequired[float]
     epochs: NotRequired[int | None]
@@ -29,6 +30,8 @@ class _Dataset(TypedDict):
 
 class _Recording(TypedDict):
     name: str
+    modality: str
+    n_conditions: int
     simulated: NotRequired[bool]
     truth: NotRequired[dict[str, str] | None]
 
@@ -39,7 +42,9 @@ class _Transform(TypedDict):
 
 class _Layer(TypedDict):
     layer: str
-    parameters: NotRequired[int]
+    input: Any
+    output: Any
+    parameters: int
 
 
 class _Architecture(TypedDict):
@@ -58,9 +63,10 @@ class _Ceiling(TypedDict):
 
 
 class _Entry(TypedDict):
-    verdict: str
+    verdict: Literal["meets", "partly", "fails", "not applicable"]
     value: float | None
     evidence: str
+    claimed: str
     difference: str
 
 
@@ -130,9 +136,17 @@ def check_record(record: Any, origin: str) -> None:
         _CONVERTER.structure(record, _Record)
     except (cattrs.BaseValidationError, TypeError, AttributeError) as error:
         raise ValueError(cattrs.transform_error(error, path=origin)[0]) from None
+    for field, found in (("transform.evaluation_size", record["transform"]["evaluation_size"]), ("ceilings", record["ceilings"])):
+        if not found:
+            raise ValueError(f"{field} in {origin} is empty")
 
 
-def check_tables(tables: Mapping[str, pd.DataFrame], columns: Mapping[str, Collection[str]], may_lack: Collection[str]) -> None:
+def check_tables(
+    tables: Mapping[str, pd.DataFrame],
+    columns: Mapping[str, Collection[str]],
+    may_be_empty: Collection[str],
+    may_lack: Collection[str],
+) -> None:
     """Check that tables have their columns.
 
     Parameters
@@ -141,8 +155,10 @@ def check_tables(tables: Mapping[str, pd.DataFrame], columns: Mapping[str, Colle
         By name.
     columns
         What each must have.
+    may_be_empty
+        Tables that may have no row.
     may_lack
-        Tables that may be empty, and then have none.
+        Those of them that then may have no column either.
 
     Raises
     ------
@@ -151,19 +167,21 @@ def check_tables(tables: Mapping[str, pd.DataFrame], columns: Mapping[str, Colle
     """
     for name, table in tables.items():
         missing = [column for column in columns[name] if column not in table]
-        if missing and not (name in may_lack and table.empty):
+        if missing and not (name in may_lack and table.empty and len(missing) == len(columns[name])):
             raise ValueError(f"tables/{name}.csv lacks {', '.join(missing)}")
-        if table.empty and name not in may_lack:
+        if table.empty and name not in may_be_empty:
             raise ValueError(f"tables/{name}.csv is empty")
 
 
-def check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
+def check_arrays(arrays: Mapping[str, np.ndarray], rdms: Collection[str]) -> None:
     """Check the shapes of what goes with stimuli.
 
     Parameters
     ----------
     arrays
-        `stimuli`, `stimulus_ids`, `categories` where there are some, and every RDM, by what it is of.
+        `stimuli`, `stimulus_ids`, `categories` where there are some, RDMs, and what others may have added.
+    rdms
+        Which of them are RDMs.
 
     Raises
     ------
@@ -175,9 +193,9 @@ def check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
         raise ValueError(f"stimuli of shape {stimuli.shape} and {stimuli.dtype} in arrays.npz are no colour images of bytes")
     n = len(stimuli)
     expected = {"stimulus_ids": (n,), "categories": (n,)}
-    for name, array in arrays.items():
-        wanted = expected.get(name, (n * (n - 1) // 2,))
-        if name != "stimuli" and array.shape != wanted:
-            raise ValueError(f"'{name}' in arrays.npz has shape {array.shape}, not {wanted} as {n} stimuli have")
-        if name not in (*expected, "stimuli") and array.dtype.kind != "f":
-            raise ValueError(f"'{name}' in arrays.npz holds {array.dtype}, not numbers")
+    expected |= dict.fromkeys(rdms, (n * (n - 1) // 2,))
+    for name, wanted in expected.items():
+        if name in arrays and arrays[name].shape != wanted:
+            raise ValueError(f"'{name}' in arrays.npz has shape {arrays[name].shape}, not {wanted} as {n} stimuli have")
+        if name in rdms and arrays[name].dtype.kind != "f":
+            raise ValueError(f"'{name}' in arrays.npz holds {arrays[name].dtype}, not numbers")

@@ -353,8 +353,8 @@ def _optimizer(config: TrainConfig, rule: LearningRule, n_steps: int) -> optax.G
     return learning_rules.borrowed_optimizer(lender.optimizer(n_steps), lender.init(key).params)
 
 
-# The learner, its start and its best; what it is asked for, and two moments of it.
-_COPIES = 6
+# The learner, its start and its best, and what it is asked for.
+_COPIES = 4
 
 
 def _check_room(network: Network, config: TrainConfig) -> None:

@@ -90,7 +90,7 @@ def _find(name: str, variant: str | None = None) -> tuple[Family, Variant]:
         if family_name not in FAMILIES or (slash and not named):
             resolve(name, {*names(), *names(variants=True)}, "learning rule")  # says what is wrong with it
         family = FAMILIES[family_name]
-    if named and variant and named != variant:
+    if named and variant not in (None, "", named):
         raise InputError(f"rule '{name}' was given together with variant='{variant}': give one of the two")
     wanted = named or variant
     if wanted is None or wanted == "":

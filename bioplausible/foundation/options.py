@@ -25,7 +25,7 @@ def _number(value: Any, kind: type) -> Any:
     # A whole number is a fine float, but True is no number, 2.5 no count, and what is not a number or has no end is none of either.
     if not _is_number(value):
         raise ValueError(value)
-    if kind is int and not float(value).is_integer():
+    if kind is int and not (float(value).is_integer() and abs(value) <= _MOST):
         raise ValueError(value)
     return kind(value)
 
@@ -170,16 +170,19 @@ def make_options(
             structured[name] = _structure(value, types[name])
         except ValueError:
             wanted = (expected or {}).get(name) or _in_words(types[name])
-            raise InputError(f"option '{name}' of {what} was given {_shown(value)}, expected {wanted}") from None
+            raise InputError(f"option '{name}' of {what} was given {_shown(value).rstrip(',')}, expected {wanted}") from None
     return kind(**structured)
 
 
 def _shown(value: Any) -> str:
     """A value as it was given, as far as a line goes; what a number lacks is said where it looks like one."""
-    text = shortened(repr(value))
-    if isinstance(value, int) and abs(value) > _MOST:
-        return f"{text}, which 64 bits do not hold"
-    return f"{text}, which has no end" if isinstance(value, float) and math.isinf(value) else text
+    if isinstance(value, float) and math.isinf(value):
+        return f"{value}, which has no end"
+    return shortened(repr(value)) + _too_large(value)
+
+
+def _too_large(value: Any) -> str:
+    return ", which 64 bits do not hold," if isinstance(value, int) and abs(value) > _MOST else ""
 
 
 def _fit(value: Any, fits: Callable[[Any], bool]) -> bool:
@@ -200,7 +203,8 @@ def _check(options: Any, names: tuple[str, ...], fits: Callable[[Any], bool], ex
         value = getattr(options, name)
         if not _fit(value, fits):
             each = "each " if isinstance(value, list | tuple) else ""
-            raise InputError(f"{name}={shortened(str(value))} was given, expected {each}{expected}{_such_as(options, name, fits)}")
+            shown = shortened(str(value)) + _too_large(value)
+            raise InputError(f"{name}={shown} was given, expected {each}{expected}{_such_as(options, name, fits)}")
 
 
 def positive(options: Any, *names: str) -> None:

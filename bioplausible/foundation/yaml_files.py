@@ -17,20 +17,11 @@ _LARGEST = 100_000
 
 
 class _Loader(yaml.SafeLoader):
-    """Values are what YAML 1.2 takes them for, where PyYAML follows 1.1, and a key stands once.
+    """Values are what YAML 1.2 takes them for, where PyYAML follows 1.1.
 
-    There 1e-3 without a point is a word, `no` is false, 010 is eight, 1:30 is ninety and 2020-01-01 no text. What begins with
-    nought stays as it is written, which is neither version's: subjects and sessions are called so.
+    There 1e-3 without a point is a word, `no` is false, 010 is eight, 1:30 is ninety and 2020-01-01 no text. Digits that follow a
+    nought stay as they are written, which is neither version's: subjects and sessions are called so.
     """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        there: dict[Any, yaml.Node] = {}
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            name = key.value if isinstance(key, yaml.ScalarNode) else id(key)
-            if key.tag != "tag:yaml.org,2002:merge" and name in there:
-                raise yaml.MarkedYAMLError(problem=f"'{name}' stands there twice", problem_mark=key.start_mark)
-            there[name] = key
-        return super().construct_mapping(node, deep)
 
 
 _PLAIN = {
@@ -50,19 +41,46 @@ for _name, (_pattern, _first) in _PLAIN.items():
     _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(_pattern), list(_first))
 
 
-def _size(node: yaml.Node | None, known: dict[int, int | None]) -> int:
-    """How many values a node is, each as often as it is said again by its alias."""
-    if not isinstance(node, yaml.CollectionNode):
-        return 1
-    if id(node) not in known:
-        known[id(node)] = None
-        parts = [part for each in node.value for part in (each if isinstance(each, tuple) else (each,))]
-        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
-    size = known[id(node)]
-    if size is None or size > _LARGEST:
-        why = "holds itself" if size is None else f"holds more than {_LARGEST} values, by its aliases"
-        raise yaml.MarkedYAMLError(problem=f"what begins there {why}", problem_mark=node.start_mark)
-    return size
+class _Dumper(yaml.SafeDumper):
+    """Text that either version takes for something else stands in quotes."""
+
+
+for _name, (_pattern, _first) in _PLAIN.items():
+    _Dumper.add_implicit_resolver(f"{_TAG}{_name}", re.compile(_pattern), list(_first))
+
+
+class _Checked:
+    """Looks through what was read before anything is made of it."""
+
+    def __init__(self, loader: _Loader, longest: int) -> None:
+        self._loader, self._most = loader, max(longest, _LARGEST)
+        self._sizes: dict[int, int | None] = {}
+
+    def size(self, node: yaml.Node) -> int:
+        """How many values a node is, each as often as it is said again by its alias; a key stands in it once."""
+        if not isinstance(node, yaml.CollectionNode):
+            return 1
+        if id(node) not in self._sizes:
+            self._sizes[id(node)] = None
+            if isinstance(node, yaml.MappingNode):
+                self._keys(node)
+            parts = [part for each in node.value for part in (each if isinstance(each, tuple) else (each,))]
+            self._sizes[id(node)] = 1 + sum(self.size(part) for part in parts)
+        size = self._sizes[id(node)]
+        if size is None or size > self._most:
+            why = "holds itself" if size is None else f"holds more than {self._most} values, by its aliases"
+            raise yaml.MarkedYAMLError(problem=f"what begins there {why}", problem_mark=node.start_mark)
+        return size
+
+    def _keys(self, node: yaml.MappingNode) -> None:
+        there = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == f"{_TAG}merge":
+                continue
+            name = self._loader.construct_object(key)
+            if name in there:
+                raise yaml.MarkedYAMLError(problem=f"'{key.value}' stands there twice", problem_mark=key.start_mark)
+            there.add(name)
 
 
 def _load(text: str) -> Any:
@@ -71,10 +89,12 @@ def _load(text: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        _size(node, {})
+        _Checked(loader, len(text)).size(node)
         return loader.construct_document(node)
     except RecursionError:
         raise yaml.YAMLError("it is nested hundreds of levels deep") from None
+    except (KeyError, IndexError, AttributeError, TypeError):
+        raise yaml.YAMLError("a value is not what its tag, such as !!int, says") from None
     finally:
         loader.dispose()
 
@@ -131,4 +151,4 @@ def to_yaml(record: Any) -> str:
     >>> to_yaml({"rule": "hebbian", "epochs": 3})
     'rule: hebbian\nepochs: 3\n'
     """
-    return yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
+    return yaml.dump(record, Dumper=_Dumper, sort_keys=False, allow_unicode=True)

@@ -184,11 +184,11 @@ def _evidence(rule: str, card: dict[str, Any], criteria: list[str]) -> Markup:
         if entry["difference"]:
             claimed += f" Why they differ: {entry['difference']}."
         lines.append(
-            Markup("<tr><td>{}</td><td>{}</td><td class='n' title='{}'>{:.3g}</td><td>{}. {}</td></tr>").format(
+            Markup("<tr><td>{}</td><td>{}</td><td class='n' title='{}'>{}</td><td>{}. {}</td></tr>").format(
                 name,
                 entry["verdict"],
                 plausibility.CRITERIA[name].measure,
-                entry["value"],
+                "–" if entry["value"] is None else f"{entry['value']:.3g}",
                 escape(entry["evidence"]),
                 escape(claimed),
             )

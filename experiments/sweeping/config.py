@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import sys
 import zlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -120,11 +121,15 @@ class SweepConfig:
         for network, published in self.published.items():
             for rule, entry in published.items():
                 accuracy = entry.get("accuracy")
-                if set(entry) != {"accuracy", "source"} or not isinstance(accuracy, float) or not 0 <= accuracy <= 1:
+                if set(entry) != {"accuracy", "source"} or not _is_accuracy(accuracy) or not isinstance(entry["source"], str):
                     raise InputError(
                         f"what was published of {rule} on {network} was given as {shortened(repr(entry))}, expected an accuracy "
                         "from 0 to 1 and a source: {accuracy: 0.9, source: doi or arXiv id}"
                     )
+
+
+def _is_accuracy(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _product(block: dict[str, Any], origin: str) -> list[dict[str, Any]]:
@@ -175,7 +180,7 @@ def _space(search: SearchConfig, rule: str) -> dict[str, Any]:
 
 def _is_range(low: Any, high: Any) -> bool:
     are_numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
-    return are_numbers and 0 < low < high < math.inf
+    return are_numbers and 0 < low < high <= sys.float_info.max
 
 
 def _draw(rng: np.random.Generator, name: str, choices: Any) -> Any:
@@ -251,7 +256,9 @@ def expand(config: SweepConfig) -> list[TrainConfig]:
     rules = {*learning_rules.names(), *learning_rules.names(variants=True)}
     _check_known("rule to search", config.search.space if config.search else (), {"all", *rules})
     for said, table in (("with a floor", config.floors), ("that something was published of", config.published)):
-        _check_known(f"architecture {said}", [network.partition(" ")[0] for network in table], architectures.names())
+        # Options stand behind a name; a path may hold spaces.
+        named = [network if is_reference(network) else network.partition(" ")[0] for network in table]
+        _check_known(f"architecture {said}", named, architectures.names())
         _check_known(f"rule {said}", [rule for of_network in table.values() for rule in of_network], rules)
     expanded: list[TrainConfig] = []
     for index, block in enumerate(config.runs):

@@ -61,6 +61,10 @@ def test_values_become_what_the_field_holds(given, field, expected):
         {"triggers": {"apple": 1.5}},
         {"names": 5},
         {"names": "a"},
+        {"rate": math.inf},
+        {"steps": 2**63},
+        {"steps": 1e30},
+        {"sizes": [2**70]},
     ],
 )
 def test_values_of_another_kind_are_refused_in_one_sentence(given):
@@ -103,6 +107,10 @@ def test_the_least_value_is_allowed_and_less_is_not():
     at_least(SimpleNamespace(n=1), 1, "n")
     with pytest.raises(InputError, match=r"n=0 was given, expected at least 1$"):
         at_least(SimpleNamespace(n=0), 1, "n")
+    with pytest.raises(InputError, match=r"n=9 was given, expected at least 1 and at most 8$"):
+        at_least(SimpleNamespace(n=9), 1, "n", at_most=8)
+    with pytest.raises(InputError, match=r"n=18446744073709551616, which 64 bits do not hold, was given, expected at least 1$"):
+        at_least(SimpleNamespace(n=2**64), 1, "n")
 
 
 @pytest.mark.parametrize(

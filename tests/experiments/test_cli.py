@@ -132,6 +132,8 @@ def test_version(run):
         (["network.hidden=(16,16)", "loss=squared_error"], {"loss": "squared_error"}, {"hidden": (16, 16)}),
         (["network.hidden=[16]", "flag=true", "other=False"], {"flag": True, "other": False}, {"hidden": [16]}),
         (["text=a=b"], {"text": "a=b"}, {}),
+        (["set={{}}", "key={[]: 1}"], {"set": "{{}}", "key": "{[]: 1}"}, {}),
+        ([f"deep={'-' * 3000}1"], {"deep": f"{'-' * 3000}1"}, {}),
     ],
 )
 def test_settings_are_values_as_typed(given, rule, network):

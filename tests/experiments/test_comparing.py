@@ -480,6 +480,15 @@ def test_mistakes_are_said_before_anything_is_trained(fields, parts, no_training
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("rules", [("stdp/textbook", "untrained"), ("untrained", "stdp/textbook")])
+def test_rules_are_checked_on_the_networks_that_they_are_trained_on(rules):
+    """What was published with one hidden layer brings it."""
+    config = CompareConfig(rules=rules, architecture="mlp", dataset="digits")
+    assert comparing._check_trainable(config) == (8, 8, 1)
+    with pytest.raises(InputError, match="one hidden layer|hidden"):
+        comparing._check_trainable(dataclasses.replace(config, architecture_options={"hidden": (16, 16)}))
+
+
 def test_a_used_folder_is_refused_before_anything_is_trained(tmp_path, no_training):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="holds files already"):

@@ -77,6 +77,11 @@ def test_a_failed_run_takes_its_empty_folder_away_and_no_other(failure, tmp_path
         with pytest.raises(type(failure)):
             run(tmp_path / name, content)
     assert sorted(os.listdir(tmp_path)) == ["the users own", "written"]
+    # Nor those that hold it, where it could not be made itself.
+    for inside in ("deeper", "a" * 300):
+        with pytest.raises((type(failure), OSError, InputError)):
+            run(tmp_path / "new" / "still" / inside, None)
+    assert sorted(os.listdir(tmp_path)) == ["the users own", "written"]
 
 
 def test_a_run_that_succeeds_keeps_its_folder_even_if_empty(tmp_path):

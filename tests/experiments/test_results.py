@@ -152,14 +152,16 @@ def _changed_record(folder, name, value):
 RECORDS = [(name, value) for name in MAPPINGS for value in (None, 3, "word", [], [None], True)]
 RECORDS += [(name, value) for name in ("ceilings", "warnings") for value in (None, 3, "word", [None], True, {"a": 1})]
 RECORDS += [(f"{name}.name", value) for name in ("dataset", "recording", "architecture") for value in (KeyError, None, 3, [])]
+RECORDS += [(name, KeyError) for name in ("recording.modality", "recording.n_conditions", "config.seeds")]
 RECORDS += [
     *(("config.rules", value) for value in (None, "backprop", [3])),
     *(("config.comparator", value) for value in (KeyError, 3)),
-    *(("transform.evaluation_size", value) for value in (KeyError, 8, ["8", "8"])),
+    *(("transform.evaluation_size", value) for value in (KeyError, 8, ["8", "8"], [])),
     *(("architecture.layers", value) for value in (KeyError, [3], [{}])),
     *(("ceilings.0.lower", value) for value in (KeyError, "high", True)),
     *(("factors.EVC", value) for value in (None, "stimuli", [3])),
     ("rules.backprop", 3),
+    ("ceilings", []),
     ("seconds.training", "long"),
 ]
 
@@ -196,7 +198,22 @@ def test_tables_without_a_column_or_with_words_for_numbers_are_named(saved, tmp_
                 tried += 1
         path.write_text(whole)
     assert tried > 80
+    for name, text in (("networks", "rule,seed\nbackprop,1.5\n"), ("differences", "rule\n"), ("scores", "")):
+        path = tmp_path / "tables" / f"{name}.csv"
+        whole = path.read_text()
+        path.write_text(text)
+        with pytest.raises(InputError, match="cannot be read"):
+            Comparison.load(tmp_path)
+        path.write_text(whole)
     assert isinstance(Comparison.load(tmp_path), Comparison)
+
+
+def test_what_others_add_is_left_alone(saved, tmp_path):
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    with np.load(tmp_path / "arrays.npz") as stored:
+        np.savez(tmp_path / "arrays.npz", **stored, mine=np.arange(3))
+    _changed_record(tmp_path, "config.mine", [3])
+    assert Comparison.load(tmp_path).config["mine"] == [3]
 
 
 @pytest.mark.parametrize("value", [np.array(["a"]), np.zeros(3), np.zeros((2, 2)), np.array([None], object)])
