@@ -77,7 +77,7 @@ def _of_user(name: str) -> Family | Callable[..., Any]:
     return found
 
 
-def _find(name: str, variant: str | None = None) -> tuple[Family, Variant]:
+def _find(name: str, variant: Any = None) -> tuple[Family, Variant]:  # a variant as a user gave it
     if is_reference(name):
         found = _of_user(name)
         if not isinstance(found, Family):
