@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import textwrap
 from typing import Any
 
@@ -32,7 +33,9 @@ def _shown(row: dict[str, Any]) -> tuple[float, float]:
 def _label(row: dict[str, Any]) -> str:
     behind = "" if row["front_end"] == "none" else f" behind {row['front_end']}"
     batches = f", {row['batches']}" if row.get("batches") else ""
-    return f"{row['rule']}{behind}{batches}"
+    options = json.loads(row.get("rule_options") or "{}")
+    told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in options.items())
+    return f"{row['rule']}{behind}{batches}" + (f"\n{told}" if told else "")
 
 
 def _panel(axes: Axes, title: str, rows: list[dict[str, Any]]) -> None:
@@ -87,7 +90,8 @@ def picture(summary: pd.DataFrame, title: str) -> str:
     labelled = summary.assign(network=networks_of(summary))
     panels = [(str(name), table.to_dict("records")) for name, table in labelled.groupby("network", sort=False)]
     with figure_style():
-        heights = [len(rows) * _ROW_INCHES + _MARGIN_INCHES for _, rows in panels]
+        lines = [1 + max(_label(row).count("\n") for row in rows) for _, rows in panels]
+        heights = [len(rows) * n * _ROW_INCHES + _MARGIN_INCHES for n, (_, rows) in zip(lines, panels, strict=True)]
         figure = empty_figure(_WIDTH_INCHES, sum(heights))
         axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         for each, (name, rows) in zip(axes, panels, strict=True):

@@ -580,6 +580,8 @@ def test_batches_are_a_rules_own_choice_and_said_where_it_has_several():
     page = to_markdown(config, table, 4, 4)
     assert "| backprop (batches of 64) |" in page and "| hebbian |" in page
     assert "backprop, batches of 64" in picture(table, "") and "hebbian," not in picture(table, "")
+    other = table.assign(rule_options='{"learning_rate": 0.002}')
+    assert "learning rate 0.002" in picture(other, "") and "learning rate" not in picture(table.assign(rule_options="{}"), "")
 
 
 def test_a_rule_runs_behind_the_front_end_that_it_is_tuned_behind(monkeypatch):
