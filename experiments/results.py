@@ -102,7 +102,6 @@ _TEXT = (
 _TRUTH = {"True": True, "False": False, "": None}
 _WHOLE = ("seed", "epoch", "size")
 _ARRAYS = ("stimuli", "stimulus_ids")
-_REQUIRED = ("config", "environment", "dataset", "recording", "transform", "architecture", "rules", "ceilings")
 _SEPARATOR = "|"
 # What files raise that are not what was written.
 _UNREADABLE = (
@@ -356,7 +355,7 @@ class Comparison:
             tables = {name: _read_table(folder / "tables" / f"{name}.csv") for name in _TABLES}
             if not isinstance(record, dict):
                 raise ValueError(f"results.json holds {type(record).__name__}, not a mapping")
-            missing = [name for name in _REQUIRED if name not in record] + [name for name in _ARRAYS if name not in arrays]
+            missing = [name for name in _ARRAYS if name not in arrays]
             if missing:
                 raise ValueError(f"{', '.join(missing)} missing")
             check_record(record, "results.json")

@@ -170,7 +170,7 @@ def make_options(
             structured[name] = _structure(value, types[name])
         except ValueError:
             wanted = (expected or {}).get(name) or _in_words(types[name])
-            raise InputError(f"option '{name}' of {what} was given {_shown(value).rstrip(',')}, expected {wanted}") from None
+            raise InputError(f"option '{name}' of {what} was given {_shown(value)}, expected {wanted}") from None
     return kind(**structured)
 
 
@@ -182,7 +182,7 @@ def _shown(value: Any) -> str:
 
 
 def _too_large(value: Any) -> str:
-    return ", which 64 bits do not hold," if isinstance(value, int) and abs(value) > _MOST else ""
+    return ", which 64 bits do not hold" if isinstance(value, int) and abs(value) > _MOST else ""
 
 
 def _fit(value: Any, fits: Callable[[Any], bool]) -> bool:
@@ -203,7 +203,8 @@ def _check(options: Any, names: tuple[str, ...], fits: Callable[[Any], bool], ex
         value = getattr(options, name)
         if not _fit(value, fits):
             each = "each " if isinstance(value, list | tuple) else ""
-            shown = shortened(str(value)) + _too_large(value)
+            beyond = _too_large(value)
+            shown = shortened(str(value)) + (f"{beyond}," if beyond else "")
             raise InputError(f"{name}={shown} was given, expected {each}{expected}{_such_as(options, name, fits)}")
 
 

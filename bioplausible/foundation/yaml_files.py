@@ -37,8 +37,6 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, known) for tag, known in resolvers if tag not in {f"{_TAG}{name}" for name in (*_PLAIN, "timestamp")}]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-for _name, (_pattern, _first) in _PLAIN.items():
-    _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(_pattern), list(_first))
 
 
 class _Dumper(yaml.SafeDumper):
@@ -46,7 +44,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 for _name, (_pattern, _first) in _PLAIN.items():
-    _Dumper.add_implicit_resolver(f"{_TAG}{_name}", re.compile(_pattern), list(_first))
+    for _reads_or_writes in (_Loader, _Dumper):
+        _reads_or_writes.add_implicit_resolver(f"{_TAG}{_name}", re.compile(_pattern), list(_first))
 
 
 class _Checked:
