@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from experiments.comparing import compare
     from experiments.config import CompareConfig, TrainConfig
     from experiments.results import Comparison
-    from experiments.training import Trained, train
+    from experiments.trained import Trained
+from experiments.training import train
 
 __all__ = ["CompareConfig", "Comparison", "InputError", "TrainConfig", "Trained", "compare", "train"]
 

@@ -22,7 +22,7 @@ from bioplausible.foundation.progress import Progress
 from experiments.benchmarks import check_sizes
 from experiments.config import CONTROL, TrainConfig
 from experiments.epochs import in_chunks, make_programs
-from experiments.training import build_network, front_end_of, load_images
+from experiments.preparing import build_network, front_end_of, load_images
 from learning_rules import LearningRule, RuleState, alignment_with_backprop
 from learning_rules.plausibility.precision import as_double, double_precision
 

@@ -1,20 +1,29 @@
-"""Trained networks on disk, by orbax: the last state, and the best on the validation images."""
+"""Trees of arrays on disk, by orbax: states of rules, and of their optimisers."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, TypeVar
 
 import jax
 import orbax.checkpoint as ocp
 
 from bioplausible.foundation.errors import InputError
-from learning_rules import RuleState
 
 __all__ = ["restore", "save"]
 
+Tree = TypeVar("Tree")
 
-def save(folder: Path, state: RuleState) -> None:
-    """Write a state; orbax writes beside and renames.
+
+def save(folder: Path, tree: Any) -> None:
+    """Write a tree; orbax writes beside and renames.
+
+    Parameters
+    ----------
+    folder
+        That it becomes; what is there is replaced.
+    tree
+        Of arrays.
 
     Raises
     ------
@@ -23,13 +32,20 @@ def save(folder: Path, state: RuleState) -> None:
     """
     try:
         with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(folder.resolve(), {"params": state.params, "carry": state.carry}, force=True)
+            checkpointer.save(folder.resolve(), tree, force=True)
     except OSError as error:
         raise InputError(f"the checkpoint {folder} cannot be written ({error}): choose an --out with room for it") from error
 
 
-def restore(folder: Path, like: RuleState) -> RuleState:
-    """Read a state of the shapes of `like`, the state of a rule built with the same options.
+def restore(folder: Path, like: Tree) -> Tree:
+    """Read a tree.
+
+    Parameters
+    ----------
+    folder
+        That `save` wrote.
+    like
+        A tree of the same shapes, such as the state of a rule built with the same options.
 
     Raises
     ------
@@ -38,13 +54,13 @@ def restore(folder: Path, like: RuleState) -> RuleState:
     """
     if not folder.is_dir():
         raise InputError(f"there is no checkpoint in {folder}: give the folder that train wrote with --out")
-    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, {"params": like.params, "carry": like.carry})
+    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     try:
         with ocp.StandardCheckpointer() as checkpointer:
-            stored = checkpointer.restore(folder.resolve(), target)
+            stored: Tree = checkpointer.restore(folder.resolve(), target)
     except (ValueError, KeyError, FileNotFoundError) as error:
         raise InputError(
             f"the checkpoint {folder} does not fit this rule and network ({str(error).splitlines()[0]}): build both with the "
             "options in its config.yaml"
         ) from error
-    return RuleState(stored["params"], stored["carry"])
+    return stored

@@ -192,20 +192,29 @@ def _epochs(n: int) -> str:
     "--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="An option of the rule, or network.OPTION of the network."
 )
 @click.option("--config", type=click.Path(path_type=Path), help="A configuration in YAML, as --out writes it.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, configuration and checkpoints.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, configuration and checkpoints, saved as it goes.")
+@click.option("--resume", is_flag=True, help="Go on with the training that was interrupted in --out.")
 @as_json
 def train_command(
-    rule: str | None, assignments: tuple[str, ...], config: Path | None, out: Path | None, as_json: bool, **options: Any
+    rule: str | None,
+    assignments: tuple[str, ...],
+    config: Path | None,
+    out: Path | None,
+    resume: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Train a network by RULE: a name from `list rules`, or path.py:name or module:name of your own; --config may name it."""
+    if resume:
+        config = _interrupted(out, rule, config, assignments, given(**options))
     if rule is None and config is None:
         raise click.UsageError(
             "Missing argument 'RULE': give a name from `bioplausible list rules`, or --config FILE that has one."
         )
     from bioplausible.foundation.yaml_files import read_mapping
     from experiments.config import TrainConfig, read_yaml
-    from experiments.files import no_empty_folder, prepare_folder
-    from experiments.saving import save_trained
+    from experiments.files import no_empty_folder
+    from experiments.saving import train_in
     from experiments.training import train
 
     rule_options, network_options = settings(assignments)
@@ -220,11 +229,8 @@ def train_command(
     if network_options:
         fields["architecture_options"] = {**base.architecture_options, **network_options}
     with no_empty_folder(out), progress_bar() as progress:
-        folder = None if out is None else prepare_folder(out)
-        trained = train(base, progress, **fields)
-    if folder is not None:
-        save_trained(trained, folder)
-    record = trained.to_json() | {"out": None if folder is None else str(folder.resolve())}
+        trained = train(base, progress, **fields) if out is None else train_in(out, base, progress, go_on=resume, **fields)
+    record = trained.to_json() | {"out": None if out is None else str(out.resolve())}
     if as_json:
         print_json(record)
         return
@@ -250,6 +256,21 @@ def train_command(
     )
     for warning in record["warnings"]:
         click.echo(f"warning: {warning}", err=True)
+
+
+def _interrupted(
+    out: Path | None, rule: str | None, config: Path | None, assignments: tuple[str, ...], options: dict[str, Any]
+) -> Path:
+    """The configuration of a training that is to go on: its own, and no other."""
+    if out is None:
+        raise click.UsageError("--resume was given without --out: name the folder of the training that was interrupted")
+    others = [name for name, value in (("RULE", rule), ("--config", config), ("--set", assignments)) if value]
+    others += [f"--{name.replace('_', '-')}" for name in options]
+    if others:
+        raise click.UsageError(f"{others[0]} was given with --resume: what is trained in {out} is in its config.yaml, leave it out")
+    if not (out / "config.yaml").is_file():
+        raise click.UsageError(f"--resume was given, and {out} holds no training: give the folder of one, or leave --resume out")
+    return out / "config.yaml"
 
 
 def _free_folder() -> Path:
@@ -466,8 +487,11 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error))
     except click.exceptions.Abort:
         given_to = arguments if arguments is not None else sys.argv[1:]
-        goes_on = given_to[:1] == ["sweep"] or (given_to[:1] == ["scorecard"] and "--out" in given_to)
-        click.echo("bioplausible: stopped" + ("; what is done is kept, and the same command goes on" if goes_on else ""), err=True)
+        goes_on = given_to[:1] in (["sweep"], ["compare"]) or (given_to[:1] == ["scorecard"] and "--out" in given_to)
+        told = "; what is done is kept, and the same command goes on" if goes_on else ""
+        if given_to[:1] == ["train"] and "--out" in given_to:
+            told = "; what is done is kept, and goes on with --resume and the same --out alone"
+        click.echo(f"bioplausible: stopped{told}", err=True)
         sys.exit(130)
     except click.exceptions.NoArgsIsHelpError as error:
         # Whoever gave no command is shown what there is, as it is laid out.

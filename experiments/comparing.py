@@ -27,11 +27,13 @@ from experiments.config import CONTROL, CompareConfig, to_record, write_yaml
 from experiments.environment import check_room, describe_environment
 from experiments.files import prepare_folder
 from experiments.judging import judge, rdm_correlations
+from experiments.preparing import build_network, load_images, options_record
 from experiments.recordings import load_recording
 from experiments.results import CLUSTER_COLUMNS, DIFFERENCE_COLUMNS, REFERENCE_MODEL_COLUMNS, SCORE_COLUMNS, Comparison
 from experiments.scorecards import CORE, scorecards
 from experiments.scoring import Model
-from experiments.training import Trained, build_network, load_images, options_record, train
+from experiments.trained import Trained
+from experiments.training import train
 from neurodata import PatternSet, Recording
 
 __all__ = ["compare", "large_enough", "region_rdms"]

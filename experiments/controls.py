@@ -31,6 +31,7 @@ import pandas as pd
 import architectures
 from experiments.config import TrainConfig
 from experiments.epochs import in_chunks
+from experiments.preparing import load_images
 from experiments.reading import joined, readout_images
 from experiments.readouts import (
     MAX_ITERATIONS,
@@ -43,7 +44,6 @@ from experiments.readouts import (
     logistic_readout,
     over_places,
 )
-from experiments.training import load_images
 
 __all__ = [
     "COLUMNS",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import cannot_write, whole_file
+from bioplausible.foundation.resolve import is_reference
 
-__all__ = ["no_empty_folder", "prepare_folder", "write_arrays"]
+__all__ = ["no_empty_folder", "prepare_folder", "short_name", "write_arrays"]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -78,3 +80,18 @@ def prepare_folder(path: Path, besides: str = "") -> Path:
     except OSError as error:
         raise InputError(f"--out {path} cannot be written ({error.strerror}): give a folder that can") from error
     return path
+
+
+def short_name(name: str) -> str:
+    """A name as a part of a file's: without the folders of a user's file, and without what some file systems refuse.
+
+    Parameters
+    ----------
+    name
+        Of a rule, network or image set, or `path.py:name`.
+
+    >>> short_name("feedback_alignment/sign"), short_name("../mine/rules.py:oja")
+    ('feedback_alignment-sign', 'rules.py-oja')
+    """
+    own = name.rpartition("/")[2] if is_reference(name) else name
+    return re.sub(r"[^\w.-]", "-", own)

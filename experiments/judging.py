@@ -19,7 +19,7 @@ from experiments.config import CONTROL, REFERENCE, CompareConfig
 from experiments.controls import COLUMNS, control_accuracies
 from experiments.reading import read_out
 from experiments.scoring import Model
-from experiments.training import Trained
+from experiments.trained import Trained
 from experiments.verdicts import FROZEN, against_controls, keeps_maps, of_images, verdicts
 
 __all__ = ["READOUT_COLUMNS", "VERDICT_COLUMNS", "judge", "rdm_correlations"]

@@ -10,7 +10,8 @@ from jaxtyping import Float
 
 import learning_rules
 from experiments.epochs import keys_of, on_one_batch
-from experiments.training import Trained, diagnostic_batch
+from experiments.preparing import diagnostic_batch
+from experiments.trained import Trained
 
 __all__ = ["N_DRAWS", "angle_of_the_mean"]
 

@@ -14,7 +14,8 @@ from jaxtyping import Float
 
 import learning_rules
 from experiments.epochs import keys_of, on_one_batch
-from experiments.training import Trained, diagnostic_batch
+from experiments.preparing import diagnostic_batch
+from experiments.trained import Trained
 from learning_rules.plausibility.precision import as_double, double_precision
 
 __all__ = ["angle_in_double"]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from experiments.datasets import ImageSet
 from experiments.readouts import RIDGE, Features, Labels, best_readout, over_places
-from experiments.training import Trained
+from experiments.trained import Trained
 from learning_rules import RuleState
 
 __all__ = ["joined", "read_out", "readout_images"]

@@ -1,411 +1,213 @@
-"""Training: one rule, one architecture, one image set, one or several seeds together."""
+"""Training: one rule, one architecture, one image set, one or several seeds together, an epoch at a time.
+
+`prepare` says every mistake, `fit` yields after every epoch, `finish` looks at what came out; `train` is the three in a row.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pandas as pd
 
-import architectures
 import learning_rules
-from architectures import FrontEnd, Network
-from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.progress import Progress
-from experiments import datasets
-from experiments.config import TrainConfig, to_record
-from experiments.environment import check_room, describe_environment, keep_compiled_programs, spread_over_devices
-from experiments.epochs import in_chunks, keys_of, make_programs, on_one_batch, over_seeds
+from experiments.config import TrainConfig
+from experiments.environment import spread_over_devices
+from experiments.preparing import Setup, prepare
+from experiments.trained import Trained
 from experiments.warnings import warnings_of
-from learning_rules import LearningRule, RuleSpec, RuleState
+from learning_rules import Learner, RuleSpec, RuleState
 
-__all__ = [
-    "Trained",
-    "build_network",
-    "diagnostic_batch",
-    "epochs_for",
-    "front_end_of",
-    "load_images",
-    "network_options",
-    "options_record",
-    "train",
-    "with_own_settings",
-]
-
-_TARGET_STEPS, _MIN_EPOCHS, _MAX_EPOCHS = 700, 10, 30
-_DIAGNOSTIC_IMAGES = 512
-_BATCH_SIZE = 128
+__all__ = ["Callback", "Fitting", "begin", "complete", "finish", "fit", "train"]
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
-    """Networks trained by one rule.
+class Fitting:
+    """A training after some of its epochs: all that the next one and the end need.
 
     Attributes
     ----------
-    config
-        What was run; its epochs are those that were run.
-    images
-        The image set.
-    rule
-        The rule, on the network without its front end.
-    network
-        The network with its front end.
-    initial
-        Initial parameters of the network, with a leading axis of seeds.
+    epoch
+        Epochs done.
+    learner
+        The rule's state and its optimiser's, with a leading axis of seeds. The next epoch takes its memory: whoever wants to keep
+        it writes it or copies it before that.
     start
-        The rule's state before the first image, with a leading axis of seeds.
-    state
-        The last state, likewise.
+        The rule's state before the first image, likewise.
     best
-        Per seed the state of the epoch that was best on the validation images.
+        Per seed the state of the epoch that was best on the validation images so far.
+    best_accuracy
+        What it reached there, (n_seeds,); -1 before the first epoch.
     best_epoch
         Which one that was, (n_seeds,), counted from one.
     accuracy
-        Rule, seed, epoch, train_loss, train_accuracy, validation_accuracy, test_accuracy.
-    networks
-        Rule, seed, layer, cosine, reference_norm, norm, relative_weight_change, silent, mean, rms, saturated.
+        One row an epoch of a network, as `Trained.accuracy` has them.
+    confusion
+        After this epoch, counts of test images by true and predicted class, (n_seeds, n_classes, n_classes).
     angles
-        "start", "tenth" (after a tenth of the epochs, one at least) and "end" -> degrees from backpropagation, (n_seeds,): the mean
-        over hidden nodes of the angle to the gradient of the rule's own objective. NaN where hidden nodes are asked for nothing.
-    info
-        What the rule tells of itself on a batch after training (its loss, and quantities of its own such as settling energies,
-        goodness or reconstruction errors), with a leading axis of seeds.
-    warnings
-        What went wrong, by name.
+        "start" and "tenth", once it is over -> degrees from backpropagation, (n_seeds,).
     seconds
-        Wall time of the epochs and their evaluation.
+        Wall time of the epochs and their evaluation so far.
     compile_seconds
         Wall time of compiling them.
     """
 
-    config: TrainConfig
-    images: datasets.ImageSet
-    rule: LearningRule
-    network: Network
-    initial: Any
+    epoch: int
+    learner: Learner
     start: RuleState
-    state: RuleState
     best: RuleState
+    best_accuracy: np.ndarray
     best_epoch: np.ndarray
-    accuracy: pd.DataFrame
-    networks: pd.DataFrame
+    accuracy: tuple[dict[str, Any], ...]
+    confusion: np.ndarray
     angles: dict[str, np.ndarray]
-    info: dict[str, Any]
-    warnings: list[str]
-    seconds: float
-    compile_seconds: float
-
-    @property
-    def name(self) -> str:
-        """The rule's name."""
-        return self.config.rule
-
-    @property
-    def test_accuracy(self) -> np.ndarray:
-        """After the last epoch, (n_seeds,)."""
-        last = self.accuracy[self.accuracy["epoch"] == self.config.epochs]
-        return last.sort_values("seed")["test_accuracy"].to_numpy()
-
-    def to_frame(self) -> pd.DataFrame:
-        """Accuracy, one row an epoch of a network."""
-        return self.accuracy.copy()
-
-    def represent(
-        self,
-        images: np.ndarray,
-        network: Network | None = None,
-        state: RuleState | None = None,
-        kept: Callable[[jax.Array], jax.Array] | None = None,
-    ) -> tuple[np.ndarray, ...]:
-        """Activations of every layer for normalised images: (n_seeds, n_images, ...), in time (n_seeds, n_images, n_steps, ...).
-
-        Parameters
-        ----------
-        images
-            (n, height, width, channels), as `ImageSet.normalise` gives them.
-        network
-            A part of the network that takes this size of images, from `Network.at_size`; the whole by default.
-        state
-            `start` or `best`, say; the last by default.
-        kept
-            Of a layer's activations for some images, what is to be returned of them, such as means over places: maps of all images
-            would fill the memory. All by default.
-
-        Raises
-        ------
-        InputError
-            A part is asked of a rule whose representation is not the forward pass.
-        """
-        state = self.state if state is None else state
-        if network is not None and network.input_shape != self.network.input_shape:
-            if not self.rule.spec.represents_by_forward_pass:
-                raise InputError(f"'{self.name}' settles or spikes and represents images at the size that it was trained at only")
-            state = RuleState({"network": state.params["network"][: len(network.nodes)]}, ())
-        else:
-            network = None
-        asked = (network and network.input_shape, kept)
-        if asked not in self._programs:
-            self._programs[asked] = jax.jit(self._represent(network, kept))
-        layers = self._programs[asked](state, jnp.asarray(images))
-        return tuple(np.asarray(layer) for layer in layers)
-
-    @functools.cached_property
-    def _programs(self) -> dict[Any, Callable[..., tuple[jax.Array, ...]]]:
-        """What represents images, by the size of its part of the network and by what is kept: compiled once for all states."""
-        return {}
-
-    def _represent(self, part: Network | None, kept: Callable[[jax.Array], jax.Array] | None) -> Callable[..., Any]:
-        """(states, images) -> activations of every layer."""
-
-        def one(state: RuleState, x: jax.Array) -> tuple[jax.Array, ...]:
-            if part is None:
-                layers = self.rule.represent(state, x)
-            else:
-                layers = part.by_example(part.forward(state.params["network"], x))
-            return layers if kept is None else tuple(map(kept, layers))
-
-        def all_seeds(states: RuleState, images: jax.Array) -> Any:
-            # A front end is the same for all seeds; that of a part belongs to it.
-            x = in_chunks(self.network.front_end, images) if part is None else images
-            return over_seeds(lambda state: in_chunks(lambda chunk: one(state, chunk), x))(states)
-
-        return all_seeds
-
-    def to_json(self) -> dict[str, Any]:
-        """What `bioplausible train --json` prints: of the first seed, and of the others where there are any."""
-        by_seed = [self._one_seed(seed) for seed in sorted(self.accuracy["seed"].unique().tolist())]
-        record = {
-            "rule": learning_rules.spec(self.config.rule).name,
-            "architecture": self.config.architecture,
-            "dataset": self.images.name,
-            "epochs": self.config.epochs,
-            **by_seed[0],
-            "seconds": self.seconds,
-            "compile_seconds": self.compile_seconds,
-            "warnings": self.warnings,
-            "options": options_record(self.rule),
-            "network": self.network.describe(),
-            "images": self.images.to_record(),
-            "config": to_record(self.config),
-            "environment": describe_environment(),
-        }
-        if len(by_seed) > 1:
-            record["seeds"] = by_seed
-        return record
-
-    def _one_seed(self, seed: int) -> dict[str, Any]:
-        history = self.accuracy[self.accuracy["seed"] == seed].sort_values("epoch")
-        nodes = self.networks[self.networks["seed"] == seed].set_index("layer")
-        best = history[history["epoch"] == self.best_epoch[seed - self.config.seed]].iloc[0]
-        return {
-            "seed": seed,
-            "test_accuracy": float(history["test_accuracy"].iloc[-1]),
-            "test_accuracy_by_epoch": history["test_accuracy"].tolist(),
-            "validation_accuracy_by_epoch": history["validation_accuracy"].tolist(),
-            "best_on_validation": {
-                "epoch": int(best["epoch"]),
-                "validation_accuracy": float(best["validation_accuracy"]),
-                "test_accuracy": float(best["test_accuracy"]),
-            },
-            "alignment_with_backprop": {
-                layer: {"cosine": float(row["cosine"]), "reference_norm": float(row["reference_norm"])}
-                for layer, row in nodes.iterrows()
-            },
-            "angle_to_backprop": {when: _or_none(angles[seed - self.config.seed]) for when, angles in self.angles.items()},
-            "relative_weight_change": {layer: float(row["relative_weight_change"]) for layer, row in nodes.iterrows()},
-            "activity": {
-                layer: {name: float(row[name]) for name in ("silent", "mean", "rms", "saturated")}
-                for layer, row in nodes.iterrows()
-            },
-            "info": jax.tree.map(lambda leaf: leaf[seed - self.config.seed].tolist(), self.info),
-        }
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
 
 
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+Callback = Callable[[Setup, Fitting], None]
+"""Called after every epoch: to save, to log, to show."""
 
 
-def options_record(rule: LearningRule) -> dict[str, Any]:
-    """The options that a rule was built with, as a mapping; a user's rule keeps them in what form it likes.
+def begin(setup: Setup) -> Fitting:
+    """A training before its first epoch.
 
     Parameters
     ----------
-    rule
-        Any rule.
+    setup
+        What `prepare` gave.
     """
-    if dataclasses.is_dataclass(rule.options) and not isinstance(rule.options, type):
-        return dataclasses.asdict(rule.options)
-    return dict(rule.options) if isinstance(rule.options, Mapping) else {}
+    n_seeds, n_classes = setup.config.n_seeds, setup.images.n_classes
+    learner = spread_over_devices(setup.programs.init(setup.keys), n_seeds)
+    # The epochs' program takes the learner away.
+    start, best = (jax.tree.map(jnp.copy, learner.state) for _ in range(2))
+    none = np.full(n_seeds, -1.0), np.zeros(n_seeds, int), (), np.zeros((n_seeds, n_classes, n_classes), int)
+    return Fitting(0, learner, start, best, *none, {})
 
 
-def load_images(config: TrainConfig) -> datasets.ImageSet:
-    """The image set of a training, split as it asks.
-
-    Parameters
-    ----------
-    config
-        Its image set, split, size and the images that are left out.
-    """
-    excluded = {"exclude_indices": config.exclude_indices} if config.exclude_indices else {}
-    return datasets.load(
-        config.dataset,
-        validation_fraction=config.validation_fraction,
-        split_seed=config.split_seed,
-        n_train=config.n_train,
-        **excluded,
-    )
-
-
-def epochs_for(config: TrainConfig, n_train: int) -> int:
-    """The number of epochs: what was asked for, or between 10 and 30, aiming at 700 steps."""
-    if config.epochs is not None:
-        return config.epochs
-    steps = max(n_train // (with_own_settings(config).batch_size or 1), 1)
-    return int(np.clip(round(_TARGET_STEPS / steps), _MIN_EPOCHS, _MAX_EPOCHS))
-
-
-def front_end_of(config: TrainConfig) -> str:
-    """The front end of a configuration: what it says, or what its rule is tuned behind."""
-    return learning_rules.spec(config.rule).front_end if config.front_end == "auto" else config.front_end
-
-
-def with_own_settings(config: TrainConfig) -> TrainConfig:
-    """The configuration with what its rule decides where it leaves that open: the front end and the size of a batch."""
-    own = learning_rules.spec(config.rule).batch_size or _BATCH_SIZE
-    return dataclasses.replace(config, front_end=front_end_of(config), batch_size=config.batch_size or own)
-
-
-def network_options(config: TrainConfig) -> dict[str, Any]:
-    """The architecture's options: what the configuration says, else what the rule was published with, where there is such a one."""
-    entry = architectures.ARCHITECTURES.get(config.architecture)
-    known = {field.name for field in dataclasses.fields(entry.options)} if entry else set()
-    # Sizes are those of a dense network; what stands behind convolutions is another thing of the same name.
-    known -= set() if config.architecture == "mlp" else {"hidden"}
-    own = {name: value for name, value in learning_rules.spec(config.rule).network if name in known}
-    return {**own, **config.architecture_options}
-
-
-def _out_of_place(config: TrainConfig, spec: RuleSpec) -> list[str]:
-    """Say that a rule is not at its best here, where another front end than its own was chosen."""
-    if config.front_end == spec.front_end or spec.front_end == "none":
-        return []
-    return [
-        f"front end: {config.rule} was trained behind '{config.front_end}' and is tuned behind '{spec.front_end}': "
-        f"--front-end {spec.front_end} gives it to every rule of a comparison"
-    ]
-
-
-def build_network(config: TrainConfig, images: datasets.ImageSet) -> Network:
-    """The network of a configuration; its front end is fitted to the training split.
+def fit(setup: Setup, after: Fitting | None = None, callbacks: Sequence[Callback] = ()) -> Iterator[Fitting]:
+    """Train an epoch at a time.
 
     Parameters
     ----------
-    config
-        Architecture, its options and the front end.
-    images
-        What it is to be trained on.
+    setup
+        What `prepare` gave.
+    after
+        A training that was interrupted, such as `experiments.saving.resume` reads; from the beginning by default.
+    callbacks
+        Called after every epoch, with the setup and what is yielded.
 
-    Raises
+    Yields
     ------
-    InputError
-        Unknown names or options, a network that expects sequences, or more parameters than the machine can hold.
+    Fitting
+        After every epoch. What it holds of the learner is gone with the next one.
+
+    >>> setup = prepare(rule="backprop", dataset="digits", epochs=2)
+    >>> [fitting.epoch for fitting in fit(setup)]
+    [1, 2]
     """
-    front_end: FrontEnd | None = None
-    if (name := front_end_of(config)) != "none":
-        front_end = architectures.fit_front_end(name, images.normalise(images.train.images))
-    network = architectures.build(
-        config.architecture,
-        input_shape=images.input_shape,
-        n_classes=images.n_classes,
-        front_end=front_end,
-        **network_options(config),
-    )
-    if network.temporal and network.reading is None:
-        raise InputError(
-            f"the network '{network.name}' expects sequences, and '{images.name}' holds images: give it a reading, one of "
-            f"{', '.join(architectures.READINGS)}"
+    config, keys = setup.config, setup.keys
+    n_epochs = config.epochs or 0
+    started = time.perf_counter()
+    fitting = begin(setup) if after is None else after
+    (x, y), validation, test = setup.splits
+    epoch = setup.programs.epoch.lower(fitting.learner, keys, jnp.int32(0), x, y).compile()  # type: ignore[attr-defined]
+    evaluate = [
+        setup.programs.evaluate.lower(fitting.learner.state, *split).compile()  # type: ignore[attr-defined]
+        for split in (validation, test)
+    ]
+    compile_seconds = fitting.compile_seconds + time.perf_counter() - started
+    if not fitting.epoch:
+        fitting = dataclasses.replace(fitting, angles={"start": _angles(setup, fitting, fitting.start)[1]})
+    tenth = max(1, round(n_epochs / 10))
+    for index in range(fitting.epoch, n_epochs):
+        started = time.perf_counter()
+        learner, summary = epoch(fitting.learner, keys, jnp.int32(index), x, y)
+        learner = spread_over_devices(learner, config.n_seeds)  # the compiler may have put it elsewhere
+        counts = [np.asarray(run(learner.state, *split)) for run, split in zip(evaluate, (validation, test), strict=True)]
+        reached = {
+            "train_loss": np.asarray(summary.loss),
+            "train_accuracy": np.asarray(summary.accuracy),
+            "validation_accuracy": _accuracy(counts[0]),
+            "test_accuracy": _accuracy(counts[1]),
+        }
+        better = reached["validation_accuracy"] > fitting.best_accuracy
+        best = _choose(jnp.asarray(better), learner.state, fitting.best) if better.any() else fitting.best
+        fitting = dataclasses.replace(
+            fitting,
+            epoch=index + 1,
+            learner=learner,
+            best=best,
+            best_accuracy=np.where(better, reached["validation_accuracy"], fitting.best_accuracy),
+            best_epoch=np.where(better, index + 1, fitting.best_epoch),
+            accuracy=(*fitting.accuracy, *_rows(config, index + 1, reached)),
+            confusion=counts[1],
         )
-    _check_room(network, config)
-    return network
+        if index + 1 == tenth:
+            fitting = dataclasses.replace(fitting, angles=fitting.angles | {"tenth": _angles(setup, fitting, learner.state)[1]})
+        seconds = fitting.seconds + time.perf_counter() - started
+        fitting = dataclasses.replace(fitting, seconds=seconds, compile_seconds=compile_seconds)
+        for callback in callbacks:
+            callback(setup, fitting)
+        yield fitting
 
 
-def _optimizer(config: TrainConfig, rule: LearningRule, n_steps: int) -> optax.GradientTransformation:
-    """The rule's own optimiser, or the one that it borrows."""
-    if not config.optimizer_of:
-        return rule.optimizer(n_steps)
-    key = jax.random.key(0)
-    parts = set(jax.eval_shape(rule.init, key).params)
-    if parts != {"network"}:
-        raise InputError(
-            f"optimizer_of={config.optimizer_of} was given for '{config.rule}', which trains {', '.join(sorted(parts))}: a rule "
-            "can borrow an optimiser that trains the network's parameters alone, such as backprop"
-        )
-    lender = learning_rules.build(config.optimizer_of, rule.network)
-    return learning_rules.borrowed_optimizer(lender.optimizer(n_steps), lender.init(key).params)
-
-
-# The learner, its start and its best, and what it is asked for.
-_COPIES = 4
-
-
-def _check_room(network: Network, config: TrainConfig) -> None:
-    """Say what no memory holds before it is asked for."""
-    n_parameters = sum(layer["parameters"] for layer in network.describe())
-    seeds = f"{config.n_seeds} seeds of " if config.n_seeds > 1 else ""
-    what = f"{seeds}{n_parameters:,} parameters ('{config.rule}' on {config.architecture}) take"
-    check_room(_COPIES * 4 * n_parameters * config.n_seeds, what, "narrower layers, fewer seeds, or a larger machine")
-
-
-def _encode(network: Network, images: datasets.ImageSet, split: datasets.Split) -> tuple[jax.Array, jax.Array]:
-    """A split behind the front end, on the device: that is fixed, so it works once."""
-    encoded = jax.jit(lambda x: in_chunks(network.front_end, x))(jnp.asarray(images.normalise(split.images)))
-    return encoded, jnp.asarray(split.labels)
-
-
-def diagnostic_batch(network: Network, images: datasets.ImageSet) -> tuple[jax.Array, jax.Array]:
-    """The training images on which a rule is looked at, behind the front end, and their labels.
+def finish(setup: Setup, fitting: Fitting) -> Trained:
+    """What a training came to, after its last epoch.
 
     Parameters
     ----------
-    network
-        Its front end is what stands before them.
-    images
-        What the rule is trained on.
+    setup
+        What `prepare` gave.
+    fitting
+        The last that `fit` yielded.
     """
-    train = images.train
-    return _encode(network, images, datasets.Split(train.images[:_DIAGNOSTIC_IMAGES], train.labels[:_DIAGNOSTIC_IMAGES]))
+    config, spec = setup.config, setup.rule.spec
+    (measured, info), angle = _angles(setup, fitting, fitting.learner.state)
+    networks = pd.DataFrame(
+        [
+            {"rule": config.rule, "seed": seed, "layer": layer, **{name: float(values[i, k]) for name, values in measured.items()}}
+            for i, seed in enumerate(config.seeds)
+            for k, layer in enumerate(setup.network.node_names)
+        ]
+    )
+    accuracy = pd.DataFrame(fitting.accuracy)
+    weightless = [node.name for node in setup.network.nodes if not node.weighted]
+    initial = fitting.start.params["network"]
+    return Trained(
+        config=config,
+        images=setup.images,
+        rule=setup.rule,
+        network=setup.network,
+        initial=initial,
+        start=fitting.start,
+        state=fitting.learner.state,
+        best=fitting.best,
+        best_epoch=fitting.best_epoch,
+        accuracy=accuracy,
+        networks=networks,
+        angles=fitting.angles | {"end": angle},
+        info=info,
+        warnings=[
+            *_out_of_place(config, spec),
+            *_one_start(config, initial),
+            *warnings_of(config.rule, spec, accuracy, networks, fitting.confusion, config.seeds, weightless),
+        ],
+        seconds=fitting.seconds,
+        compile_seconds=fitting.compile_seconds,
+    )
 
 
-class _Diagnoses:
-    """Looks at a rule at work, by one program: how far from backpropagation it is at several times, and all else at the end."""
-
-    def __init__(self, rule: LearningRule, initial: Any, keys: jax.Array, batch: tuple[jax.Array, jax.Array]) -> None:
-        self._rule, self._given, self._batch = rule, (initial, keys), batch
-        self._measure = jax.jit(
-            on_one_batch(lambda batch, before, state, key: tuple(learning_rules.diagnose(rule, before, state, key, batch)))
-        )
-        self.angles: dict[str, np.ndarray] = {}
-
-    def __call__(self, when: str, state: RuleState) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Alignment, change and activity of every node, each (n_seeds, n_nodes), and what the rule tells of itself."""
-        initial, keys = self._given
-        nodes, info = self._measure(self._batch, initial, state, keys)
-        found = {name: np.asarray(values) for name, values in nodes.items()}
-        parts = (found[name] for name in ("cosine", "reference_norm", "norm"))
-        self.angles[when] = learning_rules.mean_angle(self._rule.network, *parts)
-        return found, jax.tree.map(np.asarray, info)
-
-
-def train(config: TrainConfig | None = None, progress: Progress | None = None, **fields: Any) -> Trained:
+def train(
+    config: TrainConfig | None = None, progress: Progress | None = None, callbacks: Sequence[Callback] = (), **fields: Any
+) -> Trained:
     """Train networks by one rule.
 
     Parameters
@@ -414,6 +216,8 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
         What to run; or give its fields as keywords.
     progress
         Called with epochs done, epochs in all and a line to show.
+    callbacks
+        Called after every epoch, as `fit` takes them.
     **fields
         Fields of `TrainConfig` that replace those of `config`.
 
@@ -426,114 +230,76 @@ def train(config: TrainConfig | None = None, progress: Progress | None = None, *
     >>> bool(trained.test_accuracy[0] > 0.5)
     True
     """
-    known = [field.name for field in dataclasses.fields(TrainConfig)]
-    for name in fields:
-        if name not in known:
-            raise unknown_name("field of TrainConfig", name, known)
-    if config is not None and not isinstance(config, TrainConfig):
-        raise InputError(f"train was given {config!r}, expected a TrainConfig, or its fields by name: train(rule='backprop')")
-    config = dataclasses.replace(config or TrainConfig(), **fields)
-    keep_compiled_programs()
-    # A misspelt rule is said before images are read.
-    config = with_own_settings(config)
+    return complete(prepare(config, **fields), None, progress, callbacks)
 
-    images = load_images(config)
-    n_train = len(images.train.labels)
-    if n_train < (config.batch_size or 1):
-        raise InputError(f"batch_size={config.batch_size} was given for {n_train} training images: give a batch of at most as many")
-    config = dataclasses.replace(config, epochs=epochs_for(config, n_train))
-    network = build_network(config, images)
-    rule = learning_rules.build(config.rule, network.core, **config.rule_options)
-    assert config.epochs is not None and config.batch_size is not None  # replaced above
-    transform = _optimizer(config, rule, config.epochs * (n_train // config.batch_size))
-    programs = make_programs(rule, transform, config.batch_size, images.n_classes)
 
-    seeds = config.seeds
-    keys = keys_of(seeds)
-    started = time.perf_counter()
-    learner, keys = spread_over_devices((programs.init(keys), keys), config.n_seeds)
-    at_start = jax.tree.map(jnp.copy, learner.state)  # the epochs' program takes the learner away
-    initial = at_start.params["network"]
-    splits = [_encode(network, images, split) for split in (images.train, images.validation, images.test)]
-    (x, y), validation, test = splits
-    epoch = programs.epoch.lower(learner, keys, jnp.int32(0), x, y).compile()  # type: ignore[attr-defined]
-    evaluate = [programs.evaluate.lower(learner.state, *split).compile() for split in (validation, test)]  # type: ignore[attr-defined]
-    compile_seconds = time.perf_counter() - started
+def complete(
+    setup: Setup, after: Fitting | None = None, progress: Progress | None = None, callbacks: Sequence[Callback] = ()
+) -> Trained:
+    """Train to the end, from the beginning or from where a training was interrupted.
 
-    diagnose = _Diagnoses(rule, initial, keys, (x[:_DIAGNOSTIC_IMAGES], y[:_DIAGNOSTIC_IMAGES]))
-    diagnose("start", at_start)
-    tenth = max(1, round(config.epochs / 10))
+    Parameters
+    ----------
+    setup
+        What `prepare` gave.
+    after
+        As `fit` takes it.
+    progress, callbacks
+        As `train` takes them.
+    """
+    fitting = begin(setup) if after is None else after
+    shown = [] if progress is None else [shown_by(progress)]
+    for each in fit(setup, fitting, [*callbacks, *shown]):
+        fitting = each
+    return finish(setup, fitting)
 
-    best = jax.tree.map(jnp.copy, learner.state)
-    best_accuracy = np.full(config.n_seeds, -1.0)
-    best_epoch = np.zeros(config.n_seeds, int)
-    choose = jax.jit(
-        lambda better, new, old: jax.tree.map(lambda a, b: jnp.where(better.reshape(-1, *(1,) * (a.ndim - 1)), a, b), new, old)
-    )
-    rows: list[dict[str, Any]] = []
-    confusion = np.zeros(0)
-    started = time.perf_counter()
-    for index in range(config.epochs):
-        learner, summary = epoch(learner, keys, jnp.int32(index), x, y)
-        learner = spread_over_devices(learner, config.n_seeds)  # the compiler may have put it elsewhere
-        right, confusion = (np.asarray(run(learner.state, *split)) for run, split in zip(evaluate, (validation, test), strict=True))
-        validation_accuracy, test_accuracy = (_accuracy(counts) for counts in (right, confusion))
-        better = validation_accuracy > best_accuracy
-        if better.any():
-            best = choose(jnp.asarray(better), learner.state, best)
-            best_accuracy = np.where(better, validation_accuracy, best_accuracy)
-            best_epoch = np.where(better, index + 1, best_epoch)
-        loss, accuracy = np.asarray(summary.loss), np.asarray(summary.accuracy)
-        rows += [
-            {
-                "rule": config.rule,
-                "seed": seed,
-                "epoch": index + 1,
-                "train_loss": float(loss[i]),
-                "train_accuracy": float(accuracy[i]),
-                "validation_accuracy": float(validation_accuracy[i]),
-                "test_accuracy": float(test_accuracy[i]),
-            }
-            for i, seed in enumerate(seeds)
-        ]
-        if index + 1 == tenth:
-            diagnose("tenth", learner.state)
-        if progress is not None:
-            progress(index + 1, config.epochs, f"validation accuracy {validation_accuracy.mean():.3f}")
-    seconds = time.perf_counter() - started
 
-    measured, info = diagnose("end", learner.state)
-    networks = pd.DataFrame(
-        [
-            {"rule": config.rule, "seed": seed, "layer": layer, **{name: float(values[i, k]) for name, values in measured.items()}}
-            for i, seed in enumerate(seeds)
-            for k, layer in enumerate(network.node_names)
-        ]
-    )
-    accuracy_table = pd.DataFrame(rows)
-    weightless = [node.name for node in network.nodes if not node.weighted]
-    return Trained(
-        config=config,
-        images=images,
-        rule=rule,
-        network=network,
-        initial=initial,
-        start=at_start,
-        state=learner.state,
-        best=best,
-        best_epoch=best_epoch,
-        accuracy=accuracy_table,
-        networks=networks,
-        angles=diagnose.angles,
-        info=info,
-        warnings=[
-            *_out_of_place(config, rule.spec),
-            *_one_start(config, initial),
-            *warnings_of(config.rule, rule.spec, accuracy_table, networks, confusion, seeds, weightless),
-        ],
-        seconds=seconds,
-        compile_seconds=compile_seconds,
-    )
+def shown_by(progress: Progress) -> Callback:
+    """A callback that says how far a training is.
+
+    Parameters
+    ----------
+    progress
+        Called with epochs done, epochs in all and a line to show.
+    """
+
+    def show(setup: Setup, fitting: Fitting) -> None:
+        last = [row["validation_accuracy"] for row in fitting.accuracy[-setup.config.n_seeds :]]
+        progress(fitting.epoch, setup.config.epochs or 0, f"validation accuracy {np.mean(last):.3f}")
+
+    return show
+
+
+def _rows(config: TrainConfig, epoch: int, reached: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """One row a network."""
+    return [
+        {"rule": config.rule, "seed": seed, "epoch": epoch, **{name: float(values[i]) for name, values in reached.items()}}
+        for i, seed in enumerate(config.seeds)
+    ]
+
+
+@jax.jit
+def _choose(better: jax.Array, new: Any, old: Any) -> Any:
+    """Of every seed the new state where it is better."""
+    return jax.tree.map(lambda a, b: jnp.where(better.reshape(-1, *(1,) * (a.ndim - 1)), a, b), new, old)
+
+
+def _angles(setup: Setup, fitting: Fitting, state: RuleState) -> tuple[tuple[dict[str, np.ndarray], dict[str, Any]], np.ndarray]:
+    """Alignment, change and activity of every node, each (n_seeds, n_nodes), what the rule tells of itself, and its mean angle."""
+    nodes, info = setup.diagnose(setup.diagnostic, fitting.start.params["network"], state, setup.keys)
+    found = {name: np.asarray(values) for name, values in nodes.items()}
+    parts = (found[name] for name in ("cosine", "reference_norm", "norm"))
+    return (found, jax.tree.map(np.asarray, info)), learning_rules.mean_angle(setup.rule.network, *parts)
+
+
+def _out_of_place(config: TrainConfig, spec: RuleSpec) -> list[str]:
+    """Say that a rule is not at its best here, where another front end than its own was chosen."""
+    if config.front_end == spec.front_end or spec.front_end == "none":
+        return []
+    return [
+        f"front end: {config.rule} was trained behind '{config.front_end}' and is tuned behind '{spec.front_end}': "
+        f"--front-end {spec.front_end} gives it to every rule of a comparison"
+    ]
 
 
 def _one_start(config: TrainConfig, initial: Any) -> list[str]:

@@ -19,7 +19,7 @@ from bioplausible.foundation.errors import InputError
 from experiments.config import CompareConfig
 from experiments.pattern_scores import score_patterns
 from experiments.scoring import Model, RegionScores, score_region
-from experiments.training import Trained
+from experiments.trained import Trained
 from neurodata import PatternSet, Recording
 
 __all__ = ["Layers", "View", "add_layers", "check_patterns", "score_views", "sizes"]

@@ -18,8 +18,8 @@ from bioplausible.foundation.errors import InputError, shortened, unknown_name
 from bioplausible.foundation.options import at_least
 from bioplausible.foundation.resolve import is_reference
 from experiments.config import CONTROL, REFERENCE, TrainConfig, from_record
+from experiments.preparing import with_own_settings
 from experiments.readouts import READOUTS, RIDGE
-from experiments.training import with_own_settings
 
 __all__ = ["TASK", "TRIED", "SearchConfig", "SweepConfig", "expand", "family_of", "with_controls"]
 

@@ -19,7 +19,7 @@ import pandas as pd
 import rsa
 from bioplausible.foundation.files import write_bytes
 from experiments.config import REFERENCE
-from experiments.training import Trained
+from experiments.trained import Trained
 
 __all__ = ["BETWEEN_SEEDS", "COLUMNS", "N_IMAGES", "is_plain_backprop", "read_rdms", "rdms_of", "with_correlations", "write_rdms"]
 

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,10 @@ from experiments import datasets
 from experiments.config import CONTROL, TrainConfig, from_record, read_yaml, to_record, write_yaml
 from experiments.controls import RECIPE, control_accuracies, equal_features
 from experiments.environment import check_workers
+from experiments.files import short_name
 from experiments.mean_angles import angle_of_the_mean
 from experiments.precise_angles import angle_in_double
+from experiments.preparing import build_network, options_record
 from experiments.reading import read_out
 from experiments.readouts import RIDGE
 from experiments.results import plain
@@ -35,7 +36,8 @@ from experiments.sweeping.finals import adopted, as_runs, finalists
 from experiments.sweeping.page import environment_lines, to_markdown
 from experiments.sweeping.rdms import rdms_of, read_rdms, with_correlations, write_rdms
 from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise
-from experiments.training import Trained, build_network, options_record, train
+from experiments.trained import Trained
+from experiments.training import train
 from experiments.verdicts import keeps_maps, n_hidden_units
 
 __all__ = ["Sweep", "sweep"]
@@ -86,13 +88,7 @@ def _file_name(config: TrainConfig, options: dict[str, Any], sweep: SweepConfig)
         del record["optimizer_of"]  # trainings by the rule's own optimiser are called as they were before there was a choice
     identity = json.dumps(plain({**record, "rule_options": options, **sources, **read}), sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
-    return f"{_short(config.rule)}__{_short(config.architecture)}__{digest}.json"
-
-
-def _short(name: str) -> str:
-    """A name as a part of a file's: without the folders of a user's file, and without what some file systems refuse."""
-    own = name.rpartition("/")[2] if is_reference(name) else name
-    return re.sub(r"[^\w.-]", "-", own)
+    return f"{short_name(config.rule)}__{short_name(config.architecture)}__{digest}.json"
 
 
 def _run(record: dict[str, Any], readout_images: int = 0, readout: str = RIDGE, beside_backprop: bool = False) -> dict[str, Any]:
@@ -167,7 +163,7 @@ def _controls_planned(folder: Path, configs: list[TrainConfig], readout_images: 
     for (_, n_units), config in most.items():
         asked = [to_record(config), readout_images, readout, RECIPE, *([] if n_units is None else [n_units])]
         digest = hashlib.sha256(json.dumps(plain(asked), sort_keys=True).encode()).hexdigest()[:10]
-        name = _short(config.dataset) + ("" if n_units is None else f"__{n_units}_units")
+        name = short_name(config.dataset) + ("" if n_units is None else f"__{n_units}_units")
         planned.append(_Planned(config, folder / "controls" / f"{name}__{digest}.json", n_units))
     return planned
 

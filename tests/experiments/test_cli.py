@@ -153,7 +153,7 @@ def test_train_prints_the_json_and_leaves_the_run_behind(run, run_json, tmp_path
     assert record["rule"] == "backprop" and record["seed"] == 3 and record["out"] == str(out.resolve())
     assert record["options"]["learning_rate"] == 0.01 and record["network"][0]["output"] == [8]
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and "checkpoints" not in path.parts}
-    assert files == {"config.yaml", "results.json", "tables/accuracy.csv", "tables/networks.csv"}
+    assert files == {"config.yaml", "results.json", "training.json", "tables/accuracy.csv", "tables/networks.csv"}
     assert {path.name for path in (out / "checkpoints").iterdir()} == {"last", "best"}
     assert json.loads((out / "results.json").read_text()) == {name: value for name, value in record.items() if name != "out"}
 

@@ -114,7 +114,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("line", "parts"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_one_line_and_status_2_and_leaves_nothing(line, parts, place, run, monkeypatch):
-    for module in ("experiments.training", "experiments.comparing"):
+    for module in ("experiments.trained", "experiments.comparing"):
         monkeypatch.setattr(f"{module}.describe_environment", lambda: pytest.fail("it ran to its end"))
     here = Path(place["here"])
     before = sorted(here.rglob("*"))
@@ -134,7 +134,7 @@ def test_a_mistake_is_one_line_and_status_2_and_leaves_nothing(line, parts, plac
     ("out", "part"), [("used", "holds files already"), ("whole.npz", "is a file"), ("whole.npz/in", "cannot be")]
 )
 def test_an_out_that_is_used_or_cannot_be_is_refused_before_training(command, out, part, place, run, monkeypatch):
-    monkeypatch.setattr("experiments.training.make_programs", lambda *arguments: pytest.fail("it trained"))
+    monkeypatch.setattr("experiments.preparing.make_programs", lambda *arguments: pytest.fail("it trained"))
     before = sorted(Path(place["here"]).rglob("*"))
     status, printed, err = run(*command.format(**place).split(), "--out", Path(place["here"]) / out)
     assert status == 2 and printed == "" and err.count("\n") == 1 and part in err and out.split("/")[0] in err

@@ -16,7 +16,8 @@ from experiments.comparing import compare
 from experiments.config import CompareConfig, read_yaml
 from experiments.results import SCORE_COLUMNS
 from experiments.scorecards import CORE
-from experiments.training import Trained, train
+from experiments.trained import Trained
+from experiments.training import train
 
 LAYERS = ("conv_0", "conv_1", "hidden_0", "output")
 PLANTED = "conv_1"

@@ -14,6 +14,7 @@ import experiments
 import learning_rules
 from bioplausible.foundation.errors import InputError
 from experiments.config import TrainConfig, read_yaml, write_yaml
+from experiments.preparing import network_options
 from experiments.readouts import as_text
 from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand, running, summarise, sweep
 from experiments.sweeping.config import with_controls
@@ -21,7 +22,6 @@ from experiments.sweeping.finals import adopted, as_runs, finalists
 from experiments.sweeping.page import to_markdown
 from experiments.sweeping.picture import picture
 from experiments.sweeping.summary import best_variants, networks_of
-from experiments.training import network_options
 
 TRAIN = {"dataset": "digits", "epochs": 1}
 

@@ -12,7 +12,9 @@ import neurodata
 from experiments import comparing, datasets, stimuli
 from experiments.comparing import compare
 from experiments.config import CompareConfig, TrainConfig
-from experiments.training import Trained, build_network, train
+from experiments.preparing import build_network
+from experiments.trained import Trained
+from experiments.training import train
 
 OPTIONS = {
     "recurrent": {"hidden": (12,)},

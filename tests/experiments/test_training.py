@@ -9,10 +9,11 @@ import pytest
 import architectures
 import learning_rules
 from bioplausible.foundation.errors import InputError
-from experiments import datasets, training
+from experiments import datasets, preparing
 from experiments.config import TrainConfig
+from experiments.preparing import build_network, epochs_for, load_images, network_options, with_own_settings
 from experiments.results import plain
-from experiments.training import build_network, epochs_for, load_images, network_options, train, with_own_settings
+from experiments.training import train
 
 TINY = TrainConfig(
     rule="backprop",
@@ -262,7 +263,7 @@ def test_progress_counts_epochs():
 
 @pytest.mark.parametrize("n_train", [200, 1_000, 3_000, 5_000, 7_000, 60_000])
 def test_epochs_aim_at_a_number_of_steps_within_bounds(n_train):
-    fewest, most, target = training._MIN_EPOCHS, training._MAX_EPOCHS, training._TARGET_STEPS
+    fewest, most, target = preparing._MIN_EPOCHS, preparing._MAX_EPOCHS, preparing._TARGET_STEPS
     epochs, steps = epochs_for(TrainConfig(batch_size=100), n_train), n_train // 100
     assert fewest <= epochs <= most
     if epochs < most:

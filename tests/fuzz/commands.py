@@ -385,9 +385,9 @@ def reached(*_: Any, **__: Any) -> Any:
 
 def main(n_cases: int) -> dict[str, Any]:
     """Try some of the cases, each of those that found something among them; 0 for all."""
-    from experiments import benchmark_angles, benchmark_rsa, benchmark_time, benchmarks, scorecards, training
+    from experiments import benchmark_angles, benchmark_rsa, benchmark_time, benchmarks, preparing, scorecards
 
-    training.make_programs = reached
+    preparing.make_programs = reached
     scorecards.Parallel = Nothing
     benchmarks._Timed = benchmark_time._Timed = benchmark_angles._of_rule = reached
     benchmark_rsa._bootstrap = benchmark_rsa._searchlight = benchmark_rsa._crossnobis = reached
