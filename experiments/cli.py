@@ -23,6 +23,7 @@ from experiments.terminal import as_json, given, named, print_entries, print_jso
 
 __all__ = ["main"]
 
+_STORE = Path("runs") / "store"
 _OF_NAMES = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL)
 
 
@@ -301,6 +302,7 @@ def _free_folder() -> Path:
 @click.option("--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="network.OPTION=VALUE of the architecture.")
 @click.option("--config", type=click.Path(path_type=Path), help="A configuration in YAML, as --out writes it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, configuration and report.html.")
+@click.option("--store", help="Folder where trained networks are kept and found again (runs/store by default); none keeps none.")
 @as_json
 def compare_command(
     rules: str | None,
@@ -309,6 +311,7 @@ def compare_command(
     assignments: tuple[str, ...],
     config: Path | None,
     out: Path | None,
+    store: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -337,8 +340,9 @@ def compare_command(
     if network_options:
         fields["architecture_options"] = {**base.architecture_options, **network_options}
     folder = out or _free_folder()
-    with no_empty_folder(folder), progress_bar() as progress:
-        comparison = compare(base, folder, progress, **fields)
+    kept = None if store == "none" else Path(store or _STORE)
+    with no_empty_folder(folder), no_empty_folder(kept), progress_bar() as progress:
+        comparison = compare(base, folder, progress, kept, **fields)
     if as_json:
         print_json(comparison.to_json())
         return
@@ -347,6 +351,8 @@ def compare_command(
         show(against)
     for warning in comparison.warnings:
         click.echo(f"warning: {warning}", err=True)
+    if kept is not None:
+        click.echo(f"networks: {kept.resolve()}, where whatever asks for the same ones finds them")
     click.echo(f"report: {comparison.report}")
 
 

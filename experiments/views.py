@@ -14,77 +14,19 @@ import jax
 import numpy as np
 
 import rsa
-from architectures import Network
 from bioplausible.foundation.errors import InputError
 from experiments.config import CompareConfig
 from experiments.pattern_scores import score_patterns
-from experiments.scoring import Model, RegionScores, score_region
-from experiments.trained import Trained
+from experiments.responding import Layers, of_patterns
+from experiments.scoring import RegionScores, score_region
 from neurodata import PatternSet, Recording
 
-__all__ = ["Layers", "View", "add_layers", "check_patterns", "score_views", "sizes"]
+__all__ = ["View", "check_patterns", "score_views", "sizes"]
 
 
 def sizes(config: CompareConfig) -> tuple[int | None, ...]:
     """Sizes of stimuli, the main one first; None is that of the training images."""
     return (config.stimulus_size, *config.more_stimulus_sizes)
-
-
-class Layers(NamedTuple):
-    """What the layers of networks made of the stimuli, at one size: condensed RDMs, and patterns where they are asked for."""
-
-    rdms: dict[Model, np.ndarray]
-    patterns: dict[Model, np.ndarray]
-
-
-def add_layers(
-    layers_so_far: Layers, trained: Trained, part: Network | None, images: np.ndarray, config: CompareConfig
-) -> list[str]:
-    """Add every layer of every seed; a layer that tells no stimuli apart is named instead.
-
-    A layer in time is compared by what all its units do at all its steps: its features are steps times units, so that two stimuli
-    are alike if they evoke the same course of activity. Layers without weights are layers too.
-
-    Parameters
-    ----------
-    layers_so_far
-        What is added to.
-    trained
-        The networks of one rule.
-    part
-        As `Trained.represent` takes it.
-    images
-        Stimuli as the networks take them.
-    config
-        Distance, and whether patterns are asked for.
-
-    Returns
-    -------
-    list of str
-        One sentence a layer that has no RDM.
-    """
-    unusable = []
-    layers = trained.represent(images, part)
-    for layer, activations in zip((part or trained.network).node_names, layers, strict=True):
-        for index in range(trained.config.n_seeds):
-            model = Model(trained.name, trained.config.seeds[index], layer)
-            patterns = activations[index].reshape(len(images), -1)
-            try:
-                rdm = rsa.rdm(patterns, config.distance)
-                if np.ptp(rdm) == 0:
-                    raise rsa.InputError("all its dissimilarities are equal")
-                layers_so_far.rdms[model] = rdm
-                if _of_patterns(config):
-                    # No measure of patterns looks further than their inner products, and wide layers would fill the memory.
-                    layers_so_far.patterns[model] = rsa.narrow(patterns)
-            except rsa.InputError as error:
-                unusable.append(f"no RDM: {model.rule}, seed {model.seed}: layer '{model.layer}': {error}")
-    return unusable
-
-
-def _of_patterns(config: CompareConfig) -> list[str]:
-    """Comparators that look at patterns instead of RDMs."""
-    return [name for name in config.more_comparators if name in rsa.PATTERN_COMPARATORS]
 
 
 def _times(recording: Recording) -> list[float] | None:
@@ -141,7 +83,7 @@ def score_views(
 
 def check_patterns(recording: Recording, config: CompareConfig) -> None:
     """Measures of patterns need some, before an hour of training."""
-    for comparator in _of_patterns(config):
+    for comparator in of_patterns(config):
         for name, region in recording.regions.items():
             if not isinstance(region, PatternSet):
                 raise InputError(

@@ -13,6 +13,12 @@ from experiments.results import Comparison
 MLP = {"architecture": "mlp", "architecture_options": {"hidden": (8,)}, "epochs": 1, "batch_size": 32, "n_train": 200}
 
 
+@pytest.fixture(autouse=True)
+def own_store(monkeypatch, tmp_path):
+    """Networks that one test trains are not found by another."""
+    monkeypatch.setattr("experiments.cli._STORE", tmp_path / "store")
+
+
 @pytest.fixture
 def run(capsys):
     """Run the command in this process: (exit status, stdout, stderr)."""

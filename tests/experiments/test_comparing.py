@@ -9,15 +9,18 @@ from scipy.spatial.distance import pdist
 from scipy.stats import false_discovery_control, spearmanr
 
 import experiments.comparing as comparing
+import experiments.planning as planning
+import experiments.store as store
 import neurodata
 from bioplausible.foundation.errors import InputError
 from experiments import datasets, scoring, stimuli
 from experiments.comparing import compare
 from experiments.config import CompareConfig, read_yaml
+from experiments.preparing import prepare
 from experiments.results import SCORE_COLUMNS
 from experiments.scorecards import CORE
 from experiments.trained import Trained
-from experiments.training import train
+from experiments.training import complete
 
 LAYERS = ("conv_0", "conv_1", "hidden_0", "output")
 PLANTED = "conv_1"
@@ -42,24 +45,24 @@ CONFIG = CompareConfig(
 _TRAINED: dict[str, Trained] = {}
 
 
-def trained_once(config, progress=None):
+def trained_once(setup, after=None, progress=None):
     """A configuration always gives the same networks, which is shown below: each is trained once for this file."""
-    if repr(config) not in _TRAINED:
-        _TRAINED[repr(config)] = train(config, progress)
-    return _TRAINED[repr(config)]
+    if repr(setup.config) not in _TRAINED:
+        _TRAINED[repr(setup.config)] = complete(setup, after, progress)
+    return _TRAINED[repr(setup.config)]
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _train_once():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparing, "train", trained_once)
+        patch.setattr(comparing, "complete", trained_once)
         yield
 
 
 @pytest.fixture(scope="module")
 def recording():
     """Two regions of five observers: one driven by a layer of backprop's first network, one by nothing."""
-    reference = trained_once(CONFIG.training("backprop", EXCLUDED))
+    reference = trained_once(prepare(CONFIG.training("backprop", EXCLUDED)))
     shown = stimuli.present(SHOWN.images, reference.network.input_shape, reference.images.normalisation)
     features = reference.represent(shown)[LAYERS.index(PLANTED)][0]
     sizes = {"n_subjects": N_SUBJECTS, "n_channels": 64, "n_runs": 4}
@@ -84,7 +87,7 @@ def study(recording_folder, tmp_path_factory):
 
     out = tmp_path_factory.mktemp("runs") / "first"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparing, "train", spy)
+        patch.setattr(comparing, "complete", spy)
         comparison = compare(CONFIG, out, recording=recording_folder)
     return comparison, out, trained
 
@@ -94,7 +97,7 @@ def no_training(monkeypatch):
     def refuse(*arguments, **keywords):
         raise AssertionError("a network was trained before the mistake was said")
 
-    monkeypatch.setattr(comparing, "train", refuse)
+    monkeypatch.setattr(comparing, "complete", refuse)
 
 
 def score_of(comparison, **place):
@@ -249,13 +252,13 @@ def test_indices_into_another_source_exclude_no_digit(recording, monkeypatch):
     elsewhere = dataclasses.replace(
         recording.stimuli, source="photographs", source_indices=recording.stimuli.source_indices + 70_000
     )
-    monkeypatch.setattr(comparing, "load_recording", lambda name: dataclasses.replace(recording, stimuli=elsewhere))
+    monkeypatch.setattr(planning, "load_recording", lambda name: dataclasses.replace(recording, stimuli=elsewhere))
     comparison = compare(CONFIG, rules=("untrained",), seeds=1, n_draws=0, epochs=1)
     assert comparison.dataset["split"]["excluded_indices"] == []
 
 
 def test_the_same_configuration_gives_the_same_json(study, recording_folder, monkeypatch):
-    monkeypatch.setattr(comparing, "train", train)
+    monkeypatch.setattr(comparing, "complete", complete)
     comparison, *_ = study
     first, second = comparison.to_json(), compare(CONFIG, recording=recording_folder).to_json()
     for record in (first, second):
@@ -370,10 +373,10 @@ def test_the_report_shows_other_measures_and_sizes(views):
 
 
 def test_measures_of_patterns_need_patterns(monkeypatch, tmp_path):
-    monkeypatch.setattr(comparing, "train", None)
+    monkeypatch.setattr(comparing, "complete", None)
     rdms = neurodata.RdmSet.from_array(np.random.default_rng(0).random((4, SHOWN.n_conditions * (SHOWN.n_conditions - 1) // 2)))
     recording = neurodata.Recording("made up", SHOWN, "fmri", {"IT": rdms})
-    monkeypatch.setattr(comparing, "load_recording", lambda name: recording)
+    monkeypatch.setattr(planning, "load_recording", lambda name: recording)
     with pytest.raises(InputError, match="'cka' compares patterns, and region 'IT'"):
         compare(CONFIG, more_comparators=("cka",))
 
@@ -397,7 +400,7 @@ def test_a_recording_in_time_has_rows_for_every_time(recording, monkeypatch):
         times=times,
         drive_windows={"driven": (0.05, 0.2)},
     )
-    monkeypatch.setattr(comparing, "load_recording", lambda name: moving)
+    monkeypatch.setattr(planning, "load_recording", lambda name: moving)
     comparison = compare(CONFIG, seeds=1, epochs=1, n_draws=19)
     table = comparison.to_frame()
     per_time = 2 * len(LAYERS) * (4 + 1)
@@ -473,7 +476,7 @@ def test_too_many_rows_of_single_subjects_are_left_out_and_said(recording_folder
     ],
 )
 def test_mistakes_are_said_before_anything_is_trained(fields, parts, no_training, monkeypatch):
-    monkeypatch.setattr("experiments.recordings.train", comparing.train)
+    monkeypatch.setattr("experiments.recordings.train", comparing.complete)
     with pytest.raises(InputError if "recording" not in fields else neurodata.InputError) as caught:
         compare(CONFIG, **fields)
     message = str(caught.value)
@@ -485,9 +488,9 @@ def test_mistakes_are_said_before_anything_is_trained(fields, parts, no_training
 def test_rules_are_checked_on_the_networks_that_they_are_trained_on(rules):
     """What was published with one hidden layer brings it."""
     config = CompareConfig(rules=rules, architecture="mlp", dataset="digits")
-    assert comparing._check_trainable(config) == (8, 8, 1)
+    assert planning.check(config) == (8, 8, 1)
     with pytest.raises(InputError, match="one hidden layer|hidden"):
-        comparing._check_trainable(dataclasses.replace(config, architecture_options={"hidden": (16, 16)}))
+        planning.check(dataclasses.replace(config, architecture_options={"hidden": (16, 16)}))
 
 
 def test_a_used_folder_is_refused_before_anything_is_trained(tmp_path, no_training):
@@ -495,3 +498,16 @@ def test_a_used_folder_is_refused_before_anything_is_trained(tmp_path, no_traini
     with pytest.raises(InputError, match="holds files already"):
         compare(CONFIG, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_another_recording_or_measure_trains_nothing_and_the_store_changes_no_number(study, recording_folder, tmp_path, monkeypatch):
+    asked = {"rules": ("untrained", "backprop"), "recording": recording_folder, "n_draws": 19}
+    monkeypatch.setattr(comparing, "complete", None)  # with a store it is the store that trains
+    kept = compare(CONFIG, store=tmp_path / "store", **asked)
+    monkeypatch.setattr(store, "complete", None)
+    again = compare(CONFIG, store=tmp_path / "store", **asked)
+    assert again.seconds["training"] == 0 < kept.seconds["training"]
+    for name in ("scores", "accuracy", "networks", "differences"):
+        pd.testing.assert_frame_equal(getattr(kept, name), getattr(again, name))
+    other = compare(CONFIG, store=tmp_path / "store", **{**asked, "n_draws": 0}, distance="euclidean", comparator="pearson")
+    assert not other.scores["score"].equals(kept.scores["score"])

@@ -14,7 +14,7 @@ from experiments.comparing import compare
 from experiments.config import CompareConfig, TrainConfig
 from experiments.preparing import build_network
 from experiments.trained import Trained
-from experiments.training import train
+from experiments.training import complete, train
 
 OPTIONS = {
     "recurrent": {"hidden": (12,)},
@@ -78,7 +78,7 @@ def test_they_are_built_for_larger_images(architecture):
 )
 def test_a_layer_is_compared_by_all_its_units_at_all_its_steps(architecture, recording, monkeypatch):
     runs: list[Trained] = []
-    monkeypatch.setattr(comparing, "train", lambda *given: runs.append(train(*given)) or runs[-1])
+    monkeypatch.setattr(comparing, "complete", lambda *given: runs.append(complete(*given)) or runs[-1])
     comparison = compare(
         CompareConfig(
             rules=("backprop",),

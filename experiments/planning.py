@@ -1,0 +1,139 @@
+"""What a comparison will do, before any of it is done: names, shapes, memory and the recording; every mistake is said here."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import architectures
+import learning_rules
+import neurodata
+import rsa
+from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.resolve import resolve
+from experiments import stimuli, views
+from experiments.config import CONTROL, CompareConfig, TrainConfig
+from experiments.environment import check_room
+from experiments.preparing import build_network, load_images
+from experiments.recordings import load_recording
+from experiments.responding import part_for_size
+from neurodata import Recording
+
+__all__ = ["Plan", "check", "plan", "with_control"]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A comparison that is ready to begin.
+
+    Attributes
+    ----------
+    config
+        What was asked for, the untrained control among its rules.
+    recording
+        What networks are compared with.
+    trainings
+        Of every rule, in their order, what trains it; stimuli are none of its images.
+    """
+
+    config: CompareConfig
+    recording: Recording
+    trainings: tuple[TrainConfig, ...]
+
+
+def with_control(config: CompareConfig) -> CompareConfig:
+    """The configuration with the untrained control, first where it was left out.
+
+    Parameters
+    ----------
+    config
+        Of a comparison.
+    """
+    return config if CONTROL in config.rules else dataclasses.replace(config, rules=(CONTROL, *config.rules))
+
+
+def check(config: CompareConfig) -> tuple[int, ...]:
+    """Say what cannot be found, read, built or shown at the size asked for; a front end, slow to fit, is left to the training.
+
+    Parameters
+    ----------
+    config
+        Of a comparison.
+
+    Returns
+    -------
+    tuple of int
+        Shape of an image that networks are trained on.
+
+    Raises
+    ------
+    InputError
+        Unknown names, an image set that cannot be used, or stimuli of a size that no layer takes.
+    """
+    _check_names(config)
+    images = load_images(config.training(CONTROL))
+    for rule in config.rules:
+        training = dataclasses.replace(config.training(rule), front_end="none")
+        network = build_network(training, images)
+        learning_rules.build(rule, network.core, **training.rule_options).optimizer(1)
+    shapes = [stimuli.evaluation_shape(network.input_shape, size) for size in views.sizes(config)]
+    if len(set(shapes)) < len(shapes):
+        raise InputError(f"stimuli of {shapes[0][0]} pixels, the training images' size, were asked for twice: leave one out")
+    _check_stimuli(config, network.input_shape, 1)
+    for size in views.sizes(config):
+        part_for_size(network, size)
+    return network.input_shape
+
+
+def plan(config: CompareConfig, input_shape: tuple[int, ...]) -> Plan:
+    """Read the recording, and say what will be trained for it.
+
+    Parameters
+    ----------
+    config
+        That `check` found nothing wrong with.
+    input_shape
+        That it gave.
+
+    Raises
+    ------
+    InputError
+        A recording that cannot be used, or whose stimuli no memory holds at the sizes asked for.
+    """
+    recording = load_recording(config.recording)
+    views.check_patterns(recording, config)
+    _check_stimuli(config, input_shape, len(recording.stimuli.images))
+    excluded: tuple[int, ...] = ()
+    # Another recording's indices count images of another source.
+    shows_digits = recording.stimuli.source == neurodata.default_stimuli().source
+    if config.dataset == "digits" and shows_digits and recording.stimuli.source_indices is not None:
+        excluded = tuple(int(index) for index in recording.stimuli.source_indices)
+    return Plan(config, recording, tuple(config.training(rule, excluded) for rule in config.rules))
+
+
+def _check_names(config: CompareConfig) -> None:
+    """Say every misspelt name before an hour of training, not after."""
+    resolve(config.architecture, architectures.ARCHITECTURES, "architecture")
+    for rule in config.rules:
+        learning_rules.spec(rule)
+    checks: list[tuple[str, str, Collection[str]]] = [
+        ("distance", config.distance, rsa.DISTANCES),
+        ("comparator", config.comparator, rsa.COMPARATORS),
+        ("front end", config.front_end, architectures.FRONT_ENDS),
+        *(("comparator", name, [*rsa.COMPARATORS, *rsa.PATTERN_COMPARATORS]) for name in config.more_comparators),
+        *(("factor", name, rsa.FACTORS) for name in config.factors),
+        *(("reference model", name, rsa.REFERENCE_MODELS) for name in config.reference_models),
+    ]
+    for kind, given, valid in checks:
+        if given not in valid:
+            raise unknown_name(kind, given, valid)
+
+
+def _check_stimuli(config: CompareConfig, input_shape: tuple[int, ...], n_stimuli: int) -> None:
+    """Say which size of stimuli no memory holds, before anything is trained."""
+    for size in views.sizes(config):
+        shape = stimuli.evaluation_shape(input_shape, size)
+        what = f"{n_stimuli} stimuli of {shape[0]}x{shape[1]} pixels take"
+        check_room(4 * n_stimuli * math.prod(shape), what, "a smaller stimulus_size")
