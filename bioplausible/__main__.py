@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from bioplausible.foundation.errors import InputError
@@ -25,12 +26,26 @@ def main(arguments: list[str] | None = None) -> None:
     """
     try:
         check_packages()
+        from experiments.cli import main as run
+        from experiments.cli import stopped
+        from experiments.interruption import STATUS, at_once
     except InputError as error:
         print(f"bioplausible: {error}", file=sys.stderr)
         sys.exit(2)
-    from experiments.cli import main as run
+    except KeyboardInterrupt:
+        print("bioplausible: stopped", file=sys.stderr)
+        sys.exit(130)  # 128 and the number of the signal, as in `experiments.interruption`
 
-    run(arguments)
+    with at_once(stopped(arguments)):
+        try:
+            run(arguments)
+        except SystemExit as ended:
+            if ended.code != STATUS:
+                raise
+            # Compiled programs may still be at work in other threads, and an interpreter that is taken down under them falls.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(STATUS)
 
 
 if __name__ == "__main__":

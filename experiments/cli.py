@@ -6,9 +6,11 @@ one line on stderr and exit status 2.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import statistics
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,10 @@ from bioplausible.foundation.progress import progress_bar
 from bioplausible.foundation.resolve import resolve
 from experiments.benchmark_commands import benchmark_command
 from experiments.data_commands import data_command
+from experiments.interruption import STATUS
 from experiments.terminal import as_json, given, named, print_entries, print_json, print_table, settings, show, whole_numbers
 
-__all__ = ["main"]
+__all__ = ["main", "stopped"]
 
 _STORE = Path("runs") / "store"
 _OF_NAMES = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL)
@@ -274,9 +277,24 @@ def _interrupted(
     return out / "config.yaml"
 
 
-def _free_folder() -> Path:
-    """The first of runs/compare_001, runs/compare_002, … that is not there yet."""
-    return next(path for n in range(1, 10**6) if not (path := Path("runs") / f"compare_{n:03d}").exists())
+@contextlib.contextmanager
+def _free_folder() -> Iterator[Path]:
+    """The first of runs/compare_001, runs/compare_002, … that is not there yet, made at once: others may be looking too."""
+    from experiments.files import no_empty_folder
+
+    runs = Path("runs")
+    with no_empty_folder(runs):
+        for n in range(1, 10**6):
+            path = runs / f"compare_{n:03d}"
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(parents=True)
+                break
+        try:
+            yield path
+        except BaseException:
+            with contextlib.suppress(OSError):  # it holds something
+                path.rmdir()
+            raise
 
 
 @command.command("compare")
@@ -339,9 +357,9 @@ def compare_command(
         )
     if network_options:
         fields["architecture_options"] = {**base.architecture_options, **network_options}
-    folder = out or _free_folder()
     kept = None if store == "none" else Path(store or _STORE)
-    with no_empty_folder(folder), no_empty_folder(kept), progress_bar() as progress:
+    place = _free_folder() if out is None else contextlib.nullcontext(out)
+    with no_empty_folder(out), no_empty_folder(kept), place as folder, progress_bar() as progress:
         comparison = compare(base, folder, progress, kept, **fields)
     if as_json:
         print_json(comparison.to_json())
@@ -433,10 +451,16 @@ def sweep_command(config: Path, workers: int, out: Path | None, as_json: bool) -
     with no_empty_folder(folder), progress_bar() as progress:
         done = sweep(chosen, folder, workers, progress)
     if as_json:
-        print_json({"summary": rows(done.summary), "runs": rows(done.runs), "out": str(folder.resolve())})
-        return
-    print_table([_of_sweep(row) for row in rows(done.summary)])
-    click.echo(f"tables: {folder.resolve()}")
+        found = {"summary": rows(done.summary), "runs": rows(done.runs), "failed": done.failed}
+        print_json(found | {"out": str(folder.resolve())})
+    else:
+        print_table([_of_sweep(row) for row in rows(done.summary)])
+        click.echo(f"tables: {folder.resolve()}")
+    for name, why in done.failed.items():
+        click.echo(f"failed: {name}: {why}", err=True)
+    if done.failed:
+        click.echo("the same command tries again what failed, and nothing else", err=True)
+        sys.exit(1)
 
 
 def _of_sweep(row: dict[str, Any]) -> dict[str, str]:
@@ -492,13 +516,8 @@ def main(arguments: list[str] | None = None) -> None:
     except InputError as error:
         _fail(str(error))
     except click.exceptions.Abort:
-        given_to = arguments if arguments is not None else sys.argv[1:]
-        goes_on = given_to[:1] in (["sweep"], ["compare"]) or (given_to[:1] == ["scorecard"] and "--out" in given_to)
-        told = "; what is done is kept, and the same command goes on" if goes_on else ""
-        if given_to[:1] == ["train"] and "--out" in given_to:
-            told = "; what is done is kept, and goes on with --resume and the same --out alone"
-        click.echo(f"bioplausible: stopped{told}", err=True)
-        sys.exit(130)
+        click.echo(stopped(arguments), err=True)
+        sys.exit(STATUS)
     except click.exceptions.NoArgsIsHelpError as error:
         # Whoever gave no command is shown what there is, as it is laid out.
         error.show()
@@ -513,6 +532,23 @@ def main(arguments: list[str] | None = None) -> None:
         if error.filename is None or error.errno not in _OF_NAMES:
             raise
         _fail(f"{shortened(str(error.filename))} cannot be used ({error.strerror}): give another path")
+
+
+def stopped(arguments: list[str] | None = None) -> str:
+    """What is told when a command is interrupted: whether what was done is kept, and what goes on with it.
+
+    Parameters
+    ----------
+    arguments
+        Of the command line; by default those that the process was started with.
+    """
+    given_to = arguments if arguments is not None else sys.argv[1:]
+    told = ""
+    if given_to[:1] in (["sweep"], ["compare"]) or (given_to[:1] == ["scorecard"] and "--out" in given_to):
+        told = "; what is done is kept, and the same command goes on"
+    if given_to[:1] == ["train"] and "--out" in given_to:
+        told = "; what is done is kept, and goes on with --resume and the same --out alone"
+    return f"bioplausible: stopped{told}"
 
 
 def _fail(message: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -16,15 +17,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from joblib import Parallel, delayed
-
 import architectures
 import learning_rules
-from bioplausible.foundation.errors import unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from bioplausible.foundation.resolve import is_reference, resolve, source_of
 from experiments.config import check_seed
+from experiments.engine import Failure, run_all
 from experiments.environment import check_workers, describe_code
 from experiments.results import plain
 from learning_rules import plausibility
@@ -104,18 +104,27 @@ def scorecards(
     asked = {text: (text, architecture, criteria, seed, given.get(text, {})) for text in rules}
     files = {} if keep is None else {text: keep / _file_name(*of_rule) for text, of_rule in asked.items()}
     found: dict[str, Card] = {text: json.loads(path.read_text(encoding="utf-8")) for text, path in files.items() if path.is_file()}
-    jobs = [delayed(_named)(*of_rule) for text, of_rule in asked.items() if text not in found]
+    jobs = {text: functools.partial(_card, *of_rule) for text, of_rule in asked.items() if text not in found}
+    failed: dict[str, Failure] = {}
     if found and progress is not None:
         progress(len(found), len(rules), "")
     with _environment(hasty), python_warnings.catch_warnings():
         # joblib replaces a process whose memory has grown, which compiled programs make it do.
         python_warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
-        for text, card in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+        for text, card in run_all(jobs, workers):
+            if isinstance(card, Failure):
+                failed[text] = card
+                continue
             found[text] = card
             if text in files:
                 write_text(files[text], json.dumps(card) + "\n")
             if progress is not None:
                 progress(len(found), len(rules), text)
+    defects = [failure.details for failure in failed.values() if failure.details]
+    if defects:
+        raise RuntimeError(defects[0])
+    if failed:
+        raise InputError("; ".join(failure.reason for failure in failed.values()))
     return {text: found[text] for text in rules}
 
 
@@ -155,7 +164,3 @@ def _file_name(text: str, *arguments: Any) -> str:
     sources = [source_of(each) for each in (text, arguments[0]) if is_reference(each)]
     identity = json.dumps(plain([text, *arguments, sources, describe_code()]), sort_keys=True)
     return f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
-
-
-def _named(text: str, *arguments: Any) -> tuple[str, Card]:
-    return text, _card(text, *arguments)

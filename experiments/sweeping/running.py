@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 import learning_rules
 from bioplausible.foundation.errors import InputError
@@ -23,6 +22,7 @@ from bioplausible.foundation.resolve import is_reference, source_of
 from experiments import datasets
 from experiments.config import CONTROL, TrainConfig, from_record, read_yaml, to_record, write_yaml
 from experiments.controls import RECIPE, control_accuracies, equal_features
+from experiments.engine import Failure, run_all
 from experiments.environment import check_workers
 from experiments.files import short_name
 from experiments.mean_angles import angle_of_the_mean
@@ -44,7 +44,7 @@ __all__ = ["Sweep", "sweep"]
 
 
 _CONTROL_IMAGES = 10_000
-_RDMS = "rdms"
+_RDMS, _FAILED = "rdms", "failed"
 # Which test images a readout told right, kept in the files of trainings and too long for tables.
 _IMAGES = ("right", "frozen_right")
 
@@ -65,6 +65,8 @@ class Sweep:
         One row a control that belongs to no network, image set and seed, as `experiments.controls` gives them; empty for a search.
     adopted
         What the final of a search adopts, one row a rule, network and front end; empty without a final.
+    failed
+        What was to be trained or fitted and could not -> why, in one line. Asked for again, it is tried again.
     """
 
     config: SweepConfig
@@ -72,6 +74,7 @@ class Sweep:
     summary: pd.DataFrame
     controls: pd.DataFrame
     adopted: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    failed: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a network."""
@@ -345,13 +348,14 @@ def _run_missing(
     workers: int,
     progress: Progress | None,
     tables: Callable[[], Any],
-) -> None:
-    """Run what has no file yet, controls first and some at a time, and write the tables anew after each training."""
+) -> dict[str, str]:
+    """Run what has no file yet, controls first and some at a time, and write the tables anew after each; why what failed failed."""
     trainings = list(zip(configs, paths, strict=True))
-    missing = [
-        *(functools.partial(_one_control, *each, config) for each in planned if not each.path.is_file()),
-        *(functools.partial(_one_training, *each, config) for each in trainings if not each[1].is_file()),
-    ]
+    missing: dict[str, Callable[[], Any]] = {
+        **{each.path.stem: functools.partial(_one_control, *each, config) for each in planned if not each.path.is_file()},
+        **{each[1].stem: functools.partial(_one_training, *each, config) for each in trainings if not each[1].is_file()},
+    }
+    failed: dict[str, str] = {}
     done, in_all = len(planned) + len(trainings) - len(missing), len(planned) + len(trainings)
 
     def write_tables() -> None:
@@ -364,16 +368,31 @@ def _run_missing(
             progress(done, in_all, "")
         write_tables()
     # As soon as a training is done its file is there, whatever becomes of the others.
-    for path, record, said in Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(one)() for one in missing):
+    for name, outcome in run_all(missing, workers):
+        done += 1
+        if isinstance(outcome, Failure):
+            failed[name] = outcome.reason
+            _log(paths[0].parent.parent, name, outcome)
+            if progress is not None:
+                progress(done, in_all, f"failed: {name}")
+            continue
+        path, record, said = outcome
+        (paths[0].parent.parent / _FAILED / f"{name}.txt").unlink(missing_ok=True)
         rdms = record.pop(_RDMS, {}) if isinstance(record, dict) else {}
         if rdms:
             write_rdms(_rdms_of(path), rdms)
         write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-        done += 1
         if done < in_all:
             write_tables()
         if progress is not None:
             progress(done, in_all, said)
+    return failed
+
+
+def _log(folder: Path, name: str, failure: Failure) -> None:
+    """Keep the traceback of what was no user's mistake, for whoever mends it."""
+    if failure.details:
+        write_text(folder / _FAILED / f"{name}.txt", failure.details)
 
 
 def _one_training(config: TrainConfig, path: Path, sweep: SweepConfig) -> tuple[Path, dict[str, Any], str]:
@@ -406,7 +425,8 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
 
     Of every network the untrained control is trained too, on plain images and behind the rules' front ends. Trainings whose file is
     there are not run again, unless the rule's defaults have changed since; a plan may change between one command and the next. The
-    tables are written anew after every training, and say how many are still to come.
+    tables are written anew after every training, and say how many are still to come. What fails is named and stops no other; its
+    traceback lies in DIR/failed, and the same command tries it again.
 
     Parameters
     ----------
@@ -422,7 +442,7 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     Raises
     ------
     InputError
-        A configuration that no run could follow, or a folder that holds something else.
+        A configuration that no run could follow, a folder that holds something else, or nothing but failures.
     """
     check_workers(workers)
     folder = Path(out)
@@ -432,12 +452,15 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
     _prepare(folder, config, paths)
     planned = [] if config.search else _controls_planned(folder, configs, config.readout_images or _CONTROL_IMAGES, config.readout)
     tables = functools.partial(_write_tables, folder, config, configs, paths, planned)
-    _run_missing(configs, paths, planned, config, workers, progress, tables)
-    if not (config.search and config.search.finalists):
-        return tables()
+    failed = _run_missing(configs, paths, planned, config, workers, progress, tables)
+    if not any(path.is_file() for path in paths) or not all(each.path.is_file() for each in planned):
+        told = "; ".join(f"{name}: {why}" for name, why in failed.items())
+        raise InputError(f"no table could be made, since something that every row needs failed: {told}")
+    if not (config.search and config.search.finalists) or failed:
+        return dataclasses.replace(tables(), failed=failed)
 
     chosen = finalists(configs, [_validation(path) for path in paths], config.search)
     names = [_file_name(*each, config) for each in zip(chosen, _check(chosen), strict=True)]
     final = _Final(chosen, [folder / "runs" / name for name in names])
-    _run_missing(chosen, final.paths, (), config, workers, progress, functools.partial(tables, final))
-    return tables(final)
+    failed = _run_missing(chosen, final.paths, (), config, workers, progress, functools.partial(tables, final))
+    return dataclasses.replace(tables(final), failed=failed)

@@ -11,7 +11,7 @@ import pytest
 import architectures
 import learning_rules
 import neurodata
-from experiments import datasets
+from experiments import cli, datasets
 from experiments.cli import main
 from experiments.config import CompareConfig, TrainConfig, read_yaml, write_yaml
 from experiments.results import plain
@@ -255,6 +255,14 @@ def test_compare_without_out_takes_the_first_free_folder(study, run, tmp_path, m
     status, _, err = run("compare", "--config", study, "--rules", "untrained,backprob")
     assert status == 2 and "did you mean 'backprop'" in err
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["compare_001", "compare_002"]
+
+
+def test_two_comparisons_at_once_take_a_folder_each(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with cli._free_folder() as one, cli._free_folder() as other:
+        assert one != other
+        (one / "report.html").write_text("")
+    assert one.is_dir() and other.is_dir()  # both ended well
 
 
 def test_a_full_disk_is_one_line(study, run, tmp_path, monkeypatch):

@@ -500,7 +500,7 @@ def test_a_used_folder_is_refused_before_anything_is_trained(tmp_path, no_traini
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_another_recording_or_measure_trains_nothing_and_the_store_changes_no_number(study, recording_folder, tmp_path, monkeypatch):
+def test_another_measure_trains_nothing_and_the_store_changes_no_number(recording_folder, tmp_path, monkeypatch):
     asked = {"rules": ("untrained", "backprop"), "recording": recording_folder, "n_draws": 19}
     monkeypatch.setattr(comparing, "complete", None)  # with a store it is the store that trains
     kept = compare(CONFIG, store=tmp_path / "store", **asked)

@@ -1,0 +1,114 @@
+"""Many jobs on the processes of one machine: what fails is named and stops no other, and who is killed leaves nobody behind.
+
+joblib starts the processes and hands out the jobs. A process that dies takes the pool with it, and nobody is told whose job it was:
+those that may have been at work are then done again, each in a process of its own, and the rest goes on as before.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from bioplausible.foundation.errors import InputError
+
+__all__ = ["Failure", "run_all"]
+
+# joblib hands out one job to each process, and as many in advance.
+_HANDED_OUT = 2
+_LOOK_EVERY = 0.5
+
+Job = Callable[[], Any]
+
+
+class Failure(NamedTuple):
+    """A job that came to nothing.
+
+    Attributes
+    ----------
+    reason
+        In one line.
+    details
+        The traceback, "" after a user's mistake or where the process died.
+    """
+
+    reason: str
+    details: str = ""
+
+
+def run_all(jobs: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Any]]:
+    """Do all jobs.
+
+    Parameters
+    ----------
+    jobs
+        Name -> what is to be done, in the order in which it is begun: functions without arguments, for another process.
+    workers
+        Processes; 1 does everything in this one.
+
+    Yields
+    ------
+    tuple of (str, Any)
+        A job's name and what it gave, as soon as it is done, or a `Failure`.
+
+    >>> dict(run_all({"half": lambda: 1 / 2, "none": lambda: 1 / 0}, 1))  # doctest: +ELLIPSIS
+    {'half': 0.5, 'none': Failure(reason='ZeroDivisionError: division by zero', details=...)}
+    """
+    pending = dict(jobs)
+    while pending:
+        try:
+            for name, outcome in _in_parallel(pending, workers):
+                del pending[name]
+                yield name, outcome
+        except TerminatedWorkerError:
+            for name in list(pending)[: _HANDED_OUT * workers]:
+                yield name, _alone(name, pending.pop(name))
+
+
+def _in_parallel(jobs: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Any]]:
+    tasks = [delayed(_tried)(name, job, os.getpid()) for name, job in jobs.items()]
+    results: Iterator[tuple[str, Any]] = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs")(tasks)
+    return results
+
+
+def _alone(name: str, job: Job) -> Any:
+    """One job in a process of its own."""
+    try:
+        # Two processes, of which one has nothing to do: with one, joblib would do it in this one.
+        ((_, outcome),) = Parallel(n_jobs=2)([delayed(_tried)(name, job, os.getpid())])
+    except TerminatedWorkerError:
+        return Failure("its process was killed, as the system does when memory runs out: fewer workers leave more for each")
+    return outcome
+
+
+def _tried(name: str, job: Job, parent: int) -> tuple[str, Any]:
+    """What a job gives, or why it gives nothing."""
+    if os.getpid() != parent:
+        _end_with(parent)
+    try:
+        return name, job()
+    except InputError as error:
+        return name, Failure(str(error))
+    except MemoryError as error:
+        return name, Failure(f"memory ran out ({error}): fewer workers leave more for each")
+    except Exception as error:  # noqa: BLE001 whatever one job runs into, the others go on
+        return name, Failure(" ".join(f"{type(error).__name__}: {error}".split()), traceback.format_exc())
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """End this process soon after the one that started it."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_EVERY)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,75 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+
+from bioplausible.foundation.errors import InputError
+from experiments.engine import Failure, run_all
+
+
+def half(n):
+    return n / 2
+
+
+def refused():
+    raise InputError("no such thing: give another")
+
+
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def slow():
+    time.sleep(1)
+    return "done"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_fails_is_named_and_stops_no_other(workers):
+    jobs = {"a": partial(half, 1), "refused": refused, "wrong": partial(half, "one"), "b": partial(half, 2)}
+    found = dict(run_all(jobs, workers))
+    assert found.pop("refused") == Failure("no such thing: give another")
+    wrong = found.pop("wrong")
+    assert wrong.reason.startswith("TypeError: unsupported operand") and "in half" in wrong.details
+    assert found == {"a": 0.5, "b": 1.0}
+
+
+def test_who_is_killed_is_named_and_the_rest_goes_on():
+    jobs = {"beside it": slow, "killed": killed, **{str(n): partial(half, n) for n in range(8)}}
+    found = dict(run_all(jobs, 2))
+    assert "killed" in found.pop("killed").reason and found.pop("beside it") == "done"
+    assert found == {str(n): n / 2 for n in range(8)}
+
+
+WORKER = """
+import os, pathlib, sys, time
+from experiments.engine import run_all
+
+def wait(folder):
+    pathlib.Path(folder, str(os.getpid())).write_text("")
+    time.sleep(600)
+
+if __name__ == "__main__":
+    from functools import partial
+    list(run_all({str(n): partial(wait, sys.argv[1]) for n in range(2)}, 2))
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks for processes in /proc")
+def test_nobody_stays_behind_when_the_command_is_killed(tmp_path):
+    started = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)])
+    for _ in range(600):
+        if len(workers := [int(each.name) for each in tmp_path.iterdir()]) == 2:
+            break
+        time.sleep(0.1)
+    started.kill()
+    started.wait()
+    for _ in range(100):
+        if not any(os.path.exists(f"/proc/{worker}") for worker in workers):
+            return
+        time.sleep(0.1)
+    pytest.fail("processes are still there")
