@@ -302,6 +302,11 @@ def _free_folder() -> Iterator[Path]:
 @click.option("--architecture", help=_ARCHITECTURE_HELP.format("cnn"))
 @click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
 @click.option("--recording", help="A named recording (simulated by default), or a folder of your own.")
+@click.option(
+    "--activations",
+    help="Models from elsewhere, scored beside the rules: .npz files, separated by commas, one array a layer, stimuli in the "
+    "recording's order.",
+)
 @click.option("--seeds", type=int, help="Networks per rule.")
 @click.option("--epochs", type=int, help="Passes over the training images.")
 @click.option("--batch-size", type=int)
@@ -324,6 +329,7 @@ def _free_folder() -> Iterator[Path]:
 @as_json
 def compare_command(
     rules: str | None,
+    activations: str | None,
     comparator: str | None,
     stimulus_size: str | None,
     assignments: tuple[str, ...],
@@ -344,6 +350,8 @@ def compare_command(
     fields = given(**options)
     if rules is not None:
         fields["rules"] = learning_rules.names() if rules == "all" else tuple(rule.strip() for rule in rules.split(","))
+    if activations is not None:
+        fields["activations"] = tuple(named("--activations", activations) or ())
     for field, values in (
         ("comparator", named("--comparator", comparator)),
         ("stimulus_size", whole_numbers("--stimulus-size", stimulus_size)),

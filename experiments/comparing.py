@@ -23,6 +23,7 @@ from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from experiments import stimuli, views
+from experiments.activations import Activations
 from experiments.config import CompareConfig, to_record, write_yaml
 from experiments.environment import describe_environment
 from experiments.files import prepare_folder
@@ -86,15 +87,16 @@ def compare(
     clock = _Clock()
     input_shape = check(config)
     folder = None if out is None else prepare_folder(Path(out))
+    kept = None if store is None else Store(Path(store)).ready()
     tell(0, f"recording {config.recording}")
     with clock("recording"):
         planned = plan(config, input_shape)
-    networks, found = _networks(planned, None if store is None else Store(Path(store)), tell)
+    networks, found = _networks(planned, kept, tell)
     clock.seconds["training"] = sum(each.seconds for each in networks if each.name not in found)
     clock.seconds["compiling"] = sum(each.compile_seconds for each in networks if each.name not in found)
     tell(n_parts - 1, "scoring layers against regions")
     with clock("scoring"):
-        shown, unusable = respond(networks, planned.recording.stimuli.images, views.sizes(config), config)
+        shown, unusable = respond(networks, planned.recording.stimuli.images, views.sizes(config), config, planned.elsewhere)
         scored = _score(planned, shown, input_shape, lambda line: tell(n_parts - 1, f"scoring layers against {line}"))
     tell(n_parts - 1, "reading networks and their controls")
     with clock("controls"):
@@ -114,7 +116,8 @@ def compare(
         transform=stimuli.transform_record(first.network.input_shape, config.stimulus_size)
         | {"further_sizes": list(config.more_stimulus_sizes)},
         architecture={"name": config.architecture, "options": dict(first.network.options), "layers": first.network.describe()},
-        rules={each.name: _describe_rule(each) for each in networks},
+        rules={each.name: _describe_rule(each) for each in networks}
+        | {each.name: _describe_activations(each) for each in planned.elsewhere},
         **scored.tables,
         factors={name: list(each.factors) for name, each in zip(scored.measured, scored.regions, strict=True)},
         accuracy=pd.concat([each.accuracy for each in networks], ignore_index=True),
@@ -295,6 +298,12 @@ def _reference_rdms(recording: Recording, config: CompareConfig, warnings: list[
 
 def _describe_rule(trained: Trained) -> dict[str, Any]:
     return dataclasses.asdict(trained.rule.spec) | {"options": options_record(trained.rule)}
+
+
+def _describe_activations(given: Activations) -> dict[str, Any]:
+    n_seeds = len(given.layers)
+    told = f"activations from {Path(given.path).name}" + (f", {n_seeds} seeds" if n_seeds > 1 else "")
+    return {"name": given.name, "summary": told, "path": given.path, "sha256": given.sha256, "options": {}}
 
 
 def _describe_recording(recording: Recording) -> dict[str, Any]:

@@ -164,6 +164,9 @@ class CompareConfig:
         As in `TrainConfig`.
     recording
         A named recording or a user's folder.
+    activations
+        Files with what models from elsewhere make of the recording's stimuli, one array a layer (`experiments.activations`), which
+        are scored beside the rules.
     epochs
         As in `TrainConfig`.
     batch_size
@@ -214,6 +217,7 @@ class CompareConfig:
     architecture: str = "cnn"
     dataset: str = "digits"
     recording: str = "simulated"
+    activations: tuple[str, ...] = ()
     epochs: int | None = None
     batch_size: int = 128
     seed: int = 0

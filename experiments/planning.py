@@ -14,6 +14,7 @@ import rsa
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.resolve import resolve
 from experiments import stimuli, views
+from experiments.activations import Activations, read_activations
 from experiments.config import CONTROL, CompareConfig, TrainConfig
 from experiments.environment import check_room
 from experiments.preparing import build_network, load_images
@@ -36,11 +37,14 @@ class Plan:
         What networks are compared with.
     trainings
         Of every rule, in their order, what trains it; stimuli are none of its images.
+    elsewhere
+        What models from elsewhere make of the recording's stimuli.
     """
 
     config: CompareConfig
     recording: Recording
     trainings: tuple[TrainConfig, ...]
+    elsewhere: tuple[Activations, ...] = ()
 
 
 def with_control(config: CompareConfig) -> CompareConfig:
@@ -100,7 +104,7 @@ def plan(config: CompareConfig, input_shape: tuple[int, ...]) -> Plan:
     Raises
     ------
     InputError
-        A recording that cannot be used, or whose stimuli no memory holds at the sizes asked for.
+        A recording that cannot be used, whose stimuli no memory holds at the sizes asked for, or activations of others.
     """
     recording = load_recording(config.recording)
     views.check_patterns(recording, config)
@@ -110,7 +114,11 @@ def plan(config: CompareConfig, input_shape: tuple[int, ...]) -> Plan:
     shows_digits = recording.stimuli.source == neurodata.default_stimuli().source
     if config.dataset == "digits" and shows_digits and recording.stimuli.source_indices is not None:
         excluded = tuple(int(index) for index in recording.stimuli.source_indices)
-    return Plan(config, recording, tuple(config.training(rule, excluded) for rule in config.rules))
+    elsewhere: list[Activations] = []
+    for path in config.activations:
+        taken = [*config.rules, *(each.name for each in elsewhere)]
+        elsewhere.append(read_activations(path, len(recording.stimuli.images), taken))
+    return Plan(config, recording, tuple(config.training(rule, excluded) for rule in config.rules), tuple(elsewhere))
 
 
 def _check_names(config: CompareConfig) -> None:

@@ -11,6 +11,7 @@ import rsa
 from architectures import Network
 from bioplausible.foundation.errors import InputError
 from experiments import stimuli
+from experiments.activations import Activations
 from experiments.config import CompareConfig
 from experiments.scoring import Model
 from experiments.trained import Trained
@@ -56,18 +57,23 @@ def add_layers(
     for layer, activations in zip((part or trained.network).node_names, layers, strict=True):
         for index in range(trained.config.n_seeds):
             model = Model(trained.name, trained.config.seeds[index], layer)
-            patterns = activations[index].reshape(len(images), -1)
-            try:
-                rdm = rsa.rdm(patterns, config.distance)
-                if np.ptp(rdm) == 0:
-                    raise rsa.InputError("all its dissimilarities are equal")
-                layers_so_far.rdms[model] = rdm
-                if of_patterns(config):
-                    # No measure of patterns looks further than their inner products, and wide layers would fill the memory.
-                    layers_so_far.patterns[model] = rsa.narrow(patterns)
-            except rsa.InputError as error:
-                unusable.append(f"no RDM: {model.rule}, seed {model.seed}: layer '{model.layer}': {error}")
+            unusable += _add(layers_so_far, model, activations[index].reshape(len(images), -1), config)
     return unusable
+
+
+def _add(layers_so_far: Layers, model: Model, patterns: np.ndarray, config: CompareConfig) -> list[str]:
+    """Add one layer of one network; a sentence where it tells no stimuli apart."""
+    try:
+        rdm = rsa.rdm(patterns, config.distance)
+        if np.ptp(rdm) == 0:
+            raise rsa.InputError("all its dissimilarities are equal")
+    except rsa.InputError as error:
+        return [f"no RDM: {model.rule}, seed {model.seed}: layer '{model.layer}': {error}"]
+    layers_so_far.rdms[model] = rdm
+    if of_patterns(config):
+        # No measure of patterns looks further than their inner products, and wide layers would fill the memory.
+        layers_so_far.patterns[model] = rsa.narrow(patterns)
+    return []
 
 
 def of_patterns(config: CompareConfig) -> list[str]:
@@ -98,7 +104,11 @@ def part_for_size(network: Network, size: int | None) -> tuple[Network | None, s
 
 
 def respond(
-    networks: Sequence[Trained], images: np.ndarray, sizes: Sequence[int | None], config: CompareConfig
+    networks: Sequence[Trained],
+    images: np.ndarray,
+    sizes: Sequence[int | None],
+    config: CompareConfig,
+    elsewhere: Sequence[Activations] = (),
 ) -> tuple[dict[int | None, Layers], list[str]]:
     """Show stimuli to networks.
 
@@ -112,6 +122,8 @@ def respond(
         At which they are shown, the main one first.
     config
         Distance, and whether patterns are asked for.
+    elsewhere
+        What models from elsewhere make of the stimuli, at whatever size they were shown: they stand beside the main one.
 
     Returns
     -------
@@ -132,6 +144,10 @@ def respond(
             warnings |= dict.fromkeys(add_layers(layers, trained, part, presented, config))
             if left_out:
                 warnings[f"stimuli of {size} pixels: {left_out}"] = None
+    for given in elsewhere:
+        for seed, layers_of_seed in given.layers.items():
+            for layer, patterns in layers_of_seed.items():
+                warnings |= dict.fromkeys(_add(shown[sizes[0]], Model(given.name, seed, layer), patterns, config))
     if not shown[sizes[0]].rdms:
         raise InputError(f"no layer of any network tells the stimuli apart: {'; '.join(list(warnings)[:2])}")
     return shown, list(warnings)

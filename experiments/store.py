@@ -11,6 +11,7 @@ last epoch. Several processes may share a store: who comes second to a training 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,26 @@ class Store:
     """
 
     folder: Path
+
+    def ready(self) -> Store:
+        """The store, with a folder that can be written.
+
+        Raises
+        ------
+        InputError
+            It cannot.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except (OSError, ValueError) as error:
+            raise self._cannot(error) from error
+        return self
+
+    def _cannot(self, error: Exception) -> InputError:
+        why = getattr(error, "strerror", None) or error
+        return InputError(f"the store {self.folder} cannot be written ({why}): give another folder with --store")
 
     def place_of(self, setup: Setup) -> Path:
         """The folder of a training.
@@ -95,8 +116,7 @@ class Store:
                     found = complete(setup, _interrupted(place, setup), progress, [saved_in(place)])
                     save_trained(found, place, digest_of(setup))
         except OSError as error:
-            why = error.strerror or error
-            raise InputError(f"the store {self.folder} cannot be written ({why}): give another with --store") from error
+            raise self._cannot(error) from error
         return found
 
 

@@ -308,6 +308,9 @@ def cases(place: Path) -> Iterator[tuple[str, list[str]]]:
         yield line("train", "backprop", "--config", value)
         yield line("train", "nonsense", "--out", value)
         yield line("compare", "--rules", "untrained", "--recording", value)
+        yield line("compare", "--rules", "untrained", "--activations", value)
+        yield line("compare", "--rules", "untrained", "--store", value)
+        yield line("train", "--resume", "--out", value)
         yield line("compare", "--rules", "untrained", "--dataset", value)
         yield line("compare", "--config", value)
         yield line("compare", "--rules", "nonsense", "--out", value)
@@ -385,10 +388,10 @@ def reached(*_: Any, **__: Any) -> Any:
 
 def main(n_cases: int) -> dict[str, Any]:
     """Try some of the cases, each of those that found something among them; 0 for all."""
-    from experiments import benchmark_angles, benchmark_rsa, benchmark_time, benchmarks, preparing, scorecards
+    from experiments import benchmark_angles, benchmark_rsa, benchmark_time, benchmarks, engine, preparing
 
     preparing.make_programs = reached
-    scorecards.Parallel = Nothing
+    engine.Parallel = Nothing
     benchmarks._Timed = benchmark_time._Timed = benchmark_angles._of_rule = reached
     benchmark_rsa._bootstrap = benchmark_rsa._searchlight = benchmark_rsa._crossnobis = reached
     place = Path.cwd()
