@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from experiments.config import CompareConfig, TrainConfig
     from experiments.results import Comparison
     from experiments.trained import Trained
-from experiments.training import train
+    from experiments.training import train
 
 __all__ = ["CompareConfig", "Comparison", "InputError", "TrainConfig", "Trained", "compare", "train"]
 
@@ -24,7 +24,7 @@ _HOMES = {
     "CompareConfig": "config",
     "TrainConfig": "config",
     "Comparison": "results",
-    "Trained": "training",
+    "Trained": "trained",
     "train": "training",
 }
 
