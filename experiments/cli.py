@@ -445,9 +445,10 @@ def scorecard_command(
 @command.command("sweep")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--workers", type=int, default=1, show_default=True, help="Trainings at a time, each in a process of its own.")
+@click.option("--shard", metavar="I/N", help="The part of the plan that is done here, as a task of an array job; all by default.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables; a sweep that was interrupted goes on there.")
 @as_json
-def sweep_command(config: Path, workers: int, out: Path | None, as_json: bool) -> None:
+def sweep_command(config: Path, workers: int, shard: str | None, out: Path | None, as_json: bool) -> None:
     """Train everything that CONFIG asks for, and write one table; see experiments/configs."""
     from experiments.config import read_yaml
     from experiments.files import no_empty_folder
@@ -455,20 +456,35 @@ def sweep_command(config: Path, workers: int, out: Path | None, as_json: bool) -
     from experiments.sweeping import SweepConfig, sweep
 
     folder = out or Path("runs") / config.stem
+    part = _part(shard)
     chosen = read_yaml(config, SweepConfig)
     with no_empty_folder(folder), progress_bar() as progress:
-        done = sweep(chosen, folder, workers, progress)
+        done = sweep(chosen, folder, workers, progress, part)
     if as_json:
-        found = {"summary": rows(done.summary), "runs": rows(done.runs), "failed": done.failed}
+        found = {"summary": rows(done.summary), "runs": rows(done.runs), "failed": done.failed, "to_come": done.to_come}
         print_json(found | {"out": str(folder.resolve())})
     else:
         print_table([_of_sweep(row) for row in rows(done.summary)])
         click.echo(f"tables: {folder.resolve()}")
+    if others := done.to_come - len(done.failed):
+        click.echo(
+            f"{others} of the plan are not there yet: of another shard, or left to another process that is at them", err=True
+        )
     for name, why in done.failed.items():
         click.echo(f"failed: {name}: {why}", err=True)
     if done.failed:
         click.echo("the same command tries again what failed, and nothing else", err=True)
         sys.exit(1)
+
+
+def _part(shard: str | None) -> tuple[int, int]:
+    """The part that a shard is, and of how many."""
+    if shard is None:
+        return 1, 1
+    part, slash, of = shard.partition("/")
+    if not (slash and part.strip().isdecimal() and of.strip().isdecimal()):
+        raise click.UsageError(f"--shard {shortened(shard)} was given, expected the part and their number, such as 1/4")
+    return int(part), int(of)
 
 
 def _of_sweep(row: dict[str, Any]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 import learning_rules
@@ -20,31 +20,26 @@ from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from bioplausible.foundation.resolve import is_reference, source_of
 from experiments import datasets
-from experiments.config import CONTROL, TrainConfig, from_record, read_yaml, to_record, write_yaml
-from experiments.controls import RECIPE, control_accuracies, equal_features
+from experiments.config import CONTROL, TrainConfig, read_yaml, to_record, write_yaml
+from experiments.controls import RECIPE
 from experiments.engine import Failure, run_all
 from experiments.environment import check_workers
 from experiments.files import short_name
-from experiments.mean_angles import angle_of_the_mean
-from experiments.precise_angles import angle_in_double
 from experiments.preparing import build_network, options_record
-from experiments.reading import read_out
 from experiments.readouts import RIDGE
 from experiments.results import plain
+from experiments.sweeping.cells import CONTROL_IMAGES, LOCKS, fit_controls, rdms_file, train_cell
 from experiments.sweeping.config import SweepConfig, expand, with_controls
 from experiments.sweeping.finals import adopted, as_runs, finalists
 from experiments.sweeping.page import environment_lines, to_markdown
-from experiments.sweeping.rdms import rdms_of, read_rdms, with_correlations, write_rdms
+from experiments.sweeping.rdms import read_rdms, with_correlations
 from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise
-from experiments.trained import Trained
-from experiments.training import train
 from experiments.verdicts import keeps_maps, n_hidden_units
 
 __all__ = ["Sweep", "sweep"]
 
 
-_CONTROL_IMAGES = 10_000
-_RDMS, _FAILED = "rdms", "failed"
+_FAILED = "failed"
 # Which test images a readout told right, kept in the files of trainings and too long for tables.
 _IMAGES = ("right", "frozen_right")
 
@@ -67,6 +62,8 @@ class Sweep:
         What the final of a search adopts, one row a rule, network and front end; empty without a final.
     failed
         What was to be trained or fitted and could not -> why, in one line. Asked for again, it is tried again.
+    to_come
+        How many trainings and controls are not there: failed, of another shard, or left to another process that is at them.
     """
 
     config: SweepConfig
@@ -75,6 +72,7 @@ class Sweep:
     controls: pd.DataFrame
     adopted: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
+    to_come: int = 0
 
     def to_frame(self) -> pd.DataFrame:
         """One row a network."""
@@ -92,46 +90,6 @@ def _file_name(config: TrainConfig, options: dict[str, Any], sweep: SweepConfig)
     identity = json.dumps(plain({**record, "rule_options": options, **sources, **read}), sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     return f"{short_name(config.rule)}__{short_name(config.architecture)}__{digest}.json"
-
-
-def _run(record: dict[str, Any], readout_images: int = 0, readout: str = RIDGE, beside_backprop: bool = False) -> dict[str, Any]:
-    """One training, from plain values to plain values and RDMs, so that any process can do it."""
-    trained = train(from_record(record, TrainConfig, "a run of the sweep"))
-    plain_record: dict[str, Any] = plain(trained.to_json())
-    if beside_backprop:
-        angles, warnings = _in_double(trained)
-        # There is none in double precision of what draws noise; what one draw says is little.
-        of_means = angle_of_the_mean(trained) if np.isnan(angles).all() else np.full_like(angles, np.nan)
-        plain_record["warnings"] += warnings
-        for each, angle, of_mean in zip(plain_record.get("seeds", [plain_record]), angles, of_means, strict=True):
-            each["angle_to_backprop"] |= {"end_in_double": plain(float(angle)), "end_of_mean": plain(float(of_mean))}
-        plain_record[_RDMS] = rdms_of(trained)
-    if readout_images:
-        plain_record["readouts"] = read_out(trained, readout_images, readout).to_dict("records")
-    return plain_record
-
-
-def _in_double(trained: Trained) -> tuple[np.ndarray, list[str]]:
-    """The angle at the end in double precision; a rule that takes single precision alone is trained all the same, and named."""
-    try:
-        return angle_in_double(trained), []
-    except (TypeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        return np.full(trained.config.n_seeds, np.nan), [f"no angle in double precision: {trained.name}: {reason}"]
-
-
-def _control_run(record: dict[str, Any], readout_images: int, readout: str = RIDGE) -> list[dict[str, Any]]:
-    """The controls of an image set, likewise."""
-    config = from_record(record, TrainConfig, "the controls of the sweep")
-    rows: list[dict[str, Any]] = control_accuracies(config, readout_images, readout, wider=True).to_dict("records")
-    return rows
-
-
-def _equal_run(record: dict[str, Any], n_units: int, readout_images: int, readout: str = RIDGE) -> list[dict[str, Any]]:
-    """As many random features as a dense network has hidden units, likewise."""
-    config = from_record(record, TrainConfig, "the controls of the sweep")
-    rows: list[dict[str, Any]] = equal_features(config, n_units, readout_images, readout).to_dict("records")
-    return rows
 
 
 def _images_of(config: TrainConfig) -> TrainConfig:
@@ -242,11 +200,6 @@ def _readout(read: dict[str, Any] | None) -> dict[str, Any]:
     )
 
 
-def _rdms_of(path: Path) -> Path:
-    """Where the RDMs of a training are kept."""
-    return path.parent.parent / _RDMS / f"{path.stem}.npz"
-
-
 def _prepare(out: Path, config: SweepConfig, paths: Sequence[Path]) -> None:
     """Make the folder, or go on in one that holds a part of this sweep, whose plan may have changed since."""
     path = out / "sweep.yaml"
@@ -314,7 +267,7 @@ def _write_tables(
         record = _read(path)
         environments.append(record.get("environment", {}))
         rows = _rows(each, record)
-        kept = read_rdms(_rdms_of(path))
+        kept = read_rdms(rdms_file(path))
         table += rows
         rdms += [{layer: of_seeds[index] for layer, of_seeds in kept.items()} for index in range(len(rows))]
     runs = pd.DataFrame(table)
@@ -347,16 +300,19 @@ def _run_missing(
     config: SweepConfig,
     workers: int,
     progress: Progress | None,
+    shard: tuple[int, int],
     tables: Callable[[], Any],
 ) -> dict[str, str]:
     """Run what has no file yet, controls first and some at a time, and write the tables anew after each; why what failed failed."""
     trainings = list(zip(configs, paths, strict=True))
-    missing: dict[str, Callable[[], Any]] = {
-        **{each.path.stem: functools.partial(_one_control, *each, config) for each in planned if not each.path.is_file()},
-        **{each[1].stem: functools.partial(_one_training, *each, config) for each in trainings if not each[1].is_file()},
+    cells: dict[Path, Callable[[], Any]] = {
+        **{each.path: functools.partial(fit_controls, *each, config) for each in planned},
+        **{each[1]: functools.partial(train_cell, *each, config) for each in trainings},
     }
+    ours = [path for place, path in enumerate(cells) if place % shard[1] == shard[0] - 1]
+    missing = {path.stem: cells[path] for path in ours if not path.is_file()}
     failed: dict[str, str] = {}
-    done, in_all = len(planned) + len(trainings) - len(missing), len(planned) + len(trainings)
+    done, in_all = len(ours) - len(missing), len(ours)
 
     def write_tables() -> None:
         # No verdict stands before all that a rule is held against is there.
@@ -376,16 +332,11 @@ def _run_missing(
             if progress is not None:
                 progress(done, in_all, f"failed: {name}")
             continue
-        path, record, said = outcome
         (paths[0].parent.parent / _FAILED / f"{name}.txt").unlink(missing_ok=True)
-        rdms = record.pop(_RDMS, {}) if isinstance(record, dict) else {}
-        if rdms:
-            write_rdms(_rdms_of(path), rdms)
-        write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         if done < in_all:
             write_tables()
         if progress is not None:
-            progress(done, in_all, said)
+            progress(done, in_all, outcome or f"{name}: left to another process")
     return failed
 
 
@@ -395,22 +346,13 @@ def _log(folder: Path, name: str, failure: Failure) -> None:
         write_text(folder / _FAILED / f"{name}.txt", failure.details)
 
 
-def _one_training(config: TrainConfig, path: Path, sweep: SweepConfig) -> tuple[Path, dict[str, Any], str]:
-    record = _run(to_record(config), sweep.readout_images, sweep.readout, sweep.search is None)
-    return path, record, f"{record['rule']} on {record['architecture']}: {record['test_accuracy']:.3f}"
-
-
-def _one_control(
-    config: TrainConfig, path: Path, n_units: int | None, sweep: SweepConfig
-) -> tuple[Path, list[dict[str, Any]], str]:
-    record, n_images = to_record(config), sweep.readout_images or _CONTROL_IMAGES
-    if n_units is None:
-        return path, _control_run(record, n_images, sweep.readout), f"controls of {config.dataset}"
-    rows = _equal_run(record, n_units, n_images, sweep.readout)
-    return path, rows, f"{n_units} random features of {config.dataset}"
-
-
-def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Progress | None = None) -> Sweep:
+def sweep(
+    config: SweepConfig,
+    out: Path | str,
+    workers: int = 1,
+    progress: Progress | None = None,
+    shard: tuple[int, int] = (1, 1),
+) -> Sweep:
     """Train everything that a sweep asks for, and write its tables.
 
     ```
@@ -438,6 +380,9 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
         Trainings at a time, each in a process of its own.
     progress
         Called with trainings and controls done, in all, and a line to show.
+    shard
+        Which part of the plan is done here, counted from one, and of how many: a task of an array job takes its own and needs no
+        server. Tables are of what is there.
 
     Raises
     ------
@@ -445,22 +390,34 @@ def sweep(config: SweepConfig, out: Path | str, workers: int = 1, progress: Prog
         A configuration that no run could follow, a folder that holds something else, or nothing but failures.
     """
     check_workers(workers)
+    if not 1 <= shard[0] <= shard[1]:
+        raise InputError(f"shard {shard[0]}/{shard[1]} was given, expected a part from 1 to the number of parts, such as 1/4")
     folder = Path(out)
     configs = expand(config) if config.search else with_controls(expand(config))
     options = _check(configs)
     paths = [folder / "runs" / _file_name(*each, config) for each in zip(configs, options, strict=True)]
     _prepare(folder, config, paths)
-    planned = [] if config.search else _controls_planned(folder, configs, config.readout_images or _CONTROL_IMAGES, config.readout)
+    planned = [] if config.search else _controls_planned(folder, configs, config.readout_images or CONTROL_IMAGES, config.readout)
     tables = functools.partial(_write_tables, folder, config, configs, paths, planned)
-    failed = _run_missing(configs, paths, planned, config, workers, progress, tables)
+    failed = _run_missing(configs, paths, planned, config, workers, progress, shard, tables)
+    with contextlib.suppress(OSError):  # others are at work, or nobody ever was
+        (folder / LOCKS).rmdir()
     if not any(path.is_file() for path in paths) or not all(each.path.is_file() for each in planned):
-        told = "; ".join(f"{name}: {why}" for name, why in failed.items())
-        raise InputError(f"no table could be made, since something that every row needs failed: {told}")
-    if not (config.search and config.search.finalists) or failed:
-        return dataclasses.replace(tables(), failed=failed)
+        if failed:
+            told = "; ".join(f"{name}: {why}" for name, why in failed.items())
+            raise InputError(f"no table could be made, since something that every row needs failed: {told}")
+        return Sweep(config, pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), to_come=_to_come(paths, planned))
+    to_come = _to_come(paths, planned)
+    if not (config.search and config.search.finalists) or to_come:
+        return dataclasses.replace(tables(), failed=failed, to_come=to_come)
 
     chosen = finalists(configs, [_validation(path) for path in paths], config.search)
     names = [_file_name(*each, config) for each in zip(chosen, _check(chosen), strict=True)]
     final = _Final(chosen, [folder / "runs" / name for name in names])
-    failed = _run_missing(chosen, final.paths, (), config, workers, progress, functools.partial(tables, final))
-    return dataclasses.replace(tables(final), failed=failed)
+    failed = _run_missing(chosen, final.paths, (), config, workers, progress, shard, functools.partial(tables, final))
+    return dataclasses.replace(tables(final), failed=failed, to_come=_to_come(final.paths, ()))
+
+
+def _to_come(paths: Sequence[Path], planned: Sequence[_Planned]) -> int:
+    """How many files are not there."""
+    return sum(not path.is_file() for path in (*paths, *(each.path for each in planned)))

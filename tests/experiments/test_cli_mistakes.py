@@ -108,6 +108,7 @@ MISTAKES = {
     "rule's option": ("compare --config {study} --set learning_rate=1", ["learning_rate", "--config"]),
     "stimulus size": ("compare --config {study} --stimulus-size 16", ["mlp", "(16, 16, 1)", "convolutional"]),
     "fetch": ("data fetch digist", ["'digist'", "did you mean 'digits'"]),
+    "shard": ("sweep {here}/absent.yaml --shard 2", ["--shard 2", "such as 1/4"]),
     "report": ("report {here}/used", ["used", "results.json"]),
 }
 

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from experiments import train
 from experiments.mean_angles import angle_of_the_mean
 from experiments.precise_angles import angle_in_double
-from experiments.sweeping import SweepConfig, running, summarise
+from experiments.sweeping import SweepConfig, cells, summarise
 from experiments.sweeping.page import to_markdown
 from experiments.sweeping.rdms import _rdm, rdms_of, read_rdms, with_correlations, write_rdms
 
@@ -169,9 +169,9 @@ def test_the_mean_over_draws_stands_beside_one_draw_and_decides():
 
 def test_a_rule_that_draws_noise_is_asked_many_times(monkeypatch):
     few = functools.partial(angle_of_the_mean, n_draws=64)
-    monkeypatch.setattr(running, "angle_of_the_mean", few)
+    monkeypatch.setattr(cells, "angle_of_the_mean", few)
     options = {"architecture_options": {"hidden": [12]}, "rule_options": {}, "front_end": "none"}
-    record = running._run({"rule": "perturbation/node", "dataset": "digits", "epochs": 1, **options}, 0, "ridge", True)
+    record = cells._run({"rule": "perturbation/node", "dataset": "digits", "epochs": 1, **options}, 0, "ridge", True)
     found = record["angle_to_backprop"]
     assert list(found) == ["start", "tenth", "end", "end_in_double", "end_of_mean"]
     assert found["end_in_double"] is None and found["end_of_mean"] < found["end"]
@@ -193,8 +193,8 @@ def test_a_rule_that_takes_single_precision_alone_is_trained_all_the_same(monkey
     def refuse(trained):
         raise TypeError("scan carry: float32 against float64\nand a long explanation")
 
-    monkeypatch.setattr(running, "angle_in_double", refuse)
-    record = running._run({"rule": "backprop", "dataset": "digits", "epochs": 1}, 0, "ridge", True)
+    monkeypatch.setattr(cells, "angle_in_double", refuse)
+    record = cells._run({"rule": "backprop", "dataset": "digits", "epochs": 1}, 0, "ridge", True)
     assert record["angle_to_backprop"]["end_in_double"] is None and record["test_accuracy"] > 0.3
     (said,) = (each for each in record["warnings"] if "no angle" in each)
     assert said == "no angle in double precision: backprop: scan carry: float32 against float64"

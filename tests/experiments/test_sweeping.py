@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 import architectures
 import experiments
@@ -16,7 +17,7 @@ from bioplausible.foundation.errors import InputError
 from experiments.config import TrainConfig, read_yaml, write_yaml
 from experiments.preparing import network_options
 from experiments.readouts import as_text
-from experiments.sweeping import SearchConfig, SweepConfig, best_trials, expand, running, summarise, sweep
+from experiments.sweeping import SearchConfig, SweepConfig, best_trials, cells, expand, running, summarise, sweep
 from experiments.sweeping.config import with_controls
 from experiments.sweeping.finals import adopted, as_runs, finalists
 from experiments.sweeping.page import to_markdown
@@ -61,9 +62,9 @@ def trainings(monkeypatch):
         asked.append(record)
         return fake_run(record)
 
-    monkeypatch.setattr(running, "_run", run)
-    monkeypatch.setattr(running, "_control_run", fake_controls)
-    monkeypatch.setattr(running, "_equal_run", fake_equal)
+    monkeypatch.setattr(cells, "_run", run)
+    monkeypatch.setattr(cells, "_control_run", fake_controls)
+    monkeypatch.setattr(cells, "_equal_run", fake_equal)
     return asked
 
 
@@ -155,7 +156,7 @@ def test_mistakes_are_named(fields, message):
 def test_a_table_says_what_must_be_known_of_its_images(tmp_path, trainings, monkeypatch):
     """Whatever the file is called: that pixels went through lossy compression stands over the figures."""
     noted = {"notes": "decoded from lossy JPEG"}
-    monkeypatch.setattr(running, "_run", lambda record, *read: {**fake_run(record), "images": noted})
+    monkeypatch.setattr(cells, "_run", lambda record, *read: {**fake_run(record), "images": noted})
     config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},))
     found = sweep(config, tmp_path / "noted")
     assert set(found.summary["image_notes"]) == {"decoded from lossy JPEG"}
@@ -172,19 +173,19 @@ def test_mistakes_of_any_run_are_said_before_the_first_is_trained(tmp_path, trai
 
 def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path, trainings, monkeypatch):
     config = SweepConfig(train={**TRAIN, "n_seeds": 2}, runs=({"rule": ["untrained", "backprop", "feedback_alignment"]},))
-    complete = running._run
+    complete = cells._run
 
     def stops_at_the_second(record, *rest):
         if len(trainings) == 1:
             raise KeyboardInterrupt
         return complete(record)
 
-    monkeypatch.setattr(running, "_run", stops_at_the_second)
+    monkeypatch.setattr(cells, "_run", stops_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         sweep(config, tmp_path / "out")
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 1
     assert "**1 of 3 trainings are done**" in (tmp_path / "out" / "README.md").read_text()
-    monkeypatch.setattr(running, "_run", complete)
+    monkeypatch.setattr(cells, "_run", complete)
     done = sweep(config, tmp_path / "out")
     assert [record["rule"] for record in trainings] == ["untrained", "backprop", "feedback_alignment/random"]
     assert len(done.to_frame()) == 6 and set(done.runs["seed"]) == {0, 1}
@@ -196,6 +197,59 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path, trainings, monk
     drawn = (tmp_path / "out" / "accuracy.svg").read_text()
     assert all(name in drawn for name in ("untrained", "backprop", "feedback_alignment/random", "50.6"))
     assert read_yaml(tmp_path / "out" / "sweep.yaml", SweepConfig) == config
+
+
+def test_what_fails_is_named_stops_no_other_and_is_tried_again(tmp_path, trainings, monkeypatch):
+    config = SweepConfig(train=TRAIN, runs=({"rule": ["untrained", "backprop", "feedback_alignment", "local_losses"]},))
+    complete = cells._run
+
+    def broken(record, *rest):
+        if record["rule"] == "backprop":
+            raise ZeroDivisionError("by nothing")
+        if record["rule"].startswith("feedback"):
+            raise InputError("diverges: lower the rate")
+        return complete(record)
+
+    monkeypatch.setattr(cells, "_run", broken)
+    done = sweep(config, out := tmp_path / "out")
+    assert sorted(done.failed.values()) == ["ZeroDivisionError: by nothing", "diverges: lower the rate"] and done.to_come == 2
+    assert list(done.runs["rule"]) == ["untrained", "local_losses/both"]
+    assert "**2 of 4 trainings are done**" in (out / "README.md").read_text()
+    (log,) = (out / "failed").iterdir()  # of a mistake there is no traceback
+    assert log.name.startswith("backprop__") and "in broken" in log.read_text()
+    monkeypatch.setattr(cells, "_run", complete)
+    again = sweep(config, out)
+    assert (again.failed, again.to_come, len(trainings)) == ({}, 0, 4) and not list((out / "failed").iterdir())
+
+
+def test_shards_share_a_plan_and_the_last_one_has_the_tables_of_all(tmp_path, trainings):
+    config = SweepConfig(train=TRAIN, runs=({"rule": ["untrained", "backprop", "feedback_alignment"]},))
+    whole = sweep(config, tmp_path / "whole")
+    trainings.clear()
+    first = sweep(config, tmp_path / "parts", shard=(2, 3))
+    assert first.runs.empty and first.to_come > 0  # controls are another's
+    assert sweep(config, tmp_path / "parts", shard=(1, 3)).to_come > 0
+    last = sweep(config, tmp_path / "parts", shard=(3, 3))
+    assert last.to_come == 0 and len(trainings) == 3
+    pd.testing.assert_frame_equal(last.runs, whole.runs)
+    for name in ("runs.csv", "summary.csv", "controls.csv", "README.md"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    with pytest.raises(InputError, match="shard 4/3 was given"):
+        sweep(config, tmp_path / "parts", shard=(4, 3))
+
+
+def test_what_another_process_is_at_is_left_to_it(tmp_path, trainings):
+    config = SweepConfig(train=TRAIN, runs=({"rule": ["untrained", "backprop"]},))
+    whole = sweep(config, out := tmp_path / "out")
+    (path,) = (out / "runs").glob("backprop*")
+    path.unlink()
+    trainings.clear()
+    (out / cells.LOCKS).mkdir()
+    with FileLock(out / cells.LOCKS / f"{path.stem}.lock"):
+        beside = sweep(config, out)
+    assert not trainings and beside.to_come == 1 and not beside.failed
+    pd.testing.assert_frame_equal(sweep(config, out).runs, whole.runs)
+    assert len(trainings) == 1 and not (out / cells.LOCKS).exists()
 
 
 def test_controls_are_counted_and_no_verdict_is_written_before_they_are_there(tmp_path, trainings, monkeypatch):
@@ -215,11 +269,11 @@ def test_controls_are_counted_and_no_verdict_is_written_before_they_are_there(tm
         assert not (tmp_path / "out" / "README.md").exists()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, "_control_run", stops)
+    monkeypatch.setattr(cells, "_control_run", stops)
     with pytest.raises(KeyboardInterrupt):
         sweep(config, tmp_path / "out")
     assert not (tmp_path / "out" / "README.md").exists()
-    monkeypatch.setattr(running, "_control_run", fake_controls)
+    monkeypatch.setattr(cells, "_control_run", fake_controls)
     sweep(config, tmp_path / "out")
     assert "logistic regression" in (tmp_path / "out" / "README.md").read_text() and len(trainings) == 2
 
@@ -426,7 +480,7 @@ def test_the_number_of_hidden_units_is_that_of_each_dense_network(tmp_path, trai
 def test_how_features_are_read_is_a_part_of_what_was_run(tmp_path, trainings, monkeypatch):
     """Another readout is another training's file."""
     asked = []
-    monkeypatch.setattr(running, "_run", lambda record, *read: asked.append(read) or fake_run(record))
+    monkeypatch.setattr(cells, "_run", lambda record, *read: asked.append(read) or fake_run(record))
     names = {}
     for readout in ("ridge", "logistic"):
         config = SweepConfig(train=TRAIN, runs=({"rule": ["untrained"]},), readout_images=100, readout=readout)
@@ -631,7 +685,7 @@ def _accuracy_in(rates):
 
 def test_the_final_of_a_search_adopts_by_the_full_budget_and_the_defaults_are_always_in_it(tmp_path, monkeypatch):
     rates = []
-    monkeypatch.setattr(running, "_run", _accuracy_in(rates))
+    monkeypatch.setattr(cells, "_run", _accuracy_in(rates))
     space = {"all": {"learning_rate": {"low": 2e-3, "high": 1e-1}}}
     search = SearchConfig(trials=5, space=space, finalists=2, final={"epochs": 3, "n_seeds": 2})
     config = SweepConfig(train=TRAIN, runs=({"rule": ["backprop", "feedback_alignment"]},), search=search)
