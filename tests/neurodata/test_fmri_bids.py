@@ -52,9 +52,13 @@ def test_raw_data_and_surfaces(fake, tmp_path):
     assert len(raw) == 4 and all("derivatives" not in str(run.bold) and run.confounds is None for run in raw)
     surface = from_bids(fake, task="localizer", space="fsaverage5")[0]
     assert [part.name.split("_hemi-")[1][0] for part in surface.bold] == ["L", "R"]
+    maps = load_surf_data(surface.bold[0])
+    with pytest.raises(InputError, match="hemi-L.* holds 30 maps; expected a mask of one"):
+        patterns([surface], {"all": surface.bold}, FmriOptions(), tmp_path)
+    whole = [new_img_like_gifti(tmp_path / f"{side}.gii", np.ones(len(maps), np.float32)) for side in "LR"]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*events lie outside")
-        found = patterns([surface], {"all": surface.bold}, FmriOptions(), tmp_path)["all"]
+        found = patterns([surface], {"all": whole}, FmriOptions(), tmp_path)["all"]
     assert found.n_channels == (60,)
 
 
