@@ -30,10 +30,10 @@ LONG_NAMES: Mapping[str, str] = {
 }
 ENTITIES = (
     "sub", "ses", "task", "acq", "ce", "trc", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc", "hemi", "space",
-    "split", "recording", "chunk", "seg", "res", "den", "label", "desc",
+    "split", "recording", "chunk", "seg", "res", "den", "label", "desc", "datatype",
 )  # fmt: skip
 # one value for all files; of others (acquisition, reconstruction, …) one for each run
-ONE_FOR_ALL = ("task", "space", "res", "den", "desc", "echo", "part", "proc", "recording")
+ONE_FOR_ALL = ("task", "space", "res", "den", "desc", "echo", "part", "proc", "recording", "datatype")
 A_RUN = ("sub", "ses", "dir", "run")  # a run is often repeated in the other direction of phase encoding
 OF_ONE_RUN = ("hemi", "split")  # parts that are joined
 NONE = "none"  # what a file is called that lacks an entity which others have
