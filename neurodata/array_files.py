@@ -229,7 +229,7 @@ def read_rdms(
     vectors = condense(array, len(ids), origin)
     axis = times.of_length(vectors.shape[1], origin) if vectors.ndim == 3 else None
     order, note = row_order({key: each for key, each in beside.items() if each.ndim == 1 and each.dtype.kind in "USO"}, ids, origin)
-    rdms = RdmSet.from_array(vectors, subjects=subjects, times=axis, conditions=list(ids), measure=measure, origin=origin)
+    rdms = RdmSet.from_array(array, subjects=subjects, times=axis, conditions=list(ids), measure=measure, origin=origin)
     return (rdms if order is None else _reordered(rdms, order, ids, origin)), note
 
 

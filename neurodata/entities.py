@@ -177,4 +177,4 @@ def _check_one(
         )
 
 
-__all__ = ["A_RUN", "ENTITIES", "checked_selection", "choose", "entities_of", "is_selection"]
+__all__ = ["A_RUN", "ENTITIES", "OF_ONE_RUN", "checked_selection", "choose", "entities_of", "is_selection"]

@@ -46,7 +46,7 @@ def _is_fmri(folder: Path) -> bool:
 
 def _is_meg(folder: Path) -> bool:
     places = ("sub-*/meg/*", "sub-*/eeg/*", "sub-*/ses-*/meg/*", "sub-*/ses-*/eeg/*", "meg/*", "eeg/*")
-    return any(next(folder.glob(place), None) is not None for place in places) and bool(_meg().find_runs(folder))
+    return any(next(folder.glob(place), None) is not None for place in places) and _meg().is_meg_folder(folder)
 
 
 def _fmri() -> Any:

@@ -159,7 +159,10 @@ class RdmSet:
 
     def __post_init__(self) -> None:
         given = self.toolbox
-        vectors = condense(np.asarray(given.dissimilarities), given.n_cond, self.origin)
+        condensed = np.asarray(given.dissimilarities)
+        # three people's three pairs of three conditions are no square of one person's
+        vectors = condense(condensed[:, None] if given.n_cond == 3 else condensed, given.n_cond, self.origin)
+        vectors = vectors[:, 0] if given.n_cond == 3 else vectors
         described = given.rdm_descriptors
         if "subject" in described:
             subjects = [str(subject) for subject in described["subject"]]

@@ -56,7 +56,7 @@ def mask_of(values: Float64[np.ndarray, "..."], name: str) -> Bool[np.ndarray, "
                 f"{name} has the values {shown} beside 0; expected a mask of 0 and 1: threshold it, or of an atlas state "
                 "{image: path, label: number} as a region under 'fmri' in recording.yaml"
             )
-        lowest, highest = values.min(), values.max()
+        lowest, highest = values.min() + 0.0, values.max() + 0.0  # no -0
         raise InputError(
             f"{name} has {len(np.unique(values))} values from {lowest:g} to {highest:g}; expected a mask of 0 and 1, threshold it"
         )

@@ -23,6 +23,11 @@ def _is_dead(signal: np.ndarray) -> str | None:
     return "flat or at the end of its range" if at_an_end > LONGEST_RAILED else None
 
 
+def _left_out(names: list[str], reason: str, origin: object) -> str:
+    counted = "1 sensor" if len(names) == 1 else f"{len(names)} sensors"
+    return f"{origin}: {counted} {reason} {'was' if len(names) == 1 else 'were'} left out ({_listed(names)})"
+
+
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
@@ -62,7 +67,7 @@ def set_aside(raw: mne.io.BaseRaw, picks: np.ndarray, origin: object) -> list[st
         bridged = np.interp(np.arange(len(signal)), np.flatnonzero(finite), signal[finite]) if finite.any() else np.zeros(len(signal))
         raw._data[index] = bridged  # noqa: SLF001 MNE has no public way of writing into one sensor
     raw.info["bads"] = [*raw.info["bads"], *(name for names in dead.values() for name in names if name not in raw.info["bads"])]
-    notes = [f"{origin}: {len(names)} sensors {reason} were left out ({_listed(names)})" for reason, names in dead.items()]
+    notes = [_left_out(names, reason, origin) for reason, names in dead.items()]
     if missing.any():
         edges = np.flatnonzero(np.diff(np.r_[False, missing, False].astype(int)))
         onsets, ends = edges[::2] / raw.info["sfreq"], edges[1::2] / raw.info["sfreq"]
@@ -98,7 +103,7 @@ def set_aside_epochs(epochs: mne.BaseEpochs, picks: np.ndarray, origin: object) 
     epochs.info["bads"] = [*epochs.info["bads"], *(name for name in (*dead, *flat) if name not in epochs.info["bads"])]
     alive = np.array([epochs.ch_names[index] not in dead for index in picks], dtype=bool)
     lost = np.flatnonzero(missing[:, alive].any(axis=1))
-    notes = [f"{origin}: {len(names)} sensors {why} were left out ({_listed(names)})" for names, why in ((dead, "without numbers"), (flat, "that are flat")) if names]
+    notes = [_left_out(names, why, origin) for names, why in ((dead, "without numbers"), (flat, "that are flat")) if names]
     if len(lost):
         epochs.drop(lost, reason=MISSING, verbose="error")
         notes.append(f"{origin}: {len(lost)} epochs in which a sensor holds no number were left out")

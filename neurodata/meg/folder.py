@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from bioplausible.foundation.errors import InputError
-from neurodata.entities import A_RUN, ENTITIES, checked_selection, choose, entities_of
+from neurodata.entities import A_RUN, ENTITIES, OF_ONE_RUN, checked_selection, choose, entities_of
 from neurodata.meg.options import MegOptions, MegRun, options_from
 from neurodata.meg.pipeline import pattern_sets, prepare
 from neurodata.meg.reading import bids_root
@@ -75,8 +75,35 @@ def _bids_runs(paths: Iterable[Path], select: Mapping[str, tuple[str, ...]], ori
     found = [(path, {**entities_of(path.name), _DATATYPE: path.parent.name}) for path in paths]
     chosen = choose(found, select, origin)
     told = [entities for path, entities in found if path in chosen]
-    several = [key for key in ENTITIES if key not in A_RUN and len({each.get(key) for each in told}) > 1]
+    several = [key for key in ENTITIES if key not in (*A_RUN, *OF_ONE_RUN) and len({each.get(key) for each in told}) > 1]
     return [_bids_run(path, several) for path in sorted(chosen, key=lambda path: natural_key(path.name))]
+
+
+def _recordings(root: Path) -> tuple[list[Path], list[Path]]:
+    """Files in BIDS's places, and those of a plain folder."""
+    in_bids = [path for place in _PLACES for path in root.glob(place) if _is_recording(path)]
+    plain = [
+        path
+        for kind, endings in _ENDINGS.items()
+        for path in (root / kind).glob("*")
+        if path.name.lower().endswith(endings) and not _PART.search(path.name) and not path.name.startswith(".")
+    ]
+    return in_bids, plain
+
+
+def is_meg_folder(folder: Path) -> bool:
+    """Say whether a folder holds MEG or EEG, whatever has to be chosen among it.
+
+    Parameters
+    ----------
+    folder
+        a user's folder.
+
+    Returns
+    -------
+    True where there is a file in the layout above.
+    """
+    return any(_recordings(folder))
 
 
 def find_runs(folder: str | os.PathLike[str], select: Mapping[str, Any] | None = None) -> list[MegRun]:
@@ -100,15 +127,9 @@ def find_runs(folder: str | os.PathLike[str], select: Mapping[str, Any] | None =
     """
     root = Path(folder).expanduser()
     wanted = checked_selection(select, "select")
-    in_bids = [path for place in _PLACES for path in root.glob(place) if _is_recording(path)]
+    in_bids, plain = _recordings(root)
     if in_bids:
         return _bids_runs(in_bids, wanted, root)
-    plain = [
-        path
-        for kind, endings in _ENDINGS.items()
-        for path in (root / kind).glob("*")
-        if path.name.lower().endswith(endings) and not _PART.search(path.name) and not path.name.startswith(".")
-    ]
     runs = [_plain_run(path) for path in sorted(plain, key=lambda path: natural_key(path.name))]
     if not wanted:
         return runs
@@ -236,4 +257,4 @@ def from_bids(
     return pattern_sets(prepared, str(tree)), next(iter(prepared.values())).times
 
 
-__all__ = ["LAYOUT", "find_runs", "from_bids", "load_meg_folder"]
+__all__ = ["LAYOUT", "find_runs", "from_bids", "is_meg_folder", "load_meg_folder"]

@@ -187,7 +187,7 @@ def _seldom() -> np.ndarray:
         (_patterns(25)[..., :0], {}, "no channels"),
         (_broken(1, 4, np.nan), {}, "condition 5 in run 2 holds NaN or infinite values in pattern set 2"),
         (_broken(2, 0, np.inf), {}, "condition 1 in run 3 holds NaN"),
-        (_seldom(), {}, "conditions 0 and 2 were measured together in 1 run"),
+        (_seldom(), {}, "conditions 1 and 3 were measured together in 1 run"),
         (_patterns(25), {"noise": np.eye(8)}, r"shape \(8, 8\), but the patterns have 9 channel"),
         (_patterns(25), {"noise": np.zeros((3, 9, 9))}, r"leading axes \(3,\) of noise do not broadcast"),
         (_patterns(25), {"noise": np.triu(np.ones((9, 9)))}, "noise is not symmetric"),
