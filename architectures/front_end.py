@@ -104,7 +104,8 @@ def _check_room(shape: tuple[int, ...]) -> None:
     if needed > there:
         raise InputError(
             f"whitening images of {'x'.join(map(str, shape))} takes matrices of {n_inputs:,} x {n_inputs:,}, "
-            f"{needed / 2**30:,.0f} GiB at the least, and this machine has {there / 2**30:,.0f}: use smaller images, or the front end "
+            f"{needed / 2**30:,.0f} GiB at the least, and this machine has {there / 2**30:,.0f}: use smaller images, or the "
+            "front end "
             "'on_off', which needs none, or 'none'"
         )
 

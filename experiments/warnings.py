@@ -50,7 +50,8 @@ def warnings_of(
         where = f"{rule}, seed {seed}"
         nodes = networks[networks["seed"] == seed]
         is_excused = [
-            layer in weightless or (spec.frozen == "hidden" and place < len(nodes) - 1) for place, layer in enumerate(nodes["layer"])
+            layer in weightless or (spec.frozen == "hidden" and place < len(nodes) - 1)
+            for place, layer in enumerate(nodes["layer"])
         ]
         losses = accuracy.loc[accuracy["seed"] == seed, "train_loss"]
         diverged = _divergence(where, losses, accuracy, nodes, is_excused)

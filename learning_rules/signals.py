@@ -84,8 +84,8 @@ def exact(network: Network, params: Sequence[Params]) -> Crossings:
 def in_precision_of(errors: Any, outputs: Any) -> Any:
     """Errors in the floating-point type of what they are errors of.
 
-    Where both are enabled (JAX_ENABLE_X64), noise and feedback are drawn in 64 bits and images are in 32, and JAX carries no error back
-    to a signal of another type.
+    Where both are enabled (JAX_ENABLE_X64), noise and feedback are drawn in 64 bits and images are in 32, and JAX carries no
+    error back to a signal of another type.
 
     Parameters
     ----------

@@ -172,13 +172,17 @@ def row_order(described: Mapping[str, Any], ids: Sequence[str], origin: str) -> 
             strange = next(label for label in labels if label not in found)
             raise InputError(
                 f"{origin}: row {labels.index(strange) + 1} is '{strange}' by '{key}', which is no stimulus, while {len(found)} of "
-                f"{len(ids)} rows have a stimulus's name; expected all stimuli's file names without their ending, rename rows or files"
+                f"{len(ids)} rows have a stimulus's name; expected all stimuli's file names without their ending, rename rows "
+                "or files"
             )
     others = next(((key, labels) for key, labels in distinct.items() if not _counts_rows(labels)), None)
     if others is None:
         return None, ""
     key, labels = others
-    return None, f"{origin}: rows have names other than the stimuli's ('{key}': {labels[0]}, …) and were taken in the stimuli's order."
+    return (
+        None,
+        f"{origin}: rows have names other than the stimuli's ('{key}': {labels[0]}, …) and were taken in the stimuli's order.",
+    )
 
 
 def _reordered(rdms: RdmSet, order: Sequence[int], ids: Sequence[str], origin: str) -> RdmSet:

@@ -36,8 +36,8 @@ def default_folder() -> Path:
 
     Returns
     -------
-    the folder that the environment variable BIOPLAUSIBLE_CACHE names, else one in the system's place for caches; it need not be there
-    yet.
+    the folder that the environment variable BIOPLAUSIBLE_CACHE names, else one in the system's place for caches; it need not be
+    there yet.
     """
     named = os.environ.get(CACHE_VARIABLE, "").strip()
     return (Path(named).expanduser() if named else Path(pooch.os_cache("bioplausible"))) / FOLDER_NAME
@@ -86,7 +86,8 @@ def derived(
     ignore
         names of arguments that do not count: how to read what another argument's checksum identifies.
     files_under
-        a folder of whose files those that the function opened decide with the arguments, by their content; None where arguments do alone.
+        a folder of whose files those that the function opened decide with the arguments, by their content; None where arguments
+        do alone.
 
     Returns
     -------

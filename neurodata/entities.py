@@ -1,14 +1,14 @@
 """Choosing among the files of a BIDS tree by the entities of their names: session, task, acquisition, run, echo, space, …
 
-A recording is runs of subjects. Files that differ in subject, session, run or direction are runs of their own; where they differ in anything else
-(two tasks, two spaces, a raw and a cleaned version of one run) a choice has to be stated, since they would be counted twice or mixed.
+A recording is runs of subjects. Files that differ in subject, session, run or direction are runs of their own; where they differ
+in anything else (two tasks, two spaces, a raw and a cleaned version of one run) a choice has to be stated, since they would be
+counted twice or mixed.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from bioplausible.foundation.errors import InputError, guesses, unknown_name
@@ -29,7 +29,8 @@ LONG_NAMES: Mapping[str, str] = {
     "ceagent": "ce",
 }
 ENTITIES = (
-    "sub", "ses", "task", "acq", "ce", "trc", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc", "hemi", "space",
+    "sub", "ses", "task", "acq", "ce", "trc", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc",
+    "hemi", "space",
     "split", "recording", "chunk", "seg", "res", "den", "label", "desc", "datatype",
 )  # fmt: skip
 # one value for all files; of others (acquisition, reconstruction, …) one for each run
@@ -89,7 +90,9 @@ def checked_selection(select: Mapping[str, Any] | None, origin: str) -> dict[str
     if select is None:
         return {}
     if not is_selection(select):
-        raise InputError(f"{origin} is {select!r}; expected a mapping from an entity to its value, such as {{task: objects, res: 2}}")
+        raise InputError(
+            f"{origin} is {select!r}; expected a mapping from an entity to its value, such as {{task: objects, res: 2}}"
+        )
     unknown = [key for key in select if key not in ENTITIES and key not in LONG_NAMES]
     if unknown:
         raise InputError(f"{origin} has unknown entities: {guesses(unknown, [*ENTITIES, *LONG_NAMES])}")
@@ -172,7 +175,8 @@ def _check_one(
         name = {short: long for long, short in LONG_NAMES.items()}.get(entity, entity)
         first = next(value for value in values if value != NONE)
         raise InputError(
-            f"{origin} holds several {name}{'e' if name.endswith('s') else ''}s ({', '.join(values)}); state which as {entity}, such as "
+            f"{origin} holds several {name}{'e' if name.endswith('s') else ''}s ({', '.join(values)}); state which as "
+            f"{entity}, such as "
             f"'{told}: {{{entity}: {first}}}' in recording.yaml"
         )
 

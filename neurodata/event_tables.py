@@ -38,7 +38,8 @@ def read_event_table(
 
     Returns
     -------
-    table with onset and duration in seconds and trial_type (text), and notes on the rows that name no condition, which are left out.
+    table with onset and duration in seconds and trial_type (text), and notes on the rows that name no condition, which are left
+    out.
 
     Raises
     ------

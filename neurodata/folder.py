@@ -13,8 +13,9 @@
         sub-01/meg/...            MEG or EEG (see neurodata/meg/folder.py)
 
 Stimuli are in the natural order of their names (image_2 before image_10) unless recording.yaml lists them; row i of
-every array belongs to stimulus i, unless the file names its rows: then they are found by their names. ``rdms_<region>`` is ``.h5`` (as rsatoolbox's ``RDMs.save`` writes it, or a dataset
-"rdms"), ``.npz`` (key "rdms") or ``.npy``, of shape (n, n), (n_subjects, n, n), (n_subjects, n_times, n, n), or condensed
+every array belongs to stimulus i, unless the file names its rows: then they are found by their names. ``rdms_<region>`` is
+``.h5`` (as rsatoolbox's ``RDMs.save`` writes it, or a dataset "rdms"), ``.npz`` (key "rdms") or ``.npy``, of shape (n, n),
+(n_subjects, n, n), (n_subjects, n_times, n, n), or condensed
 (n_subjects, n_pairs), (n_subjects, n_times, n_pairs). ``patterns_<region>.npz`` has the key "patterns",
 (n_subjects, n_conditions, n_channels[, n_times]), or a key for each subject, "subject_01" and so on,
 (n_conditions, n_channels[, n_times]), where numbers of channels differ; with the keys "conditions" and "runs", rows are
@@ -112,7 +113,9 @@ def _region_files(folder: Path) -> dict[str, Path]:
             continue
         if path.suffix.lower() not in suffixes:
             if path.suffix.lower() in OTHER_ARRAY_SUFFIXES:
-                raise InputError(f"{path} is no {' or '.join(suffixes)} file; expected one of region '{region}', save it anew or rename it")
+                raise InputError(
+                    f"{path} is no {' or '.join(suffixes)} file; expected one of region '{region}', save it anew or rename it"
+                )
             continue
         if region in found:
             raise InputError(
@@ -132,7 +135,8 @@ def load_folder(folder: Path, select: Mapping[str, Any] | None = None) -> Record
     folder
         in the layout above.
     select
-        values by BIDS entity that raw files are chosen by, such as ``{"task": "objects"}``; each goes before what recording.yaml states.
+        values by BIDS entity that raw files are chosen by, such as ``{"task": "objects"}``; each goes before what recording.yaml
+        states.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """One name in several spellings: a stimulus's file, its row in a table, its condition in the events.
 
 macOS writes é as e and an accent, others as one letter; Windows knows no upper and lower case; tables say ``apple.png`` or
-``apple``, ``img_1`` or ``img_01``. Names are taken for one where that leaves no doubt: the closest spelling goes first, and where two
-names would be one by a looser spelling, neither is.
+``apple``, ``img_1`` or ``img_01``. Names are taken for one where that leaves no doubt: the closest spelling goes first, and where
+two names would be one by a looser spelling, neither is.
 """
 
 from __future__ import annotations
@@ -107,14 +107,13 @@ def check_distinct(names: Iterable[str], origin: str) -> None:
     >>> check_distinct(["anna", "anna"], "rdms_IT.npz")
     Traceback (most recent call last):
         ...
-    bioplausible.foundation.errors.InputError: rdms_IT.npz: the name 'anna' stands for two of 2; expected a name for each, rename one
+    bioplausible.foundation.errors.InputError: rdms_IT.npz: the name 'anna' stands for two of 2; expected a name for each, rename
+    one
     """
     given = [composed(name) for name in names]
     twice = next((name for name in given if given.count(name) > 1), None)
     if twice is not None:
-        raise InputError(
-            f"{origin}: the name '{twice}' stands for two of {len(given)}; expected a name for each, rename one"
-        )
+        raise InputError(f"{origin}: the name '{twice}' stands for two of {len(given)}; expected a name for each, rename one")
 
 
 __all__ = ["PICTURE_ENDINGS", "check_distinct", "composed", "find_names", "without_ending"]

@@ -1,7 +1,7 @@
 """Which files a computation opens: what its result depends on, whatever library opens them and however it chooses them.
 
-Python tells of every file that it opens (PEP 578). Whoever does not ask pays nothing: the listener is there from the first question on,
-and hears for the block that asked alone. Files that a library opens in C, past Python, are not heard of.
+Python tells of every file that it opens (PEP 578). Whoever does not ask pays nothing: the listener is there from the first
+question on, and hears for the block that asked alone. Files that a library opens in C, past Python, are not heard of.
 """
 
 from __future__ import annotations

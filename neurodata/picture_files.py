@@ -1,7 +1,7 @@
 """One reader of picture files, for stimuli and for image sets alike: what a network is shown must not depend on a file's mode.
 
-Sixteen bits of grey become eight (65,535 is white), a camera's note of how it was held is followed, palettes are looked up. What would
-have to be guessed, such as fractions without a scale, is refused.
+Sixteen bits of grey become eight (65,535 is white), a camera's note of how it was held is followed, palettes are looked up. What
+would have to be guessed, such as fractions without a scale, is refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,23 @@ from bioplausible.foundation.errors import InputError
 from neurodata.names import PICTURE_ENDINGS
 
 # pictures too, but in formats of which a page, a frame or a resolution would have to be chosen, or that not every machine reads
-_OTHER_PICTURES = (".heic", ".heif", ".avif", ".svg", ".eps", ".pdf", ".psd", ".jp2", ".jxl", ".tga", ".ppm", ".pgm", ".dng", ".cr2", ".nef")
+_OTHER_PICTURES = (
+    ".heic",
+    ".heif",
+    ".avif",
+    ".svg",
+    ".eps",
+    ".pdf",
+    ".psd",
+    ".jp2",
+    ".jxl",
+    ".tga",
+    ".ppm",
+    ".pgm",
+    ".dng",
+    ".cr2",
+    ".nef",
+)
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _GREY = ("1", "L")
 _COLOUR = ("P", "RGB", "CMYK", "YCbCr", "LAB", "HSV")
@@ -49,7 +65,9 @@ def picture_files(paths: Iterable[Path]) -> list[Path]:
     there = [path for path in paths if not path.name.startswith(".")]
     for path in there:
         if path.suffix.lower() in _OTHER_PICTURES:
-            raise InputError(f"{path} is a picture in a format that is not read; expected {', '.join(PICTURE_ENDINGS)}, save it as PNG")
+            raise InputError(
+                f"{path} is a picture in a format that is not read; expected {', '.join(PICTURE_ENDINGS)}, save it as PNG"
+            )
     return [path for path in there if path.suffix.lower() in PICTURE_ENDINGS]
 
 
@@ -83,7 +101,8 @@ def read_picture(path: Path, background: Sequence[int] | None = None) -> UInt8[n
     except Exception as error:
         reason = " ".join(str(error).replace(str(path), "").replace("''", "").split()) or type(error).__name__
         raise InputError(
-            f"the image {path} cannot be read as an image ({type(error).__name__}: {reason}): expected a whole picture file such as .png or .jpg, "
+            f"the image {path} cannot be read as an image ({type(error).__name__}: {reason}): expected a whole picture file "
+            "such as .png or .jpg, "
             "export or copy it again, or remove it"
         ) from None
     if frames > 1:
@@ -96,7 +115,9 @@ def read_picture(path: Path, background: Sequence[int] | None = None) -> UInt8[n
         return np.asarray(image.convert("L"), np.uint8)[..., None]
     if image.mode in _COLOUR:
         return np.asarray(image.convert("RGB"), np.uint8)
-    raise InputError(f"the image {path} has pixels of mode {image.mode}; expected 8 or 16 bits a channel, save it as an 8-bit image")
+    raise InputError(
+        f"the image {path} has pixels of mode {image.mode}; expected 8 or 16 bits a channel, save it as an 8-bit image"
+    )
 
 
 def _flattened(image: Image.Image, background: Sequence[int] | None, path: Path) -> Image.Image:
@@ -118,7 +139,8 @@ def _eight_bits(values: np.ndarray, path: Path) -> np.ndarray:
     whole = values.astype(np.int64)
     if whole.min() < 0 or whole.max() > 65535:
         raise InputError(
-            f"the image {path} has pixels from {whole.min()} to {whole.max()}; expected 8 or 16 bits, 0 to 65535, save it as an 8-bit image"
+            f"the image {path} has pixels from {whole.min()} to {whole.max()}; expected 8 or 16 bits, 0 to 65535, save it as "
+            "an 8-bit image"
         )
     return ((whole + 128) // 257).astype(np.uint8)  # 65535 / 257 is 255, to the nearest
 
@@ -135,7 +157,8 @@ def fitted(
     size
         width and height in pixels.
     fit
-        "pad" reduces what is larger, keeps what is smaller as it is, and fills up with the background; "crop" covers the size and cuts
+        "pad" reduces what is larger, keeps what is smaller as it is, and fills up with the background; "crop" covers the size
+        and cuts
         what stands over, alike on both sides; "stretch" changes proportions.
     background
         red, green and blue.

@@ -16,7 +16,6 @@ from neurodata.entities import checked_selection
 from neurodata.pattern_set import PatternSet
 from neurodata.stimuli import Stimuli
 
-
 Selection: TypeAlias = Mapping[str, tuple[str, ...]]
 
 
@@ -30,7 +29,7 @@ class Raw(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """One kind of raw file; ``load`` takes the folder, what recording.yaml states under the kind's name, the stimuli and a selection."""
+    """One kind of raw file; ``load`` takes the folder, what recording.yaml states under its name, the stimuli and a selection."""
 
     is_there: Callable[[Path], bool]
     load: Callable[[Path, Mapping[str, Any], Stimuli, Selection], Raw]
@@ -83,9 +82,7 @@ def found_kinds(folder: Path) -> list[str]:
     return [name for name, kind in KINDS.items() if kind.is_there(folder)]
 
 
-def load_raw(
-    folder: Path, settings: Mapping[str, Any], stimuli: Stimuli, select: Mapping[str, Any] | None = None
-) -> list[Raw]:
+def load_raw(folder: Path, settings: Mapping[str, Any], stimuli: Stimuli, select: Mapping[str, Any] | None = None) -> list[Raw]:
     """Bring every kind of raw file in a folder to patterns.
 
     Parameters

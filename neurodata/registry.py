@@ -140,8 +140,8 @@ def load(
     progress
         called with bytes so far, bytes in all and a line to show while files are downloaded.
     select
-        which raw files of a folder, by the entities of their names, such as ``{"task": "objects", "res": 2}``; each goes before what
-        recording.yaml states.
+        which raw files of a folder, by the entities of their names, such as ``{"task": "objects", "res": 2}``; each goes before
+        what recording.yaml states.
 
     Returns
     -------
@@ -155,7 +155,9 @@ def load(
     if isinstance(name_or_folder, str):
         if name_or_folder in RECORDINGS:
             if select:
-                raise InputError(f"a selection was given with the named recording '{name_or_folder}'; expected one with a folder alone")
+                raise InputError(
+                    f"a selection was given with the named recording '{name_or_folder}'; expected one with a folder alone"
+                )
             return RECORDINGS[name_or_folder].load(progress)
         looks_like_path = os.sep in name_or_folder or name_or_folder.startswith((".", "~"))
         if not looks_like_path and not Path(name_or_folder).exists():

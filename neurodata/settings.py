@@ -103,7 +103,9 @@ KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "name": (_is_text, "text"),
     "modality": (_is_text, "text such as fmri, meg or eeg"),
     "subjects": (
-        lambda value: _is_names(value) or (isinstance(value, dict) and _is_names(list(value)) and all(map(_is_names, value.values()))),
+        lambda value: (
+            _is_names(value) or (isinstance(value, dict) and _is_names(list(value)) and all(map(_is_names, value.values())))
+        ),
         "a list of names, or a mapping from region to such a list",
     ),
     "citation": (_is_text, "text"),

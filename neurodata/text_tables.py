@@ -106,7 +106,8 @@ def read_table(path: str | os.PathLike[str], expected: str = "tab-separated colu
     for line, row in body:
         if any(row[len(header) :]):
             raise InputError(
-                f"{path}: line {line} has {len(row)} cells for {len(header)} columns; expected one a column, look for a tab too many"
+                f"{path}: line {line} has {len(row)} cells for {len(header)} columns; expected one a column, look for a tab "
+                "too many"
             )
     cells = [(row + [""] * len(header))[: len(header)] for _, row in body]
     return pd.DataFrame(cells, columns=header, index=pd.Index([line for line, _ in body], name=LINE), dtype=object)
@@ -190,7 +191,9 @@ def numbers(
             shown = "empty" if isinstance(cell, str) and not cell.strip() else f"'{shortened(str(cell))}'"
             where = f"{origin}: '{column}' in {place_of(table, int(position))} is {shown}"
             if undecided and isinstance(cell, str) and _WITH_COMMA.fullmatch(cell.strip()):
-                raise InputError(f"{where}, whose comma may stand for a point or for thousands; expected {expected}, written with a point")
+                raise InputError(
+                    f"{where}, whose comma may stand for a point or for thousands; expected {expected}, written with a point"
+                )
             raise InputError(f"{where}; expected {expected}")
         values[index] = value
     return values

@@ -8,8 +8,9 @@ or one folder for each class, of which a fixed, stratified fifth becomes the tes
 
     birds/<class>/*.png|jpg
 
-All images have one size. Where every image is grey the set has one channel, else three. Files are read as the stimuli of a recording
-are (`neurodata.picture_files`), but for transparent ones, which are refused. Files whose names begin with a dot are passed over.
+All images have one size. Where every image is grey the set has one channel, else three. Files are read as the stimuli of a
+recording are (`neurodata.picture_files`), but for transparent ones, which are refused. Files whose names begin with a dot are
+passed over.
 """
 
 from __future__ import annotations
@@ -106,7 +107,9 @@ def _image_files(folder: Path) -> dict[str, list[Path]]:
         # macOS may have written the same name in train in other code points than in test
         name = composed(class_folder.name)
         if name in files:
-            raise InputError(f"{folder} holds two folders '{name}', whose names differ in code points alone: rename one or join them")
+            raise InputError(
+                f"{folder} holds two folders '{name}', whose names differ in code points alone: rename one or join them"
+            )
         files[name] = images
     if not files:
         raise InputError(

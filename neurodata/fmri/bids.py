@@ -48,9 +48,7 @@ def _find(folder: Path, tag: str, ending: str) -> list[_Parsed]:
 def _inherited(folder: Path, tag: str, ending: str) -> list[_Parsed]:
     """Find files of one kind beside the runs and above them."""
     above = ("*", "sub-*/sub-*", "sub-*/ses-*/sub-*")
-    return _find(folder, tag, ending) + [
-        each for each in _ending_with(folder, above, f"{tag}.{ending}") if each.path.is_file()
-    ]
+    return _find(folder, tag, ending) + [each for each in _ending_with(folder, above, f"{tag}.{ending}") if each.path.is_file()]
 
 
 def _nearest(candidates: Sequence[_Parsed], run: Mapping[str, str]) -> Path | None:

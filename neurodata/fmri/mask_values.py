@@ -1,8 +1,8 @@
 """Masks and atlases as programs write them: whole numbers that went through scaling or resampling, and what only looks like them.
 
-A mask stored as integers with a slope comes back as 0.9999999998, one that went through a spline as 1e-15 where nothing was; both are
-told from whole numbers by far less than any real value differs. What remains between (a soft rim, per cent, probabilities) has no
-answer without a threshold, and whether it counts must not depend on the grid that it is resampled to; so it is refused.
+A mask stored as integers with a slope comes back as 0.9999999998, one that went through a spline as 1e-15 where nothing was; both
+are told from whole numbers by far less than any real value differs. What remains between (a soft rim, per cent, probabilities)
+has no answer without a threshold, and whether it counts must not depend on the grid that it is resampled to; so it is refused.
 """
 
 from __future__ import annotations

@@ -93,7 +93,8 @@ def _confound(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
     gap = np.flatnonzero(np.isnan(values))
     if len(gap):
         raise InputError(
-            f"{name}: '{column}' in {place_of(table, int(gap[0]))} is '{table[column].iloc[gap[0]]}', and not in the first volumes alone; "
+            f"{name}: '{column}' in {place_of(table, int(gap[0]))} is '{table[column].iloc[gap[0]]}', and not in the first "
+            "volumes alone; "
             "expected a number for each volume, leave the column out of confounds"
         )
     return values
@@ -158,7 +159,8 @@ def _check_seconds(value: float, place: str, what: str = "RepetitionTime") -> No
     if not SHORTEST_REPETITION <= value <= LONGEST_REPETITION:
         unit = f" ({value:g} ms are {value / 1000:g} s)" if SHORTEST_REPETITION <= value / 1000 <= LONGEST_REPETITION else ""
         raise InputError(
-            f"{place}: {what} is {value:g}; expected seconds, {SHORTEST_REPETITION:g} to {LONGEST_REPETITION:g}{unit}, correct it or "
+            f"{place}: {what} is {value:g}; expected seconds, {SHORTEST_REPETITION:g} to {LONGEST_REPETITION:g}{unit}, "
+            "correct it or "
             "state repetition_time under 'fmri' in recording.yaml"
         )
 
@@ -180,7 +182,8 @@ def read_timing(run: FmriRun, options: FmriOptions, image: BoldImage) -> tuple[f
         raise InputError(f"{path}: RepetitionTime is {in_sidecar!r}; expected seconds above 0")
     if in_sidecar is None and content.get("VolumeTiming") is not None:
         raise InputError(
-            f"{path} states VolumeTiming and no RepetitionTime: volumes at times of their own are not modelled; expected volumes at equal "
+            f"{path} states VolumeTiming and no RepetitionTime: volumes at times of their own are not modelled; expected "
+            "volumes at equal "
             "distances"
         )
     places = {f"{path}": in_sidecar, f"the header of {image.name}": image.seconds}
@@ -207,7 +210,8 @@ def read_timing(run: FmriRun, options: FmriOptions, image: BoldImage) -> tuple[f
     start = content.get("StartTime", 0.0)
     if isinstance(start, bool) or not isinstance(start, int | float) or not 0 <= start <= repetition_time:
         raise InputError(
-            f"{path}: StartTime is {start!r}; expected seconds from 0 to the repetition time of {repetition_time:g} s, the moment of a "
+            f"{path}: StartTime is {start!r}; expected seconds from 0 to the repetition time of {repetition_time:g} s, the "
+            "moment of a "
             "volume that its time stands for, or state slice_time_reference"
         )
     return repetition_time, float(start)

@@ -20,7 +20,7 @@ def _is_dead(signal: np.ndarray) -> str | None:
         return "without numbers"
     there = signal[finite]
     at_an_end = max(np.mean(there == there.min()), np.mean(there == there.max()))
-    return "flat or at the end of its range" if at_an_end > LONGEST_RAILED else None
+    return "flat or at an end of the range" if at_an_end > LONGEST_RAILED else None
 
 
 def _left_out(names: list[str], reason: str, origin: object) -> str:
@@ -64,7 +64,9 @@ def set_aside(raw: mne.io.BaseRaw, picks: np.ndarray, origin: object) -> list[st
         if reason is None:
             broken.append(raw.ch_names[index])
             missing |= ~finite
-        bridged = np.interp(np.arange(len(signal)), np.flatnonzero(finite), signal[finite]) if finite.any() else np.zeros(len(signal))
+        bridged = (
+            np.interp(np.arange(len(signal)), np.flatnonzero(finite), signal[finite]) if finite.any() else np.zeros(len(signal))
+        )
         raw._data[index] = bridged  # noqa: SLF001 MNE has no public way of writing into one sensor
     raw.info["bads"] = [*raw.info["bads"], *(name for names in dead.values() for name in names if name not in raw.info["bads"])]
     notes = [_left_out(names, reason, origin) for reason, names in dead.items()]
@@ -75,7 +77,8 @@ def set_aside(raw: mne.io.BaseRaw, picks: np.ndarray, origin: object) -> list[st
         shift = raw.first_time if raw.annotations.orig_time is not None else 0.0
         raw.set_annotations(raw.annotations + mne.Annotations(onsets + shift, ends - onsets, MISSING, raw.annotations.orig_time))
         notes.append(
-            f"{origin}: for {missing.sum() / raw.info['sfreq']:.3g} s sensors hold no numbers ({_listed(broken)}); epochs there were left out"
+            f"{origin}: for {missing.sum() / raw.info['sfreq']:.3g} s sensors hold no numbers ({_listed(broken)}); epochs "
+            "there were left out"
         )
     return notes
 

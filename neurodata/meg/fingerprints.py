@@ -38,7 +38,11 @@ def _could_be_read(run: MegRun) -> list[str]:
         if file.is_file()
         and not file.name.startswith(".")
         and all(own.get(key) == value for key, value in entities.entities_of(file.name).items() if key not in _OF_SIDECARS)
-        and (bool(entities.entities_of(file.name)) or file.name in _OF_TREES if own else file.name.startswith(path.name.partition(".")[0]))
+        and (
+            bool(entities.entities_of(file.name)) or file.name in _OF_TREES
+            if own
+            else file.name.startswith(path.name.partition(".")[0])
+        )
     )
 
 

@@ -37,10 +37,13 @@ from neurodata.pattern_set import PatternSet
 from neurodata.settings import FILE_NAME
 from neurodata.stimuli import Stimuli, natural_key
 
-LAYOUT = "expected sub-*/meg/*_meg.fif or sub-*/eeg/*_eeg.vhdr|edf|set in BIDS, or meg/<subject>_run-<run>_raw.fif (or _meg.fif, _epo.fif)"
+LAYOUT = "expected sub-*/meg/*_meg.fif or sub-*/eeg/*_eeg.vhdr|edf|set in BIDS, or meg/<subject>_run-<run>_raw.fif (or _meg.fif, "
+    "_epo.fif)"
 # files of BIDS trees that hold no task: calibration of the scanner and recordings of the empty room
 _NO_TASK = re.compile(r"acq-(crosstalk|calibration)|sub-emptyroom|task-noise|_split-(?!0*1_)\d+")
-_PLAIN_NAME = re.compile(r"(?P<subject>.+?)(?:[_-]run[_-]?(?P<run>\w+?))?(?:[_-](?:raw|meg|eeg|epo|tsss|sss|mc))*\.[^.]+(?:\.gz)?", re.I)
+_PLAIN_NAME = re.compile(
+    r"(?P<subject>.+?)(?:[_-]run[_-]?(?P<run>\w+?))?(?:[_-](?:raw|meg|eeg|epo|tsss|sss|mc))*\.[^.]+(?:\.gz)?", re.I
+)
 _PART = re.compile(r"[_-](raw|meg|epo)-\d+\.fif(\.gz)?$", re.I)
 _ENDINGS = {"meg": (".fif", ".fif.gz", ".ds", ".sqd", ".con", ".kdf"), "eeg": (".vhdr", ".edf", ".bdf", ".set", ".fif", ".fif.gz")}
 _PLACES = tuple(f"{above}/{kind}/*" for above in ("sub-*", "sub-*/ses-*") for kind in _ENDINGS)

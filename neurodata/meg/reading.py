@@ -1,8 +1,8 @@
 """Reading raw data, epochs and events, so that a broken file is one sentence and never half a recording.
 
 MNE reads as far as a truncated FIF file goes and says so in a warning at most; here every such warning is an error. A file
-in a BIDS tree is read by mne-bids, which brings the bad channels of its sidecars; its events are read here, as those of BOLD runs are,
-since MNE joins a name with its code where a name has several, and takes names for bad segments that begin so.
+in a BIDS tree is read by mne-bids, which brings the bad channels of its sidecars; its events are read here, as those of BOLD runs
+are, since MNE joins a name with its code where a name has several, and takes names for bad segments that begin so.
 """
 
 from __future__ import annotations
@@ -157,7 +157,8 @@ def _from_channel(raw: mne.io.BaseRaw, options: MegOptions, path: Path) -> Event
         if "shorter than the shortest_event" in str(error):
             count = re.search(r"\d+", str(error))
             raise InputError(
-                f"{path}: {count[0] if count else 'some'} triggers last for less than two samples, as when the lines of a composite trigger "
+                f"{path}: {count[0] if count else 'some'} triggers last for less than two samples, as when the lines of a "
+                "composite trigger "
                 f"do not switch at once, and would be counted beside those that follow; state minimum_trigger_duration, such as "
                 f"'meg: {{minimum_trigger_duration: {2 / raw.info['sfreq']:g}}}' in recording.yaml, or give an events.tsv"
             ) from error
@@ -169,7 +170,7 @@ def _from_channel(raw: mne.io.BaseRaw, options: MegOptions, path: Path) -> Event
 
 
 def _from_annotations(raw: mne.io.BaseRaw, conditions: Sequence[str] | None) -> tuple[Events, dict[str, int] | None]:
-    """Events that the file itself has as texts, as BrainVision, EDF and EEGLAB do: named, or the codes that their texts end with."""
+    """Events that the file has as texts, as BrainVision, EDF and EEGLAB do: named, or the codes that their texts end with."""
     texts = {str(each) for each in raw.annotations.description}
     named = find_names(texts, conditions) if conditions is not None else {}
     if named or conditions is None:
@@ -250,9 +251,7 @@ def conditions_of(codes: np.ndarray, named: Mapping[str, int] | None, options: M
     return there
 
 
-def read_events(
-    run: MegRun, raw: mne.io.BaseRaw, table: Path | None, options: MegOptions
-) -> tuple[Events, dict[str, int]]:
+def read_events(run: MegRun, raw: mne.io.BaseRaw, table: Path | None, options: MegOptions) -> tuple[Events, dict[str, int]]:
     """Find a run's events and the code of each condition.
 
     Parameters
@@ -304,4 +303,13 @@ def read_events(
     return events, event_id
 
 
-__all__ = ["bids_root", "conditions_of", "is_epochs_file", "keep_bad_segments", "read_epochs", "read_events", "read_raw", "read_whole"]
+__all__ = [
+    "bids_root",
+    "conditions_of",
+    "is_epochs_file",
+    "keep_bad_segments",
+    "read_epochs",
+    "read_events",
+    "read_raw",
+    "read_whole",
+]

@@ -95,7 +95,9 @@ def raw_of(names=NAMES, n_sensors: int = 8, kind: str = "mag", seed: int = 1) ->
 MEG_YAML = "meg: {tmin: -0.1, tmax: 0.3, noise_normalisation: univariate}\n"
 
 
-def meg_folder(folder: Path, names=NAMES, described: bool = True, change=None, yaml: str = MEG_YAML, stem="sub-01_task-objects") -> Path:
+def meg_folder(
+    folder: Path, names=NAMES, described: bool = True, change=None, yaml: str = MEG_YAML, stem="sub-01_task-objects"
+) -> Path:
     """One run in FIF with an events.tsv, in a tree that describes itself or in none; ``change`` alters the recording."""
     write_stimuli(folder, names)
     place = folder / "sub-01" / "meg"
@@ -104,7 +106,9 @@ def meg_folder(folder: Path, names=NAMES, described: bool = True, change=None, y
     if change is not None:
         change(raw, onsets)
     raw.save(place / f"{stem}_meg.fif", overwrite=True, verbose="error")
-    write_table(place / f"{stem}_events.tsv", [(f"{onset:.4f}", 0.0, names[index]) for onset, index in zip(onsets, order, strict=True)])
+    write_table(
+        place / f"{stem}_events.tsv", [(f"{onset:.4f}", 0.0, names[index]) for onset, index in zip(onsets, order, strict=True)]
+    )
     if described:
         (place / f"{stem}_meg.json").write_text('{"PowerLineFrequency": 50, "TaskName": "objects", "SamplingFrequency": 100}')
         (folder / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.9.0"}')

@@ -1,4 +1,5 @@
-"""BOLD runs as people have them: masks that are not quite 0 and 1, tables in other encodings, milliseconds, several versions of a run."""
+"""BOLD runs as people have them: masks that are not quite 0 and 1, tables in other encodings, milliseconds, several versions of a
+run."""
 
 import json
 import unicodedata
@@ -52,7 +53,10 @@ def test_masks_that_are_0_and_1_but_for_storage(folder, values):
     [
         (np.where(mask() > 0, 80.0, 5.0), "V1.nii.gz has 2 values from 5 to 80; expected a mask of 0 and 1, threshold it"),
         (mask() * GENERATOR.random(mask().shape), "values from 0 to 0.9.*; expected a mask of 0 and 1, threshold it"),
-        (mask() * 3 + (np.arange(4) == 0) * 2, "V1.nii.gz has the values 2, 3 beside 0; .* of an atlas state {image: path, label: number}"),
+        (
+            mask() * 3 + (np.arange(4) == 0) * 2,
+            "V1.nii.gz has the values 2, 3 beside 0; .* of an atlas state {image: path, label: number}",
+        ),
         (-mask(), "values from -1 to 0; expected a mask of 0 and 1"),
     ],
 )
@@ -193,7 +197,9 @@ def test_entities_are_chosen_in_recording_yaml(folder):
                 name = path.name.replace("_bold", f"_space-MNI_res-{res}_desc-preproc_bold")
                 (derived / name).write_bytes(path.read_bytes())
                 (derived / name.replace("objects", "rest")).write_bytes(path.read_bytes())
-    with pytest.raises(InputError, match=r"holds several tasks \(objects, rest\); state which as task, such as 'select: {task: objects}'"):
+    with pytest.raises(
+        InputError, match=r"holds several tasks \(objects, rest\); state which as task, such as 'select: {task: objects}'"
+    ):
         neurodata.load(folder)
     (folder / "recording.yaml").write_text("select: {task: objects}\n")
     with pytest.raises(InputError, match=r"holds several resolutions \(1, 2\); state which as res"):

@@ -28,7 +28,9 @@ def save_rdms(folder, key, labels):
 
 
 @pytest.mark.parametrize("key", ["conds", "stim", "image", "a name of one's own"])
-@pytest.mark.parametrize("spell", [str, "{}.png".format, "{}.PNG".format, lambda name: name.upper(), lambda name: f"img_{int(name[4:]):03d}"])
+@pytest.mark.parametrize(
+    "spell", [str, "{}.png".format, "{}.PNG".format, lambda name: name.upper(), lambda name: f"img_{int(name[4:]):03d}"]
+)
 def test_rows_of_rdms_are_found_by_name(tmp_path, key, spell):
     write_stimuli(tmp_path, IDS)
     save_rdms(tmp_path, key, [spell(name) for name in IDS])  # which rsatoolbox sorts as text
@@ -77,7 +79,9 @@ def test_names_are_one_where_that_leaves_no_doubt():
 def test_stimuli_may_be_listed_in_another_spelling_than_the_disk_has(tmp_path):
     write_stimuli(tmp_path, [unicodedata.normalize("NFD", "café"), "Dog", "img_01"])
     np.savez(tmp_path / "rdms_IT.npz", rdms=1 - np.eye(3))
-    (tmp_path / "recording.yaml").write_text("stimuli: [img_1, dog.PNG, café]\ncategories: {café: drink, dog: animal, img_1: thing}\n")
+    (tmp_path / "recording.yaml").write_text(
+        "stimuli: [img_1, dog.PNG, café]\ncategories: {café: drink, dog: animal, img_1: thing}\n"
+    )
     stimuli = neurodata.load(tmp_path).stimuli
     assert list(stimuli.ids) == ["img_01", "Dog", unicodedata.normalize("NFC", "café")]
     assert list(stimuli.categories) == ["thing", "animal", "drink"]
