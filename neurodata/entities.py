@@ -49,7 +49,8 @@ def entities_of(name: str) -> dict[str, str]:
     >>> entities_of("sub-01_task-objects_run-02_bold.nii.gz")
     {'sub': '01', 'task': 'objects', 'run': '02'}
     """
-    parts = (part.partition("-") for part in name.split(".")[0].split("_"))
+    # what follows the last _ is suffix and ending; some put a point into a label, which BIDS does not allow
+    parts = (part.partition("-") for part in name.split("_")[:-1])
     return {key: value for key, dash, value in parts if dash and key in ENTITIES}
 
 

@@ -37,8 +37,10 @@ from neurodata.pattern_set import PatternSet
 from neurodata.settings import FILE_NAME
 from neurodata.stimuli import Stimuli, natural_key
 
-LAYOUT = "expected sub-*/meg/*_meg.fif or sub-*/eeg/*_eeg.vhdr|edf|set in BIDS, or meg/<subject>_run-<run>_raw.fif (or _meg.fif, "
+LAYOUT = (
+    "expected sub-*/meg/*_meg.fif or sub-*/eeg/*_eeg.vhdr|edf|set in BIDS, or meg/<subject>_run-<run>_raw.fif (or _meg.fif, "
     "_epo.fif)"
+)
 # files of BIDS trees that hold no task: calibration of the scanner and recordings of the empty room
 _NO_TASK = re.compile(r"acq-(crosstalk|calibration)|sub-emptyroom|task-noise|_split-(?!0*1_)\d+")
 _PLAIN_NAME = re.compile(
