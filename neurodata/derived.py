@@ -16,7 +16,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,8 @@ def derived(
             # a broken pickle raises whatever its bytes happen to mean
             with suppress(Exception):
                 return joblib.load(path)
-        with opened_files() if root is not None else nullcontext(set()) as seen:
+        with ExitStack() as listening:
+            seen = listening.enter_context(opened_files()) if root is not None else set()
             result = function(*args, **kwargs)
         try:
             if root is not None:

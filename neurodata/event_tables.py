@@ -38,8 +38,8 @@ def read_event_table(
 
     Returns
     -------
-    table with onset and duration in seconds and trial_type (text), and notes on the rows that name no condition, which are left
-    out.
+    table with onset and duration in seconds and trial_type (text), and notes on what is left out: rows that name no condition, and
+    those that say again what another says.
 
     Raises
     ------
@@ -65,8 +65,11 @@ def read_event_table(
             "trial_type": np.array([spelled.get(label, label) for label in labels], dtype=object),
         }
     )
-    count = int((~kept).sum())
-    return read, [f"{origin}: {count} events without a {column} were left out"] if count else []
+    # the same thing at the same moment is one event, which a model would count for two
+    twice = read.duplicated(["onset", "trial_type"]).to_numpy()
+    left_out = {f"without a {column}": int((~kept).sum()), "that are there twice": int(twice.sum())}
+    notes = [f"{origin}: {count} events {which} were left out" for which, count in left_out.items() if count]
+    return read[~twice].reset_index(drop=True), notes
 
 
 def _is_none(label: object) -> bool:

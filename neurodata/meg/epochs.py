@@ -103,7 +103,8 @@ def _epochs_from_raw(run: MegRun, options: MegOptions) -> Read:
     raw, table = read_raw(run.path, run.missing_splits)
     notes = set_aside(raw, _sensors(raw.info), run.path)
     kinds = types_of(raw.info, options.channel_types, run.path)
-    events, event_id = read_events(run, raw, table, options)
+    events, event_id, left_out = read_events(run, raw, table, options)
+    notes += left_out
     keep_bad_segments(raw, event_id)
     picks = np.unique(np.concatenate([_pick(raw.info, kind) for kind in (*kinds, *(options.reject or {}))]))
     _check_band(raw.info, options, run.path)

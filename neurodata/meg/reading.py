@@ -56,6 +56,8 @@ def read_whole(read: Callable[[], Any], path: Path, expected: str) -> Any:
         warnings.simplefilter("always")
         try:
             found = read()
+        except InputError:
+            raise
         except Exception as error:  # MNE raises whatever its parser meets: AttributeError, ValueError, struct.error
             if any("Invalid tag" in str(each.message) for each in caught):
                 raise _truncated(path, expected) from error
@@ -98,7 +100,16 @@ def read_raw(path: Path, missing_splits: str = "raise") -> tuple[mne.io.BaseRaw,
 
             def read_tree() -> mne.io.BaseRaw:
                 # names decide which sensor a row of channels.tsv is, whatever its order
-                return read_raw_bids(tree, on_ch_mismatch="reorder", verbose="warning").load_data(verbose="warning")
+                try:
+                    return read_raw_bids(tree, on_ch_mismatch="reorder", verbose="warning").load_data(verbose="warning")
+                except (RuntimeError, ValueError) as error:
+                    if "channel" not in str(error).lower():
+                        raise
+                    # what mne-bids advises is an argument that nobody gives at the command line
+                    reason = " ".join(str(error).partition("Pass ")[0].split()).rstrip(". ")
+                    raise InputError(
+                        f"{path}: {reason}; expected a channels.tsv with the recording's names, each once, in any order: correct or remove it"
+                    ) from error
 
             raw = read_whole(read_tree, path, expected)
             sidecar = tree.find_matching_sidecar(suffix="events", extension=".tsv", on_error="ignore")
@@ -134,18 +145,18 @@ def _seen(codes: np.ndarray) -> str:
     return _listed([f"{value} ({count} times)" for value, count in zip(values, counts, strict=True)])
 
 
-def _from_tsv(path: Path, raw: mne.io.BaseRaw, conditions: Sequence[str] | None) -> tuple[Events, dict[str, int]]:
+def _from_tsv(path: Path, raw: mne.io.BaseRaw, conditions: Sequence[str] | None) -> tuple[Events, dict[str, int], list[str]]:
     """Events of a BIDS events.tsv: onsets in seconds from the first sample, named by trial_type.
 
     What MNE takes for bad segments (BAD_…, EDGE…) is no condition, unless a stimulus is called so.
     """
-    table, _ = read_event_table(path, str(path), conditions=conditions, needs_duration=False)
+    table, notes = read_event_table(path, str(path), conditions=conditions, needs_duration=False)
     known = set(conditions or ())
     table = table[[name in known or not name.startswith(_BAD_SEGMENTS) for name in table["trial_type"]]]
     event_id = {str(name): index + 1 for index, name in enumerate(dict.fromkeys(table["trial_type"]))}
     samples = raw.first_samp + np.round(table["onset"].to_numpy(dtype=float) * raw.info["sfreq"]).astype(int)
     codes = np.array([event_id[name] for name in table["trial_type"]], dtype=int)
-    return np.stack([samples, np.zeros_like(codes), codes], axis=1), event_id
+    return np.stack([samples, np.zeros_like(codes), codes], axis=1), event_id, notes
 
 
 def _from_channel(raw: mne.io.BaseRaw, options: MegOptions, path: Path) -> Events:
@@ -251,7 +262,9 @@ def conditions_of(codes: np.ndarray, named: Mapping[str, int] | None, options: M
     return there
 
 
-def read_events(run: MegRun, raw: mne.io.BaseRaw, table: Path | None, options: MegOptions) -> tuple[Events, dict[str, int]]:
+def read_events(
+    run: MegRun, raw: mne.io.BaseRaw, table: Path | None, options: MegOptions
+) -> tuple[Events, dict[str, int], list[str]]:
     """Find a run's events and the code of each condition.
 
     Parameters
@@ -267,7 +280,7 @@ def read_events(run: MegRun, raw: mne.io.BaseRaw, table: Path | None, options: M
 
     Returns
     -------
-    (n_events, 3) events of the conditions, and the codes by condition.
+    (n_events, 3) events of the conditions, the codes by condition, and notes on events that were left out.
 
     Raises
     ------
@@ -275,11 +288,12 @@ def read_events(run: MegRun, raw: mne.io.BaseRaw, table: Path | None, options: M
         for events that cannot be read, and codes that are not there.
     """
     named: dict[str, int] | None = None
+    notes: list[str] = []
     conditions = None if options.event_id is None else list(options.event_id)
     has_channel = options.stim_channel is not None or len(mne.pick_types(raw.info, meg=False, stim=True)) > 0
     if run.events is None and table is not None:
         origin = table
-        events, named = _from_tsv(table, raw, conditions)
+        events, named, notes = _from_tsv(table, raw, conditions)
     elif run.events is None and not has_channel and len(raw.annotations):
         origin = run.path
         events, named = _from_annotations(raw, conditions)
@@ -295,12 +309,12 @@ def read_events(run: MegRun, raw: mne.io.BaseRaw, table: Path | None, options: M
             )
     else:
         origin = Path(run.events).expanduser()
-        events, named = _from_tsv(origin, raw, conditions)
+        events, named, notes = _from_tsv(origin, raw, conditions)
     event_id = conditions_of(events[:, 2], named, options, origin)
     events = events[np.isin(events[:, 2], list(event_id.values()))]
     if not len(events):
         raise InputError(f"{origin} has no events of any condition; expected some, check events and event_id")
-    return events, event_id
+    return events, event_id, notes
 
 
 __all__ = [

@@ -186,6 +186,14 @@ def test_tables_of_text(tmp_path):
     assert found["trial_type"].tolist() == ["null"] and notes == ["events: 1 events without a trial_type were left out"]
 
 
+def test_an_event_that_is_there_twice_counts_once(folder):
+    once = neurodata.load(folder).regions["V1"].patterns()[0]
+    write_table(events_of(folder), [*bold_rows(), bold_rows()[0]])
+    recording = neurodata.load(folder)
+    np.testing.assert_array_equal(recording.regions["V1"].patterns()[0], once)
+    assert "events.tsv: 1 events that are there twice were left out" in recording.notes
+
+
 def test_entities_are_chosen_in_recording_yaml(folder):
     place = folder / "sub-01" / "func"
     for path in list(place.iterdir()):

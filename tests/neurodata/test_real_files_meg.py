@@ -70,6 +70,16 @@ def test_sensors_may_be_listed_in_another_order(tmp_path):
     np.testing.assert_allclose(region.patterns()[0], values.patterns()[0][..., at], rtol=1e-6)
 
 
+def test_a_sensor_that_is_listed_twice_is_said(tmp_path):
+    folder = meg_folder(tmp_path)
+    names = raw_of()[0].ch_names
+    write_table(folder / "sub-01" / "meg" / "sub-01_channels.tsv", channels([names[1], *names[1:]]), CHANNELS)
+    with pytest.raises(
+        InputError, match="Duplicate channel names .*channels.tsv; expected a channels.tsv with the recording's names"
+    ):
+        loaded(folder)
+
+
 def test_transients_of_triggers_are_refused_as_mne_does(tmp_path):
     def unsteady(raw, onsets):
         raw._data[-1, np.round(onsets * RATE).astype(int)] -= 1
