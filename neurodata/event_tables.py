@@ -74,7 +74,7 @@ def read_event_table(
 
 def _is_none(label: object) -> bool:
     # a condition may well be called null or none
-    return label.strip().lower() in NO_LABEL if isinstance(label, str) else bool(pd.isna(label))  # type: ignore[call-overload]
+    return label.strip().lower() in NO_LABEL if isinstance(label, str) else bool(pd.isna(label))
 
 
 def _label(value: object, column: str) -> str:

@@ -108,7 +108,8 @@ def read_raw(path: Path, missing_splits: str = "raise") -> tuple[mne.io.BaseRaw,
                     # what mne-bids advises is an argument that nobody gives at the command line
                     reason = " ".join(str(error).partition("Pass ")[0].split()).rstrip(". ")
                     raise InputError(
-                        f"{path}: {reason}; expected a channels.tsv with the recording's names, each once, in any order: correct or remove it"
+                        f"{path}: {reason}; expected a channels.tsv with the recording's names, each once, in any order: "
+                        "correct or remove it"
                     ) from error
 
             raw = read_whole(read_tree, path, expected)
