@@ -12,7 +12,7 @@ import numpy as np
 
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.progress import Progress
-from neurodata import cichy92, haxby2001, kriegeskorte92, miyawaki2008, simulated, things_fmri, things_meg, visual92_meg
+from neurodata import cichy92, cowley_v4, haxby2001, kriegeskorte92, miyawaki2008, simulated, things_fmri, things_meg, visual92_meg
 from neurodata.cache import fetch_all
 from neurodata.folder import load_folder
 from neurodata.named import NamedRecording
@@ -28,6 +28,7 @@ RECORDINGS: Mapping[str, NamedRecording] = MappingProxyType(
         "visual92_meg": visual92_meg.RECORDING,
         "things_fmri": things_fmri.RECORDING,
         "things_meg": things_meg.RECORDING,
+        "cowley_v4": cowley_v4.RECORDING,
         "simulated": simulated.RECORDING,
     }
 )
@@ -47,7 +48,8 @@ def names() -> tuple[str, ...]:
     their names, as :func:`load` takes them.
 
     >>> names()
-    ('kriegeskorte92', 'cichy92', 'haxby2001', 'miyawaki2008', 'visual92_meg', 'things_fmri', 'things_meg', 'simulated')
+    ('kriegeskorte92', 'cichy92', 'haxby2001', 'miyawaki2008', 'visual92_meg', 'things_fmri', 'things_meg',
+     'cowley_v4', 'simulated')
     """
     return tuple(RECORDINGS)
 
