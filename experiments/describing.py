@@ -59,6 +59,8 @@ def _same_category(recording: Recording) -> dict[str, np.ndarray]:
 
 
 def _reference_rdms(recording: Recording) -> dict[str, np.ndarray]:
+    if not recording.stimuli.has_pictures:
+        return {}
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")
         return rsa.reference_rdms(large_enough(recording.stimuli.images), distance=_DISTANCE)
@@ -97,7 +99,7 @@ def describe_recordings(
     for index, name in enumerate(names):
         if progress is not None:
             progress(index, len(names), f"recording {name}")
-        recording = load_recording(name)
+        recording = load_recording(name, needs_pictures=False)
         if notes is not None and recording.notes:
             notes[recording.name] = recording.notes
         measured = region_rdms(recording, _DISTANCE)

@@ -281,6 +281,8 @@ def save(recording: Recording, folder: str | os.PathLike[str]) -> Path:
         when the folder is used already or cannot be written, or when a name cannot be a file's.
     """
     target = Path(folder).expanduser()
+    if not recording.stimuli.has_pictures:
+        raise InputError(f"recording '{recording.name}' has no pictures, which a folder needs; expected one that has")
     names: Mapping[str, Sequence[str]] = {
         "stimulus": [str(identity) for identity in recording.stimuli.ids],
         "region": list(recording.regions),

@@ -12,7 +12,18 @@ import numpy as np
 
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.progress import Progress
-from neurodata import cichy92, cowley_v4, haxby2001, kriegeskorte92, miyawaki2008, simulated, things_fmri, things_meg, visual92_meg
+from neurodata import (
+    cichy92,
+    cowley_v4,
+    haxby2001,
+    kriegeskorte92,
+    miyawaki2008,
+    simulated,
+    things_fmri,
+    things_meg,
+    visual92_meg,
+    zhang_desimone,
+)
 from neurodata.cache import fetch_all
 from neurodata.folder import load_folder
 from neurodata.named import NamedRecording
@@ -29,6 +40,7 @@ RECORDINGS: Mapping[str, NamedRecording] = MappingProxyType(
         "things_fmri": things_fmri.RECORDING,
         "things_meg": things_meg.RECORDING,
         "cowley_v4": cowley_v4.RECORDING,
+        "zhang_desimone": zhang_desimone.RECORDING,
         "simulated": simulated.RECORDING,
     }
 )
@@ -49,7 +61,7 @@ def names() -> tuple[str, ...]:
 
     >>> names()
     ('kriegeskorte92', 'cichy92', 'haxby2001', 'miyawaki2008', 'visual92_meg', 'things_fmri', 'things_meg',
-     'cowley_v4', 'simulated')
+     'cowley_v4', 'zhang_desimone', 'simulated')
     """
     return tuple(RECORDINGS)
 

@@ -92,6 +92,8 @@ class Stimuli:
     source_indices
         (n_conditions,) positions in the set that the images were taken from, or None; whoever trains
         on that set keeps these out of the training images.
+    has_pictures
+        False where the pictures are not published and the images only stand in their places: no network can be shown these.
 
     Raises
     ------
@@ -109,6 +111,7 @@ class Stimuli:
     categories: Shaped[np.ndarray, "..."] | None = None
     source: str = "the stimuli"
     source_indices: Int[np.ndarray, "..."] | None = None
+    has_pictures: bool = True
 
     def __post_init__(self) -> None:
         images = np.asarray(self.images)
