@@ -11,8 +11,8 @@
         masks/sub-01/V1.nii.gz                         one for each
 
 Under "fmri" may stand every option of :class:`neurodata.fmri.FmriOptions` but the conditions, which the stimuli are; "task",
-"space", "derivatives" and "strategy" of :func:`neurodata.fmri.from_bids`; and "regions", a mapping from name to a mask's
-path or to {image: path of an atlas, label: number}.
+"space", "derivatives" and "strategy" of :func:`neurodata.fmri.from_bids`; "select", a mapping from BIDS entities to values
+({task: objects, res: 2}); and "regions", a mapping from name to a mask's path or to {image: path of an atlas, label: number}.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +26,14 @@ _OF_TREES = ("dataset_description.json", "participants.tsv", "participants.json"
 def tree_of(run: MegRun) -> Path:
     """The folder in which a run's sidecars lie: its BIDS tree, else that of its file."""
     return bids_root(run.path) or run.path.absolute().parent
+
+
+def common_folder(runs: Sequence[MegRun]) -> Path | None:
+    """The folder that holds what all of some runs are read from, or None where they lie on several drives."""
+    try:
+        return Path(os.path.commonpath([tree_of(run) for run in runs]))
+    except ValueError:
+        return None
 
 
 def _could_be_read(run: MegRun) -> list[str]:
@@ -88,4 +98,4 @@ def code_version() -> tuple[str, ...]:
     return (*(f"{path.name} {file_sha256(path)}" for path in own), f"mne {mne.__version__}", f"mne-bids {mne_bids.__version__}")
 
 
-__all__ = ["code_version", "contents_of", "tree_of"]
+__all__ = ["code_version", "common_folder", "contents_of", "tree_of"]

@@ -10,6 +10,7 @@
         sub-01/eeg/sub-01_task-objects_eeg.vhdr              (EEG: BrainVision, EDF, BDF, EEGLAB or FIF); or else
         meg/anna_run-1_raw.fif                               <subject>[_run-<run>] with a stimulus channel
 
+Where several recordings fit, "select" in recording.yaml or under "meg" chooses by the entities of their names, as {task: objects}.
 Without named events, stimulus i of the stimuli's order has code i + 1 (counted from 0), unless ``event_id`` or
 ``event_offset`` say otherwise.
 """

@@ -6,7 +6,6 @@ kept on disk (:mod:`neurodata.derived`): the same files are not read twice.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from rsatoolbox.data import TemporalDataset
 from bioplausible.foundation.errors import InputError
 from neurodata.derived import derived
 from neurodata.meg.epochs import channel_names, epochs_and_notes
-from neurodata.meg.fingerprints import code_version, contents_of, tree_of
+from neurodata.meg.fingerprints import code_version, common_folder, contents_of
 from neurodata.meg.normalisation import baseline_covariance, epoch_covariance, noise_variances, normaliser
 from neurodata.meg.options import REGIONS, TIME_DECIMALS, MegOptions, MegRun
 from neurodata.pattern_set import PatternSet
@@ -229,7 +228,9 @@ def prepare(runs: Sequence[MegRun], options: MegOptions) -> dict[str, SubjectArr
     for subject, own in by_subject.items():
         contents = tuple(content for run in own for content in (f"run {run.run}", *contents_of(run)))
         order = tuple(options.event_id or ())  # observations come in this order, which a hash of a mapping leaves out
-        remembered = derived(subject_arrays, ignore=("runs",), files_under=os.path.commonpath([tree_of(run) for run in own]))
+        root = common_folder(own)
+        # of files on several drives nothing is kept, since what was opened has no common place
+        remembered = subject_arrays if root is None else derived(subject_arrays, ignore=("runs",), files_under=root)
         prepared[subject] = remembered((*contents, *order, *code_version()), options, tuple(own))
     first_subject, first = next(iter(prepared.items()))
     for subject, arrays in prepared.items():
