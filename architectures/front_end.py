@@ -13,6 +13,7 @@ A front end never sees a label. Every rule can be given any of them, and every t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ __all__ = ["FRONT_ENDS", "FrontEnd", "fit_front_end", "no_front_end"]
 
 # Centre and surround as a fraction of a small receptive field, in pixels; their ratio of 1.6 makes the difference of
 # Gaussians approximate the Laplacian (Marr and Hildreth 1980, doi:10.1098/rspb.1980.0020).
+_MATRICES = 3  # covariance, eigenvectors and whitening matrix, in memory together
 _CENTRE_PIXELS, _SURROUND_PIXELS, _FILTER_SIDE = 0.8, 1.28, 7
 
 
@@ -91,7 +93,25 @@ def _centre_surround(images: Array) -> Array:
     return jnp.moveaxis(filtered.reshape(n, channels, height, width), 1, -1)
 
 
+def _check_room(shape: tuple[int, ...]) -> None:
+    """Refuse a covariance that the machine's memory does not hold, before it is asked for."""
+    n_inputs = int(np.prod(shape))
+    needed = _MATRICES * 8 * n_inputs**2
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # elsewhere than on Linux and macOS
+        return
+    if needed > there:
+        raise InputError(
+            f"whitening images of {'x'.join(map(str, shape))} takes matrices of {n_inputs:,} x {n_inputs:,}, "
+            f"{needed / 2**30:,.0f} GiB at the least, and this machine has {there / 2**30:,.0f}: use smaller images, or the "
+            "front end "
+            "'on_off', which needs none, or 'none'"
+        )
+
+
 def _zca(images: Float[np.ndarray, "n height width channels"], eps: float) -> Callable[[Array], Array]:
+    _check_room(images.shape[1:])
     flat = np.asarray(images, np.float64).reshape(len(images), -1)
     mean = flat.mean(0)
     covariance = np.cov(flat, rowvar=False)

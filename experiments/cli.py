@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
+import os
 import statistics
 import sys
 from collections.abc import Iterator
@@ -535,6 +537,10 @@ command.add_command(data_command)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; a user's mistake is one line on stderr and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal in ASCII or a Windows code page shows what it can.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
     try:
         command.main(args=arguments, prog_name="bioplausible", standalone_mode=False)
     except InputError as error:
@@ -556,6 +562,17 @@ def main(arguments: list[str] | None = None) -> None:
         if error.filename is None or error.errno not in _OF_NAMES:
             raise
         _fail(f"{shortened(str(error.filename))} cannot be used ({error.strerror}): give another path")
+    except (RuntimeError, AssertionError, ImportError):
+        # A device that is not there is met wherever the first array is made, as whatever JAX's plugins raise.
+        if "JAX_PLATFORMS" not in os.environ:
+            raise
+        from experiments.environment import check_devices
+
+        try:
+            check_devices()
+        except InputError as error:
+            _fail(str(error))
+        raise
 
 
 def stopped(arguments: list[str] | None = None) -> str:

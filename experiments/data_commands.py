@@ -49,8 +49,9 @@ def data_describe_command(recordings: tuple[str, ...], as_json: bool) -> None:
     """What is in RECORDINGS (names or folders): ceilings, what simple models explain, and how they agree."""
     from experiments.describing import describe_recordings
 
+    notes: dict[str, str] = {}
     with progress_bar() as progress:
-        rows = describe_recordings(recordings, progress)
+        rows = describe_recordings(recordings, progress, notes)
     if as_json:
         print_json(rows)
         return
@@ -63,6 +64,8 @@ def data_describe_command(recordings: tuple[str, ...], as_json: bool) -> None:
             for row in rows
         ]
     )
+    for name, note in notes.items():
+        click.echo(f"{name}: {note}")
 
 
 @data_command.command("fetch")

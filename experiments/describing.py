@@ -59,12 +59,16 @@ def _same_category(recording: Recording) -> dict[str, np.ndarray]:
 
 
 def _reference_rdms(recording: Recording) -> dict[str, np.ndarray]:
+    if not recording.stimuli.has_pictures:
+        return {}
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")
         return rsa.reference_rdms(large_enough(recording.stimuli.images), distance=_DISTANCE)
 
 
-def describe_recordings(names: Sequence[str], progress: Progress | None = None) -> list[dict[str, Any]]:
+def describe_recordings(
+    names: Sequence[str], progress: Progress | None = None, notes: dict[str, str] | None = None
+) -> list[dict[str, Any]]:
     """Describe recordings, and how those of the same number of stimuli agree.
 
     Parameters
@@ -73,6 +77,8 @@ def describe_recordings(names: Sequence[str], progress: Progress | None = None) 
         Named recordings or folders.
     progress
         Called with parts done, parts in all and a line to show.
+    notes
+        Where what each recording says of how it was read is put, by its name.
 
     Returns
     -------
@@ -93,7 +99,9 @@ def describe_recordings(names: Sequence[str], progress: Progress | None = None) 
     for index, name in enumerate(names):
         if progress is not None:
             progress(index, len(names), f"recording {name}")
-        recording = load_recording(name)
+        recording = load_recording(name, needs_pictures=False)
+        if notes is not None and recording.notes:
+            notes[recording.name] = recording.notes
         measured = region_rdms(recording, _DISTANCE)
         means[recording.name] = _means(measured)
         ids[recording.name] = [str(each) for each in recording.stimuli.ids]

@@ -24,6 +24,7 @@ from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import at_least
 
 __all__ = [
+    "check_devices",
     "check_room",
     "check_workers",
     "describe_code",
@@ -62,6 +63,25 @@ def describe_code() -> str:
         for path in sorted(folder.rglob("*.py")):
             digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def check_devices() -> None:
+    """Say that the device which was asked for is not there, where that is so.
+
+    Raises
+    ------
+    InputError
+        The environment variable JAX_PLATFORMS names a kind of device that JAX does not find.
+    """
+    asked = os.environ.get("JAX_PLATFORMS", "").strip() or jax.config.values.get("jax_platforms") or ""
+    try:
+        jax.devices()
+    # JAX raises whatever its plugins do: RuntimeError, AssertionError, ImportError
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or "no such device, or no JAX built for it"
+        raise InputError(
+            f"JAX_PLATFORMS={asked} asks for a device that JAX does not find here ({reason}): unset it, or set JAX_PLATFORMS=cpu"
+        ) from error
 
 
 def check_workers(workers: int) -> None:

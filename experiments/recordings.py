@@ -50,14 +50,30 @@ def simulated_with_reference(progress: Progress | None = None) -> Recording:
     return dataclasses.replace(recording, truth=truth, notes=notes)
 
 
-def load_recording(name: str, progress: Progress | None = None) -> Recording:
+def load_recording(name: str, progress: Progress | None = None, needs_pictures: bool = True) -> Recording:
     """A named recording or a user's folder.
+
+    Parameters
+    ----------
+    name
+        Its name, or the folder.
+    progress
+        Called with parts done, parts in all and a line to show.
+    needs_pictures
+        Whether networks are to be shown its stimuli.
 
     Raises
     ------
     InputError
-        Unknown name, or a folder that does not hold a recording.
+        Unknown name, a folder that does not hold a recording, or a recording without pictures where they are needed.
     """
     if name == "simulated" and not Path(name).is_dir():
         return simulated_with_reference(progress)
-    return neurodata.load(name)
+    recording = neurodata.load(name)
+    if needs_pictures and not recording.stimuli.has_pictures:
+        raise InputError(
+            f"the pictures of recording '{recording.name}' were not published, so networks cannot be shown them: try another "
+            "recording, or "
+            "describe this one"
+        )
+    return recording

@@ -48,28 +48,43 @@ def warnings_of(
     found = []
     for index, seed in enumerate(seeds):
         where = f"{rule}, seed {seed}"
+        nodes = networks[networks["seed"] == seed]
+        is_excused = [
+            layer in weightless or (spec.frozen == "hidden" and place < len(nodes) - 1)
+            for place, layer in enumerate(nodes["layer"])
+        ]
         losses = accuracy.loc[accuracy["seed"] == seed, "train_loss"]
-        if not np.all(np.isfinite(losses)):
-            epoch = int(accuracy.loc[losses.index[~np.isfinite(losses)][0], "epoch"])
-            found.append(f"divergence: {where}: the loss is not finite from epoch {epoch} on")
+        diverged = _divergence(where, losses, accuracy, nodes, is_excused)
+        if diverged:
+            # Units that answer nothing and one class for all are what a network without numbers looks like, and say no more of it.
+            found += diverged
+            continue
         predicted = confusion[index].sum(axis=0) / max(confusion[index].sum(), 1)
         if predicted.max() > _COLLAPSE_FRACTION:
             found.append(
                 f"collapse to one class: {where}: class {int(predicted.argmax())} is predicted for {predicted.max():.1%} of the "
                 "test images"
             )
-        nodes = networks[networks["seed"] == seed]
-        for index, (_, node) in enumerate(nodes.iterrows()):
-            is_last = index == len(nodes) - 1
+        for excused, (_, node) in zip(is_excused, nodes.iterrows(), strict=True):
             if node["silent"] > _MAX_SILENT:
                 found.append(f"silence: {where}: {node['silent']:.0%} of the units of '{node['layer']}' answer no image")
-            excused = node["layer"] in weightless or (spec.frozen == "hidden" and not is_last)
-            changed = node["relative_weight_change"]
-            if not excused and not np.isfinite(changed):
-                found.append(f"divergence: {where}: weights of '{node['layer']}' are not finite at the end")
-            elif not excused and not changed > _MIN_CHANGE:
+            if not excused and not node["relative_weight_change"] > _MIN_CHANGE:
                 found.append(
                     f"weights that do not move: {where}: those of '{node['layer']}' changed by "
                     f"{node['relative_weight_change']:.2%}, so it represents its initial weights"
                 )
     return found
+
+
+def _divergence(
+    where: str, losses: pd.Series, accuracy: pd.DataFrame, nodes: pd.DataFrame, is_excused: Sequence[bool]
+) -> list[str]:
+    """Say from which epoch the loss is not finite, or of a network whose loss is, which layers' weights are not."""
+    broken = losses.index[~np.isfinite(losses)]
+    if len(broken):
+        return [f"divergence: {where}: the loss is not finite from epoch {int(accuracy.loc[broken[0], 'epoch'])} on"]
+    return [
+        f"divergence: {where}: weights of '{node['layer']}' are not finite at the end"
+        for excused, (_, node) in zip(is_excused, nodes.iterrows(), strict=True)
+        if not excused and not np.isfinite(node["relative_weight_change"])
+    ]

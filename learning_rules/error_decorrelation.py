@@ -45,7 +45,7 @@ from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.objectives import Objective, as_batch
 from learning_rules.optimizers import adam
-from learning_rules.signals import cut, exact, merge_steps
+from learning_rules.signals import cut, exact, in_precision_of, merge_steps
 
 __all__ = ["FAMILY", "ErrorDecorrelationOptions", "error_decorrelation"]
 
@@ -172,7 +172,7 @@ def error_decorrelation(network: Network, options: ErrorDecorrelationOptions, sp
         errors = [slope.reshape(h.shape) for (slope, _, _), h in zip(found, outputs, strict=False)]
         info = {**objective.metrics(readout, batch), "correlation_with_error": tuple(size for _, _, size in found)}
         after = RuleState(state.params, {"remembered": tuple(kept for _, kept, _ in found)})
-        return {"network": pull((*errors, error))[0]}, after, info
+        return {"network": pull(in_precision_of((*errors, error), outputs))[0]}, after, info
 
     return feedforward_rule(
         spec,

@@ -77,7 +77,7 @@ from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.objectives import CLASSES, DISTRIBUTION, Batch, Objective, as_batch
 from learning_rules.optimizers import adam, cosine_schedule, per_part, plain_steps
-from learning_rules.signals import cut, exact, through
+from learning_rules.signals import cut, exact, in_precision_of, through
 
 __all__ = ["FAMILY", "FeedbackAlignmentOptions", "feedback_alignment"]
 
@@ -221,7 +221,7 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
             told = _target_share(objective, batch, told)
         errors = [jnp.tensordot(told, b, axes=1) for b in feedback]
         spread = [jnp.broadcast_to(e, h.shape) for e, h in zip(errors, outputs[:-1], strict=True)]
-        updates = {"network": pull((*spread, error))[0]}
+        updates = {"network": pull(in_precision_of((*spread, error), outputs))[0]}
         if learned:
             by_class = error.reshape(-1, error.shape[-1]).T
             updates["feedback"] = tuple(

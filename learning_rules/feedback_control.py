@@ -142,7 +142,8 @@ def feedback_control(network: Network, options: FeedbackControlOptions, spec: Ru
 
         def step(u: Array, _: None) -> tuple[Array, None]:
             scores = run(params, x, _told(u, feedback)).outputs[-1]
-            return u + options.control_rate * (target - scores - options.leak * u), None
+            moved = u + options.control_rate * (target - scores - options.leak * u)
+            return moved.astype(u.dtype), None  # in 64 bits, feedback weights are more precise than scores
 
         at_once = options.control_rate * (target - free)  # the first step starts from the scores without control
         return lax.scan(step, at_once, None, length=options.control_steps - 1)[0]

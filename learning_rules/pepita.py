@@ -63,7 +63,7 @@ from learning_rules.feedforward import feedforward_rule
 from learning_rules.needs import Needs
 from learning_rules.objectives import Objective, as_batch
 from learning_rules.optimizers import adam, cosine_schedule, hidden_and_readout, mean_over_places, plain_steps
-from learning_rules.signals import hebbian_product, local_derivative, merge_steps, replay
+from learning_rules.signals import hebbian_product, in_precision_of, local_derivative, merge_steps, replay
 
 __all__ = ["FAMILY", "PepitaOptions", "pepita"]
 
@@ -137,8 +137,9 @@ def _mirrored_projection(network: Network, feedback: Sequence[Params], modulatio
     linear = dataclasses.replace(network, nodes=tuple(map(_letting_everything_through, network.nodes)))
     time = (1,) * network.temporal
     silence = jnp.zeros((*time, network.n_classes, *network.step_shape))
-    _, pull = jax.vjp(lambda x: linear.trace(feedback, x, encoded=True).outputs[-1], silence)
-    rows = pull(jnp.eye(network.n_classes).reshape(*time, network.n_classes, network.n_classes))[0]
+    scores, pull = jax.vjp(lambda x: linear.trace(feedback, x, encoded=True).outputs[-1], silence)
+    each = jnp.eye(network.n_classes).reshape(*time, network.n_classes, network.n_classes)
+    rows = pull(in_precision_of(each, scores))[0]
     rows = rows.reshape(network.n_classes, *network.step_shape)
     return -modulation * rows * jax.lax.rsqrt(jnp.sum(jnp.square(rows)) / len(rows))
 
@@ -199,9 +200,9 @@ def pepita(network: Network, options: PepitaOptions, spec: RuleSpec, objective: 
         signals = merge_steps(network, (first.z, tuple(d / n for d in differences), first.states, first.skips))
         post = [_at_synapses(*each) for each in zip(network.nodes, *signals, strict=True)]
         products = map(hebbian_product, network.nodes, params, merge_steps(network, modulated.inputs), post)
-        _, pull = jax.vjp(lambda own: replay(network, len(params) - 1, own, modulated), params[-1])
+        scores, pull = jax.vjp(lambda own: replay(network, len(params) - 1, own, modulated), params[-1])
         at_readout = objective.loss_and_error(modulated.outputs[-1], batch)[1] if options.plain else error
-        updates: dict[str, Any] = {"network": (*list(products)[:-1], *pull(at_readout))}
+        updates: dict[str, Any] = {"network": (*list(products)[:-1], *pull(in_precision_of(at_readout, scores)))}
         info: dict[str, Any] = {
             **objective.metrics(readout, batch),
             # Below `loss` where the modulation points to where the loss falls, which is what makes the differences teach.

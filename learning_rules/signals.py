@@ -45,6 +45,7 @@ __all__ = [
     "exact",
     "hebbian_product",
     "hebbian_products",
+    "in_precision_of",
     "local_derivative",
     "merge_steps",
     "perturbed",
@@ -80,6 +81,22 @@ def exact(network: Network, params: Sequence[Params]) -> Crossings:
     return network.plain(params)
 
 
+def in_precision_of(errors: Any, outputs: Any) -> Any:
+    """Errors in the floating-point type of what they are errors of.
+
+    Where both are enabled (JAX_ENABLE_X64), noise and feedback are drawn in 64 bits and images are in 32, and JAX carries no
+    error back to a signal of another type.
+
+    Parameters
+    ----------
+    errors
+        A tree of arrays.
+    outputs
+        A tree like it.
+    """
+    return jax.tree.map(lambda error, output: jnp.asarray(error, output.dtype), errors, outputs)
+
+
 def _foreign(node: Node) -> Callable[[Params, Params, tuple[Array, ...]], Any]:
     """A synapse whose inputs' cotangents go through other weights, and whose parameters' cotangents are its own."""
 
@@ -93,7 +110,8 @@ def _foreign(node: Node) -> Callable[[Params, Params, tuple[Array, ...]], Any]:
     def backward(kept: Any, cotangent: Any) -> tuple[Any, Any, Any]:
         params, feedback, inputs = kept
         own = jax.vjp(lambda p: node.synapse(p, inputs), params)[1](cotangent)[0]
-        back = jax.vjp(lambda x: node.synapse(feedback, x), inputs)[1](cotangent)[0]
+        through_feedback, pull = jax.vjp(lambda x: node.synapse(feedback, x), inputs)
+        back = pull(in_precision_of(cotangent, through_feedback))[0]
         return own, jax.tree.map(jnp.zeros_like, feedback), back
 
     synapse.defvjp(forward, backward)
@@ -599,8 +617,8 @@ def hebbian_product(node: Node, params: Params, inputs: Any, post: Any) -> Param
     post
         At its pre-activations, a tree like z.
     """
-    _, pull = jax.vjp(lambda p: node.synapse(p, inputs), params)
-    return pull(post)[0]
+    z, pull = jax.vjp(lambda p: node.synapse(p, inputs), params)
+    return pull(in_precision_of(post, z))[0]
 
 
 def hebbian_products(network: Network, params: Sequence[Params], inputs: Sequence[Any], post: Sequence[Any]) -> tuple[Params, ...]:
@@ -637,8 +655,8 @@ def project_back(node: Node, params: Params, inputs: Any, error: Any) -> Any:
     error
         At its pre-activations, a tree like z.
     """
-    _, pull = jax.vjp(lambda value: node.synapse(params, value), inputs)
-    return pull(error)[0]
+    z, pull = jax.vjp(lambda value: node.synapse(params, value), inputs)
+    return pull(in_precision_of(error, z))[0]
 
 
 def local_derivative(node: Node, z: Any, error: Array, state: Any = (), skips: tuple[Array, ...] = ()) -> Any:
@@ -657,5 +675,5 @@ def local_derivative(node: Node, z: Any, error: Array, state: Any = (), skips: t
     skips
         What arrived over its skip edges.
     """
-    _, pull = jax.vjp(lambda value: node.activate(state, value, skips)[1], z)
-    return pull(error)[0]
+    output, pull = jax.vjp(lambda value: node.activate(state, value, skips)[1], z)
+    return pull(in_precision_of(error, output))[0]

@@ -70,6 +70,7 @@ from learning_rules.optimizers import adam, n_places, per_part, plain_steps
 from learning_rules.signals import (
     cut,
     exact,
+    in_precision_of,
     local_derivative,
     merge_steps,
     project_back,
@@ -242,7 +243,7 @@ def _by_targets(
         targets.append(target)
     factors = objective.example_weights(batch) / step
     differences = tuple(scale_examples(network, h - t, factors) for h, t in zip(outputs, reversed(targets), strict=True))
-    return _Moves(pull(differences)[0], differences, trace)
+    return _Moves(pull(in_precision_of(differences, outputs))[0], differences, trace)
 
 
 def _site(network: Network, params: Sequence[Params], trace: Trace, index: int) -> _Site:

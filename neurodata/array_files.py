@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from jaxtyping import Float64
 from rsatoolbox.rdm.rdms import load_rdm
 
 from bioplausible.foundation.errors import InputError
+from neurodata.names import check_distinct, find_names
 from neurodata.pattern_set import PatternSet
 from neurodata.rdm_set import RdmSet, condense
 from neurodata.stimuli import natural_key
@@ -84,19 +85,21 @@ def _missing_key(path: Path, wanted: str, found: Sequence[str]) -> InputError:
     return InputError(f"{path} holds {', '.join(found) or 'nothing'}; expected {wanted}, rename it in the file")
 
 
-def _read_rdm_array(path: Path) -> np.ndarray:
-    if path.suffix == ".npz":
+def _read_rdm_array(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Read the array "rdms", and what stands beside it."""
+    if path.suffix.lower() == ".npz":
         content = _read_npz(path)
         if "rdms" not in content:
             raise _missing_key(path, "the key 'rdms'", list(content))
-        return content["rdms"]
+        return content.pop("rdms"), content
     try:
-        if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        with h5py.File(path, "r") as content:
-            if "rdms" not in content:
-                raise _missing_key(path, "a dataset 'rdms', or what rsatoolbox's RDMs.save writes", list(content))
-            return np.asarray(content["rdms"])
+        if path.suffix.lower() == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False)), {}
+        with h5py.File(path, "r") as file:
+            if "rdms" not in file:
+                raise _missing_key(path, "a dataset 'rdms', or what rsatoolbox's RDMs.save writes", list(file))
+            beside = {key: np.asarray(each) for key, each in file.items() if key != "rdms" and isinstance(each, h5py.Dataset)}
+            return np.asarray(file["rdms"]), beside
     except InputError:
         raise
     except READ_ERRORS as error:
@@ -104,7 +107,7 @@ def _read_rdm_array(path: Path) -> np.ndarray:
 
 
 def _is_rsatoolbox_file(path: Path) -> bool:
-    if path.suffix not in {".h5", ".hdf5"}:
+    if path.suffix.lower() not in {".h5", ".hdf5"}:
         return False
     try:
         with h5py.File(path, "r") as content:
@@ -116,14 +119,83 @@ def _is_rsatoolbox_file(path: Path) -> bool:
 def _rename_subjects(rdms: RdmSet, subjects: Sequence[str], origin: str) -> RdmSet:
     if len(subjects) != len(rdms.subjects):
         raise InputError(f"{origin}: RDMs of {len(rdms.subjects)} subjects but {len(subjects)} names of subjects")
+    check_distinct(subjects, origin)
     renamed = dict(zip(rdms.subjects, subjects, strict=True))
     toolbox = rdms.to_rsatoolbox()
     toolbox.rdm_descriptors["subject"] = [renamed[subject] for subject in toolbox.rdm_descriptors["subject"]]
     return RdmSet(toolbox, origin)
 
 
-def read_rdms(path: Path, ids: Sequence[str], subjects: Sequence[str] | None, times: TimeAxis, measure: str | None) -> RdmSet:
-    """Read a file of RDMs.
+def _names_of(labels: Any) -> list[str]:
+    return [each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in labels]
+
+
+def _counts_rows(labels: Sequence[str]) -> bool:
+    """Whether labels are nothing but the numbers of rows."""
+    return labels in ([str(row) for row in range(len(labels))], [str(row + 1) for row in range(len(labels))])
+
+
+def row_order(described: Mapping[str, Any], ids: Sequence[str], origin: str) -> tuple[list[int] | None, str]:
+    """Find the stimuli's order among rows that a file names, whatever it calls the names.
+
+    Parameters
+    ----------
+    described
+        labels of the rows, by descriptor.
+    ids
+        the stimuli, in their order.
+    origin
+        the file, for errors.
+
+    Returns
+    -------
+    the row of each stimulus, None where rows have no names or others; and a note where they have others.
+
+    Raises
+    ------
+    InputError
+        where rows are named after some of the stimuli, but not after all.
+
+    >>> row_order({"stim": ["img_10", "img_2.png", "img_1"]}, ["img_1", "img_2", "img_10"], "rdms_IT.h5")
+    ([2, 1, 0], '')
+    """
+    named = {key: _names_of(values) for key, values in described.items() if key != "index" and len(values) == len(ids)}
+    distinct = {key: labels for key, labels in named.items() if len(set(labels)) == len(labels)}
+    for labels in distinct.values():
+        found = find_names(labels, ids)
+        if set(found.values()) == set(ids):
+            row_of = {found[label]: row for row, label in enumerate(labels)}
+            return [row_of[identity] for identity in ids], ""
+    for key, labels in distinct.items():
+        found = find_names(labels, ids)
+        if found and not _counts_rows(labels):
+            strange = next(label for label in labels if label not in found)
+            raise InputError(
+                f"{origin}: row {labels.index(strange) + 1} is '{strange}' by '{key}', which is no stimulus, while {len(found)} of "
+                f"{len(ids)} rows have a stimulus's name; expected all stimuli's file names without their ending, rename rows "
+                "or files"
+            )
+    others = next(((key, labels) for key, labels in distinct.items() if not _counts_rows(labels)), None)
+    if others is None:
+        return None, ""
+    key, labels = others
+    return (
+        None,
+        f"{origin}: rows have names other than the stimuli's ('{key}': {labels[0]}, …) and were taken in the stimuli's order.",
+    )
+
+
+def _reordered(rdms: RdmSet, order: Sequence[int], ids: Sequence[str], origin: str) -> RdmSet:
+    toolbox = rdms.to_rsatoolbox()
+    toolbox.reorder(np.asarray(order))
+    toolbox.pattern_descriptors["condition"] = list(ids)
+    return RdmSet(toolbox, origin)
+
+
+def read_rdms(
+    path: Path, ids: Sequence[str], subjects: Sequence[str] | None, times: TimeAxis, measure: str | None
+) -> tuple[RdmSet, str]:
+    """Read a file of RDMs, rows in the stimuli's order where the file names them.
 
     Parameters
     ----------
@@ -140,7 +212,7 @@ def read_rdms(path: Path, ids: Sequence[str], subjects: Sequence[str] | None, ti
 
     Returns
     -------
-    the RDMs.
+    the RDMs, and a note where the file's names of rows are none of the stimuli's.
 
     Raises
     ------
@@ -154,22 +226,29 @@ def read_rdms(path: Path, ids: Sequence[str], subjects: Sequence[str] | None, ti
         except (*READ_ERRORS, AttributeError, TypeError, AssertionError) as error:
             raise _unreadable(path, error) from error
         rdms = RdmSet(loaded, origin)
-        return rdms if subjects is None else _rename_subjects(rdms, subjects, origin)
-    vectors = condense(_read_rdm_array(path), len(ids), origin)
+        order, note = row_order(loaded.pattern_descriptors, ids, origin) if rdms.n_conditions == len(ids) else (None, "")
+        rdms = rdms if order is None else _reordered(rdms, order, ids, origin)
+        return (rdms if subjects is None else _rename_subjects(rdms, subjects, origin)), note
+    array, beside = _read_rdm_array(path)
+    vectors = condense(array, len(ids), origin)
     axis = times.of_length(vectors.shape[1], origin) if vectors.ndim == 3 else None
-    return RdmSet.from_array(vectors, subjects=subjects, times=axis, conditions=list(ids), measure=measure, origin=origin)
+    order, note = row_order({key: each for key, each in beside.items() if each.ndim == 1 and each.dtype.kind in "USO"}, ids, origin)
+    rdms = RdmSet.from_array(array, subjects=subjects, times=axis, conditions=list(ids), measure=measure, origin=origin)
+    return (rdms if order is None else _reordered(rdms, order, ids, origin)), note
 
 
 def _read_observations(content: dict[str, np.ndarray], path: Path, ids: Sequence[str]) -> dict[str, Any]:
     """Read which stimulus and which run each row belongs to; by default row i is stimulus i."""
-    conditions = [str(name) for name in content.pop("conditions", np.asarray(ids))]
+    named = [str(name) for name in content.pop("conditions", np.asarray(ids))]
     runs = content.pop("runs", None)
-    strange = sorted(set(conditions) - set(ids))
+    found = find_names(named, ids)
+    strange = sorted(set(named) - set(found))
     if strange:
         raise InputError(
             f"{path}: the condition '{strange[0]}' is not among the {len(ids)} stimuli; expected the stimuli's file "
             "names without their ending"
         )
+    conditions = [found[name] for name in named]
     return {"conditions": conditions, "runs": None if runs is None else [str(run) for run in runs]}
 
 
@@ -218,7 +297,14 @@ def read_patterns(path: Path, ids: Sequence[str], subjects: Sequence[str] | None
         raise _missing_key(path, "the key 'patterns', or one key a subject ('subject_01', ...)", list(content))
     with_times = [each.shape[2] for each in measurements if each.ndim == 3]
     axis = times.of_length(with_times[0], origin) if with_times else None
+    # rows as they first name the stimuli in another order are sorted, each stimulus's repeats staying in theirs
+    position = {identity: index for index, identity in enumerate(ids)}
+    conditions = observations["conditions"]
+    if list(dict.fromkeys(conditions)) != list(ids) and all(len(each) == len(conditions) for each in measurements):
+        rows = sorted(range(len(conditions)), key=lambda row: position[conditions[row]])
+        measurements = [each[rows] for each in measurements]
+        observations = {key: None if each is None else [each[row] for row in rows] for key, each in observations.items()}
     return PatternSet.from_arrays(measurements, subjects=names, times=axis, origin=origin, **observations)
 
 
-__all__ = ["PATTERN_SUFFIXES", "RDM_SUFFIXES", "TimeAxis", "read_patterns", "read_rdms"]
+__all__ = ["PATTERN_SUFFIXES", "RDM_SUFFIXES", "TimeAxis", "read_patterns", "read_rdms", "row_order"]

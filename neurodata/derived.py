@@ -1,7 +1,8 @@
 """Results that take long and follow from their inputs alone, kept on disk.
 
 A result is found again by the content of its arguments and the source of the function, so whoever calls with files gives
-their checksums, never their paths: a file that moved is known, a file that changed is not. Entries are written beside
+their checksums, never their paths: a file that moved is known, a file that changed is not. Where a library chooses
+what else it reads (the sidecars of a BIDS tree), the files that it did open decide as well. Entries are written beside
 their place and renamed, which several processes may do at once; one that cannot be read is computed again; none is ever
 removed. (joblib hashes and writes. Its Memory is not used, because it empties a function's folder when another process
 has half written the function's source there.)
@@ -11,11 +12,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import os
-import stat
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,23 @@ import joblib
 import pooch
 
 from bioplausible.foundation.files import whole_file
-from neurodata.cache import ENVIRONMENT_VARIABLE, data_path
+from neurodata.cache import file_sha256
+from neurodata.opened_files import opened_files
 
 FOLDER_NAME = "derived"
+CACHE_VARIABLE = "BIOPLAUSIBLE_CACHE"
 
 
 def default_folder() -> Path:
-    """Name the folder of derived results: in the data folder, or where that is kept read-only in the system's place for caches.
-
-    The mode decides and not whether writing would work, since an administrator may write anywhere.
+    """Name the folder of derived results, which never lies among data: several people may share those, and may not write there.
 
     Returns
     -------
-    the folder, which need not be there yet.
+    the folder that the environment variable BIOPLAUSIBLE_CACHE names, else one in the system's place for caches; it need not be
+    there yet.
     """
-    data = data_path()
-    read_only = data.is_dir() and not data.stat().st_mode & stat.S_IWUSR
-    return (Path(pooch.os_cache("bioplausible")) if read_only else data) / FOLDER_NAME
+    named = os.environ.get(CACHE_VARIABLE, "").strip()
+    return (Path(named).expanduser() if named else Path(pooch.os_cache("bioplausible"))) / FOLDER_NAME
 
 
 def _source(function: Callable[..., Any]) -> str:
@@ -49,8 +50,28 @@ def _source(function: Callable[..., Any]) -> str:
         return ""  # built in, or typed at a prompt
 
 
+def _listed(path: Path) -> list[str] | None:
+    """The files that were opened the last time, relative to their root."""
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
+
+
+def _entry(folder: Path, key: str, root: Path, names: Sequence[str] | None) -> Path | None:
+    """Where the result of these files' present content is kept."""
+    if names is None:
+        return None
+    contents = [(name, file_sha256(root / name) if (root / name).is_file() else None) for name in names]
+    return folder / f"{joblib.hash((key, contents))}.joblib"
+
+
 def derived(
-    function: Callable[..., Any], folder: str | os.PathLike[str] | None = None, ignore: Sequence[str] = ()
+    function: Callable[..., Any],
+    folder: str | os.PathLike[str] | None = None,
+    ignore: Sequence[str] = (),
+    files_under: str | os.PathLike[str] | None = None,
 ) -> Callable[..., Any]:
     """Let a function remember its results in a folder.
 
@@ -64,6 +85,9 @@ def derived(
         a warning says so and results are not kept. As they are pickled, it must be a folder that only trusted people write.
     ignore
         names of arguments that do not count: how to read what another argument's checksum identifies.
+    files_under
+        a folder of whose files those that the function opened decide with the arguments, by their content; None where arguments
+        do alone.
 
     Returns
     -------
@@ -77,25 +101,36 @@ def derived(
     place = default_folder() if folder is None else Path(folder).expanduser()
     name = f"{function.__module__}.{function.__qualname__}"
     signature, source = inspect.signature(function), _source(function)
+    root = None if files_under is None else Path(os.path.abspath(Path(files_under).expanduser()))
 
     @functools.wraps(function)
     def remembering(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs)
         given.apply_defaults()
         counted = {key: value for key, value in given.arguments.items() if key not in ignore}
-        path = place / name / f"{joblib.hash((source, counted))}.joblib"
-        if path.is_file():
+        key = joblib.hash((source, counted))
+        listed = place / name / f"{key}.files"
+        path = _entry(place / name, key, root, _listed(listed)) if root is not None else place / name / f"{key}.joblib"
+        if path is not None and path.is_file():
             # a broken pickle raises whatever its bytes happen to mean
             with suppress(Exception):
                 return joblib.load(path)
-        result = function(*args, **kwargs)
+        with ExitStack() as listening:
+            seen = listening.enter_context(opened_files()) if root is not None else set()
+            result = function(*args, **kwargs)
         try:
+            if root is not None:
+                names = sorted(file.relative_to(root).as_posix() for file in seen if file.is_relative_to(root) and file.is_file())
+                path = _entry(place / name, key, root, names)
+                with whole_file(listed) as partial:
+                    partial.write_text(json.dumps(names), encoding="utf-8")
+            assert path is not None, "what was opened is known by now"
             with whole_file(path) as partial:
                 joblib.dump(result, partial)
         except OSError as error:
             warnings.warn(
                 f"the folder {place} for derived results cannot be written ({error.strerror or error}), so they are computed "
-                f"each time; name another folder, or point {ENVIRONMENT_VARIABLE} at one",
+                f"each time; name another folder, or point {CACHE_VARIABLE} at one",
                 stacklevel=2,
             )
         return result
@@ -103,4 +138,4 @@ def derived(
     return remembering
 
 
-__all__ = ["default_folder", "derived"]
+__all__ = ["CACHE_VARIABLE", "default_folder", "derived"]

@@ -4,7 +4,7 @@
 
     my_recording/
         recording.yaml            optional; its keys are in neurodata/settings.py
-        stimuli/                  PNG or JPEG files of one size, one per condition
+        stimuli/                  pictures of one size (PNG, JPEG, TIFF, BMP, WebP or GIF), one per condition
             apple.png
             ...
         rdms_IT.h5                measured RDMs of region IT, and/or
@@ -13,8 +13,9 @@
         sub-01/meg/...            MEG or EEG (see neurodata/meg/folder.py)
 
 Stimuli are in the natural order of their names (image_2 before image_10) unless recording.yaml lists them; row i of
-every array belongs to stimulus i. ``rdms_<region>`` is ``.h5`` (as rsatoolbox's ``RDMs.save`` writes it, or a dataset
-"rdms"), ``.npz`` (key "rdms") or ``.npy``, of shape (n, n), (n_subjects, n, n), (n_subjects, n_times, n, n), or condensed
+every array belongs to stimulus i, unless the file names its rows: then they are found by their names. ``rdms_<region>`` is
+``.h5`` (as rsatoolbox's ``RDMs.save`` writes it, or a dataset "rdms"), ``.npz`` (key "rdms") or ``.npy``, of shape (n, n),
+(n_subjects, n, n), (n_subjects, n_times, n, n), or condensed
 (n_subjects, n_pairs), (n_subjects, n_times, n_pairs). ``patterns_<region>.npz`` has the key "patterns",
 (n_subjects, n_conditions, n_channels[, n_times]), or a key for each subject, "subject_01" and so on,
 (n_conditions, n_channels[, n_times]), where numbers of channels differ; with the keys "conditions" and "runs", rows are
@@ -37,31 +38,53 @@ from bioplausible.foundation.files import whole_folder
 from bioplausible.foundation.yaml_files import to_yaml
 from neurodata import raw_folder
 from neurodata.array_files import PATTERN_SUFFIXES, RDM_SUFFIXES, read_patterns, read_rdms
+from neurodata.names import composed, find_names
 from neurodata.pattern_set import PatternSet
+from neurodata.picture_files import picture_files
 from neurodata.rdm_set import RdmSet
 from neurodata.recording import Recording, Region
-from neurodata.settings import FILE_NAME, read_settings, time_axis
+from neurodata.settings import FILE_NAME, read_settings, stimulus_options, time_axis
 from neurodata.stimuli import Stimuli, natural_key, read_images
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+OTHER_ARRAY_SUFFIXES = (*RDM_SUFFIXES, ".mat", ".csv", ".tsv", ".txt", ".pkl", ".pickle", ".fif")
 LAYOUT = (
-    "expected stimuli/*.png|jpg|jpeg, one or more rdms_<region>.h5|npz|npy or patterns_<region>.npz, and recording.yaml"
+    "expected stimuli/*.png|jpg, one or more rdms_<region>.h5|npz|npy or patterns_<region>.npz, and recording.yaml"
     f"{raw_folder.LAYOUT}"
 )
 
 
 def _stimulus_paths(folder: Path, listed: Sequence[Any] | None) -> list[Path]:
     within = folder / "stimuli"
-    there = [path for path in within.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES] if within.is_dir() else []
+    there = picture_files(path for path in within.iterdir() if path.is_file()) if within.is_dir() else []
     if not there:
         raise InputError(f"no stimuli found in {within}; {LAYOUT}")
     if listed is None:
-        return sorted((path for path in there if not path.name.startswith(".")), key=lambda path: natural_key(path.name))
-    paths = [within / str(name) for name in listed]
-    for path in paths:
-        if not path.is_file():
-            raise InputError(f"{folder / FILE_NAME} lists the stimulus {path.name}, which is not in {within}")
-    return paths
+        return sorted(there, key=lambda path: natural_key(path.name))
+    by_name = {path.name: path for path in there}
+    # an image may be listed without its ending, or in another spelling of its name than the disk has
+    found = find_names(map(str, listed), list(by_name))
+    for name in map(str, listed):
+        if name not in found:
+            raise InputError(f"{folder / FILE_NAME} lists the stimulus {name}, which is not in {within}")
+    return [by_name[found[str(name)]] for name in listed]
+
+
+def _read_stimuli(folder: Path, settings: Mapping[str, Any]) -> tuple[Stimuli, str]:
+    """Read the images as recording.yaml states them, and say what was done to them."""
+    shown = stimulus_options(settings)
+    paths = _stimulus_paths(folder, shown.files)
+    ids = [composed(path.stem) for path in paths]
+    stimuli = Stimuli(
+        images=read_images(paths, tuple(settings.get("background_colour", (128, 128, 128))), shown.size, shown.fit),
+        ids=np.array(ids),
+        categories=_categories(settings.get("categories"), paths, folder / FILE_NAME),
+        source=settings.get("source", str(folder / "stimuli")),
+        source_indices=None if "source_indices" not in settings else np.array(settings["source_indices"], dtype=np.int64),
+    )
+    if shown.size is None:
+        return stimuli, ""
+    width, height = shown.size
+    return stimuli, f"Stimuli were brought to {width} x {height} pixels ({shown.fit})."
 
 
 def _categories(stated: Any, paths: Sequence[Path], origin: Path) -> np.ndarray | None:
@@ -69,10 +92,12 @@ def _categories(stated: Any, paths: Sequence[Path], origin: Path) -> np.ndarray 
         return None
     if isinstance(stated, dict):
         named = {str(name): str(category) for name, category in stated.items()}
+        spelled = find_names(named, [composed(path.stem) for path in paths])
+        category_of = {stimulus: named[name] for name, stimulus in spelled.items()}
         for path in paths:
-            if path.name not in named and path.stem not in named:
+            if composed(path.stem) not in category_of:
                 raise InputError(f"{origin}: 'categories' names no category for {path.name}; expected one per stimulus")
-        stated = [named.get(path.name, named.get(path.stem)) for path in paths]
+        stated = [category_of[composed(path.stem)] for path in paths]
     if len(stated) != len(paths):
         raise InputError(f"{origin}: {len(stated)} categories for {len(paths)} stimuli; expected one per stimulus, in their order")
     return np.array([str(category) for category in stated])
@@ -82,9 +107,15 @@ def _region_files(folder: Path) -> dict[str, Path]:
     """Find one file per region, sorted by name."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
-        kind, _, region = path.stem.partition("_")
-        suffixes = {"rdms": RDM_SUFFIXES, "patterns": PATTERN_SUFFIXES}.get(kind, ())
-        if path.suffix.lower() not in suffixes or not region:
+        kind, _, region = composed(path.stem).partition("_")
+        suffixes = {"rdms": RDM_SUFFIXES, "patterns": PATTERN_SUFFIXES}.get(kind.lower(), ())
+        if not suffixes or not region or not path.is_file():
+            continue
+        if path.suffix.lower() not in suffixes:
+            if path.suffix.lower() in OTHER_ARRAY_SUFFIXES:
+                raise InputError(
+                    f"{path} is no {' or '.join(suffixes)} file; expected one of region '{region}', save it anew or rename it"
+                )
             continue
         if region in found:
             raise InputError(
@@ -96,13 +127,16 @@ def _region_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def load_folder(folder: Path) -> Recording:
+def load_folder(folder: Path, select: Mapping[str, Any] | None = None) -> Recording:
     """Load a recording from a folder in the layout above.
 
     Parameters
     ----------
     folder
         in the layout above.
+    select
+        values by BIDS entity that raw files are chosen by, such as ``{"task": "objects"}``; each goes before what recording.yaml
+        states.
 
     Returns
     -------
@@ -118,25 +152,20 @@ def load_folder(folder: Path) -> Recording:
         raise InputError(f"the folder {folder} {what}; {LAYOUT}")
     settings = read_settings(folder)
     times = time_axis(settings, folder)
-    paths = _stimulus_paths(folder, settings.get("stimuli"))
-    stimuli = Stimuli(
-        images=read_images(paths, tuple(settings.get("background_colour", (128, 128, 128)))),
-        ids=np.array([path.stem for path in paths]),
-        categories=_categories(settings.get("categories"), paths, folder / FILE_NAME),
-        source=settings.get("source", str(folder / "stimuli")),
-        source_indices=None if "source_indices" not in settings else np.array(settings["source_indices"], dtype=np.int64),
-    )
+    stimuli, fitted = _read_stimuli(folder, settings)
     ids = [str(identity) for identity in stimuli.ids]
     regions: dict[str, Region] = {}
+    said: list[str] = []
     for region, path in _region_files(folder).items():
         stated = settings.get("subjects")
         stated = stated.get(region) if isinstance(stated, dict) else stated
         subjects = None if stated is None else [str(name) for name in stated]
-        if path.stem.startswith("rdms_"):
-            regions[region] = read_rdms(path, ids, subjects, times, settings.get("measure"))
+        if path.stem.lower().startswith("rdms_"):
+            regions[region], note = read_rdms(path, ids, subjects, times, settings.get("measure"))
+            said += [note] if note else []
         else:
             regions[region] = read_patterns(path, ids, subjects, times)
-    raws = raw_folder.load_raw(folder, settings, stimuli)
+    raws = raw_folder.load_raw(folder, settings, stimuli, select)
     for raw in raws:
         for region, patterns in raw.regions.items():
             if region in regions:
@@ -144,6 +173,7 @@ def load_folder(folder: Path) -> Recording:
                     f"{folder} has region '{region}' twice, from raw files and from a file of its own; expected it once, rename one"
                 )
             regions[region] = patterns
+        said += raw.notes
     axes = [region.times for region in regions.values() if region.times is not None]
     return Recording(
         name=settings.get("name", folder.resolve().name),
@@ -153,7 +183,7 @@ def load_folder(folder: Path) -> Recording:
         times=axes[0] if axes else None,
         citation=settings.get("citation", ""),
         licence=settings.get("licence", "not stated"),
-        notes=" ".join(filter(None, (settings.get("notes", ""), *(note for raw in raws for note in raw.notes)))),
+        notes=" ".join(filter(None, (settings.get("notes", ""), fitted, *said))),
         truth=settings.get("truth", {}),
         drive_windows={name: tuple(window) for name, window in settings.get("drive_windows", {}).items()},
     )
@@ -251,6 +281,8 @@ def save(recording: Recording, folder: str | os.PathLike[str]) -> Path:
         when the folder is used already or cannot be written, or when a name cannot be a file's.
     """
     target = Path(folder).expanduser()
+    if not recording.stimuli.has_pictures:
+        raise InputError(f"recording '{recording.name}' has no pictures, which a folder needs; expected one that has")
     names: Mapping[str, Sequence[str]] = {
         "stimulus": [str(identity) for identity in recording.stimuli.ids],
         "region": list(recording.regions),

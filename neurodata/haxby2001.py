@@ -128,7 +128,7 @@ def load(
         also load "VT face" and "VT house", voxels that were chosen for their response to faces and to houses: what they
         say of faces and houses is circular.
     cache
-        folder of finished models, by default "derived" in the data folder.
+        folder of finished models, by default :func:`neurodata.derived.default_folder`.
 
     Returns
     -------

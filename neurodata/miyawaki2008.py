@@ -137,7 +137,7 @@ def load(
     options
         how patterns are estimated, by default as described above.
     cache
-        folder of finished models, by default "derived" in the data folder.
+        folder of finished models, by default :func:`neurodata.derived.default_folder`.
 
     Returns
     -------

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from bioplausible.foundation.errors import InputError
+from neurodata.entities import checked_selection
 from neurodata.pattern_set import PatternSet
 from neurodata.stimuli import Stimuli
+
+Selection: TypeAlias = Mapping[str, tuple[str, ...]]
 
 
 class Raw(NamedTuple):
@@ -25,10 +29,10 @@ class Raw(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """One kind of raw file; ``load`` takes the folder, what recording.yaml states under the kind's name, and the stimuli."""
+    """One kind of raw file; ``load`` takes the folder, what recording.yaml states under its name, the stimuli and a selection."""
 
     is_there: Callable[[Path], bool]
-    load: Callable[[Path, Mapping[str, Any], Stimuli], Raw]
+    load: Callable[[Path, Mapping[str, Any], Stimuli, Selection], Raw]
     layout: str
 
 
@@ -36,11 +40,12 @@ class Kind(NamedTuple):
 
 
 def _is_fmri(folder: Path) -> bool:
-    return next(folder.glob("**/func/*_bold.nii*"), None) is not None and _fmri().is_fmri_folder(folder)
+    return next(folder.glob("**/func"), None) is not None and _fmri().is_fmri_folder(folder)
 
 
 def _is_meg(folder: Path) -> bool:
-    return next(folder.glob("**/*.fif*"), None) is not None and bool(_meg().find_runs(folder))
+    places = ("sub-*/meg/*", "sub-*/eeg/*", "sub-*/ses-*/meg/*", "sub-*/ses-*/eeg/*", "meg/*", "eeg/*")
+    return any(next(folder.glob(place), None) is not None for place in places) and _meg().is_meg_folder(folder)
 
 
 def _fmri() -> Any:
@@ -55,19 +60,19 @@ def _meg() -> Any:
     return meg
 
 
-def _load_fmri(folder: Path, stated: Mapping[str, Any], stimuli: Stimuli) -> Raw:
-    regions, notes = _fmri().load_fmri_folder(folder, stated, stimuli)
+def _load_fmri(folder: Path, stated: Mapping[str, Any], stimuli: Stimuli, select: Selection) -> Raw:
+    regions, notes = _fmri().load_fmri_folder(folder, stated, stimuli, select=select)
     return Raw(regions, None, notes, "fmri")
 
 
-def _load_meg(folder: Path, stated: Mapping[str, Any], stimuli: Stimuli) -> Raw:
-    regions, times, notes = _meg().load_meg_folder(folder, stated, stimuli)
+def _load_meg(folder: Path, stated: Mapping[str, Any], stimuli: Stimuli, select: Selection) -> Raw:
+    regions, times, notes = _meg().load_meg_folder(folder, stated, stimuli, select)
     return Raw(regions, times, (notes,), "eeg" if list(regions) == ["EEG"] else "meg")
 
 
 KINDS: Mapping[str, Kind] = {
     "fmri": Kind(_is_fmri, _load_fmri, "sub-*/func/*_bold.nii.gz with *_events.tsv, and masks/<region>.nii.gz"),
-    "meg": Kind(_is_meg, _load_meg, "sub-*/meg/*_meg.fif or meg/*.fif"),
+    "meg": Kind(_is_meg, _load_meg, "sub-*/meg/*_meg.fif, sub-*/eeg/*_eeg.vhdr|edf|set or meg/*.fif"),
 }
 LAYOUT = "; or raw files: " + ", or ".join(kind.layout for kind in KINDS.values())
 
@@ -77,7 +82,7 @@ def found_kinds(folder: Path) -> list[str]:
     return [name for name, kind in KINDS.items() if kind.is_there(folder)]
 
 
-def load_raw(folder: Path, settings: Mapping[str, Any], stimuli: Stimuli) -> list[Raw]:
+def load_raw(folder: Path, settings: Mapping[str, Any], stimuli: Stimuli, select: Mapping[str, Any] | None = None) -> list[Raw]:
     """Bring every kind of raw file in a folder to patterns.
 
     Parameters
@@ -88,13 +93,25 @@ def load_raw(folder: Path, settings: Mapping[str, Any], stimuli: Stimuli) -> lis
         what recording.yaml states; options of a kind stand under its name.
     stimuli
         whose ids are the names of the conditions; patterns come in their order.
+    select
+        entities that files are chosen by, each before what recording.yaml states as "select" for all kinds or for one.
 
     Raises
     ------
     InputError
         for files that cannot be read or do not fit together, and options stated wrongly.
     """
-    return [KINDS[name].load(folder, settings.get(name) or {}, stimuli) for name in found_kinds(folder)]
+    origin = f"{folder / 'recording.yaml'}: 'select'"
+    kinds = found_kinds(folder)
+    given = {**checked_selection(settings.get("select"), origin), **checked_selection(select, "select")}
+    if given and not kinds:
+        raise InputError(f"{folder} has a selection ({', '.join(given)}) but no raw files to choose from; leave it out")
+    raws = []
+    for name in kinds:
+        stated = dict(settings.get(name) or {})
+        own = checked_selection(stated.pop("select", None), f"{folder / 'recording.yaml'}: 'select' under '{name}'")
+        raws.append(KINDS[name].load(folder, stated, stimuli, {**given, **own}))
+    return raws
 
 
 __all__ = ["KINDS", "LAYOUT", "Raw", "found_kinds", "load_raw"]

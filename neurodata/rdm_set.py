@@ -17,8 +17,11 @@ from jaxtyping import Float64, Shaped
 from rsatoolbox.rdm import RDMs
 
 from bioplausible.foundation.errors import InputError
+from neurodata.names import check_distinct
 from neurodata.stimuli import MINIMUM_CONDITIONS
 
+# what rsatoolbox's users call the names of rows
+CONDITION_DESCRIPTORS = ("condition", "conditions", "conds", "stimulus", "stimuli", "stim", "image", "images", "name", "names")
 ASYMMETRY_TOLERANCE = 1e-6  # relative to the largest entry: files are often in single precision
 
 
@@ -156,7 +159,10 @@ class RdmSet:
 
     def __post_init__(self) -> None:
         given = self.toolbox
-        vectors = condense(np.asarray(given.dissimilarities), given.n_cond, self.origin)
+        condensed = np.asarray(given.dissimilarities)
+        # three people's three pairs of three conditions are no square of one person's
+        vectors = condense(condensed[:, None] if given.n_cond == 3 else condensed, given.n_cond, self.origin)
+        vectors = vectors[:, 0] if given.n_cond == 3 else vectors
         described = given.rdm_descriptors
         if "subject" in described:
             subjects = [str(subject) for subject in described["subject"]]
@@ -261,6 +267,7 @@ class RdmSet:
         names = [f"subject_{index + 1:02d}" for index in range(n_subjects)] if subjects is None else list(subjects)
         if len(names) != n_subjects:
             raise InputError(f"{origin}: RDMs of {n_subjects} subjects but {len(names)} names of subjects")
+        check_distinct(map(str, names), origin)
         descriptors: dict[str, list] = {"subject": names}
         if vectors.ndim == 3:
             n_times = vectors.shape[1]
@@ -332,7 +339,7 @@ class RdmSet:
     @property
     def conditions(self) -> tuple[str, ...] | None:
         """Names of the conditions in the order of rows, or None where they are not known."""
-        for name in ("condition", "conditions", "conds", "stimulus", "stimuli"):
+        for name in CONDITION_DESCRIPTORS:
             if name in self.toolbox.pattern_descriptors:
                 return tuple(str(label) for label in self.toolbox.pattern_descriptors[name])
         return None

@@ -10,9 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from bioplausible.foundation.errors import unknown_name
+from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.progress import Progress
-from neurodata import cichy92, haxby2001, kriegeskorte92, miyawaki2008, simulated, things_fmri, things_meg, visual92_meg
+from neurodata import (
+    cichy92,
+    cowley_v4,
+    haxby2001,
+    kriegeskorte92,
+    miyawaki2008,
+    simulated,
+    things_fmri,
+    things_meg,
+    visual92_meg,
+    zhang_desimone,
+)
 from neurodata.cache import fetch_all
 from neurodata.folder import load_folder
 from neurodata.named import NamedRecording
@@ -28,6 +39,8 @@ RECORDINGS: Mapping[str, NamedRecording] = MappingProxyType(
         "visual92_meg": visual92_meg.RECORDING,
         "things_fmri": things_fmri.RECORDING,
         "things_meg": things_meg.RECORDING,
+        "cowley_v4": cowley_v4.RECORDING,
+        "zhang_desimone": zhang_desimone.RECORDING,
         "simulated": simulated.RECORDING,
     }
 )
@@ -47,7 +60,8 @@ def names() -> tuple[str, ...]:
     their names, as :func:`load` takes them.
 
     >>> names()
-    ('kriegeskorte92', 'cichy92', 'haxby2001', 'miyawaki2008', 'visual92_meg', 'things_fmri', 'things_meg', 'simulated')
+    ('kriegeskorte92', 'cichy92', 'haxby2001', 'miyawaki2008', 'visual92_meg', 'things_fmri', 'things_meg',
+     'cowley_v4', 'zhang_desimone', 'simulated')
     """
     return tuple(RECORDINGS)
 
@@ -127,7 +141,9 @@ def download(name: str, progress: Progress | None = None) -> tuple[Path, ...]:
     return paths if named.fetch is None else (*paths, *named.fetch(progress))
 
 
-def load(name_or_folder: str | os.PathLike[str], progress: Progress | None = None) -> Recording:
+def load(
+    name_or_folder: str | os.PathLike[str], progress: Progress | None = None, select: Mapping[str, Any] | None = None
+) -> Recording:
     """Load a recording by name, or from a folder of the user's own.
 
     Parameters
@@ -137,6 +153,9 @@ def load(name_or_folder: str | os.PathLike[str], progress: Progress | None = Non
         folder of the same name in the working directory, which ``./name`` or a Path reaches.
     progress
         called with bytes so far, bytes in all and a line to show while files are downloaded.
+    select
+        which raw files of a folder, by the entities of their names, such as ``{"task": "objects", "res": 2}``; each goes before
+        what recording.yaml states.
 
     Returns
     -------
@@ -149,13 +168,17 @@ def load(name_or_folder: str | os.PathLike[str], progress: Progress | None = Non
     """
     if isinstance(name_or_folder, str):
         if name_or_folder in RECORDINGS:
+            if select:
+                raise InputError(
+                    f"a selection was given with the named recording '{name_or_folder}'; expected one with a folder alone"
+                )
             return RECORDINGS[name_or_folder].load(progress)
         looks_like_path = os.sep in name_or_folder or name_or_folder.startswith((".", "~"))
         if not looks_like_path and not Path(name_or_folder).exists():
             error = unknown_name("recording", name_or_folder, RECORDINGS)
             error.args = (f"{error}, or a folder of your own (there is none at {name_or_folder})",)
             raise error
-    return load_folder(Path(name_or_folder).expanduser())
+    return load_folder(Path(name_or_folder).expanduser(), select)
 
 
 __all__ = ["RECORDINGS", "describe", "download", "load", "names", "references"]

@@ -10,13 +10,15 @@ citation, licence   the publication to cite, the terms of use
 notes               what a reader of a report has to know
 times               seconds, a list or {start: -0.1, step: 0.01}
 categories          one name per stimulus, a list in the stimuli's order or a mapping from file name to category
-stimuli             file names in the order of rows, where that is not the natural order of the names
+stimuli             file names in the order of rows, where that is not the natural order of the names; or a mapping: size
+                    (pixels of a square, or [width, height]) that all are brought to, fit (pad, crop or stretch), files (the names)
 background_colour   [red, green, blue] behind transparent pixels, by default [128, 128, 128]
 measure             the name of the dissimilarity in rdms_* files
 source              where the images come from
 source_indices      positions of the stimuli in the set that they were taken from
 truth               for a simulated recording, the stage that drives each region
 drive_windows       for a simulated recording in time, [start, stop] in seconds for each region
+select              which raw files, by the entities of their names, as far as there are several: {task: objects, res: 2}
 fmri, meg           options of raw files: names of neurodata.fmri.FmriOptions and neurodata.meg.MegOptions, and more (see there)
 ==================  ===========================================================================================
 
@@ -27,14 +29,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import check_keys
 from bioplausible.foundation.yaml_files import read_mapping
 from neurodata.array_files import TimeAxis
+from neurodata.entities import is_selection
+from neurodata.names import check_distinct
+from neurodata.picture_files import FITS
 
 FILE_NAME = "recording.yaml"
+LARGEST_SIDE = 16384  # pixels
+
+
+class StimulusOptions(NamedTuple):
+    """What is stated of the stimuli: their files in order or None, (width, height) or None, and how they are brought to it."""
+
+    files: list[Any] | None
+    size: tuple[int, int] | None
+    fit: str
 
 
 def _is_number(value: object) -> bool:
@@ -61,6 +75,22 @@ def _is_windows(value: object) -> bool:
     )
 
 
+def _is_size(value: object) -> bool:
+    sides = value if isinstance(value, list) else [value]
+    return len(sides) in {1, 2} and all(type(each) is int and 1 <= each <= LARGEST_SIDE for each in sides)
+
+
+def _is_stimuli(value: object) -> bool:
+    if not isinstance(value, dict):
+        return _is_names(value)
+    return (
+        set(value) <= {"size", "fit", "files"}
+        and ("fit" not in value or (value["fit"] in FITS and "size" in value))
+        and ("size" not in value or _is_size(value["size"]))
+        and ("files" not in value or _is_names(value["files"]))
+    )
+
+
 def _is_options(value: object) -> bool:
     return value is None or (isinstance(value, dict) and all(isinstance(key, str) for key in value))
 
@@ -73,7 +103,9 @@ KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "name": (_is_text, "text"),
     "modality": (_is_text, "text such as fmri, meg or eeg"),
     "subjects": (
-        lambda value: _is_names(value) or (isinstance(value, dict) and all(map(_is_names, value.values()))),
+        lambda value: (
+            _is_names(value) or (isinstance(value, dict) and _is_names(list(value)) and all(map(_is_names, value.values())))
+        ),
         "a list of names, or a mapping from region to such a list",
     ),
     "citation": (_is_text, "text"),
@@ -81,10 +113,11 @@ KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "notes": (_is_text, "text"),
     "times": (_is_times, "an ascending list of seconds, or {start: -0.1, step: 0.01}"),
     "categories": (
-        lambda value: _is_names(value) or (isinstance(value, dict) and _is_names(list(value.values()))),
+        lambda value: _is_names(value) or (isinstance(value, dict) and _is_names([*value, *value.values()])),
         "a list of names, one per stimulus, or a mapping from file name to category",
     ),
-    "stimuli": (_is_names, "a list of file names"),
+    "stimuli": (_is_stimuli, "a list of file names, or a mapping such as {size: 400, fit: pad}, with fit pad, crop or stretch"),
+    "select": (is_selection, "a mapping from an entity to its value or values, such as {task: objects, run: [1, 2]}"),
     "background_colour": (_is_colour, "[red, green, blue], 0 to 255 each"),
     "measure": (_is_text, "text such as correlation"),
     "source": (_is_text, "text"),
@@ -127,8 +160,41 @@ def read_settings(folder: Path) -> dict[str, Any]:
     for key, value in settings.items():
         is_right, expected = KEYS[key]
         if not is_right(value):
-            raise InputError(f"{path}: '{key}' is {value!r}; expected {expected}")
+            raise InputError(f"{path}: '{key}' is {value!r}; expected {expected}{_quoted(value)}")
+    subjects = settings.get("subjects")
+    for names in subjects.values() if isinstance(subjects, dict) else [subjects or []]:
+        check_distinct([str(name) for name in names], f"{path}: 'subjects'")
     return settings
+
+
+def _quoted(value: object) -> str:
+    """What helps where YAML has taken a name for something else."""
+    values = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    taken = next((each for each in values if each is None or isinstance(each, bool | float)), "")
+    return "" if taken == "" else f"; YAML takes {taken!r} for no name, put names in quotes"
+
+
+def stimulus_options(settings: Mapping[str, Any]) -> StimulusOptions:
+    """Read what is stated of the stimuli.
+
+    Parameters
+    ----------
+    settings
+        from :func:`read_settings`.
+
+    Returns
+    -------
+    files, size and fit.
+
+    >>> stimulus_options({"stimuli": {"size": 400, "fit": "crop"}})
+    StimulusOptions(files=None, size=(400, 400), fit='crop')
+    """
+    stated = settings.get("stimuli")
+    if not isinstance(stated, dict):
+        return StimulusOptions(stated, None, "pad")
+    size = stated.get("size")
+    sides = None if size is None else size if isinstance(size, list) else [size]
+    return StimulusOptions(stated.get("files"), None if sides is None else (sides[0], sides[-1]), stated.get("fit", "pad"))
 
 
 def time_axis(settings: Mapping[str, Any], folder: Path) -> TimeAxis:

@@ -1,7 +1,7 @@
 """The images that a recording's subjects saw, and reading them from files.
 
 A stimulus set is one array, so all of its images have one size; greyscale files become three equal channels and
-transparent ones are laid on a stated background colour, because what a network is shown must not depend on a file's mode.
+transparent ones are laid on a stated background colour.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt8
-from PIL import Image, UnidentifiedImageError
 
 from bioplausible.foundation.errors import InputError
+from neurodata.picture_files import fitted, read_picture
 
 MINIMUM_CONDITIONS = 3  # two conditions make one dissimilarity, and one number cannot be correlated with anything
 
@@ -30,35 +30,24 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts] + [(2, 0, name)]
 
 
-def _read_image(path: Path, background: tuple[int, int, int]) -> np.ndarray:
-    try:
-        with Image.open(path) as file:
-            file.load()
-            image: Image.Image = file
-            if file.mode in {"RGBA", "LA", "PA"} or "transparency" in file.info:
-                with_alpha = file.convert("RGBA")
-                backdrop = Image.new("RGBA", with_alpha.size, (*background, 255))
-                image = Image.alpha_composite(backdrop, with_alpha)
-            return np.asarray(image.convert("RGB"), dtype=np.uint8)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        # PIL reports broken PNG chunks as SyntaxError
-        reason = str(error).replace(str(path), "").replace("''", "").strip() or type(error).__name__
-        raise InputError(
-            f"the image {path} cannot be read ({reason}): expected a whole PNG or JPEG file, export or copy it again"
-        ) from error
-
-
 def read_images(
-    paths: Sequence[Path], background: tuple[int, int, int] = (128, 128, 128)
+    paths: Sequence[Path],
+    background: tuple[int, int, int] = (128, 128, 128),
+    size: tuple[int, int] | None = None,
+    fit: str = "pad",
 ) -> UInt8[np.ndarray, "n_images height width 3"]:
-    """Read image files of one size into one array.
+    """Read image files into one array.
 
     Parameters
     ----------
     paths
         image files, in the order of the result's rows.
     background
-        red, green and blue, 0 to 255, behind transparent pixels.
+        red, green and blue, 0 to 255, behind transparent pixels and around padded images.
+    size
+        width and height in pixels that all are brought to, or None where all have one.
+    fit
+        how: one of :data:`neurodata.picture_files.FITS`.
 
     Returns
     -------
@@ -67,19 +56,23 @@ def read_images(
     Raises
     ------
     InputError
-        when there are none, when one is corrupt, or when two differ in size (both are named).
+        when there are none, when one is corrupt, or when two differ in size (both are named) and none is stated.
     """
     if not paths:
         raise InputError("no image files were given: expected at least three PNG or JPEG files")
-    images = [_read_image(path, background) for path in paths]
+    images = [read_picture(path, background) for path in paths]
+    if size is not None:
+        images = [fitted(image, size, fit, background) for image in images]
     for path, image in zip(paths, images, strict=True):
-        if image.shape != images[0].shape:
+        if image.shape[:2] != images[0].shape[:2]:
             (height, width), (other_height, other_width) = images[0].shape[:2], image.shape[:2]
+            largest = max(max(each.shape[:2]) for each in images)
             raise InputError(
                 f"the images differ in size: {paths[0]} is {width} x {height} pixels and {path} is "
-                f"{other_width} x {other_height}; expected one size for all stimuli, resize or pad them alike"
+                f"{other_width} x {other_height}; expected one size for all stimuli, resize or pad them alike, or state "
+                f"'stimuli: {{size: {largest}, fit: pad}}' in recording.yaml"
             )
-    return np.stack(images)
+    return np.stack([np.broadcast_to(image, (*image.shape[:2], 3)) for image in images])
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +92,8 @@ class Stimuli:
     source_indices
         (n_conditions,) positions in the set that the images were taken from, or None; whoever trains
         on that set keeps these out of the training images.
+    has_pictures
+        False where the pictures are not published and the images only stand in their places: no network can be shown these.
 
     Raises
     ------
@@ -116,6 +111,7 @@ class Stimuli:
     categories: Shaped[np.ndarray, "..."] | None = None
     source: str = "the stimuli"
     source_indices: Int[np.ndarray, "..."] | None = None
+    has_pictures: bool = True
 
     def __post_init__(self) -> None:
         images = np.asarray(self.images)

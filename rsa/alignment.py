@@ -124,7 +124,7 @@ def _directions(sets: Sequence[Patterns], kind: str, debiased: bool) -> Float[np
         length = np.linalg.norm(matrix)
         if length <= NOTHING_LEFT * np.linalg.norm(gram):
             raise InputError(
-                f"all conditions of {kind} patterns {index} are equally far apart, which leaves nothing for debiased CKA to "
+                f"all conditions of {kind} patterns {index + 1} are equally far apart, which leaves nothing for debiased CKA to "
                 "compare: leave these patterns out, or use method='procrustes'"
             )
         found.append(matrix.ravel() / length)

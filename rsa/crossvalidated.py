@@ -81,7 +81,7 @@ def _two_runs_poisson(first: jax.Array, second: jax.Array) -> Form:
 
 
 def _which(index: np.ndarray) -> str:
-    return f" in pattern set {', '.join(str(i) for i in index)}" if len(index) else ""
+    return f" in pattern set {', '.join(str(i + 1) for i in index)}" if len(index) else ""
 
 
 def _checked(patterns: Real[Array, "..."]) -> _Runs:
@@ -104,7 +104,7 @@ def _checked(patterns: Real[Array, "..."]) -> _Runs:
     broken = np.argwhere(measured & ~(np.isfinite(highest) & np.isfinite(lowest)))
     if len(broken):
         raise InputError(
-            f"the pattern of condition {broken[0][-1]} in run {broken[0][-2]} holds NaN or infinite values"
+            f"the pattern of condition {broken[0][-1] + 1} in run {broken[0][-2] + 1} holds NaN or infinite values"
             f"{_which(broken[0][:-2])}: leave out those channels, or make the whole pattern NaN where it was not measured"
         )
     flat = values.reshape(-1, *values.shape[-3:])
@@ -118,7 +118,7 @@ def _checked(patterns: Real[Array, "..."]) -> _Runs:
             first, second = sorted(few[0])
             which = _which(np.array(np.unravel_index(index, values.shape[:-3])))
             raise InputError(
-                f"conditions {first} and {second} were measured together in {int(together[first, second])} run(s){which}, "
+                f"conditions {first + 1} and {second + 1} were measured together in {int(together[first, second])} run(s){which}, "
                 "but cross-validation needs two: leave one of them out"
             )
     return _Runs(flat, measured, values.shape[:-3], lowest)

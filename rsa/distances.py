@@ -101,14 +101,14 @@ def _check_patterns(patterns: np.ndarray, distance: str) -> None:
     not_finite = np.argwhere(~(np.isfinite(highest) & np.isfinite(lowest)))
     if len(not_finite):
         raise InputError(
-            f"the pattern of condition {not_finite[0][-1]} holds NaN or infinite values{_which(not_finite[0])}: "
+            f"the pattern of condition {not_finite[0][-1] + 1} holds NaN or infinite values{_which(not_finite[0])}: "
             "leave out the channels or conditions that were not measured"
         )
     if distance == "correlation":
         constant = np.argwhere(highest - lowest <= CONSTANT_TOLERANCE * np.maximum(np.abs(highest), np.abs(lowest)))
         if len(constant):
             raise InputError(
-                f"the pattern of condition {constant[0][-1]} is constant over its {n_channels} channel(s)"
+                f"the pattern of condition {constant[0][-1] + 1} is constant over its {n_channels} channel(s)"
                 f"{_which(constant[0])}, so its correlation with others is undefined: use distance='euclidean' or "
                 "leave the condition out"
             )
@@ -121,13 +121,14 @@ def refuse_negative(lowest: Float[np.ndarray, "*batch n_conditions"]) -> None:
     negative = np.argwhere(lowest < 0)
     if len(negative):
         raise InputError(
-            f"the pattern of condition {negative[0][-1]} goes down to {lowest[tuple(negative[0])]:g}{_which(negative[0])}, "
+            f"the pattern of condition {negative[0][-1] + 1} goes down to {lowest[tuple(negative[0])]:g}{_which(negative[0])}, "
             "but Poisson distances are between counts or rates of zero and more: use distance='euclidean' for others"
         )
 
 
 def _which(index: np.ndarray) -> str:
-    return f" in pattern set {', '.join(str(i) for i in index[:-1])}" if len(index) > 1 else ""
+    # counted from one, as rows are in files
+    return f" in pattern set {', '.join(str(i + 1) for i in index[:-1])}" if len(index) > 1 else ""
 
 
 @in_double_precision

@@ -115,7 +115,8 @@ def _check_channels(data: Sequence[Patterns], folds: Folds) -> None:
             flat = np.flatnonzero(np.ptp(channels[fold], axis=0) <= CONSTANT_TOLERANCE * largest)
             if len(flat):
                 raise InputError(
-                    f"channel {flat[0]} of data patterns {index} is the same for all {len(fold)} conditions of a fold, so nothing "
+                    f"channel {flat[0] + 1} of data patterns {index + 1} is the same for all {len(fold)} conditions of a "
+                    "fold, so nothing "
                     "can correlate with it there: leave the channel out, or use a smaller n_folds"
                 )
 

@@ -84,7 +84,7 @@ def _centred(residuals: np.ndarray, conditions: np.ndarray | None) -> tuple[np.n
 
 
 def _which(index: tuple[int, ...]) -> str:
-    return f" of set {', '.join(str(i) for i in index)}" if index else ""
+    return f" of set {', '.join(str(i + 1) for i in index)}" if index else ""
 
 
 def _inverse(covariance: np.ndarray, method: str, residuals: np.ndarray, index: tuple[int, ...]) -> np.ndarray:
@@ -92,7 +92,7 @@ def _inverse(covariance: np.ndarray, method: str, residuals: np.ndarray, index: 
     silent = np.flatnonzero(np.diagonal(covariance) <= 0)
     if len(silent):
         raise InputError(
-            f"channel {silent[0]} has no noise at all in the residuals{_which(index)}, so its precision is infinite: "
+            f"channel {silent[0] + 1} has no noise at all in the residuals{_which(index)}, so its precision is infinite: "
             "leave the channel out"
         )
     spectrum = np.linalg.eigvalsh(covariance)
@@ -173,7 +173,7 @@ def noise_precision(
         silent = np.flatnonzero(~one.any(axis=0))
         if len(silent) and method != "shrinkage_eye":
             raise InputError(
-                f"channel {silent[0]} never varies in the residuals{_which(index)}, so its precision is infinite: "
+                f"channel {silent[0] + 1} never varies in the residuals{_which(index)}, so its precision is infinite: "
                 "leave the channel out"
             )
         precision[index] = _inverse(ESTIMATORS[method](one, freedom), method, one, index)

@@ -120,7 +120,7 @@ def to_condensed(square: Real[Array, "*batch n_rows n_columns"]) -> Float[np.nda
     if len(missing):
         pair = missing[0][-1]
         raise InputError(
-            f"the dissimilarity of conditions {first[pair]} and {second[pair]} is NaN or infinite{_which(missing[0])}: "
+            f"the dissimilarity of conditions {first[pair] + 1} and {second[pair] + 1} is NaN or infinite{_which(missing[0])}: "
             "leave out conditions that were not measured"
         )
     scale = max(float(np.max(np.abs(upper), initial=0.0)), np.finfo(float).tiny)
@@ -128,7 +128,7 @@ def to_condensed(square: Real[Array, "*batch n_rows n_columns"]) -> Float[np.nda
     if len(unequal):
         pair = unequal[0][-1]
         raise InputError(
-            f"the RDM is not symmetric{_which(unequal[0])}: rows {first[pair]}, {second[pair]} hold "
+            f"the RDM is not symmetric{_which(unequal[0])}: rows {first[pair] + 1}, {second[pair] + 1} hold "
             f"{upper[tuple(unequal[0])]:g} above and {lower[tuple(unequal[0])]:g} below the diagonal; average the two "
             "if that is meant"
         )
@@ -136,7 +136,7 @@ def to_condensed(square: Real[Array, "*batch n_rows n_columns"]) -> Float[np.nda
     nonzero = np.argwhere(~np.isnan(diagonal) & (np.abs(diagonal) > SYMMETRY_TOLERANCE * scale))
     if len(nonzero):
         raise InputError(
-            f"the diagonal of an RDM is zero (or NaN), but condition {nonzero[0][-1]} has "
+            f"the diagonal of an RDM is zero (or NaN), but condition {nonzero[0][-1] + 1} has "
             f"{diagonal[tuple(nonzero[0])]:g} with itself{_which(nonzero[0])}: similarities must first be turned into "
             "dissimilarities"
         )
@@ -145,7 +145,7 @@ def to_condensed(square: Real[Array, "*batch n_rows n_columns"]) -> Float[np.nda
 
 def _which(index: np.ndarray) -> str:
     """Name the RDM of a batch that an error speaks of."""
-    return f" in RDM {', '.join(str(i) for i in index[:-1])}" if len(index) > 1 else ""
+    return f" in RDM {', '.join(str(i + 1) for i in index[:-1])}" if len(index) > 1 else ""
 
 
 __all__ = ["Array", "condition_count", "permuted_pairs", "to_condensed", "to_square"]

@@ -57,13 +57,14 @@ def _checked(sets: PatternSets, kind: str) -> list[Patterns]:
     for index, patterns in enumerate(found):
         if patterns.ndim != 2 or patterns.shape[1] == 0:
             raise InputError(
-                f"{kind} patterns {index} have shape {patterns.shape}, but (n_conditions, n_units) with at least one unit is "
+                f"{kind} patterns {index + 1} have shape {patterns.shape}, but (n_conditions, n_units) with at least one unit is "
                 "expected: put a single set in a list, and join other axes with reshape(n_conditions, -1)"
             )
         broken = np.argwhere(~np.isfinite(patterns))
         if len(broken):
             raise InputError(
-                f"{kind} patterns {index} hold NaN or infinite values, the first in condition {broken[0][0]}, unit {broken[0][1]}: "
+                f"{kind} patterns {index + 1} hold NaN or infinite values, the first in condition {broken[0][0] + 1}, unit "
+                f"{broken[0][1] + 1}: "
                 "leave out units or conditions that were not measured"
             )
     return found
@@ -73,7 +74,8 @@ def _check_varies(sets: Sequence[Patterns], kind: str) -> None:
     for index, patterns in enumerate(sets):
         if np.ptp(patterns, axis=0).max() <= CONSTANT_TOLERANCE * np.abs(patterns).max():
             raise InputError(
-                f"{kind} patterns {index} are constant, the same for all conditions, so nothing can be compared with them: leave "
+                f"{kind} patterns {index + 1} are constant, the same for all conditions, so nothing can be compared with "
+                "them: leave "
                 "them out, or look why the conditions evoke the same response"
             )
 
@@ -84,7 +86,8 @@ def _check_conditions(models: Sequence[Patterns], data: Sequence[Patterns], meth
         for index, patterns in enumerate(sets):
             if len(patterns) != expected:
                 raise InputError(
-                    f"{kind} patterns {index} have {len(patterns)} conditions and model patterns 0 have {expected}: all must show "
+                    f"{kind} patterns {index + 1} have {len(patterns)} conditions and model patterns 1 have {expected}: all "
+                    "must show "
                     "the same conditions in the same order"
                 )
     minimum = PATTERN_COMPARATORS[method].minimum

@@ -150,7 +150,7 @@ def _all_tiles(
         missing = np.argwhere(~np.isfinite(patterns[index]) & used)
         if len(missing):
             raise InputError(
-                f"voxel {missing[0][1]} holds NaN or infinite values in condition {missing[0][0]}: leave voxels that were "
+                f"voxel {missing[0][1] + 1} holds NaN or infinite values in condition {missing[0][0] + 1}: leave voxels that were "
                 "not measured out of the mask, or of the neighbourhoods"
             )
         for positions, tile in _tiles(patterns[index], members, distance):

@@ -8,31 +8,28 @@ or one folder for each class, of which a fixed, stratified fifth becomes the tes
 
     birds/<class>/*.png|jpg
 
-All images have one size. Where every image is grey the set has one channel, else three. Files whose names begin with a
-dot are passed over.
+All images have one size. Where every image is grey the set has one channel, else three. Files are read as the stimuli of a
+recording are (`neurodata.picture_files`), but for transparent ones, which are refused. Files whose names begin with a dot are
+passed over.
 """
 
 from __future__ import annotations
 
 import hashlib
-import warnings
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
 
 from bioplausible.foundation.errors import InputError
+from neurodata.names import composed
+from neurodata.picture_files import picture_files, read_picture
 
 from .contract import FileFormat, SourceFile, SourceImages, Split
 from .splits import take_fraction
 
-_SUFFIXES = (".png", ".jpg", ".jpeg")
 _TEST_FRACTION = 0.2
 _TEST_SEED = 0
-_GREY_MODES = ("1", "L")
-_COLOUR_MODES = ("P", "RGB", "CMYK", "YCbCr")
-_ALPHA_MODES = ("LA", "RGBA", "PA")
 
 
 def read(folder: Path) -> SourceImages:
@@ -102,16 +99,18 @@ def _image_files(folder: Path) -> dict[str, list[Path]]:
     """Image files by class, in the order of their names."""
     files: dict[str, list[Path]] = {}
     for class_folder in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        images = sorted(
-            path
-            for path in class_folder.iterdir()
-            if path.is_file() and path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
-        )
+        images = sorted(picture_files(path for path in class_folder.iterdir() if path.is_file()))
         if not images:
             raise InputError(
                 f"{class_folder} holds no image, where .png or .jpg files were expected: add its images or remove the folder"
             )
-        files[class_folder.name] = images
+        # macOS may have written the same name in train in other code points than in test
+        name = composed(class_folder.name)
+        if name in files:
+            raise InputError(
+                f"{folder} holds two folders '{name}', whose names differ in code points alone: rename one or join them"
+            )
+        files[name] = images
     if not files:
         raise InputError(
             f"{folder} holds no class folder, where <class>/*.png or .jpg was expected: make one folder for each class"
@@ -127,7 +126,7 @@ def _flatten(files: dict[str, list[Path]], class_names: tuple[str, ...]) -> tupl
 
 def _read_images(paths: list[Path]) -> UInt8[np.ndarray, "n height width channels"]:
     """All images in one array, grey where all of them are grey."""
-    arrays = [_read_image(path) for path in paths]
+    arrays = [read_picture(path) for path in paths]
     for path, array in zip(paths, arrays, strict=True):
         if array.shape[:2] != arrays[0].shape[:2]:
             raise InputError(
@@ -137,34 +136,6 @@ def _read_images(paths: list[Path]) -> UInt8[np.ndarray, "n height width channel
             )
     channels = max(array.shape[2] for array in arrays)
     return np.stack([np.broadcast_to(array, (*array.shape[:2], channels)) for array in arrays])
-
-
-def _read_image(path: Path) -> UInt8[np.ndarray, "height width channels"]:
-    """One image as bytes: one channel where its file is grey, else three."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                image = ImageOps.exif_transpose(file)
-                image.load()
-    # Pillow's decoders raise SyntaxError, struct.error and more on damaged files.
-    except Exception as error:
-        raise InputError(
-            f"{path} cannot be read as an image ({type(error).__name__}: {error}), where a whole .png or .jpg was "
-            "expected: save it again or remove it"
-        ) from None
-    if image.mode in _ALPHA_MODES or "transparency" in image.info:
-        image = image.convert("LA" if image.mode == "LA" else "RGBA")
-        if image.getchannel("A").getextrema() != (255, 255):
-            raise InputError(
-                f"{path} has transparent pixels, where opaque ones were expected: flatten it onto the background that you mean"
-            )
-        image = image.convert("L" if image.mode == "LA" else "RGB")
-    if image.mode in _GREY_MODES:
-        return np.asarray(image.convert("L"), np.uint8)[..., None]
-    if image.mode in _COLOUR_MODES:
-        return np.asarray(image.convert("RGB"), np.uint8)
-    raise InputError(f"{path} has pixels of mode {image.mode}, where 8 bits a channel were expected: save it as an 8-bit image")
 
 
 def _folder_sha256(folder: Path, paths: list[Path]) -> str:

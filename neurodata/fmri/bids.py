@@ -1,20 +1,20 @@
 """Runs of a BIDS tree: raw data, or what fMRIPrep made of them.
 
-Files are found by nilearn and matched by their entities. Events, sidecars and confounds may lie beside a run or higher up
+Files are matched by the entities of their names. Events, sidecars and confounds may lie beside a run or higher up
 (BIDS's inheritance): what counts is the one whose entities all are the run's, and of several the most particular.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nilearn.interfaces.bids import get_bids_files, parse_bids_filename
 from nilearn.interfaces.fmriprep import load_confounds
 
-from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError
+from neurodata.entities import A_RUN, ENTITIES, checked_selection, choose, entities_of
 from neurodata.fmri.options import File, FmriRun
 from neurodata.stimuli import natural_key
 
@@ -27,47 +27,33 @@ OF_THE_IMAGE = ("space", "desc", "res", "den", "hemi")  # entities that raw file
 class _Parsed:
     """A file and the entities in its name."""
 
-    def __init__(self, path: str):
-        self.path = Path(path)
-        reference = parse_bids_filename(path)
-        self.suffix = reference["suffix"]
-        self.extension = reference["extension"]
-        self.entities = {key: value for key, value in reference["entities"].items() if value is not None}
+    def __init__(self, path: Path):
+        self.path = path
+        self.entities = entities_of(path.name)
 
-    def fits(self, run: dict[str, str]) -> bool:
+    def fits(self, run: Mapping[str, str]) -> bool:
         return all(run.get(key) == value for key, value in self.entities.items() if key not in OF_THE_IMAGE)
 
 
+def _ending_with(folder: Path, places: Sequence[str], ending: str) -> list[_Parsed]:
+    """Find files by the end of their names, whatever its case."""
+    found = [path for place in places for path in folder.glob(place) if path.name.lower().endswith(ending)]
+    return [_Parsed(path) for path in sorted(found) if not path.name.startswith(".")]
+
+
 def _find(folder: Path, tag: str, ending: str) -> list[_Parsed]:
-    found = get_bids_files(folder, file_tag=tag, file_type=ending, modality_folder="func")
-    return [_Parsed(path) for path in found]
+    return _ending_with(folder, ("sub-*/func/*", "sub-*/ses-*/func/*"), f"_{tag}.{ending}")
 
 
 def _inherited(folder: Path, tag: str, ending: str) -> list[_Parsed]:
     """Find files of one kind beside the runs and above them."""
-    above = [
-        *folder.glob(f"*{tag}.{ending}"),
-        *folder.glob(f"sub-*/sub-*{tag}.{ending}"),
-        *folder.glob(f"sub-*/ses-*/sub-*{tag}.{ending}"),
-    ]
-    return _find(folder, tag, ending) + [_Parsed(str(path)) for path in sorted(above)]
+    above = ("*", "sub-*/sub-*", "sub-*/ses-*/sub-*")
+    return _find(folder, tag, ending) + [each for each in _ending_with(folder, above, f"{tag}.{ending}") if each.path.is_file()]
 
 
-def _nearest(candidates: Sequence[_Parsed], run: dict[str, str]) -> Path | None:
+def _nearest(candidates: Sequence[_Parsed], run: Mapping[str, str]) -> Path | None:
     fitting = [each for each in candidates if each.fits(run)]
     return max(fitting, key=lambda each: len(each.entities)).path if fitting else None
-
-
-def _one(kind: str, found: Sequence[str], stated: str | None, folder: Path) -> str | None:
-    """Choose a task or a space; where there are several it has to be stated."""
-    valid = sorted(set(found), key=natural_key)
-    if stated is not None:
-        if stated not in valid:
-            raise unknown_name(f"{kind} of {folder}", stated, valid)
-        return stated
-    if len(valid) > 1:
-        raise InputError(f"{folder} holds several {kind}s ({', '.join(valid)}); state which as {kind}")
-    return valid[0] if valid else None
 
 
 def _derivative_folder(root: Path, stated: File | None) -> Path | None:
@@ -112,9 +98,32 @@ def _pairs(images: Sequence[_Parsed]) -> list[tuple[_Parsed, Any]]:
     return joined
 
 
-def _run_name(entities: dict[str, str]) -> str:
-    told = [f"{key}-{entities[key]}" for key in ("ses", "acq", "dir", "run") if key in entities]
+def _run_name(entities: Mapping[str, str], several: Collection[str]) -> str:
+    keys = ("ses", *(key for key in ENTITIES if key in several), "acq", "dir", "run")
+    told = [f"{key}-{entities[key]}" for key in dict.fromkeys(keys) if key in entities]
     return entities["run"] if told == [f"run-{entities.get('run')}"] else "_".join(told) or "1"
+
+
+def _chosen(images: list[_Parsed], stated: Mapping[str, str | None], select: Mapping[str, Any] | None, root: Path) -> list[_Parsed]:
+    """Choose images by their entities; magnitudes, and volumes before surfaces, unless others are asked for."""
+    wanted = checked_selection({key: value for key, value in stated.items() if value is not None}, "from_bids")
+    wanted |= checked_selection(select, "select")
+    if "part" not in wanted:
+        images = [each for each in images if each.entities.get("part", "mag") == "mag"]
+    echoes = [each for each in images if "echo" in each.entities]
+    if echoes and "echo" not in wanted:
+        raise InputError(
+            f"{echoes[0].path} is one of several echoes; expected one image a run, combine echoes first or choose one, such as "
+            "'select: {echo: 2}'"
+        )
+    volumes = [each for each in images if "hemi" not in each.entities]
+    if volumes and not {"space", "hemi", "den"} & set(wanted):
+        images = volumes
+    told = [
+        (each, {"space": "native", **each.entities} if any("space" in other.entities for other in images) else each.entities)
+        for each in images
+    ]
+    return choose(told, wanted, root)
 
 
 def from_bids(
@@ -125,6 +134,7 @@ def from_bids(
     derivatives: File | None = None,
     strategy: Sequence[str] | None = None,
     subjects: Sequence[str] | None = None,
+    select: Mapping[str, Any] | None = None,
 ) -> list[FmriRun]:
     """Find the runs of a BIDS tree.
 
@@ -142,6 +152,9 @@ def from_bids(
         given whole, of which ``FmriOptions.confounds`` chooses.
     subjects
         labels without "sub-", by default all.
+    select
+        values by entity of the images' names, such as ``{"task": "main", "res": 2, "echo": 1}``; several of one are a list. Where
+        files differ in an entity that is stated nowhere, it is refused with its values.
 
     Returns
     -------
@@ -158,29 +171,21 @@ def from_bids(
     place = _derivative_folder(root, derivatives)
     images = _images(root if place is None else place, place is not None)
     if subjects is not None:
-        images = [each for each in images if each.entities["sub"] in set(map(str, subjects))]
-    images = [each for each in images if each.entities.get("part", "mag") == "mag"]
-    echoes = [each for each in images if "echo" in each.entities]
-    if echoes:
-        raise InputError(f"{echoes[0].path} is one of several echoes; expected one image a run, combine echoes first")
+        images = [each for each in images if each.entities.get("sub") in set(map(str, subjects))]
     if not images:
         raise InputError(f"no BOLD image found in {root if place is None else place}; {LAYOUT}")
-    chosen_task = _one("task", [each.entities.get("task", "") for each in images], task, root)
-    images = [each for each in images if each.entities.get("task", "") == chosen_task]
-    if place is not None:
-        spaces = [each.entities.get("space", "native") for each in images]
-        volumes = [each.entities.get("space", "native") for each in images if "hemi" not in each.entities]
-        chosen = _one("space", spaces if space is not None else volumes or spaces, space, place)
-        images = [each for each in images if each.entities.get("space", "native") == chosen]
+    images = _chosen(images, {"task": task, "space": space}, select, root)
     trees = [root] if place in {None, root} else [place, root]
     kinds = {"events": ("events", "tsv"), "sidecar": ("bold", "json"), "timeseries": ("desc-confounds_timeseries", "tsv"),
              "regressors": ("desc-confounds_regressors", "tsv")}  # fmt: skip
     beside = {kind: [_inherited(tree, tag, ending) for tree in trees] for kind, (tag, ending) in kinds.items()}
 
-    def nearest(entities: dict[str, str], *wanted: str) -> Path | None:
+    def nearest(entities: Mapping[str, str], *wanted: str) -> Path | None:
         paths = (_nearest(candidates, entities) for kind in wanted for candidates in beside[kind])
         return next((path for path in paths if path is not None), None)
 
+    # of what several values were asked for, names of runs say which
+    several = {key for key in ENTITIES if key not in (*A_RUN, "hemi") and len({each.entities.get(key) for each in images}) > 1}
     runs = []
     for image, bold in _pairs(images):
         events = nearest(image.entities, "events")
@@ -195,7 +200,7 @@ def from_bids(
                 events,
                 confounds,
                 image.entities["sub"],
-                _run_name(image.entities),
+                _run_name(image.entities, several),
                 sidecar=nearest(image.entities, "sidecar"),
             )
         )

@@ -241,7 +241,7 @@ def patterns(
     options
         how.
     cache
-        folder of finished models, by default "derived" in the data folder.
+        folder of finished models, by default :func:`neurodata.derived.default_folder`.
 
     Returns
     -------

@@ -11,8 +11,8 @@
         masks/sub-01/V1.nii.gz                         one for each
 
 Under "fmri" may stand every option of :class:`neurodata.fmri.FmriOptions` but the conditions, which the stimuli are; "task",
-"space", "derivatives" and "strategy" of :func:`neurodata.fmri.from_bids`; and "regions", a mapping from name to a mask's
-path or to {image: path of an atlas, label: number}.
+"space", "derivatives" and "strategy" of :func:`neurodata.fmri.from_bids`; "select", a mapping from BIDS entities to values
+({task: objects, res: 2}); and "regions", a mapping from name to a mask's path or to {image: path of an atlas, label: number}.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from bioplausible.foundation.options import check_keys, make_options
 from neurodata.fmri.bids import from_bids
 from neurodata.fmri.estimation import patterns_and_notes
 from neurodata.fmri.options import File, FmriOptions
+from neurodata.names import composed
 from neurodata.pattern_set import PatternSet
 from neurodata.stimuli import Stimuli, natural_key
 
@@ -81,14 +82,21 @@ def _stated_regions(folder: Path, stated: Mapping[str, Any], origin: str) -> dic
 
 
 def _region_name(path: Path) -> str | None:
-    return next((path.name.removesuffix(end) for end in MASK_ENDINGS if path.name.endswith(end) and path.name[0] != "."), None)
+    name = composed(path.name)
+    return next((name[: -len(end)] for end in MASK_ENDINGS if name.lower().endswith(end) and name[0] != "."), None)
 
 
 def _found_regions(folder: Path) -> dict[str, Any]:
     """Find masks/<region> and masks/sub-<label>/<region>."""
     masks = folder / "masks"
     there = sorted(masks.iterdir(), key=lambda path: natural_key(path.name)) if masks.is_dir() else []
-    regions: dict[str, Any] = {name: path for path in there if path.is_file() and (name := _region_name(path)) is not None}
+    regions: dict[str, Any] = {}
+    for path in there:
+        name = _region_name(path) if path.is_file() else None
+        if name is not None and name in regions:
+            raise InputError(f"{regions[name]} and {path} are both of region '{name}'; expected one mask, rename or remove one")
+        if name is not None:
+            regions[name] = path
     for subject in (path for path in there if path.is_dir()):
         for path in sorted(subject.iterdir(), key=lambda path: natural_key(path.name)):
             name = _region_name(path)
@@ -120,13 +128,18 @@ def is_fmri_folder(folder: Path) -> bool:
     -------
     True where there is one in the tree itself or among its derivatives.
     """
-    patterns = ("sub-*/func/*_bold.nii*", "sub-*/ses-*/func/*_bold.nii*")
+    patterns = ("sub-*/func/*", "sub-*/ses-*/func/*")
     places = (folder, *(folder / "derivatives").glob("*"), folder / "derivatives")
-    return any(next(place.glob(pattern), None) is not None for place in places for pattern in patterns)
+    images = (path.name.lower() for place in places for pattern in patterns for path in place.glob(pattern))
+    return any(name.endswith(("_bold.nii", "_bold.nii.gz")) for name in images)
 
 
 def load_fmri_folder(
-    folder: Path, stated: Mapping[str, Any], stimuli: Stimuli, cache: File | None = None
+    folder: Path,
+    stated: Mapping[str, Any],
+    stimuli: Stimuli,
+    cache: File | None = None,
+    select: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, PatternSet], tuple[str, ...]]:
     """Estimate the patterns of a folder in the layout above.
 
@@ -139,7 +152,9 @@ def load_fmri_folder(
     stimuli
         whose ids are the events' conditions; patterns come in their order.
     cache
-        folder of finished models, by default "derived" in the data folder.
+        folder of finished models, by default :func:`neurodata.derived.default_folder`.
+    select
+        values by entity that images are chosen by.
 
     Returns
     -------
@@ -156,7 +171,7 @@ def load_fmri_folder(
     conditions = tuple(str(identity) for identity in stimuli.ids)
     options = FmriOptions(**{name: getattr(checked, name) for name in OPTIONS}, conditions=conditions)
     search = {key: given[key] for key in ("task", "space", "derivatives", "strategy") if key in given}
-    runs = from_bids(folder, **search)
+    runs = from_bids(folder, **search, select=select)
     regions = _stated_regions(folder, given["regions"], origin) if "regions" in given else _found_regions(folder)
     sets, notes = patterns_and_notes(runs, regions, options, cache)
     estimate = "mean of volumes" if options.model == "block" else f"{options.output} of {options.model}, {options.hrf} response"

@@ -14,6 +14,7 @@ from nilearn.image import resample_to_img
 
 from bioplausible.foundation.errors import InputError
 from neurodata.fmri.images import READ_ERRORS, BoldImage, hemispheres, is_surface, load_nifti, unreadable
+from neurodata.fmri.mask_values import label_of, mask_of, whole_numbers
 
 AFFINE_TOLERANCE = 1e-3  # mm; files of one grid differ by the rounding of single precision
 
@@ -64,6 +65,7 @@ def _volume_values(source: Any, image: BoldImage, resample: bool) -> np.ndarray:
         values = values[..., 0]
     if values.ndim != 3:
         raise InputError(f"{name} has shape {values.shape}; expected a mask of three dimensions")
+    values = whole_numbers(values)
     if same_grid(values.shape, mask.affine, image):
         return values
     if not resample:
@@ -72,9 +74,11 @@ def _volume_values(source: Any, image: BoldImage, resample: bool) -> np.ndarray:
             "set resample_masks"
         )
     target = nibabel.Nifti1Image(np.zeros(image.shape, dtype=np.int8), image.affine)
-    integers = nibabel.Nifti1Image(np.nan_to_num(values).astype(np.int32), mask.affine)
-    moved = resample_to_img(integers, target, interpolation="nearest", force_resample=True, copy_header=True)
-    return np.asanyarray(moved.dataobj)
+    moved = resample_to_img(
+        nibabel.Nifti1Image(values, mask.affine), target, interpolation="nearest", force_resample=True, copy_header=True
+    )
+    # what a scaled file is written with must not come back
+    return whole_numbers(np.asanyarray(moved.dataobj))
 
 
 def _surface_values(source: Any, image: BoldImage) -> np.ndarray:
@@ -87,7 +91,10 @@ def _surface_values(source: Any, image: BoldImage) -> np.ndarray:
             f"{_name_of(source)} has {shape[0]} and {shape[1]} vertices and {image.name} {image.shape[0]} and "
             f"{image.shape[1]}; expected one surface, resample the mask"
         )
-    return np.concatenate([part[:, 0] for part in parts])
+    several = next((part.shape[1] for part in parts if part.shape[1] > 1), None)
+    if several is not None:
+        raise InputError(f"{_name_of(source)} holds {several} maps; expected a mask of one, save the one that is meant by itself")
+    return whole_numbers(np.concatenate([part[:, 0] for part in parts]))
 
 
 def region_voxels(source: Any, region: str, subject: str, image: BoldImage, resample: bool = False) -> Int[np.ndarray, " n_voxels"]:
@@ -96,7 +103,7 @@ def region_voxels(source: Any, region: str, subject: str, image: BoldImage, resa
     Parameters
     ----------
     source
-        a mask (path or image, true where not zero), ``(atlas, label)``, or a mapping from subject to either.
+        a mask (path or image, of 0 and one other value), ``(atlas, label)``, or a mapping from subject to either.
     region, subject
         their names.
     image
@@ -118,10 +125,11 @@ def region_voxels(source: Any, region: str, subject: str, image: BoldImage, resa
     if _is_atlas(chosen):
         chosen, label = chosen
     values = _surface_values(chosen, image) if image.on_surface else _volume_values(chosen, image, resample)
-    inside = np.isfinite(values) & (values != 0) if label is None else values == label
+    name = _name_of(chosen)
+    inside = mask_of(values, name) if label is None else label_of(values, int(label), name)
     if not inside.any():
         what = "is empty" if label is None else f"has no voxel with the label {label}"
-        raise InputError(f"{_name_of(chosen)} {what}, so region '{region}' selects no voxel; expected at least one, check the mask")
+        raise InputError(f"{name} {what}, so region '{region}' selects no voxel; expected at least one, check the mask")
     return np.flatnonzero(inside)
 
 

@@ -7,39 +7,22 @@ import os
 from collections.abc import Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bioplausible.foundation.errors import InputError
+from neurodata.event_tables import read_event_table
 from neurodata.fmri.images import BoldImage
 from neurodata.fmri.options import FmriOptions, FmriRun
+from neurodata.text_tables import numbers, place_of, read_table, read_text
 
 MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "motion_outlier*", "non_steady_state*")
 SECONDS_TOLERANCE = 1e-3
+SHORTEST_REPETITION, LONGEST_REPETITION = 0.03, 60.0  # seconds, of any scanner, one that pauses between volumes among them
 EARLIEST_ONSET = -24.0  # seconds; what began before this has faded, and nilearn leaves it out
-
-
-def _read_table(path: Any) -> pd.DataFrame:
-    try:
-        text = {"trial_type": str, "stim_file": str}
-        return pd.read_csv(path, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a", ""])
-    except FileNotFoundError:
-        raise InputError(f"{path} is not there; expected a tab-separated table, check the path") from None
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        reason = (str(error).splitlines() or ["unknown format"])[0]
-        raise InputError(f"{path} cannot be read as a table ({reason}); expected tab-separated columns with names above") from error
-
-
-def _numbers(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
-    values = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64)
-    broken = np.flatnonzero(~np.isfinite(values))
-    if len(broken):
-        given = table[column].iloc[broken[0]]
-        raise InputError(f"{name}: '{column}' in row {broken[0] + 1} is '{given}'; expected seconds")
-    return values
 
 
 def read_events(run: FmriRun, options: FmriOptions, seconds: float) -> tuple[pd.DataFrame, list[str]]:
@@ -63,28 +46,13 @@ def read_events(run: FmriRun, options: FmriOptions, seconds: float) -> tuple[pd.
         for missing columns, times that are no numbers, and events outside the run.
     """
     name = run.events_name
-    given = run.events if isinstance(run.events, pd.DataFrame) else _read_table(run.events)
-    column = options.condition_column
-    for needed in ("onset", "duration", column):
-        if needed not in given.columns:
-            raise InputError(
-                f"{name} has no column '{needed}' (it has {', '.join(map(str, given.columns))}); expected onset and duration "
-                f"in seconds and {column}, separated by tabs"
-            )
-    labels = given[column].astype(object).where(given[column].notna(), None)
-    if column == "stim_file":
-        labels = labels.map(lambda path: None if path is None else PurePosixPath(str(path).replace("\\", "/")).stem)
-    kept = labels.notna().to_numpy()
-    notes = [f"{name}: {int((~kept).sum())} events without a {column} were left out"] if not kept.all() else []
-    events = pd.DataFrame(
-        {
-            "onset": _numbers(given[kept], "onset", name),
-            "duration": _numbers(given[kept], "duration", name),
-            "trial_type": [str(label) for label in labels[kept]],
-        }
-    )
+    events, notes = read_event_table(run.events, name, options.condition_column, options.conditions)
     if (events["duration"] < 0).any():
         raise InputError(f"{name}: a duration of {events['duration'].min():g} s; expected zero or more")
+    if (events["duration"] > seconds).any():
+        raise InputError(
+            f"{name}: a duration of {events['duration'].max():g} s in a run of {seconds:g} s; expected durations in seconds"
+        )
     if events.empty:
         raise InputError(f"{name} holds no event; expected one row for each thing shown")
     outside = (events["onset"] >= seconds) | (events["onset"] < EARLIEST_ONSET)
@@ -115,6 +83,23 @@ def _choose(columns: Sequence[str], wanted: Sequence[str], name: str) -> list[st
     return chosen
 
 
+def _confound(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
+    """One column, (n_volumes,); what is n/a in the first volumes, as differences are, takes the first value that is there."""
+    values = numbers(table, column, name, "a number", missing=True)
+    there = np.flatnonzero(np.isfinite(values))
+    if not len(there):
+        raise InputError(f"{name}: the column '{column}' holds no finite numbers; leave it out of confounds")
+    values[: there[0]] = values[there[0]]
+    gap = np.flatnonzero(np.isnan(values))
+    if len(gap):
+        raise InputError(
+            f"{name}: '{column}' in {place_of(table, int(gap[0]))} is '{table[column].iloc[gap[0]]}', and not in the first "
+            "volumes alone; "
+            "expected a number for each volume, leave the column out of confounds"
+        )
+    return values
+
+
 def read_confounds(run: FmriRun, options: FmriOptions, n_volumes: int) -> np.ndarray:
     """Read a run's confounds, (n_volumes, n_confounds), z-scored; constant ones, which the drift holds, are dropped.
 
@@ -129,7 +114,7 @@ def read_confounds(run: FmriRun, options: FmriOptions, n_volumes: int) -> np.nda
         return np.empty((n_volumes, 0))
     given = isinstance(run.confounds, pd.DataFrame)
     name = f"the confounds of {run.name}" if given else os.fspath(run.confounds)
-    table = run.confounds if given else _read_table(run.confounds)
+    table = run.confounds if given else read_table(run.confounds)
     columns = [str(column) for column in table.columns]
     table = table.set_axis(columns, axis=1)
     if options.confounds is not None:
@@ -145,10 +130,7 @@ def read_confounds(run: FmriRun, options: FmriOptions, n_volumes: int) -> np.nda
             )
     if len(table) != n_volumes:
         raise InputError(f"{name} has {len(table)} rows for {n_volumes} volumes of {run.name}; expected one a volume")
-    values = table[chosen].apply(pd.to_numeric, errors="coerce").bfill().ffill().to_numpy(dtype=np.float64)
-    broken = ~np.isfinite(values).all(axis=0)
-    if broken.any():
-        raise InputError(f"{name}: the column '{chosen[int(broken.argmax())]}' holds no finite numbers; leave it out of confounds")
+    values = np.stack([_confound(table, column, name) for column in chosen], axis=1) if chosen else np.empty((n_volumes, 0))
     centred = values - values.mean(axis=0)
     spread = centred.std(axis=0)
     varying = spread > 1e-12 * np.maximum(np.abs(values).max(axis=0, initial=0.0), 1e-300)
@@ -164,10 +146,23 @@ def _sidecar(run: FmriRun) -> tuple[Path | None, dict[str, Any]]:
     if path is None:
         return None, {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(read_text(path, "a sidecar in JSON"))
+    except json.JSONDecodeError as error:
         raise InputError(f'{path} cannot be read as JSON; expected lines such as {{"RepetitionTime": 2.0}}') from error
-    return path, content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        raise InputError(f'{path} holds a {type(content).__name__}; expected a mapping such as {{"RepetitionTime": 2.0}}')
+    return path, content
+
+
+def _check_seconds(value: float, place: str, what: str = "RepetitionTime") -> None:
+    """Refuse a repetition time that no scanner has, as milliseconds for seconds give."""
+    if not SHORTEST_REPETITION <= value <= LONGEST_REPETITION:
+        unit = f" ({value:g} ms are {value / 1000:g} s)" if SHORTEST_REPETITION <= value / 1000 <= LONGEST_REPETITION else ""
+        raise InputError(
+            f"{place}: {what} is {value:g}; expected seconds, {SHORTEST_REPETITION:g} to {LONGEST_REPETITION:g}{unit}, "
+            "correct it or "
+            "state repetition_time under 'fmri' in recording.yaml"
+        )
 
 
 def read_timing(run: FmriRun, options: FmriOptions, image: BoldImage) -> tuple[float, float]:
@@ -185,10 +180,18 @@ def read_timing(run: FmriRun, options: FmriOptions, image: BoldImage) -> tuple[f
     in_sidecar = content.get("RepetitionTime")
     if in_sidecar is not None and not (isinstance(in_sidecar, int | float) and in_sidecar > 0):
         raise InputError(f"{path}: RepetitionTime is {in_sidecar!r}; expected seconds above 0")
+    if in_sidecar is None and content.get("VolumeTiming") is not None:
+        raise InputError(
+            f"{path} states VolumeTiming and no RepetitionTime: volumes at times of their own are not modelled; expected "
+            "volumes at equal "
+            "distances"
+        )
     places = {f"{path}": in_sidecar, f"the header of {image.name}": image.seconds}
     found = {place: float(value) for place, value in places.items() if value is not None}
     said = " and ".join(f"{place} says {value:g} s" for place, value in found.items())
     stated = options.repetition_time
+    for place, value in found.items() if stated is None else {"recording.yaml or the options": float(stated)}.items():
+        _check_seconds(value, place, "RepetitionTime" if place == str(path) else "the repetition time")
     if stated is not None:
         if found and not any(abs(value - stated) <= SECONDS_TOLERANCE for value in found.values()):
             raise InputError(f"{run.name}: the repetition time is stated as {stated:g} s but {said}; correct one of them")
@@ -205,7 +208,13 @@ def read_timing(run: FmriRun, options: FmriOptions, image: BoldImage) -> tuple[f
     if options.slice_time_reference is not None:
         return repetition_time, options.slice_time_reference * repetition_time
     start = content.get("StartTime", 0.0)
-    return repetition_time, float(start) if isinstance(start, int | float) and 0 <= start <= repetition_time else 0.0
+    if isinstance(start, bool) or not isinstance(start, int | float) or not 0 <= start <= repetition_time:
+        raise InputError(
+            f"{path}: StartTime is {start!r}; expected seconds from 0 to the repetition time of {repetition_time:g} s, the "
+            "moment of a "
+            "volume that its time stands for, or state slice_time_reference"
+        )
+    return repetition_time, float(start)
 
 
 __all__ = ["MOTION", "read_confounds", "read_events", "read_timing"]

@@ -5,7 +5,7 @@ Filtering, epochs, rejection and inverse solutions are MNE's, BIDS trees are rea
 
 from neurodata.meg.epochs import make_epochs
 from neurodata.meg.evoked import from_evoked
-from neurodata.meg.folder import find_runs, from_bids, load_meg_folder
+from neurodata.meg.folder import find_runs, from_bids, is_meg_folder, load_meg_folder
 from neurodata.meg.options import MegOptions, MegRun, options_from
 from neurodata.meg.pictures import dissimilarity_over_time, draw_dissimilarity
 from neurodata.meg.pipeline import patterns
@@ -18,6 +18,7 @@ __all__ = [
     "dissimilarity_over_time",
     "draw_dissimilarity",
     "find_runs",
+    "is_meg_folder",
     "from_bids",
     "from_evoked",
     "load_meg_folder",

@@ -7,13 +7,17 @@ needs: what lies above half of the new sampling rate would otherwise fold back a
 from __future__ import annotations
 
 from collections import Counter
+from typing import TypeAlias
 
 import mne
 import numpy as np
 
 from bioplausible.foundation.errors import InputError
+from neurodata.meg.defects import set_aside, set_aside_epochs
 from neurodata.meg.options import REGIONS, SAMPLES_PER_CYCLE, MegOptions, MegRun
-from neurodata.meg.reading import conditions_of, is_epochs_file, read_epochs, read_events, read_raw
+from neurodata.meg.reading import conditions_of, is_epochs_file, keep_bad_segments, read_epochs, read_events, read_raw
+
+Read: TypeAlias = tuple[mne.BaseEpochs, dict[str, int], tuple[str, ...], list[str]]
 
 
 def _pick(info: mne.Info, kind: str, exclude: str | tuple[str, ...] = "bads") -> np.ndarray:
@@ -91,10 +95,17 @@ def _reject(epochs: mne.BaseEpochs, options: MegOptions, origin: object) -> None
     raise InputError(f"{origin}: all {max(n_before, len(epochs.drop_log))} epochs are rejected: {reason}")
 
 
-def _epochs_from_raw(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs, dict[str, int], tuple[str, ...]]:
-    raw, has_named = read_raw(run.path, run.missing_splits)
+def _sensors(info: mne.Info) -> np.ndarray:
+    return np.unique(np.concatenate([_pick(info, kind) for kind in REGIONS]))
+
+
+def _epochs_from_raw(run: MegRun, options: MegOptions) -> Read:
+    raw, table = read_raw(run.path, run.missing_splits)
+    notes = set_aside(raw, _sensors(raw.info), run.path)
     kinds = types_of(raw.info, options.channel_types, run.path)
-    events, event_id = read_events(run, raw, has_named, options)
+    events, event_id, left_out = read_events(run, raw, table, options)
+    notes += left_out
+    keep_bad_segments(raw, event_id)
     picks = np.unique(np.concatenate([_pick(raw.info, kind) for kind in (*kinds, *(options.reject or {}))]))
     _check_band(raw.info, options, run.path)
     # what is not used is not filtered, and MNE notes the new low-pass where all that it holds is filtered
@@ -116,11 +127,12 @@ def _epochs_from_raw(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs, 
         event_repeated="drop",
         verbose="error",
     )
-    return epochs, event_id, kinds
+    return epochs, event_id, kinds, notes
 
 
-def _epochs_from_file(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs, dict[str, int], tuple[str, ...]]:
+def _epochs_from_file(run: MegRun, options: MegOptions) -> Read:
     epochs = read_epochs(run.path)
+    notes = set_aside_epochs(epochs, _sensors(epochs.info), run.path)
     kinds = types_of(epochs.info, options.channel_types, run.path)
     codes = epochs.events[:, 2]
     only_numbers = all(name == str(code) for name, code in epochs.event_id.items())
@@ -140,7 +152,32 @@ def _epochs_from_file(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs,
     check_decimation(epochs.info, options.decimate, run.path)
     epochs.crop(options.tmin, options.tmax)
     epochs.apply_baseline(options.baseline, verbose="error")
-    return epochs, event_id, kinds
+    return epochs, event_id, kinds, notes
+
+
+def epochs_and_notes(run: MegRun, options: MegOptions) -> Read:
+    """Do what :func:`make_epochs` does, and say what sensors and stretches were left out.
+
+    Parameters
+    ----------
+    run, options
+        as for :func:`make_epochs`.
+
+    Returns
+    -------
+    what :func:`make_epochs` returns, and the notes.
+
+    Raises
+    ------
+    InputError
+        as :func:`make_epochs`.
+    """
+    read = _epochs_from_file if is_epochs_file(run.path) else _epochs_from_raw
+    epochs, event_id, kinds, notes = read(run, options)
+    _reject(epochs, options, run.path)
+    if options.decimate > 1:  # last, so that baseline and rejection have seen every sample
+        epochs.decimate(options.decimate, verbose="error")
+    return epochs, event_id, kinds, notes
 
 
 def make_epochs(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs, dict[str, int], tuple[str, ...]]:
@@ -162,12 +199,7 @@ def make_epochs(run: MegRun, options: MegOptions) -> tuple[mne.BaseEpochs, dict[
     InputError
         for files that cannot be read, events that are not there, epochs that are all rejected, decimation that aliases.
     """
-    read = _epochs_from_file if is_epochs_file(run.path) else _epochs_from_raw
-    epochs, event_id, kinds = read(run, options)
-    _reject(epochs, options, run.path)
-    if options.decimate > 1:  # last, so that baseline and rejection have seen every sample
-        epochs.decimate(options.decimate, verbose="error")
-    return epochs, event_id, kinds
+    return epochs_and_notes(run, options)[:3]
 
 
-__all__ = ["channel_names", "check_decimation", "make_epochs", "types_of"]
+__all__ = ["channel_names", "check_decimation", "epochs_and_notes", "make_epochs", "types_of"]

@@ -6,6 +6,7 @@ kept on disk (:mod:`neurodata.derived`): the same files are not read twice.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +18,8 @@ from rsatoolbox.data import TemporalDataset
 
 from bioplausible.foundation.errors import InputError
 from neurodata.derived import derived
-from neurodata.meg.epochs import channel_names, make_epochs
-from neurodata.meg.fingerprints import code_version, contents_of
+from neurodata.meg.epochs import channel_names, epochs_and_notes
+from neurodata.meg.fingerprints import code_version, common_folder, contents_of
 from neurodata.meg.normalisation import baseline_covariance, epoch_covariance, noise_variances, normaliser
 from neurodata.meg.options import REGIONS, TIME_DECIMALS, MegOptions, MegRun
 from neurodata.pattern_set import PatternSet
@@ -42,6 +43,8 @@ class SubjectArrays(NamedTuple):
         (n_times,) seconds.
     n_rejected
         epochs that were left out.
+    notes
+        on sensors and stretches that were left out.
     """
 
     measurements: dict[str, np.ndarray]
@@ -51,6 +54,7 @@ class SubjectArrays(NamedTuple):
     n_trials: list[int]
     times: np.ndarray
     n_rejected: int
+    notes: tuple[str, ...] = ()
 
 
 def _common_channels(epochs: Sequence[mne.BaseEpochs], kind: str, runs: Sequence[MegRun]) -> list[str]:
@@ -124,7 +128,7 @@ def subject_arrays(contents: tuple[str, ...], options: MegOptions, runs: tuple[M
     InputError
         as :func:`neurodata.meg.epochs.make_epochs`, and for runs that do not go together.
     """
-    epochs, event_ids, kinds = zip(*(make_epochs(run, options) for run in runs), strict=True)
+    epochs, event_ids, kinds, notes = zip(*(epochs_and_notes(run, options) for run in runs), strict=True)
     _check_rates(epochs, runs, (epochs[0].info["sfreq"], runs[0].path))
     for run, others in zip(runs, kinds, strict=True):
         if others != kinds[0]:
@@ -169,6 +173,7 @@ def subject_arrays(contents: tuple[str, ...], options: MegOptions, runs: tuple[M
         n_trials=[len(cell) for cell in cells],
         times=np.round(np.asarray(epochs[0].times, dtype=np.float64), TIME_DECIMALS),
         n_rejected=sum(entry not in ((), ("IGNORED",)) for each in epochs for entry in each.drop_log),
+        notes=tuple(note for each in notes for note in each),
     )
 
 
@@ -219,11 +224,13 @@ def prepare(runs: Sequence[MegRun], options: MegOptions) -> dict[str, SubjectArr
                 f"{same.path} and {run.path} are both run '{run.run}' of subject '{run.subject}'; give each its own name"
             )
         others.append(run)
-    remembered = derived(subject_arrays, ignore=("runs",))
     prepared: dict[str, SubjectArrays] = {}
     for subject, own in by_subject.items():
         contents = tuple(content for run in own for content in (f"run {run.run}", *contents_of(run)))
         order = tuple(options.event_id or ())  # observations come in this order, which a hash of a mapping leaves out
+        root = common_folder(own)
+        # of files on several drives nothing is kept, since what was opened has no common place
+        remembered = subject_arrays if root is None else derived(subject_arrays, ignore=("runs",), files_under=root)
         prepared[subject] = remembered((*contents, *order, *code_version()), options, tuple(own))
     first_subject, first = next(iter(prepared.items()))
     for subject, arrays in prepared.items():
@@ -260,6 +267,8 @@ def patterns(
     """
     chosen = options or MegOptions()
     prepared = prepare(runs, chosen)
+    for note in (note for each in prepared.values() for note in each.notes):
+        warnings.warn(note, stacklevel=2)
     return pattern_sets(prepared, "MEG"), next(iter(prepared.values())).times
 
 

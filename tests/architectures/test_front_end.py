@@ -63,6 +63,14 @@ def test_encoding_once_equals_encoding_always():
         assert network.options["front_end"] == name
 
 
+def test_whitening_that_no_memory_holds_is_refused_before_it_is_asked_for():
+    flat = np.broadcast_to(np.float32(0), (2, 3000, 3000, 3))  # takes no memory itself
+    with pytest.raises(
+        InputError, match=r"whitening images of 3000x3000x3 takes matrices of 27,000,000 x 27,000,000, [\d,]+ GiB at the"
+    ):
+        fit_front_end("zca", flat)
+
+
 def test_mistakes_are_named():
     with pytest.raises(InputError, match="did you mean 'zca'"):
         fit_front_end("zcaa", correlated_images())

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import subprocess
@@ -8,7 +9,8 @@ import jax
 import pooch
 import pytest
 
-from experiments import environment
+from bioplausible.foundation.errors import InputError
+from experiments import cli, environment
 from experiments.environment import describe_environment, keep_compiled_programs, spread_over_devices
 
 OPTIONS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
@@ -102,3 +104,32 @@ def test_seeds_on_two_devices_learn_as_on_one():
     for ours, theirs in zip(record["together"], record["alone"], strict=True):
         assert ours[:3] == theirs[:3]
         assert ours[3:] == pytest.approx(theirs[3:], rel=1e-4)
+
+
+def test_a_device_that_is_not_there_is_one_line(monkeypatch, capsys):
+    def absent(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    monkeypatch.setattr(jax, "devices", absent)
+    expected = "JAX_PLATFORMS=cuda asks for a device that JAX does not find here"
+    with pytest.raises(InputError, match=expected):
+        environment.check_devices()
+    monkeypatch.setattr(cli.command, "main", absent)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["list", "rules"])
+    assert stopped.value.code == 2 and capsys.readouterr().err.startswith(f"bioplausible: {expected}")
+    monkeypatch.undo()
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setattr(cli.command, "main", absent)
+    with pytest.raises(AssertionError):  # a defect of ours is none of the device's
+        cli.main(["list", "rules"])
+
+
+def test_terminals_that_hold_ascii_alone_show_what_they_can(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(cli.command, "main", lambda **_: print("0.9 ± 0.1"))
+    cli.main([])
+    stream.flush()
+    assert stream.buffer.getvalue().strip() == b"0.9 ? 0.1"

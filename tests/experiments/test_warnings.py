@@ -43,6 +43,15 @@ def test_collapse_names_the_class_and_its_share():
     assert found(confusion=np.array([[[3, 47], [0, 50]]])) == []
 
 
+def test_of_a_network_that_diverged_nothing_else_is_claimed():
+    nodes = {"change": (np.nan, 0.0, 0.5), "silent": (1.0, 0.95, 0.0)}
+    one_class = np.array([[[0, 50], [0, 50]]])
+    assert found(losses=(2.0, np.nan), confusion=one_class, **nodes) == [
+        "divergence: the rule, seed 0: the loss is not finite from epoch 2 on"
+    ]
+    assert found(confusion=one_class, **nodes) == ["divergence: the rule, seed 0: weights of 'conv_0' are not finite at the end"]
+
+
 def test_silence_names_the_layer():
     (warning,) = found(silent=(0.0, 0.95, 0.0))
     assert warning.startswith("silence: the rule, seed 0:") and "95%" in warning and "'hidden_0'" in warning

@@ -235,6 +235,8 @@ def recordings(place: Path) -> Iterator[tuple[str, Path]]:
         "", "3", "[]", "absent: 1", "kind: absent", "kind: []", "kind: fmri", "subjects: 3", "subjects: []", "subjects: [1, 1]", "stimuli: absent",
         "stimuli: []", "stimuli: {size: 0}", "stimuli: {size: -3, fit: pad}", "kind: rdms\nregions: 3", "kind: meg", "repetition_time: 2000", "files: ../../etc/passwd",
         "regions: {V1: absent.nii}", "window: [0.2, 0.1]", "window: word", "events: {}", "mask: 3", "[", "kind: &a [*a]",
+        "stimuli: {size: 400, fit: squeeze}", "stimuli: {files: 3}", "stimuli: {size: [1, 2, 3]}", "select: []", "select: {tsk: a}",
+        "select: {task: absent}", "select: {run: 1.5}", "fmri: {select: 3}",
     )  # fmt: skip
     for index, text in enumerate(texts):
         path = place / f"recording_{index}"

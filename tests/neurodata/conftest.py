@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from neurodata import Stimuli, cache, describe
+from neurodata.derived import CACHE_VARIABLE
 from neurodata.fmri import FmriRun
 
 
@@ -172,4 +173,13 @@ def own_folder(tmp_path: Path) -> Path:
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep derived results in a folder of the test's own."""
     monkeypatch.setenv(cache.ENVIRONMENT_VARIABLE, str(tmp_path / "data"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "kept"))
     return tmp_path / "data"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _derived_results_of_tests(tmp_path_factory) -> Iterator[None]:
+    """Tests keep no results in the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("kept")))
+        yield

@@ -66,10 +66,34 @@ def test_a_folder_that_cannot_be_written_only_warns(tmp_path):
     np.testing.assert_array_equal(result, [0, 2, 4])
 
 
-def test_the_data_folder_is_the_default(tmp_path, monkeypatch):
+def test_results_are_never_among_the_data(tmp_path, monkeypatch):
     monkeypatch.setenv("BIOPLAUSIBLE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("BIOPLAUSIBLE_CACHE", str(tmp_path / "kept"))
     derived(count_and_double, ignore=["log"])(np.arange(3), str(tmp_path / "log"))
-    assert list((tmp_path / "data" / "derived").rglob("*.joblib"))
+    assert list((tmp_path / "kept" / "derived").rglob("*.joblib")) and not (tmp_path / "data").exists()
+    monkeypatch.delenv("BIOPLAUSIBLE_CACHE")
+    assert tmp_path not in default_folder().parents and default_folder().name == "derived"
+
+
+def test_files_that_were_opened_decide(tmp_path):
+    data, log = tmp_path / "study", tmp_path / "log"
+    (data / "deep").mkdir(parents=True)
+    (data / "deep" / "sidecar.txt").write_text("1")
+    (data / "unread.txt").write_text("1")
+
+    def read(log: str) -> str:
+        with open(log, "a") as file:
+            file.write("x")
+        return (data / "deep" / "sidecar.txt").read_text()
+
+    remembered = derived(read, tmp_path / "cache", ignore=["log"], files_under=data)
+    assert [remembered(str(log)), remembered(str(log))] == ["1", "1"] and calls(log) == 1
+    (data / "unread.txt").write_text("2")
+    assert remembered(str(log)) == "1" and calls(log) == 1
+    (data / "deep" / "sidecar.txt").write_text("20")
+    assert remembered(str(log)) == "20" and calls(log) == 2
+    (data / "deep" / "sidecar.txt").write_text("1")
+    assert remembered(str(log)) == "1"  # what was known before is known again
 
 
 PROCESS = """
@@ -101,15 +125,3 @@ def test_several_processes_share_a_folder(tmp_path):
         assert process.wait() == 0, process.stderr.read().decode()
         process.stderr.close()
     assert len(list((tmp_path / "cache").rglob("*.joblib"))) == 10
-
-
-def test_a_data_folder_that_is_kept_read_only_is_left_alone(tmp_path, monkeypatch):
-    data = tmp_path / "data"
-    data.mkdir()
-    monkeypatch.setenv("BIOPLAUSIBLE_DATA", str(data))
-    assert default_folder() == data / "derived"
-    data.chmod(0o555)
-    try:
-        assert data not in default_folder().parents and default_folder().name == "derived"
-    finally:
-        data.chmod(0o755)

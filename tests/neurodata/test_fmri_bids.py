@@ -2,9 +2,12 @@ import shutil
 import warnings
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pandas as pd
 import pytest
 from nilearn._utils.data_gen import create_fake_bids_dataset
+from nilearn.surface import load_surf_data
 
 from neurodata import InputError
 from neurodata.fmri import FmriOptions, from_bids, patterns
@@ -14,6 +17,11 @@ from neurodata.fmri import FmriOptions, from_bids, patterns
 def fake(tmp_path_factory) -> Path:
     """Nilearn's own example of a tree: two subjects, two sessions, two tasks; derivatives in two spaces and on a surface."""
     return create_fake_bids_dataset(tmp_path_factory.mktemp("fake"), n_sub=2, n_ses=2, n_vertices=30)
+
+
+def write_gifti(path, values):
+    nibabel.GiftiImage(darrays=[nibabel.gifti.GiftiDataArray(values)]).to_filename(path)
+    return path
 
 
 def mask_of(run):
@@ -52,9 +60,13 @@ def test_raw_data_and_surfaces(fake, tmp_path):
     assert len(raw) == 4 and all("derivatives" not in str(run.bold) and run.confounds is None for run in raw)
     surface = from_bids(fake, task="localizer", space="fsaverage5")[0]
     assert [part.name.split("_hemi-")[1][0] for part in surface.bold] == ["L", "R"]
+    maps = load_surf_data(surface.bold[0])
+    with pytest.raises(InputError, match="hemi-L.* holds 30 maps; expected a mask of one"):
+        patterns([surface], {"all": surface.bold}, FmriOptions(), tmp_path)
+    whole = [write_gifti(tmp_path / f"{side}.gii", np.ones(len(maps), np.float32)) for side in "LR"]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*events lie outside")
-        found = patterns([surface], {"all": surface.bold}, FmriOptions(), tmp_path)["all"]
+        found = patterns([surface], {"all": whole}, FmriOptions(), tmp_path)["all"]
     assert found.n_channels == (60,)
 
 

@@ -240,7 +240,7 @@ def spoil_pattern_key(folder):
 
 
 def spoil_pattern_condition(folder):
-    np.savez(folder / "patterns_V1.npz", patterns=np.ones((2, 12, 30)), conditions=["image_1.png"] * 12)
+    np.savez(folder / "patterns_V1.npz", patterns=np.ones((2, 12, 30)), conditions=["image_77"] * 12)
 
 
 def spoil_pattern_shape(folder):
@@ -345,12 +345,12 @@ SPOILED = [
     (spoil_key, "rdms_IT.npz holds RDM, other; expected the key 'rdms'"),
     (spoil_h5_key, "rdms_V1.h5 holds matrices; expected a dataset 'rdms'"),
     (spoil_pattern_key, "patterns_V1.npz holds data; expected the key 'patterns'"),
-    (spoil_pattern_condition, "patterns_V1.npz: the condition 'image_1.png' is not among the 12 stimuli"),
+    (spoil_pattern_condition, "patterns_V1.npz: the condition 'image_77' is not among the 12 stimuli"),
     (spoil_pattern_shape, r"patterns_V1.npz: patterns of shape \(12,\)"),
     (spoil_pattern_rows, "patterns_V1.npz: patterns of 'subject_01' have 11 rows for 12 stimuli"),
     (spoil_image, "image_7.png cannot be read"),
     (spoil_jpeg, "image_7.jpg cannot be read"),
-    (spoil_image_text, "image_7.png cannot be read .cannot identify image file"),
+    (spoil_image_text, "image_7.png cannot be read as an image .*cannot identify image file"),
     (spoil_image_size, "image_1.png is 8 x 6 pixels and .*image_7.png is 9 x 6; expected one size"),
     (spoil_not_square, r"rdms_IT.npz: an RDM is not square \(shape \(2, 12, 11\)\)"),
     (spoil_nan, "rdms_IT.npz: 2 of 288 entries are NaN"),

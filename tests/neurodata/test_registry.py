@@ -18,6 +18,8 @@ TABLE = [
     ("visual92_meg", 92, {"magnetometers": 1, "gradiometers": 1}, (175, 175)),
     ("things_fmri", 100, dict.fromkeys(("V1", "V2", "V3", "hV4", "LOC", "EBA", "FFA", "PPA"), 3), (256, 256)),
     ("things_meg", 200, {"MEG": 4}, (256, 256)),
+    ("cowley_v4", 640, {"V4": 1}, (112, 112)),
+    ("zhang_desimone", 21, {"IT": 1}, (8, 8)),
     ("simulated", 60, {"early (simulated)": 12, "pixel (simulated)": 12, "category (simulated)": 12}, (8, 8)),
 ]
 

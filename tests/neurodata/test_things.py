@@ -31,6 +31,7 @@ def write_photographs(data: Path, endings: str) -> None:
 @pytest.fixture
 def data(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("BIOPLAUSIBLE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("BIOPLAUSIBLE_CACHE", str(tmp_path / "data"))
     return tmp_path / "data"
 
 

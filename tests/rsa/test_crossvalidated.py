@@ -185,9 +185,9 @@ def _seldom() -> np.ndarray:
         (_patterns(25)[0], {}, r"shape \(6, 9\): give \(..., n_runs, n_conditions, n_channels\)"),
         (_patterns(25)[:, :2], {}, "at least 3 conditions, and these patterns have 2"),
         (_patterns(25)[..., :0], {}, "no channels"),
-        (_broken(1, 4, np.nan), {}, "condition 4 in run 1 holds NaN or infinite values in pattern set 1"),
-        (_broken(2, 0, np.inf), {}, "condition 0 in run 2 holds NaN"),
-        (_seldom(), {}, "conditions 0 and 2 were measured together in 1 run"),
+        (_broken(1, 4, np.nan), {}, "condition 5 in run 2 holds NaN or infinite values in pattern set 2"),
+        (_broken(2, 0, np.inf), {}, "condition 1 in run 3 holds NaN"),
+        (_seldom(), {}, "conditions 1 and 3 were measured together in 1 run"),
         (_patterns(25), {"noise": np.eye(8)}, r"shape \(8, 8\), but the patterns have 9 channel"),
         (_patterns(25), {"noise": np.zeros((3, 9, 9))}, r"leading axes \(3,\) of noise do not broadcast"),
         (_patterns(25), {"noise": np.triu(np.ones((9, 9)))}, "noise is not symmetric"),
@@ -205,7 +205,7 @@ def test_unusable_runs_are_refused(patterns, options, message):
 
 
 def test_negative_counts_are_refused():
-    with pytest.raises(rsa.InputError, match="condition 4 goes down to -2 in pattern set 1, 3.*counts"):
+    with pytest.raises(rsa.InputError, match="condition 5 goes down to -2 in pattern set 2, 4.*counts"):
         rsa.poisson_cv(_broken(3, 4, -2.0))
 
 

@@ -128,12 +128,12 @@ def _patterns(condition: int, value: float | None = None) -> np.ndarray:
 @pytest.mark.parametrize(
     ("patterns", "distance", "message"),
     [
-        (_patterns(3), "correlation", "condition 3 is constant over its 4 .* in pattern set 1.*distance='euclidean'"),
-        (_patterns(2, np.nan), "euclidean", "condition 2 holds NaN or infinite values in pattern set 1"),
-        (_patterns(4, np.inf), "correlation", "condition 4 holds NaN"),
+        (_patterns(3), "correlation", "condition 4 is constant over its 4 .* in pattern set 2.*distance='euclidean'"),
+        (_patterns(2, np.nan), "euclidean", "condition 3 holds NaN or infinite values in pattern set 2"),
+        (_patterns(4, np.inf), "correlation", "condition 5 holds NaN"),
         (np.ones((2, 9)), "euclidean", "at least 3 conditions, and these patterns have 2"),
         (np.ones((3, 0)), "euclidean", "no channels"),
-        (_patterns(2, -1.5), "poisson", "condition 2 goes down to -1.5 in pattern set 1.*counts"),
+        (_patterns(2, -1.5), "poisson", "condition 3 goes down to -1.5 in pattern set 2.*counts"),
         (_patterns(3), "mahalanobis", r"distance='mahalanobis' needs the noise precision.*rsa.noise_precision"),
         (np.ones((3, 2)), "euclidian", "unknown distance 'euclidian': did you mean 'euclidean'"),
     ],

@@ -80,17 +80,17 @@ def _changed(column: int | None = None, value: float = 0.0) -> np.ndarray:
         (_changed(), {"method": "shrinkage"}, "unknown noise estimate 'shrinkage': did you mean 'shrinkage_"),
         (_changed()[:, :1], {}, r"shape \(2, 1, 5\).*at least two observations"),
         (_changed(2, np.nan), {}, "NaN or infinite"),
-        (_changed(3, 1.7), {"method": "full"}, "channel 3 never varies in the residuals of set 1"),
-        (_changed(3, 1.7), {"method": "shrinkage_diag"}, "channel 3 never varies"),
+        (_changed(3, 1.7), {"method": "full"}, "channel 4 never varies in the residuals of set 2"),
+        (_changed(3, 1.7), {"method": "shrinkage_diag"}, "channel 4 never varies"),
         (
             _changed()[:, :4],
             {"method": "full"},
-            "covariance of 5 channels estimated from 4 residuals of set 0 by 'full' is singular",
+            "covariance of 5 channels estimated from 4 residuals of set 1 by 'full' is singular",
         ),
         (_changed()[..., :1], {"method": "shrinkage_diag"}, "one channel has no correlations to shrink"),
         (_changed(), {"conditions": list("abc")}, "3 condition labels were given for 12 observations"),
         (_changed(), {"conditions": range(12)}, "12 means taken out leave 0 degrees of freedom"),
-        (np.zeros((4, 3)), {}, "channel 0 has no noise"),
+        (np.zeros((4, 3)), {}, "channel 1 has no noise"),
     ],
 )
 @pytest.mark.usefixtures("unchecked_shapes")

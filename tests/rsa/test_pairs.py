@@ -50,10 +50,10 @@ def _square(**changes: float) -> np.ndarray:
     ("square", "message"),
     [
         (np.zeros((3, 4)), "3 rows and 4 columns"),
-        (_square(_12=9.0), r"not symmetric in RDM 1: rows 1, 2 hold 9 above and 4 below"),
-        (_square(_22=1.0), "condition 2 has 1 with itself in RDM 1"),
-        (_square(_03=np.nan), "conditions 0 and 3 is NaN or infinite in RDM 1"),
-        (_square(_30=np.inf), "conditions 0 and 3 is NaN or infinite in RDM 1"),
+        (_square(_12=9.0), r"not symmetric in RDM 2: rows 2, 3 hold 9 above and 4 below"),
+        (_square(_22=1.0), "condition 3 has 1 with itself in RDM 2"),
+        (_square(_03=np.nan), "conditions 1 and 4 is NaN or infinite in RDM 2"),
+        (_square(_30=np.inf), "conditions 1 and 4 is NaN or infinite in RDM 2"),
     ],
 )
 def test_what_is_no_rdm_is_refused(square, message):

@@ -117,7 +117,7 @@ def test_equal_luminance_is_refused_by_name_and_left_out_otherwise():
 def test_a_blank_image_is_named():
     images = _images(5)
     images[2] = 128
-    with pytest.raises(rsa.InputError, match="reference model 'gabor' has no RDM: the pattern of condition 2 is constant"):
+    with pytest.raises(rsa.InputError, match="reference model 'gabor' has no RDM: the pattern of condition 3 is constant"):
         rsa.reference_rdms(images, ["gabor"])
 
 

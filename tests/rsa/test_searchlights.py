@@ -134,7 +134,7 @@ def test_a_voxel_that_no_neighbourhood_holds_may_lack_values(models):
     patterns = np.random.default_rng(8).normal(size=(2, N_CONDITIONS, 9))
     patterns[1, 3, 8] = np.nan
     assert np.isfinite(searchlight(patterns, [[0, 1, 2, 3], [4, 5, 6, 7]], models)).all()
-    with pytest.raises(rsa.InputError, match="voxel 8 holds NaN or infinite values in condition 3.*out of the mask"):
+    with pytest.raises(rsa.InputError, match="voxel 9 holds NaN or infinite values in condition 4.*out of the mask"):
         searchlight(patterns, [[0, 1, 2, 3], [4, 5, 6, 8]], models)
 
 

@@ -1,0 +1,185 @@
+"""Choosing among the files of a BIDS tree by the entities of their names: session, task, acquisition, run, echo, space, …
+
+A recording is runs of subjects. Files that differ in subject, session, run or direction are runs of their own; where they differ
+in anything else (two tasks, two spaces, a raw and a cleaned version of one run) a choice has to be stated, since they would be
+counted twice or mixed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from bioplausible.foundation.errors import InputError, guesses, unknown_name
+from neurodata.stimuli import natural_key
+
+LONG_NAMES: Mapping[str, str] = {
+    "subject": "sub",
+    "session": "ses",
+    "acquisition": "acq",
+    "direction": "dir",
+    "reconstruction": "rec",
+    "resolution": "res",
+    "density": "den",
+    "description": "desc",
+    "processing": "proc",
+    "hemisphere": "hemi",
+    "tracer": "trc",
+    "ceagent": "ce",
+}
+ENTITIES = (
+    "sub", "ses", "task", "acq", "ce", "trc", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc",
+    "hemi", "space",
+    "split", "recording", "chunk", "seg", "res", "den", "label", "desc", "datatype",
+)  # fmt: skip
+# one value for all files; of others (acquisition, reconstruction, …) one for each run
+ONE_FOR_ALL = ("task", "space", "res", "den", "desc", "echo", "part", "proc", "recording", "datatype")
+A_RUN = ("sub", "ses", "dir", "run")  # a run is often repeated in the other direction of phase encoding
+OF_ONE_RUN = ("hemi", "split")  # parts that are joined
+NONE = "none"  # what a file is called that lacks an entity which others have
+_NUMBERED = ("run", "echo", "flip", "inv", "split", "chunk")
+
+Item = TypeVar("Item")
+
+
+def entities_of(name: str) -> dict[str, str]:
+    """Read the entities of a file's name.
+
+    >>> entities_of("sub-01_task-objects_run-02_bold.nii.gz")
+    {'sub': '01', 'task': 'objects', 'run': '02'}
+    """
+    # what follows the last _ is suffix and ending; some put a point into a label, which BIDS does not allow
+    parts = (part.partition("-") for part in name.split("_")[:-1])
+    return {key: value for key, dash, value in parts if dash and key in ENTITIES}
+
+
+def is_selection(value: object) -> bool:
+    """Whether a value of a file of settings is a selection: a mapping from words to names, numbers or lists of them."""
+
+    def is_name(each: object) -> bool:
+        return isinstance(each, str | int) and not isinstance(each, bool)
+
+    return isinstance(value, Mapping) and all(
+        isinstance(key, str) and (is_name(each) or (isinstance(each, list | tuple) and bool(each) and all(map(is_name, each))))
+        for key, each in value.items()
+    )
+
+
+def checked_selection(select: Mapping[str, Any] | None, origin: str) -> dict[str, tuple[str, ...]]:
+    """Bring a selection to the short names of entities and texts.
+
+    Parameters
+    ----------
+    select
+        a value or several by entity, by its short or long name; None for no selection.
+    origin
+        where it is stated, for errors.
+
+    Returns
+    -------
+    values by short name.
+
+    Raises
+    ------
+    InputError
+        for an unknown entity (the nearest is guessed), one that is stated twice, and values that are no names.
+
+    >>> checked_selection({"session": "01", "run": [1, 2]}, "select")
+    {'ses': ('01',), 'run': ('1', '2')}
+    """
+    if select is None:
+        return {}
+    if not is_selection(select):
+        raise InputError(
+            f"{origin} is {select!r}; expected a mapping from an entity to its value, such as {{task: objects, res: 2}}"
+        )
+    unknown = [key for key in select if key not in ENTITIES and key not in LONG_NAMES]
+    if unknown:
+        raise InputError(f"{origin} has unknown entities: {guesses(unknown, [*ENTITIES, *LONG_NAMES])}")
+    chosen: dict[str, tuple[str, ...]] = {}
+    for key, given in select.items():
+        entity = LONG_NAMES.get(key, key)
+        if entity in chosen:
+            raise InputError(f"{origin} states '{entity}' twice, also as '{key}'; expected it once")
+        values = given if isinstance(given, list | tuple) else [given]
+        chosen[entity] = tuple(str(value).removeprefix(f"{entity}-") for value in values)
+    return chosen
+
+
+def _is(value: str, wanted: str, entity: str) -> bool:
+    if value == wanted:
+        return True
+    # an index is a number: run 1 is run-01
+    return entity in _NUMBERED and value.isdecimal() and wanted.isdecimal() and int(value) == int(wanted)
+
+
+def choose(
+    found: Sequence[tuple[Item, Mapping[str, str]]], select: Mapping[str, tuple[str, ...]], origin: object, told: str = "select"
+) -> list[Item]:
+    """Choose files by their entities, and refuse what would be a guess.
+
+    Parameters
+    ----------
+    found
+        files and the entities of each.
+    select
+        from :func:`checked_selection`.
+    origin
+        the folder, for errors.
+    told
+        where a choice can be stated, for errors.
+
+    Returns
+    -------
+    those chosen, in the order given.
+
+    Raises
+    ------
+    InputError
+        for a value that no file has, and where several fit; the entity and its values are named.
+
+    >>> choose([("a", {"task": "rest"}), ("b", {"task": "objects"})], {"task": ("objects",)}, "study")
+    ['b']
+    """
+    left = list(found)
+    for entity, wanted in select.items():
+        values = _values(entity, [each for _, each in left])
+        for value in wanted:
+            if values == [NONE] and value != NONE:
+                raise InputError(f"{origin} has no file with an entity '{entity}' in its name; leave '{entity}' out of {told}")
+            if not any(_is(there, value, entity) for there in values):
+                raise unknown_name(f"{entity} of {origin}", value, values)
+        left = [(item, each) for item, each in left if any(_is(each.get(entity, NONE), value, entity) for value in wanted)]
+    for entity in ONE_FOR_ALL:
+        _check_one(entity, [each for _, each in left], select, origin, told)
+    groups: dict[tuple[str | None, ...], list[Mapping[str, str]]] = defaultdict(list)
+    for _, each in left:
+        groups[tuple(each.get(key) for key in A_RUN)].append(each)
+    for group in groups.values():
+        for entity in ENTITIES:
+            if entity not in A_RUN and entity not in OF_ONE_RUN:
+                _check_one(entity, group, select, origin, told)
+    return [item for item, _ in left]
+
+
+def _values(entity: str, each: Iterable[Mapping[str, str]]) -> list[str]:
+    return sorted({one.get(entity, NONE) for one in each}, key=natural_key)
+
+
+def _check_one(
+    entity: str, each: Sequence[Mapping[str, str]], select: Mapping[str, tuple[str, ...]], origin: object, told: str
+) -> None:
+    values = _values(entity, each)
+    # several that were asked for are taken
+    if entity not in select and len(values) > 1:
+        name = {short: long for long, short in LONG_NAMES.items()}.get(entity, entity)
+        first = next(value for value in values if value != NONE)
+        raise InputError(
+            f"{origin} holds several {name}{'e' if name.endswith('s') else ''}s ({', '.join(values)}); state which as "
+            f"{entity}, such as "
+            f"'{told}: {{{entity}: {first}}}' in recording.yaml"
+        )
+
+
+__all__ = ["A_RUN", "ENTITIES", "OF_ONE_RUN", "checked_selection", "choose", "entities_of", "is_selection"]

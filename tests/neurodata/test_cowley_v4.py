@@ -1,0 +1,45 @@
+"""Macaque V4 as published: trials are the averages' trials, and the images are in the order of the responses."""
+
+import numpy as np
+import pytest
+
+from neurodata import InputError, cache, cowley_v4, describe
+
+
+@pytest.fixture
+def there():
+    if not describe("cowley_v4")["cached"]:
+        pytest.skip(f"cowley_v4 is not in {cache.data_path()}: set {cache.ENVIRONMENT_VARIABLE} to a folder with it")
+
+
+def test_trials_average_to_the_published_averages(there):
+    recording = cowley_v4.load()
+    (patterns,) = recording.regions["V4"].patterns()
+    published = cache.data_path() / "cowley_v4" / "responses_avg_210325.npy"
+    if not published.is_file():
+        pytest.skip("the averages are not there")
+    np.testing.assert_allclose(patterns, np.load(published).T)
+    runs = recording.regions["V4"].datasets[0].obs_descriptors["run"]
+    assert len(runs) == 4840 and runs.count("1") == 640 and "six to ten" in recording.notes
+
+
+def test_images_are_in_the_order_of_the_responses(there):
+    recording = cowley_v4.load()
+    (patterns,) = recording.regions["V4"].patterns()
+    # what a colour layout of 4 x 4 explains of the mean response over neurons, against images shifted by seven places
+    images = recording.stimuli.images.astype(float) / 255
+    layout = images.reshape(640, 4, 28, 4, 28, 3).mean(axis=(2, 4)).reshape(640, -1)
+    layout = (layout - layout.mean(0)) / layout.std(0)
+    half = np.arange(640) % 2 == 0
+    found = []
+    for shift in (0, 7):
+        x, y = np.roll(layout, shift, axis=0), patterns - patterns[half].mean(0)
+        weights = np.linalg.solve(x[half].T @ x[half] + 300 * np.eye(x.shape[1]), x[half].T @ y[half])
+        predicted = x[~half] @ weights
+        found.append(np.median([np.corrcoef(a, b)[0, 1] for a, b in zip(predicted.T, y[~half].T, strict=True)]))
+    assert found[0] > 0.2 > 0.1 > abs(found[1])
+
+
+def test_unknown_sessions_are_named():
+    with pytest.raises(InputError, match="unknown session of cowley_v4 '210326': did you mean '210325'"):
+        cowley_v4.load(session="210326")

@@ -1,0 +1,195 @@
+"""Recordings of sensors as people have them: transients, stretches without numbers, names that MNE gives a meaning, sidecars
+above."""
+
+import json
+import shutil
+
+import mne
+import numpy as np
+import pytest
+from real_files import MEG_YAML, NAMES, RATE, meg_folder, raw_of, write_stimuli, write_table
+
+import neurodata
+from neurodata import InputError
+from neurodata.meg import MegOptions, MegRun, find_runs, make_epochs
+from neurodata.opened_files import opened_files
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+def loaded(folder, region="magnetometers"):
+    recording = neurodata.load(folder)
+    return recording.regions[region], recording.notes
+
+
+def recording_of(folder):
+    return next(folder.glob("sub-*/meg/*_meg.fif"))
+
+
+def channels(raw_names, bad=(), order=None):
+    rows = [(name, "TRIG" if name[0] == "S" else "MEGMAG", "T", "bad" if name in bad else "good") for name in raw_names]
+    return [rows[index] for index in order] if order is not None else rows
+
+
+CHANNELS = ("name", "type", "units", "status")
+
+
+def test_sidecars_above_decide_what_is_kept(tmp_path):
+    folder = meg_folder(tmp_path)
+    assert loaded(folder)[0].n_channels == (8,)
+    names = raw_of()[0].ch_names
+    shared = folder / "sub-01" / "meg" / "sub-01_channels.tsv"
+    write_table(shared, channels(names, bad=names[3:4]), CHANNELS)
+    assert loaded(folder)[0].n_channels == (7,)
+    write_table(shared, channels(names, bad=names[3:5]), CHANNELS)
+    assert loaded(folder)[0].n_channels == (6,)
+    events = next(folder.glob("sub-*/meg/*_events.tsv"))
+    before = loaded(folder)[0].patterns()[0]
+    above = folder / "task-objects_events.tsv"
+    shutil.move(events, above)
+    np.testing.assert_array_equal(loaded(folder)[0].patterns()[0], before)
+    above.write_text(
+        "\n".join(line.replace("apple", "n/a") if index < 9 else line for index, line in enumerate(above.read_text().splitlines()))
+    )
+    assert not np.array_equal(loaded(folder)[0].patterns()[0], before)
+
+
+def test_sensors_may_be_listed_in_another_order(tmp_path):
+    folder = meg_folder(tmp_path / "tree")
+    names = raw_of()[0].ch_names
+    order = np.random.default_rng(0).permutation(len(names))
+    write_table(
+        folder / "sub-01" / "meg" / "sub-01_task-objects_channels.tsv", channels(names, bad=names[2:3], order=order), CHANNELS
+    )
+    region = loaded(folder)[0]
+    kept = list(region.datasets[0].channel_descriptors["channel"])
+    assert sorted(kept) == sorted(name for name in names if name not in (names[2], "STI101"))
+    plain = meg_folder(tmp_path / "plain", described=False)
+    values = loaded(plain)[0]
+    at = [list(values.datasets[0].channel_descriptors["channel"]).index(name) for name in kept]
+    np.testing.assert_allclose(region.patterns()[0], values.patterns()[0][..., at], rtol=1e-6)
+
+
+def test_a_sensor_that_is_listed_twice_is_said(tmp_path):
+    folder = meg_folder(tmp_path)
+    names = raw_of()[0].ch_names
+    write_table(folder / "sub-01" / "meg" / "sub-01_channels.tsv", channels([names[1], *names[1:]]), CHANNELS)
+    with pytest.raises(
+        InputError, match="Duplicate channel names .*channels.tsv; expected a channels.tsv with the recording's names"
+    ):
+        loaded(folder)
+
+
+def test_transients_of_triggers_are_refused_as_mne_does(tmp_path):
+    def unsteady(raw, onsets):
+        raw._data[-1, np.round(onsets * RATE).astype(int)] -= 1
+
+    folder = meg_folder(tmp_path, described=False, change=unsteady)
+    next(folder.glob("sub-*/meg/*_events.tsv")).unlink()
+    with pytest.raises(
+        InputError, match=r"_meg.fif: 15 triggers last for less than two samples, .*'meg: {minimum_trigger_duration: 0.02}'"
+    ):
+        loaded(folder)
+    (folder / "recording.yaml").write_text(MEG_YAML.replace("{", "{minimum_trigger_duration: 0.02, "))
+    assert "18 epochs used and 0 left out" in loaded(folder)[1]
+
+
+@pytest.mark.parametrize("described", [False, True])
+def test_names_are_those_of_trial_type(tmp_path, described):
+    names = ["badger", "Edgehog", *NAMES[2:]]
+    folder = meg_folder(tmp_path, names, described=described)
+    events = next(folder.glob("sub-*/meg/*_events.tsv"))
+    head, *rows = events.read_text().splitlines()
+    coded = [f"{row}\t{10 + index % 3}" for index, row in enumerate(rows)]
+    events.write_text("\n".join([f"{head}\tvalue", *coded, "0.1\t0.2\tBAD_movement\tn/a"]) + "\n")
+    region, notes = loaded(folder)
+    assert sorted(region.conditions) == sorted(names) and "18 epochs used and 0 left out" in notes
+
+
+def test_numbers_of_events_as_people_write_them(tmp_path):
+    folder = meg_folder(tmp_path, described=False)
+    events = next(folder.glob("sub-*/meg/*_events.tsv"))
+    text = events.read_text()
+    points = loaded(folder)[0].patterns()[0]
+    events.write_text(text.replace(".", ","))
+    np.testing.assert_array_equal(loaded(folder)[0].patterns()[0], points)
+    for row, expected in (("\t0\tapple", "is empty"), ("n/a\t0\tapple", "is 'n/a'")):
+        events.write_text(text + row + "\n")
+        with pytest.raises(InputError, match=rf"events.tsv: 'onset' in row 19 \(line 20\) {expected}; expected seconds"):
+            loaded(folder)
+
+
+def test_stretches_without_numbers_and_dead_sensors_are_left_out_and_said(tmp_path):
+    def broken(raw, onsets):
+        first = int(onsets[4] * RATE)
+        raw._data[2, first : first + 20] = np.nan
+        raw._data[0, :] = 3e-13
+        raw._data[1, 200:] = raw._data[1].max() * 2
+        raw._data[5, :900] = np.nan
+
+    folder = meg_folder(tmp_path / "broken", change=broken, yaml=MEG_YAML.replace("{", "{h_freq: 30, "))
+    region, notes = loaded(folder)
+    assert region.n_channels == (5,) and np.isfinite(region.patterns()[0]).all()
+    assert "17 epochs used and 1 left out" in notes
+    assert "2 sensors flat or at an end of the range were left out (MEG0001, MEG0011)" in notes
+    assert "1 sensor without numbers was left out (MEG0051)" in notes
+    assert "for 0.2 s sensors hold no numbers (MEG0021); epochs there were left out" in notes
+    clean = meg_folder(tmp_path / "clean", yaml=MEG_YAML.replace("{", "{h_freq: 30, "))
+    epochs = [make_epochs(find_runs(each)[0], MegOptions(tmin=-0.1, tmax=0.3, h_freq=30.0))[0] for each in (folder, clean)]
+    kept = epochs[0].get_data(picks=["MEG0021"])[0], epochs[1].get_data(picks=["MEG0021"])[0]
+    np.testing.assert_allclose(*kept, rtol=1e-6, atol=1e-18)  # far from the stretch, nothing has changed
+
+
+def test_missing_numbers_in_saved_epochs_are_left_out(tmp_path):
+    raw, onsets, order = raw_of()
+    events = np.stack([np.round(onsets * RATE).astype(int), np.zeros(len(order), int), order + 1], axis=1)
+    epochs = mne.Epochs(
+        raw, events, {name: index + 1 for index, name in enumerate(NAMES)}, -0.1, 0.3, preload=True, verbose="error"
+    )
+    epochs._data[3, 2, 5] = np.nan
+    epochs._data[:, 4] = 0
+    epochs.save(tmp_path / "a_epo.fif", verbose="error")
+    found, _, _ = make_epochs(MegRun(tmp_path / "a_epo.fif"), MegOptions(tmin=-0.1, tmax=0.3))
+    assert len(found) == 17 and found.info["bads"] == [raw.ch_names[4]]
+
+
+def test_another_task_is_not_one_more_run(tmp_path):
+    folder = meg_folder(tmp_path)
+    meg_folder(tmp_path, stem="sub-01_task-rest")
+    with pytest.raises(
+        InputError, match=r"holds several tasks \(objects, rest\); state which as task, such as 'select: {task: objects}'"
+    ):
+        loaded(folder)
+    (folder / "recording.yaml").write_text(MEG_YAML + "select: {task: objects}\n")
+    assert "From 1 files of 1 subject: 18 epochs" in loaded(folder)[1]
+    meg_folder(tmp_path, stem="sub-01_task-objects_proc-sss", yaml=MEG_YAML + "select: {task: objects}\n")
+    with pytest.raises(
+        InputError, match=r"holds several processings \(none, sss\); state which as proc, such as 'select: {proc: sss}'"
+    ):
+        loaded(folder)
+    assert [run.path.name for run in find_runs(folder, {"task": "objects", "proc": "none"})] == ["sub-01_task-objects_meg.fif"]
+    assert len(find_runs(folder, {"task": ["objects", "rest"], "processing": "none"})) == 2
+
+
+def test_eeg_is_read_as_meg_is(tmp_path):
+    write_stimuli(tmp_path)
+    place = tmp_path / "sub-01" / "eeg"
+    place.mkdir(parents=True)
+    raw, onsets, order = raw_of(kind="eeg")
+    stem = "sub-01_task-objects"
+    raw.save(place / f"{stem}_eeg.fif", verbose="error")
+    write_table(place / f"{stem}_events.tsv", [(f"{each:.3f}", 0, NAMES[index]) for each, index in zip(onsets, order, strict=True)])
+    (tmp_path / "recording.yaml").write_text(MEG_YAML)
+    recording = neurodata.load(tmp_path)
+    assert recording.modality == "eeg" and recording.regions["EEG"].n_channels == (8,)
+
+
+def test_what_was_opened_is_known(tmp_path):
+    (tmp_path / "a.json").write_text("{}")
+    with opened_files() as outer:
+        json.loads((tmp_path / "a.json").read_text())
+        with opened_files() as inner:
+            np.savez(tmp_path / "b.npz", x=1)
+    assert outer == {tmp_path / "a.json"} and tmp_path / "b.npz" in inner
+    (tmp_path / "a.json").read_text()
+    assert len(outer) == 1
