@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from bioplausible.foundation.errors import InputError
+from experiments.config import check_seed
 from experiments.environment import check_room
 
 __all__ = ["Activations", "read_activations"]
@@ -83,10 +84,14 @@ def read_activations(path: str, n_stimuli: int, taken: Collection[str] = ()) -> 
                 seed, layer = _seed_and_layer(key)
                 origin = f"activations {path}, '{key}'"
                 _check_size(file, key, origin)
-                layers.setdefault(seed, {})[layer] = _checked(arrays[key], origin, n_stimuli)
+                if layer in layers.setdefault(seed, {}):
+                    raise InputError(f"{origin} is layer '{layer}' of seed {seed} once more: name each once")
+                layers[seed][layer] = _checked(arrays[key], origin, n_stimuli)
+    except InputError:
+        raise
     except _READ_ERRORS as error:
-        why = "holds objects of Python, which are not read" if "pickle" in str(error) else f"cannot be read ({error})"
-        raise InputError(f"activations {path}: the file {why}; write arrays of numbers with numpy.savez") from error
+        why = " ".join(str(error).split())
+        raise InputError(f"activations {path}: the file cannot be read ({why}); write it again with numpy.savez") from error
     if not layers:
         raise InputError(f"activations {path}: the file holds no array; expected one a layer")
     for seed, of_seed in layers.items():
@@ -101,7 +106,10 @@ def read_activations(path: str, n_stimuli: int, taken: Collection[str] = ()) -> 
 def _seed_and_layer(key: str) -> tuple[int, str]:
     """`1/conv` is the layer conv of seed 1; what begins with no number is a layer of the only seed."""
     seed, _, layer = key.partition("/")
-    return (int(seed), layer) if layer and seed.isdecimal() else (0, key)
+    if not (layer and seed.isdecimal()):
+        return 0, key
+    check_seed(int(seed))
+    return int(seed), layer
 
 
 def _check_size(file: Path, key: str, origin: str) -> None:
@@ -110,6 +118,8 @@ def _check_size(file: Path, key: str, origin: str) -> None:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(stream)
+    if dtype.hasobject:
+        raise InputError(f"{origin} holds objects of Python, expected numbers")
     check_room(math.prod(shape) * dtype.itemsize, f"{origin} of shape {shape} take", "fewer units of that layer")
 
 

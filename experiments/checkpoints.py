@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import jax
 import orbax.checkpoint as ocp
 
-from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.errors import InputError, shortened
 
 __all__ = ["restore", "save"]
 
@@ -34,7 +34,7 @@ def save(folder: Path, tree: Any) -> None:
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(folder.resolve(), tree, force=True)
     except OSError as error:
-        raise InputError(f"the checkpoint {folder} cannot be written ({error}): choose an --out with room for it") from error
+        raise InputError(f"the checkpoint {folder} cannot be written ({error}): choose a folder with room for it") from error
 
 
 def restore(folder: Path, like: Tree) -> Tree:
@@ -50,17 +50,20 @@ def restore(folder: Path, like: Tree) -> Tree:
     Raises
     ------
     InputError
-        Nothing there, or other shapes.
+        Nothing there, damage, or other shapes.
     """
     if not folder.is_dir():
-        raise InputError(f"there is no checkpoint in {folder}: give the folder that train wrote with --out")
+        raise InputError(f"there is no checkpoint in {folder}: give the folder that a training wrote")
     target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             stored: Tree = checkpointer.restore(folder.resolve(), target)
-    except (ValueError, KeyError, FileNotFoundError) as error:
+    except PermissionError as error:
+        raise InputError(f"the checkpoint {folder} cannot be read ({error.strerror}): give yourself the right to") from error
+    except Exception as error:  # whatever orbax and the libraries below it raise of bytes that are no checkpoint
+        why = shortened(" ".join(str(error).split()))
         raise InputError(
-            f"the checkpoint {folder} does not fit this rule and network ({str(error).splitlines()[0]}): build both with the "
-            "options in its config.yaml"
+            f"the checkpoint {folder} is damaged, or does not fit this rule and network ({why}): build both with the options in "
+            "its config.yaml, or train again"
         ) from error
     return stored

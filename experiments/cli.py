@@ -584,10 +584,13 @@ def stopped(arguments: list[str] | None = None) -> str:
         Of the command line; by default those that the process was started with.
     """
     given_to = arguments if arguments is not None else sys.argv[1:]
-    told = ""
-    if given_to[:1] in (["sweep"], ["compare"]) or (given_to[:1] == ["scorecard"] and "--out" in given_to):
+    has_folder = any(each == "--out" or each.startswith("--out=") for each in given_to)
+    command_name, told = (given_to or [""])[0], ""
+    if command_name == "sweep" or (command_name == "scorecard" and has_folder):
         told = "; what is done is kept, and the same command goes on"
-    if given_to[:1] == ["train"] and "--out" in given_to:
+    if command_name == "compare" and not any(each in ("none", "--store=none") for each in given_to):
+        told = "; networks are kept, and the same comparison goes on with them"
+    if command_name == "train" and has_folder:
         told = "; what is done is kept, and goes on with --resume and the same --out alone"
     return f"bioplausible: stopped{told}"
 

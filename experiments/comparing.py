@@ -27,9 +27,10 @@ from experiments.activations import Activations
 from experiments.config import CompareConfig, to_record, write_yaml
 from experiments.environment import describe_environment
 from experiments.files import prepare_folder
+from experiments.identity import options_record
 from experiments.judging import judge, rdm_correlations
 from experiments.planning import Plan, check, plan, with_control
-from experiments.preparing import options_record, prepare
+from experiments.preparing import prepare
 from experiments.responding import Layers, respond
 from experiments.results import CLUSTER_COLUMNS, DIFFERENCE_COLUMNS, REFERENCE_MODEL_COLUMNS, SCORE_COLUMNS, Comparison
 from experiments.scorecards import CORE, scorecards
@@ -177,12 +178,10 @@ def _networks(planned: Plan, store: Store | None, tell: Tell) -> tuple[list[Trai
             tell(index + 1, f"training {rule}, epoch {done} of {of}, {line}")
 
         setup = prepare(training)
-        there = None if store is None else store.find(setup)
-        if there is not None:
+        trained, was_there = (complete(setup, None, within), False) if store is None else store.fit(setup, within)
+        networks.append(trained)
+        if was_there:
             found.add(training.rule)
-        elif store is not None:
-            there = store.fit(setup, within)
-        networks.append(complete(setup, None, within) if there is None else there)
     return networks, found
 
 
@@ -200,7 +199,8 @@ def _score(planned: Plan, shown: dict[int | None, Layers], input_shape: tuple[in
     recording, config, warnings = planned.recording, planned.config, list[str]()
     measured = region_rdms(recording, config.distance)
     references = _reference_rdms(recording, config, warnings)
-    seen = views.score_views(recording, measured, shown, references, config, tell)
+    others = [each.name for each in planned.elsewhere]
+    seen = views.score_views(recording, measured, shown, references, config, tell, others)
     warnings += [warning for view in seen for each in view.regions for warning in each.warnings]
     pixels = stimuli.evaluation_shape(input_shape, config.stimulus_size)[0]
     scores = _frame([row for view in seen for row in view.rows("scores", pixels)], SCORE_COLUMNS)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from bioplausible.foundation.errors import InputError
 
@@ -67,14 +67,15 @@ def run_all(jobs: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Any]]:
             for name, outcome in _in_parallel(pending, workers):
                 del pending[name]
                 yield name, outcome
-        except TerminatedWorkerError:
+        except BrokenProcessPool:
             for name in list(pending)[: _HANDED_OUT * workers]:
                 yield name, _alone(name, pending.pop(name))
 
 
 def _in_parallel(jobs: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Any]]:
     tasks = [delayed(_tried)(name, job, os.getpid()) for name, job in jobs.items()]
-    results: Iterator[tuple[str, Any]] = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs")(tasks)
+    pool = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)
+    results: Iterator[tuple[str, Any]] = pool(tasks)
     return results
 
 
@@ -83,8 +84,8 @@ def _alone(name: str, job: Job) -> Any:
     try:
         # Two processes, of which one has nothing to do: with one, joblib would do it in this one.
         ((_, outcome),) = Parallel(n_jobs=2)([delayed(_tried)(name, job, os.getpid())])
-    except TerminatedWorkerError:
-        return Failure("its process was killed, as the system does when memory runs out: fewer workers leave more for each")
+    except BrokenProcessPool:
+        return Failure("its process was killed, as the system does when memory runs out, though it ran alone: try a smaller one")
     return outcome
 
 
@@ -97,8 +98,8 @@ def _tried(name: str, job: Job, parent: int) -> tuple[str, Any]:
     except InputError as error:
         return name, Failure(str(error))
     except MemoryError as error:
-        return name, Failure(f"memory ran out ({error}): fewer workers leave more for each")
-    except Exception as error:  # noqa: BLE001 whatever one job runs into, the others go on
+        return name, Failure(f"memory ran out ({error}): try fewer workers, or a smaller one")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 whatever one job runs into, the others go on
         return name, Failure(" ".join(f"{type(error).__name__}: {error}".split()), traceback.format_exc())
 
 

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bioplausible.foundation.resolve import is_reference, source_of
-from experiments.config import to_record
-from experiments.environment import describe_code
-from experiments.preparing import Setup, options_record
-from experiments.results import plain
+import jax
+import numpy as np
 
-__all__ = ["digest_of", "record_of"]
+from architectures import Network
+from bioplausible.foundation.resolve import is_reference, source_of
+from experiments import datasets
+from experiments.config import TrainConfig, to_record
+from experiments.environment import describe_code
+from experiments.results import plain
+from learning_rules import LearningRule
+
+__all__ = ["digest_of", "options_record"]
 
 # What of this package decides the weights that a training ends in, beside rules and networks.
-_DECIDES = ("epochs", "preparing", "training", "datasets.contract", "datasets.splits", "environment")
+_DECIDES = ("epochs", "preparing", "training", "warnings", "environment")
+
+
+def options_record(rule: LearningRule) -> dict[str, Any]:
+    """The options that a rule was built with, as a mapping; a user's rule keeps them in what form it likes.
+
+    Parameters
+    ----------
+    rule
+        Any rule.
+    """
+    if dataclasses.is_dataclass(rule.options) and not isinstance(rule.options, type):
+        return dataclasses.asdict(rule.options)
+    return dict(rule.options) if isinstance(rule.options, Mapping) else {}
 
 
 @functools.cache
@@ -30,31 +50,46 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def record_of(setup: Setup) -> dict[str, Any]:
-    """All that decides a training: configuration, options with their defaults, images by checksum, and code.
+def _machine() -> list[Any]:
+    """What arithmetic is done by: the same program rounds otherwise elsewhere."""
+    device = jax.devices()[0]
+    modes = [jax.config.values[name] for name in ("jax_enable_x64", "jax_default_matmul_precision")]
+    return [device.platform, device.device_kind, jax.device_count(), *modes]
+
+
+def _pixels(images: datasets.ImageSet) -> str:
+    """A digest of images as they are trained on, whatever files and decoders they came through, and of their labels."""
+    digest = hashlib.sha256()
+    for split in (images.train, images.validation, images.test):
+        for array in split:
+            digest.update(repr((array.shape, str(array.dtype))).encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def digest_of(config: TrainConfig, images: datasets.ImageSet, network: Network, rule: LearningRule) -> str:
+    """Twenty hexadecimal digits that are the same for trainings that end in the same weights.
 
     Parameters
     ----------
-    setup
-        What `prepare` gave.
+    config
+        With what the rule decides itself.
+    images, network, rule
+        What was made of it.
     """
-    config = setup.config
-    return {
-        **to_record(config),
-        "rule_options": plain(options_record(setup.rule)),
-        "network": plain(dict(setup.network.options)),
-        "images": setup.images.to_record(),
-        "sources": {name: source_of(name) for name in (config.rule, config.architecture) if is_reference(name)},
+    record = to_record(config)
+    # Built options hold the defaults too; those of a user's own rule may not show what it was asked for.
+    asked = record.pop("rule_options") if is_reference(config.rule) else {}
+    for name in ("dataset", "split_seed", "validation_fraction", "n_train", "exclude_indices"):
+        del record[name]  # the images say it
+    named = [name for name in (config.rule, config.architecture, config.optimizer_of) if is_reference(name)]
+    record |= {
+        "asked": asked,
+        "rule_options": plain(options_record(rule)),
+        "network": plain(dict(network.options)),
+        "images": _pixels(images),
+        "sources": {name: source_of(name) for name in named},
+        "machine": _machine(),
         "code": _code(),
     }
-
-
-def digest_of(setup: Setup) -> str:
-    """Twenty hexadecimal digits that are the same for trainings that end in the same weights on one machine.
-
-    Parameters
-    ----------
-    setup
-        What `prepare` gave.
-    """
-    return hashlib.sha256(json.dumps(record_of(setup), sort_keys=True, default=repr).encode()).hexdigest()[:20]
+    return hashlib.sha256(json.dumps(record, sort_keys=True, default=repr).encode()).hexdigest()[:20]

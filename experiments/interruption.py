@@ -20,6 +20,7 @@ __all__ = ["STATUS", "at_once"]
 STATUS = 130
 """Exit status of a command that was interrupted: 128 and the number of the signal."""
 _PATIENCE_SECONDS = 1.0
+_CURSOR = "\x1b[?25h"
 
 
 @contextlib.contextmanager
@@ -45,7 +46,8 @@ def at_once(told: str, patience: float = _PATIENCE_SECONDS) -> Iterator[None]:
     def watch() -> None:
         while number := there.recv(1):
             if number[0] == signal.SIGINT and not over.wait(patience):
-                print(told, file=sys.stderr, flush=True)
+                shown = _CURSOR if sys.stderr.isatty() else ""  # a bar hides it
+                print(f"{shown}{told}", file=sys.stderr, flush=True)
                 os._exit(STATUS)
 
     threading.Thread(target=watch, daemon=True).start()

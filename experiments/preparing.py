@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from experiments import datasets
 from experiments.config import TrainConfig
 from experiments.environment import check_room, keep_compiled_programs, spread_over_devices
 from experiments.epochs import Programs, in_chunks, keys_of, make_programs, on_one_batch
+from experiments.identity import digest_of
 from learning_rules import LearningRule
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "front_end_of",
     "load_images",
     "network_options",
-    "options_record",
     "prepare",
     "with_own_settings",
 ]
@@ -63,6 +63,8 @@ class Setup:
         What turns the rule's updates into changes of weights.
     programs
         The functions of the training, over seeds.
+    digest
+        Of all that decides the weights in the end, a user's own files as they were when this was prepared.
     """
 
     config: TrainConfig
@@ -71,6 +73,7 @@ class Setup:
     rule: LearningRule
     optimizer: optax.GradientTransformation
     programs: Programs
+    digest: str
 
     @functools.cached_property
     def keys(self) -> jax.Array:
@@ -141,20 +144,7 @@ def prepare(config: TrainConfig | None = None, **fields: Any) -> Setup:
     assert config.epochs is not None and config.batch_size is not None  # replaced above
     optimizer = _optimizer(config, rule, config.epochs * (n_train // config.batch_size))
     programs = make_programs(rule, optimizer, config.batch_size, images.n_classes)
-    return Setup(config, images, network, rule, optimizer, programs)
-
-
-def options_record(rule: LearningRule) -> dict[str, Any]:
-    """The options that a rule was built with, as a mapping; a user's rule keeps them in what form it likes.
-
-    Parameters
-    ----------
-    rule
-        Any rule.
-    """
-    if dataclasses.is_dataclass(rule.options) and not isinstance(rule.options, type):
-        return dataclasses.asdict(rule.options)
-    return dict(rule.options) if isinstance(rule.options, Mapping) else {}
+    return Setup(config, images, network, rule, optimizer, programs, digest_of(config, images, network, rule))
 
 
 def load_images(config: TrainConfig) -> datasets.ImageSet:

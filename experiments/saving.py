@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shutil
 import time
+import warnings as python_warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,6 @@ from experiments import checkpoints
 from experiments.config import TrainConfig, read_yaml, write_yaml
 from experiments.environment import spread_over_devices
 from experiments.files import prepare_folder
-from experiments.identity import digest_of
 from experiments.preparing import Setup, prepare
 from experiments.results import plain
 from experiments.trained import Trained
@@ -45,11 +46,12 @@ _TRAINING = "training.json"
 _FITTING = "fitting.json"
 _EVERY_SECONDS = 2.0
 _ARRAYS = ("best_accuracy", "best_epoch", "confusion")
+_WORDS, _WHOLE = ("rule", "layer"), ("seed", "epoch")
 _NUMBERS = ("epoch", "seconds", "compile_seconds")
 
 
 def saved_in(folder: Path, every: float = _EVERY_SECONDS) -> Callback:
-    """A callback that saves what the next epoch needs, optimiser's state included.
+    """A callback that saves what the next epoch needs, optimiser's state included; where there is no room for it, it warns.
 
     Parameters
     ----------
@@ -65,10 +67,22 @@ def saved_in(folder: Path, every: float = _EVERY_SECONDS) -> Callback:
         nonlocal last
         if time.monotonic() - last < every or fitting.epoch == setup.config.epochs:
             return
+        try:
+            keep(setup, fitting)
+        except InputError as error:
+            # A training is worth more than the possibility to interrupt it.
+            python_warnings.warn(
+                f"this training goes on, and could not go on from here if it were interrupted: {error}", stacklevel=2
+            )
+            last = math.inf
+        else:
+            last = time.monotonic()
+
+    def keep(setup: Setup, fitting: Fitting) -> None:
         name = f"epoch_{fitting.epoch}"
         checkpoints.save(place / name, {"learner": _as_mapping(fitting.learner), "best": fitting.best._asdict()})
         record = {
-            "digest": digest_of(setup),
+            "digest": setup.digest,
             "checkpoint": name,
             **{each: getattr(fitting, each) for each in _NUMBERS},
             "accuracy": list(fitting.accuracy),
@@ -80,7 +94,6 @@ def saved_in(folder: Path, every: float = _EVERY_SECONDS) -> Callback:
         for each in place.glob("epoch_*"):
             if each.name != name:
                 shutil.rmtree(each, ignore_errors=True)
-        last = time.monotonic()
 
     return save
 
@@ -108,11 +121,18 @@ def resume(folder: Path, setup: Setup) -> Fitting | None:
     if not path.is_file():
         return None
     record = _read(path, "delete the folder, and begin anew")
-    if record.get("digest") != digest_of(setup):
+    if record.get("digest") != setup.digest:
         raise InputError(
             f"{folder} holds a training that was begun with another configuration, other images or another version of the code: "
             "finish it with those, or begin anew in another folder"
         )
+    try:
+        return _taken_up(path, record, setup)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, error, "delete the folder, and begin anew") from error
+
+
+def _taken_up(path: Path, record: Mapping[str, Any], setup: Setup) -> Fitting:
     fresh = begin(setup)
     like = {"learner": _as_mapping(fresh.learner), "best": fresh.best._asdict()}
     kept = checkpoints.restore(path.parent / record["checkpoint"], like)
@@ -133,7 +153,7 @@ def resume(folder: Path, setup: Setup) -> Fitting | None:
 def train_in(
     folder: Path, config: TrainConfig | None = None, progress: Progress | None = None, go_on: bool = False, **fields: Any
 ) -> Trained:
-    """Train in a folder, saving after every epoch.
+    """Train in a folder, saving after every epoch that took two seconds, or after several.
 
     Parameters
     ----------
@@ -150,18 +170,18 @@ def train_in(
         A configuration that cannot be trained, or a folder that cannot be written, holds something else, or is finished.
     """
     if go_on and (folder / "results.json").is_file():
-        raise InputError(f"{folder} holds a training that is finished: leave out what asks it to go on, and give another folder")
+        raise InputError(f"{folder} holds a training that is finished: nothing is left to do, and Trained.load reads it")
     if not go_on:
         prepare_folder(folder)
     setup = prepare(config, **fields)
     if not go_on:
         write_text(folder / "config.yaml", write_yaml(setup.config))
     trained = complete(setup, resume(folder, setup), progress, [saved_in(folder)])
-    save_trained(trained, folder, digest_of(setup))
+    save_trained(trained, folder)
     return trained
 
 
-def save_trained(trained: Trained, folder: Path, digest: str = "") -> None:
+def save_trained(trained: Trained, folder: Path) -> None:
     """Write trained networks into a folder, and let go what was unfinished there.
 
     Parameters
@@ -170,8 +190,6 @@ def save_trained(trained: Trained, folder: Path, digest: str = "") -> None:
         What `train` gave.
     folder
         Where to.
-    digest
-        Of all that decided it, as `experiments.identity.digest_of` gives it; kept beside it.
     """
     checkpoints.save(folder / "checkpoints" / "last", trained.state._asdict())
     checkpoints.save(folder / "checkpoints" / "best", trained.best._asdict())
@@ -179,7 +197,7 @@ def save_trained(trained: Trained, folder: Path, digest: str = "") -> None:
     write_text(folder / "tables" / "accuracy.csv", trained.accuracy.to_csv(index=False))
     write_text(folder / "tables" / "networks.csv", trained.networks.to_csv(index=False))
     record = {
-        "digest": digest,
+        "digest": trained.digest,
         "best_epoch": trained.best_epoch.tolist(),
         "angles": {when: angles.tolist() for when, angles in trained.angles.items()},
         "info": _written(trained.info),
@@ -209,7 +227,8 @@ def load_trained(folder: Path, setup: Setup | None = None) -> Trained:
     """
     path = folder / _TRAINING
     if not path.is_file():
-        what = "a training that is not finished: go on with train --resume" if (folder / UNFINISHED).is_dir() else "no training"
+        begun = (folder / "config.yaml").is_file() or (folder / UNFINISHED).is_dir()
+        what = "a training that is not finished: go on with train --resume" if begun else "no training"
         raise InputError(f"{folder} holds {what}" if folder.is_dir() else f"there is no folder {folder} with a training in it")
     record = _read(path, "train again")
     setup = setup or prepare(read_yaml(folder / "config.yaml", TrainConfig))
@@ -235,18 +254,33 @@ def load_trained(folder: Path, setup: Setup | None = None) -> Trained:
             networks=networks,
             angles={when: np.asarray(angles) for when, angles in record["angles"].items()},
             info=_as_arrays(record["info"]),
-            warnings=list(record["warnings"]),
+            warnings=[*record["warnings"], *_of_another(folder, record, setup)],
             seconds=float(record["seconds"]),
             compile_seconds=float(record["compile_seconds"]),
+            digest=str(record["digest"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(path, error, "train again") from error
 
 
+def _of_another(folder: Path, record: Mapping[str, Any], setup: Setup) -> list[str]:
+    """Say that a rule, its images or the machine are not what they were, where that is known."""
+    if not record["digest"] or record["digest"] == setup.digest:
+        return []
+    return [
+        f"networks of another day: {setup.config.rule}: the code, a file of your own, the images or the device have changed since "
+        f"those in {folder} were trained: their weights are as they were, all else is as it is now"
+    ]
+
+
 def _table(path: Path, n_rows: int) -> pd.DataFrame:
     """A table to the last digit of its numbers, with a row for every network's epoch or node."""
     try:
-        table = pd.read_csv(path, float_precision="round_trip")
+        # A node may be called 0, or NA.
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        for name in table.columns.difference(_WORDS):
+            numbers = [float(text) if text else np.nan for text in table[name]]
+            table[name] = np.array(numbers).astype(int if name in _WHOLE else float)
     except (ValueError, OSError) as error:  # pandas' own errors among them
         raise _damaged(path, error, "train again") from error
     if len(table) != n_rows or not {"rule", "seed"} <= set(table.columns):

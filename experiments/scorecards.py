@@ -114,17 +114,17 @@ def scorecards(
         for text, card in run_all(jobs, workers):
             if isinstance(card, Failure):
                 failed[text] = card
-                continue
-            found[text] = card
-            if text in files:
+            else:
+                found[text] = card
+            if text in files and text in found:
                 write_text(files[text], json.dumps(card) + "\n")
             if progress is not None:
-                progress(len(found), len(rules), text)
-    defects = [failure.details for failure in failed.values() if failure.details]
-    if defects:
-        raise RuntimeError(defects[0])
+                progress(len(found) + len(failed), len(rules), text)
     if failed:
-        raise InputError("; ".join(failure.reason for failure in failed.values()))
+        told = "; ".join(f"{text}: {failure.reason}" if len(rules) > 1 else failure.reason for text, failure in failed.items())
+        if details := "\n".join(failure.details for failure in failed.values() if failure.details):
+            raise RuntimeError(f"{told}\n{details}")
+        raise InputError(told)
     return {text: found[text] for text in rules}
 
 

@@ -10,17 +10,15 @@ last epoch. Several processes may share a store: who comes second to a training 
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.progress import Progress
 from experiments.files import short_name
-from experiments.identity import digest_of
 from experiments.preparing import Setup
 from experiments.saving import load_trained, resume, save_trained, saved_in
 from experiments.trained import Trained
@@ -69,11 +67,11 @@ class Store:
         setup
             What `prepare` gave.
         """
-        names = (short_name(setup.config.rule), short_name(setup.config.architecture), digest_of(setup))
+        names = (short_name(setup.config.rule), short_name(setup.config.architecture), setup.digest)
         return self.folder / "trainings" / "__".join(names)
 
     def find(self, setup: Setup) -> Trained | None:
-        """Trained networks, None where they are not there or cannot be read: they are trained again then.
+        """Trained networks, None where they are not there or are damaged.
 
         Parameters
         ----------
@@ -81,15 +79,12 @@ class Store:
             What `prepare` gave.
         """
         place = self.place_of(setup)
-        if not (place / "results.json").is_file():
-            return None
         try:
-            return load_trained(place, setup)
-        except (InputError, OSError):
-            shutil.rmtree(place, ignore_errors=True)
+            return load_trained(place, setup) if (place / "results.json").is_file() else None
+        except InputError:
             return None
 
-    def fit(self, setup: Setup, progress: Progress | None = None) -> Trained:
+    def fit(self, setup: Setup, progress: Progress | None = None) -> tuple[Trained, bool]:
         """Trained networks: those that are there, else trained and kept.
 
         Parameters
@@ -99,25 +94,60 @@ class Store:
         progress
             Called with epochs done, epochs in all and a line to show.
 
+        Returns
+        -------
+        tuple of (Trained, bool)
+            The networks, and whether they were there. What was there and is damaged is put aside and trained again.
+
         Raises
         ------
         InputError
             The store cannot be written.
         """
+        if (found := self.find(setup)) is not None:
+            return found, True
         place = self.place_of(setup)
+        lock = self._lock(place)
+        try:
+            if not _taken(lock):
+                if progress is not None:
+                    progress(0, setup.config.epochs or 0, "another process is at it: waiting")
+                lock.acquire()
+            # Somebody may have trained it meanwhile.
+            if (found := self.find(setup)) is not None:
+                return found, True
+            if (place / "results.json").is_file():
+                _put_aside(place)
+            trained = complete(setup, _interrupted(place, setup), progress, [saved_in(place)])
+            save_trained(trained, place)
+            return trained, False
+        finally:
+            lock.release()
+
+    def _lock(self, place: Path) -> FileLock:
         try:
             place.mkdir(parents=True, exist_ok=True)
             locks = self.folder / "locks"
             locks.mkdir(exist_ok=True)
-            with FileLock(locks / f"{place.name}.lock"):
-                found = self.find(setup)
-                if found is None:
-                    place.mkdir(exist_ok=True)
-                    found = complete(setup, _interrupted(place, setup), progress, [saved_in(place)])
-                    save_trained(found, place, digest_of(setup))
         except OSError as error:
             raise self._cannot(error) from error
-        return found
+        return FileLock(locks / f"{place.name}.lock")
+
+
+def _taken(lock: FileLock) -> bool:
+    """Take a lock if nobody has it."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True
+
+
+def _put_aside(place: Path) -> None:
+    """Make room, and delete nothing: what cannot be read here may be read elsewhere."""
+    number = next(n for n in range(1, 10**6) if not place.with_name(f"{place.name}.damaged-{n}").exists())
+    place.rename(place.with_name(f"{place.name}.damaged-{number}"))
+    place.mkdir()
 
 
 def _interrupted(place: Path, setup: Setup) -> Fitting | None:
@@ -125,6 +155,5 @@ def _interrupted(place: Path, setup: Setup) -> Fitting | None:
     try:
         return resume(place, setup)
     except InputError:
-        shutil.rmtree(place)
-        place.mkdir()
+        _put_aside(place)
         return None

@@ -20,7 +20,7 @@ from experiments import datasets
 from experiments.config import TrainConfig, to_record
 from experiments.environment import describe_environment
 from experiments.epochs import in_chunks, over_seeds
-from experiments.preparing import options_record
+from experiments.identity import options_record
 from learning_rules import LearningRule, RuleState
 
 __all__ = ["Trained"]
@@ -66,6 +66,8 @@ class Trained:
         Wall time of the epochs and their evaluation.
     compile_seconds
         Wall time of compiling them.
+    digest
+        Of all that decided the weights, as `experiments.identity.digest_of` gives it.
     """
 
     config: TrainConfig
@@ -84,6 +86,7 @@ class Trained:
     warnings: list[str]
     seconds: float
     compile_seconds: float
+    digest: str = ""
 
     @classmethod
     def load(cls, folder: str | Path) -> Trained:

@@ -202,6 +202,7 @@ def finish(setup: Setup, fitting: Fitting) -> Trained:
         ],
         seconds=fitting.seconds,
         compile_seconds=fitting.compile_seconds,
+        digest=setup.digest,
     )
 
 

@@ -7,7 +7,7 @@ view, and all stand in one table.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ from bioplausible.foundation.errors import InputError
 from experiments.config import CompareConfig
 from experiments.pattern_scores import score_patterns
 from experiments.responding import Layers, of_patterns
-from experiments.scoring import RegionScores, score_region
+from experiments.scoring import Model, RegionScores, score_region
 from neurodata import PatternSet, Recording
 
 __all__ = ["View", "check_patterns", "score_views", "sizes"]
@@ -53,8 +53,9 @@ def score_views(
     references: dict[str, np.ndarray],
     config: CompareConfig,
     tell: Callable[[str], None],
+    elsewhere: Sequence[str] = (),
 ) -> list[View]:
-    """The main comparator at every size of stimuli, and the others at the main size."""
+    """The main comparator at every size of stimuli, and the others at the main size; `elsewhere` names models of no rule."""
     key = jax.random.fold_in(jax.random.key(config.seed), 2**20)
     pairs = [(config.comparator, size) for size in shown]
     pairs += [(comparator, config.stimulus_size) for comparator in config.more_comparators]
@@ -67,18 +68,50 @@ def score_views(
         regions = []
         for name, data in region_rdms.items():
             tell(name if len(pairs) == 1 else f"{name} by {comparator}{'' if size is None else f' at {size} pixels'}")
-            models, subjects = list(layers.rdms), [str(each) for each in recording.regions[name].subjects]
-            times = _times(recording) if data.ndim == 3 else None
-            if comparator in rsa.PATTERN_COMPARATORS:
-                region = recording.regions[name]
-                assert isinstance(region, PatternSet)
-                own = [layers.patterns[model] for model in models]
-                regions.append(score_patterns(key, name, models, own, region.patterns(), subjects, times, comparator, settled))
-            else:
-                own_rdms = np.stack(list(layers.rdms.values()))
-                regions.append(score_region(key, name, models, own_rdms, references, data, subjects, times, settled, tell))
+            # Models from elsewhere have seeds of their own, and as many as they have: nothing of them is paired with a network.
+            own = [model for model in layers.rdms if model.rule not in elsewhere]
+            found = [] if not own else [_score_group(key, name, own, layers, recording, data, references, settled, tell)]
+            for given in elsewhere:
+                models = [model for model in layers.rdms if model.rule == given]
+                if models:
+                    found.append(_score_group(key, name, models, layers, recording, data, {}, settled, tell))
+            regions.append(_joined(found))
         views.append(View(comparator, size, regions))
     return views
+
+
+def _score_group(
+    key: jax.Array,
+    name: str,
+    models: list[Model],
+    layers: Layers,
+    recording: Recording,
+    data: np.ndarray,
+    references: dict[str, np.ndarray],
+    config: CompareConfig,
+    tell: Callable[[str], None],
+) -> RegionScores:
+    """Scores of some models in one region."""
+    region = recording.regions[name]
+    subjects = [str(each) for each in region.subjects]
+    times = _times(recording) if data.ndim == 3 else None
+    if config.comparator in rsa.PATTERN_COMPARATORS:
+        assert isinstance(region, PatternSet)
+        patterns = [layers.patterns[model] for model in models]
+        return score_patterns(key, name, models, patterns, region.patterns(), subjects, times, config.comparator, config)
+    rdms = np.stack([layers.rdms[model] for model in models])
+    return score_region(key, name, models, rdms, references, data, subjects, times, config, tell)
+
+
+def _joined(found: Sequence[RegionScores]) -> RegionScores:
+    """The first, which has what belongs to the region itself, with the rows of the others."""
+    first, *others = found
+    for each in others:
+        warnings = [f"of {each.scores[0]['rule']}: {warning}" for warning in each.warnings if warning not in first.warnings]
+        first = first._replace(
+            scores=first.scores + each.scores, clusters=first.clusters + each.clusters, warnings=first.warnings + warnings
+        )
+    return first
 
 
 def check_patterns(recording: Recording, config: CompareConfig) -> None:

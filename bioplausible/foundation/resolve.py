@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -93,14 +94,47 @@ def source_of(reference: str) -> str:
     Parameters
     ----------
     reference
-        `path.py:name`; of `module:name` nothing is read.
+        `path.py:name` or `module:name`.
 
     Returns
     -------
-    the text, "" of a module.
+    the text, followed by that of modules beside it which it uses; "" of a module that has none.
     """
     place = reference.rpartition(":")[0]
-    return Path(place).expanduser().read_text(encoding="utf-8") if place.endswith(".py") else ""
+    if place.endswith(".py"):
+        path: Path | None = Path(place).expanduser()
+    else:
+        path = _file_of(sys.modules.get(place) or _import(place))
+    if path is None:
+        return ""
+    return "".join(file.read_text(encoding="utf-8") for file in (path, *_used_beside(path.resolve())))
+
+
+def _file_of(module: object) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file).resolve() if isinstance(file, str) and file.endswith(".py") else None
+
+
+def _used_beside(path: Path) -> list[Path]:
+    """Files in the folder of a file that it imports, and those that these import, one after the other."""
+    seen, to_see = {path}, [path]
+    while to_see:
+        for name in _imported(to_see.pop()):
+            file = _file_of(sys.modules.get(name))
+            if file is not None and file.parent == path.parent and file not in seen:
+                seen.add(file)
+                to_see.append(file)
+    return sorted(seen - {path})
+
+
+def _imported(path: Path) -> set[str]:
+    """Modules that a file names where it imports."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError, OSError):
+        return set()
+    names = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
+    return names | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
 
 
 def load_object(text: str, kind: str) -> Any:

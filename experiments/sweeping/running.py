@@ -25,7 +25,8 @@ from experiments.controls import RECIPE
 from experiments.engine import Failure, run_all
 from experiments.environment import check_workers
 from experiments.files import short_name
-from experiments.preparing import build_network, options_record
+from experiments.identity import options_record
+from experiments.preparing import build_network
 from experiments.readouts import RIDGE
 from experiments.results import plain
 from experiments.sweeping.cells import CONTROL_IMAGES, LOCKS, fit_controls, rdms_file, train_cell
@@ -84,6 +85,8 @@ def _file_name(config: TrainConfig, options: dict[str, Any], sweep: SweepConfig)
     sources = {name: source_of(name) for name in (config.rule, config.architecture) if is_reference(name)}
     read: dict[str, Any] = {"readout_images": sweep.readout_images} if sweep.readout_images else {}
     read |= {"readout": sweep.readout} if sweep.readout_images and sweep.readout != RIDGE else {}
+    if is_reference(config.rule) and config.rule_options:
+        read["asked"] = config.rule_options  # those of a user's own rule may not show in what it was built with
     record = to_record(config)
     if not config.optimizer_of:
         del record["optimizer_of"]  # trainings by the rule's own optimiser are called as they were before there was a choice
@@ -408,14 +411,16 @@ def sweep(
             raise InputError(f"no table could be made, since something that every row needs failed: {told}")
         return Sweep(config, pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), to_come=_to_come(paths, planned))
     to_come = _to_come(paths, planned)
-    if not (config.search and config.search.finalists) or to_come:
+    if not (config.search and config.search.finalists) or to_come > len(failed):
         return dataclasses.replace(tables(), failed=failed, to_come=to_come)
 
-    chosen = finalists(configs, [_validation(path) for path in paths], config.search)
+    # A trial that failed takes no part.
+    tried = [(each, _validation(path)) for each, path in zip(configs, paths, strict=True) if path.is_file()]
+    chosen = finalists([each for each, _ in tried], [reached for _, reached in tried], config.search)
     names = [_file_name(*each, config) for each in zip(chosen, _check(chosen), strict=True)]
     final = _Final(chosen, [folder / "runs" / name for name in names])
-    failed = _run_missing(chosen, final.paths, (), config, workers, progress, shard, functools.partial(tables, final))
-    return dataclasses.replace(tables(final), failed=failed, to_come=_to_come(final.paths, ()))
+    failed |= _run_missing(chosen, final.paths, (), config, workers, progress, shard, functools.partial(tables, final))
+    return dataclasses.replace(tables(final), failed=failed, to_come=to_come + _to_come(final.paths, ()))
 
 
 def _to_come(paths: Sequence[Path], planned: Sequence[_Planned]) -> int:

@@ -75,7 +75,7 @@ def test_whatever_write_fails_what_was_saved_before_goes_on(setup, undisturbed, 
         def write(*arguments):
             writes.append(name)
             if len(writes) == at:
-                raise InputError("no disk space left")
+                raise Killed
             return real(*arguments)
 
         return write
@@ -87,12 +87,40 @@ def test_whatever_write_fails_what_was_saved_before_goes_on(setup, undisturbed, 
         with monkeypatch.context() as patched:
             patched.setattr(saving, "write_text", failing("write_text", at))
             patched.setattr(saving.checkpoints, "save", failing("save", at))
-            with pytest.raises(InputError, match="no disk space"):
+            with pytest.raises(Killed):
                 complete(setup, None, None, [saved_in(folder, every=0.0)])
         after = resume(folder, setup)
         assert (0 if after is None else after.epoch) == (at - 1) // 2
         if at in (2, 5):
             assert_same(complete(setup, after), undisturbed)
+
+
+def test_a_training_goes_on_where_nothing_can_be_saved(setup, undisturbed, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise InputError("no disk space left")
+
+    monkeypatch.setattr(saving.checkpoints, "save", full)
+    with pytest.warns(UserWarning, match="goes on, and could not go on from here") as told:
+        assert_same(complete(setup, None, None, [saved_in(tmp_path, every=0.0)]), undisturbed)
+    assert len(told) == 1
+
+
+def test_networks_of_another_day_are_told(tmp_path):
+    own = tmp_path / "mine.py"
+    text = "import learning_rules\n\n\ndef rule(network):\n    return learning_rules.build('backprop', network, learning_rate={})\n"
+    own.write_text(text.format(0.001))
+    mine = dataclasses.replace(TINY, rule=f"{own}:rule", epochs=1, n_seeds=1)
+    trained = train_in(tmp_path / "out", mine)
+    assert Trained.load(tmp_path / "out").warnings == trained.warnings
+    own.write_text(text.format(0.5))
+    *before, said = Trained.load(tmp_path / "out").warnings
+    assert before == trained.warnings and "a file of your own" in said
+
+
+def test_layers_keep_their_names(undisturbed, tmp_path):
+    other = dataclasses.replace(undisturbed, networks=undisturbed.networks.assign(layer=["0", "NA"] * 2))
+    save_trained(other, tmp_path)
+    assert Trained.load(tmp_path).networks.equals(other.networks)
 
 
 def test_trained_networks_come_back_as_they_were(undisturbed, tmp_path):
@@ -159,4 +187,4 @@ def test_an_epoch_at_a_time(setup):
     epochs = fit(setup)
     first = next(epochs)
     assert first.epoch == 1 and set(first.angles) == {"start", "tenth"} and len(first.accuracy) == 2
-    assert train_in.__doc__ and next(epochs).epoch == 2
+    assert next(epochs).epoch == 2
