@@ -304,6 +304,10 @@ def _free_folder() -> Iterator[Path]:
 @click.option("--architecture", help=_ARCHITECTURE_HELP.format("cnn"))
 @click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
 @click.option("--recording", help="A named recording (simulated by default), or a folder of your own.")
+@click.option("--subjects", help="Of the recording, those that are compared with, separated by commas; all by default.")
+@click.option("--exclude-subjects", help="Those that are left out.")
+@click.option("--regions", help="Those that are compared with; all by default.")
+@click.option("--conditions", help="Stimuli, or categories of stimuli, that are shown; all by default.")
 @click.option(
     "--activations",
     help="Models from elsewhere, scored beside the rules: .npz files, separated by commas, one array a layer, stimuli in the "
@@ -331,6 +335,10 @@ def _free_folder() -> Iterator[Path]:
 @as_json
 def compare_command(
     rules: str | None,
+    subjects: str | None,
+    exclude_subjects: str | None,
+    regions: str | None,
+    conditions: str | None,
     activations: str | None,
     comparator: str | None,
     stimulus_size: str | None,
@@ -352,8 +360,16 @@ def compare_command(
     fields = given(**options)
     if rules is not None:
         fields["rules"] = learning_rules.names() if rules == "all" else tuple(rule.strip() for rule in rules.split(","))
-    if activations is not None:
-        fields["activations"] = tuple(named("--activations", activations) or ())
+    several = {
+        "subjects": subjects,
+        "exclude_subjects": exclude_subjects,
+        "regions": regions,
+        "conditions": conditions,
+        "activations": activations,
+    }
+    for name, text in several.items():
+        if text is not None:
+            fields[name] = tuple(named(f"--{name.replace('_', '-')}", text) or ())
     for field, values in (
         ("comparator", named("--comparator", comparator)),
         ("stimulus_size", whole_numbers("--stimulus-size", stimulus_size)),

@@ -164,6 +164,14 @@ class CompareConfig:
         As in `TrainConfig`.
     recording
         A named recording or a user's folder.
+    subjects
+        Of the recording, those that are compared with; all by default.
+    exclude_subjects
+        Those that are left out.
+    regions
+        Those that are compared with; all by default.
+    conditions
+        Stimuli, or categories of stimuli, that are shown; all by default.
     activations
         Files with what models from elsewhere make of the recording's stimuli, one array a layer (`experiments.activations`), which
         are scored beside the rules.
@@ -217,6 +225,10 @@ class CompareConfig:
     architecture: str = "cnn"
     dataset: str = "digits"
     recording: str = "simulated"
+    subjects: tuple[str, ...] = ()
+    exclude_subjects: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
     epochs: int | None = None
     batch_size: int = 128

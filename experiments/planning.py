@@ -106,14 +106,16 @@ def plan(config: CompareConfig, input_shape: tuple[int, ...]) -> Plan:
     InputError
         A recording that cannot be used, whose stimuli no memory holds at the sizes asked for, or activations of others.
     """
-    recording = load_recording(config.recording)
+    whole = load_recording(config.recording)
+    recording = neurodata.select(whole, config.subjects, config.exclude_subjects, config.regions, config.conditions)
     views.check_patterns(recording, config)
     _check_stimuli(config, input_shape, len(recording.stimuli.images))
     excluded: tuple[int, ...] = ()
     # Another recording's indices count images of another source.
-    shows_digits = recording.stimuli.source == neurodata.default_stimuli().source
-    if config.dataset == "digits" and shows_digits and recording.stimuli.source_indices is not None:
-        excluded = tuple(int(index) for index in recording.stimuli.source_indices)
+    shows_digits = whole.stimuli.source == neurodata.default_stimuli().source
+    if config.dataset == "digits" and shows_digits and whole.stimuli.source_indices is not None:
+        # All of them, so that a part of the stimuli is shown to the same networks.
+        excluded = tuple(int(index) for index in whole.stimuli.source_indices)
     elsewhere: list[Activations] = []
     for path in config.activations:
         taken = [*config.rules, *(each.name for each in elsewhere)]

@@ -12,6 +12,7 @@ from neurodata.cache import RemoteFile, data_path, fetch
 from neurodata.containers import PatternSet, RdmSet, Recording, Stimuli
 from neurodata.folder import save
 from neurodata.registry import describe, download, load, names, references
+from neurodata.selection import select
 from neurodata.simulated import default_stimuli, simulate
 from neurodata.stages import STAGES
 
@@ -34,5 +35,6 @@ __all__ = [
     "names",
     "references",
     "save",
+    "select",
     "simulate",
 ]

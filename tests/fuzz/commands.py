@@ -287,6 +287,8 @@ def cases(place: Path) -> Iterator[tuple[str, list[str]]]:
         yield line("compare", "--rules", value)
         yield line("compare", "--rules", "untrained", "--architecture", value)
         yield line("compare", "--rules", "untrained", "--comparator", value)
+        for option in ("--subjects", "--exclude-subjects", "--regions", "--conditions"):
+            yield line("compare", "--rules", "untrained", option, value)
         yield line("compare", "--rules", "untrained", "--distance", value)
         yield line("compare", "--rules", "untrained", "--scorecard", value)
         yield line("scorecard", value)
