@@ -318,7 +318,13 @@ def _free_folder() -> Iterator[Path]:
 @click.option("--batch-size", type=int)
 @click.option("--front-end", help="Of every network: none (the default), zca, on_off or zca_on_off.")
 @click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
-@click.option("--distance", help="Between patterns: correlation (the default), euclidean.")
+@click.option(
+    "--measure",
+    "--distance",
+    "distance",
+    help="How patterns become RDMs: correlation (the default), correlation-centred (each unit's mean over stimuli taken out), "
+    "euclidean, or crossnobis, which cross-validates a region's over its runs.",
+)
 @click.option(
     "--comparator",
     help="Between RDMs: spearman (the default), pearson, kendall, cosine, whitened_pearson, whitened_cosine; after a comma others "

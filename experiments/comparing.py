@@ -198,6 +198,7 @@ def _score(planned: Plan, shown: dict[int | None, Layers], input_shape: tuple[in
     """Score layers against regions, and correct over all that the report shows of networks."""
     recording, config, warnings = planned.recording, planned.config, list[str]()
     measured = region_rdms(recording, config.distance)
+    warnings += _of_another_measure(recording, config.distance)
     references = _reference_rdms(recording, config, warnings)
     others = [each.name for each in planned.elsewhere]
     seen = views.score_views(recording, measured, shown, references, config, tell, others)
@@ -252,16 +253,42 @@ def _categories(recording: Recording) -> list[str] | None:
     return None if categories is None else [str(each) for each in categories]
 
 
-def region_rdms(recording: Recording, distance: str) -> dict[str, np.ndarray]:
-    """Condensed RDMs of every region, (n_subjects, n_pairs) or (n_times, n_subjects, n_pairs)."""
+def region_rdms(recording: Recording, measure: str) -> dict[str, np.ndarray]:
+    """Condensed RDMs of every region, (n_subjects, n_pairs) or (n_times, n_subjects, n_pairs); what comes as RDMs stays as it is.
+
+    Parameters
+    ----------
+    recording
+        Any.
+    measure
+        One of `rsa.MEASURES`.
+    """
     found = {}
+    by_run = rsa.measure_named(measure).across_runs
     for name, region in recording.regions.items():
         if isinstance(region, PatternSet):
-            rdms = np.stack([rsa.rdm(patterns, distance) for patterns in region.patterns()])
+            patterns = region.patterns_by_run() if by_run else region.patterns()
+            rdms = np.stack([rsa.region_rdm(each, measure, by_run) for each in patterns])
         else:
             rdms = np.asarray(region.rdms())
         found[name] = np.moveaxis(rdms, 1, 0) if rdms.ndim == 3 else rdms
     return found
+
+
+def _of_another_measure(recording: Recording, measure: str) -> list[str]:
+    """Name regions that come as RDMs of another measure than networks are given."""
+    asked = rsa.MEASURES[measure]
+    named = [
+        (name, str(region.measure))
+        for name, region in recording.regions.items()
+        if not isinstance(region, PatternSet) and region.measure
+    ]
+    return [
+        f"two measures: region '{name}' comes as RDMs by {theirs}, and networks are compared by {measure}: scores then hold the "
+        "difference of the two as well"
+        for name, theirs in named
+        if theirs != asked.distance or asked.centred
+    ]
 
 
 def _mean_by_layer(rdms: dict[Model, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:

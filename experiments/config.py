@@ -184,7 +184,7 @@ class CompareConfig:
     seeds
         Networks per rule.
     distance
-        Between patterns, one of `rsa.DISTANCES`, for the networks and for regions that come as patterns.
+        The measure, one of `rsa.MEASURES`: how patterns of networks, and of regions that come as patterns, become RDMs.
     comparator
         Between RDMs, one of `rsa.COMPARATORS`: that of the report's pictures and tests.
     more_comparators

@@ -20,7 +20,7 @@ from experiments.environment import check_room
 from experiments.preparing import build_network, load_images
 from experiments.recordings import load_recording
 from experiments.responding import part_for_size
-from neurodata import Recording
+from neurodata import PatternSet, Recording
 
 __all__ = ["Plan", "check", "plan", "with_control"]
 
@@ -109,6 +109,7 @@ def plan(config: CompareConfig, input_shape: tuple[int, ...]) -> Plan:
     whole = load_recording(config.recording)
     recording = neurodata.select(whole, config.subjects, config.exclude_subjects, config.regions, config.conditions)
     views.check_patterns(recording, config)
+    _check_runs(recording, config.distance)
     _check_stimuli(config, input_shape, len(recording.stimuli.images))
     excluded: tuple[int, ...] = ()
     # Another recording's indices count images of another source.
@@ -129,7 +130,7 @@ def _check_names(config: CompareConfig) -> None:
     for rule in config.rules:
         learning_rules.spec(rule)
     checks: list[tuple[str, str, Collection[str]]] = [
-        ("distance", config.distance, rsa.DISTANCES),
+        ("measure", config.distance, rsa.MEASURES),
         ("comparator", config.comparator, rsa.COMPARATORS),
         ("front end", config.front_end, architectures.FRONT_ENDS),
         *(("comparator", name, [*rsa.COMPARATORS, *rsa.PATTERN_COMPARATORS]) for name in config.more_comparators),
@@ -139,6 +140,18 @@ def _check_names(config: CompareConfig) -> None:
     for kind, given, valid in checks:
         if given not in valid:
             raise unknown_name(kind, given, valid)
+
+
+def _check_runs(recording: Recording, measure: str) -> None:
+    """A measure that compares runs needs some, before an hour of training."""
+    if not rsa.MEASURES[measure].across_runs:
+        return
+    for name, region in recording.regions.items():
+        if isinstance(region, PatternSet) and any(len(runs) < 2 for runs in region.patterns_by_run()):
+            raise InputError(
+                f"measure '{measure}' compares runs with each other, and region '{name}' of recording '{recording.name}' has one: "
+                "use euclidean or correlation, or a recording with runs"
+            )
 
 
 def _check_stimuli(config: CompareConfig, input_shape: tuple[int, ...], n_stimuli: int) -> None:

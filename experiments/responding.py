@@ -64,7 +64,7 @@ def add_layers(
 def _add(layers_so_far: Layers, model: Model, patterns: np.ndarray, config: CompareConfig) -> list[str]:
     """Add one layer of one network; a sentence where it tells no stimuli apart."""
     try:
-        rdm = rsa.rdm(patterns, config.distance)
+        rdm = rsa.network_rdm(patterns, config.distance)
         if np.ptp(rdm) == 0:
             raise rsa.InputError("all its dissimilarities are equal")
     except rsa.InputError as error:

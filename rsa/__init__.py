@@ -26,6 +26,7 @@ from rsa.generalisation import (
     generalised_contrast,
 )
 from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
+from rsa.measures import MEASURES, Measure, measure_named, network_rdm, region_rdm
 from rsa.multiple import false_discovery_rate, holm, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.noise import noise_precision
@@ -40,6 +41,11 @@ from rsa.temporal import generalise_over_time, temporal_generalisation
 __all__ = [
     "COMPARATORS",
     "DISTANCES",
+    "MEASURES",
+    "Measure",
+    "measure_named",
+    "network_rdm",
+    "region_rdm",
     "FACTORS",
     "MINIMUM",
     "PATTERN_COMPARATORS",

@@ -19,7 +19,8 @@ import numpy as np
 from jaxtyping import Float, Real
 
 from bioplausible.foundation.errors import InputError, unknown_name
-from rsa.distances import DISTANCES, MINIMUM_CONDITIONS, WHITENED, rdm
+from rsa.distances import MINIMUM_CONDITIONS
+from rsa.measures import MEASURES, network_rdm
 from rsa.pairs import Array
 from rsa.steerable import steerable_responses
 
@@ -188,14 +189,14 @@ REFERENCE_MODELS: dict[str, Callable[[Images], Patterns]] = {
 }
 
 
-def _reference_rdm(name: str, images: Images, distance: str) -> np.ndarray:
+def _reference_rdm(name: str, images: Images, measure: str) -> np.ndarray:
     try:
         patterns = REFERENCE_MODELS[name](images)
         if np.ptp(patterns, axis=0).max() <= EQUAL_TOLERANCE * np.abs(patterns).max():
             raise InputError(
                 "it is the same for all images, which were equated for it, and a constant RDM has no score; leave this model out"
             )
-        return rdm(patterns, "euclidean" if patterns.shape[1] == 1 else distance)
+        return network_rdm(patterns, "euclidean" if patterns.shape[1] == 1 else measure)
     except InputError as error:
         raise InputError(f"the reference model '{name}' has no RDM: {error}") from None
 
@@ -212,7 +213,7 @@ def reference_rdms(
     names
         Which of ``REFERENCE_MODELS``; by default all, less those without an RDM for these images, which a warning names.
     distance
-        As in :func:`rsa.rdm`, without mahalanobis. Luminance has one channel, and always squared differences.
+        One of :data:`rsa.MEASURES`. Luminance has one channel, and always squared differences.
 
     Returns
     -------
@@ -230,9 +231,8 @@ def reference_rdms(
     for name in names or ():
         if name not in REFERENCE_MODELS:
             raise unknown_name("reference model", name, REFERENCE_MODELS)
-    unwhitened = [name for name in DISTANCES if name not in WHITENED]
-    if distance not in unwhitened:
-        raise unknown_name("distance between images", distance, unwhitened)
+    if distance not in MEASURES:
+        raise unknown_name("distance between images", distance, MEASURES)
     if len(_checked(images)) < MINIMUM_CONDITIONS:
         raise InputError(f"an RDM needs at least {MINIMUM_CONDITIONS} images, and {len(images)} were given: give more stimuli")
     found = {}

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import learning_rules
+import rsa
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.yaml_files import to_yaml
 from experiments.config import CONTROL
@@ -31,13 +32,12 @@ from experiments.results import Comparison, plain
 
 # Below this a layer's weights hardly moved, and its score is the architecture's rather than the rule's.
 MIN_WEIGHT_CHANGE = 0.01
-DISTANCES = {
-    "correlation": "1 minus the Pearson correlation of two stimuli's patterns",
-    "euclidean": "the squared Euclidean distance between two stimuli's patterns",
-    "mahalanobis": "the squared Mahalanobis distance between two stimuli's patterns",
-    "poisson": "the symmetrised Kullback-Leibler divergence of two stimuli's rates",
-}
 _DOI = re.compile(r"\bdoi:\s?(10\.\d{4,9}/[^\s,;<>]*[^\s,;.<>)])|\barXiv[: ](\d{4}\.\d{4,5})", re.IGNORECASE)
+
+
+def _said(measure: str) -> str:
+    """A measure in words; one of another version by its name."""
+    return rsa.MEASURES[measure].summary if measure in rsa.MEASURES else measure
 
 
 def _linked(text: Any) -> Markup:
@@ -205,7 +205,7 @@ def render(comparison: Comparison) -> str:
         by_other_means=learning_rules.BY_OTHER_MEANS,
         figures=_figures(comparison),
         score_label=score_label(comparison),
-        distance=DISTANCES.get(str(comparison.config.get("distance")), str(comparison.config.get("distance"))),
+        distance=_said(str(comparison.config.get("distance"))),
         max_stimuli=MAX_STIMULI,
         configuration=to_yaml(plain(comparison.config)),
         withheld=sorted({row["withheld"] for row in comparison.ceilings if row.get("withheld")}),

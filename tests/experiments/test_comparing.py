@@ -42,6 +42,7 @@ CONFIG = CompareConfig(
 )
 
 
+RNG = np.random.default_rng(0)
 _TRAINED: dict[str, Trained] = {}
 
 
@@ -511,3 +512,38 @@ def test_another_measure_trains_nothing_and_the_store_changes_no_number(recordin
         pd.testing.assert_frame_equal(getattr(kept, name), getattr(again, name))
     other = compare(CONFIG, store=tmp_path / "store", **{**asked, "n_draws": 0}, distance="euclidean", comparator="pearson")
     assert not other.scores["score"].equals(kept.scores["score"])
+
+
+@pytest.mark.parametrize("measure", ["crossnobis", "correlation-centred"])
+def test_the_planted_layer_is_found_by_other_measures(measure, recording_folder):
+    """Of regions in runs, cross-validated and in units of noise."""
+    comparison = compare(CONFIG, recording=recording_folder, rules=("backprop",), seeds=1, distance=measure, n_draws=0)
+    own = comparison.aggregates().query("rule == 'backprop' and region == 'planted'").set_index("layer")["score"]
+    assert own.idxmax() == PLANTED and own.max() > 0.3
+    assert comparison.config["distance"] == measure
+
+
+def test_a_measure_that_compares_runs_needs_some(no_training, monkeypatch):
+    patterns = [RNG.standard_normal((SHOWN.n_conditions, 8)) for _ in range(4)]
+    region = neurodata.PatternSet.from_arrays(patterns, conditions=list(SHOWN.ids))
+    single = neurodata.Recording("one run", SHOWN, "fmri", {"IT": region})
+    monkeypatch.setattr(planning, "load_recording", lambda name: single)
+    with pytest.raises(
+        InputError, match="'crossnobis' compares runs with each other, and region 'IT' of recording 'one run' has one"
+    ):
+        compare(CONFIG, distance="crossnobis")
+
+
+def test_rdms_of_another_measure_are_named(monkeypatch):
+    rdms = RNG.random((4, SHOWN.n_conditions * (SHOWN.n_conditions - 1) // 2))
+    region = neurodata.RdmSet.from_array(rdms, measure="correlation", n_conditions=SHOWN.n_conditions)
+    recording = neurodata.Recording("made up", SHOWN, "fmri", {"IT": region})
+    monkeypatch.setattr(planning, "load_recording", lambda name: recording)
+    said = {
+        measure: [line for line in compare(CONFIG, rules=("untrained",), seeds=1, epochs=1, n_draws=0, distance=measure).warnings]
+        for measure in ("correlation", "euclidean")
+    }
+    assert not [line for line in said["correlation"] if line.startswith("two measures")]
+    assert [
+        line for line in said["euclidean"] if "'IT' comes as RDMs by correlation, and networks are compared by euclidean" in line
+    ]
