@@ -129,7 +129,7 @@ def prepare(config: TrainConfig | None = None, **fields: Any) -> Setup:
         if name not in known:
             raise unknown_name("field of TrainConfig", name, known)
     if config is not None and not isinstance(config, TrainConfig):
-        raise InputError(f"a training was given {config!r}, expected a TrainConfig, or its fields by name: train(rule='backprop')")
+        raise InputError(f"train was given {config!r}, expected a TrainConfig, or its fields by name: train(rule='backprop')")
     config = dataclasses.replace(config or TrainConfig(), **fields)
     keep_compiled_programs()
     # A misspelt rule is said before images are read.

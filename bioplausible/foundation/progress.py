@@ -75,7 +75,7 @@ def now_and_then(every: float = 60.0, clock: Callable[[], float] = time.monotoni
 def _spoken(seconds: float) -> str:
     """Hours, minutes and seconds.
 
-    >>> _spoken(42), _spoken(3725)
+    >>> _spoken(42.0), _spoken(3725.0)
     ('0:42', '1:02:05')
     """
     minutes, rest = divmod(round(seconds), 60)
