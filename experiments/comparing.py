@@ -102,7 +102,7 @@ def compare(
     tell(n_parts - 1, "reading networks and their controls")
     with clock("controls"):
         alike = rdm_correlations(shown[config.stimulus_size].rdms, config.comparator)
-        judged = judge(networks, alike, config)
+        judged = judge(networks, alike, config, kept)
     with clock("scorecards"):
         if config.scorecard != "none":
             tell(n_parts - 1, "asking how plausible the rules are")

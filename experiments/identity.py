@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from experiments.environment import describe_code
 from experiments.results import plain
 from learning_rules import LearningRule
 
-__all__ = ["digest_of", "options_record"]
+__all__ = ["digest_of", "options_record", "reading_code"]
 
 # What of this package decides the weights that a training ends in, beside rules and networks.
 _DECIDES = ("epochs", "preparing", "training", "warnings", "environment")
@@ -46,6 +46,15 @@ def _code() -> str:
     """A digest of all code that decides a training, and of the versions below it."""
     digest = hashlib.sha256(describe_code().encode())
     for name in _DECIDES:
+        digest.update(Path(str(import_module(f"experiments.{name}").__file__)).read_bytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def reading_code() -> str:
+    """A digest of the code that reads networks and fits controls, and of the libraries that do it."""
+    digest = hashlib.sha256(json.dumps([metadata.version(name) for name in ("numpy", "scipy", "scikit-learn")]).encode())
+    for name in ("controls", "readouts", "reading"):
         digest.update(Path(str(import_module(f"experiments.{name}").__file__)).read_bytes())
     return digest.hexdigest()
 

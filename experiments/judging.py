@@ -8,7 +8,8 @@ without which it says nothing: how alike backpropagation's representations are t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from experiments.config import CONTROL, REFERENCE, CompareConfig
 from experiments.controls import COLUMNS, control_accuracies
 from experiments.reading import read_out
 from experiments.scoring import Model
+from experiments.store import Store
 from experiments.trained import Trained
 from experiments.verdicts import FROZEN, against_controls, keeps_maps, of_images, verdicts
 
@@ -72,7 +74,7 @@ def _mean_over_hidden(correlations: Mapping[Model, float], trained: Trained) -> 
 
 
 def judge(
-    trained: Sequence[Trained], correlations: Mapping[Model, float], config: CompareConfig
+    trained: Sequence[Trained], correlations: Mapping[Model, float], config: CompareConfig, store: Store | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Hold every rule against the best of its controls, and against backpropagation.
 
@@ -84,6 +86,8 @@ def judge(
         Of their layers' RDMs with backpropagation's, as `rdm_correlations` gives them.
     config
         Its readout images; with 0 no accuracy is judged.
+    store
+        Where what was read before is found, and what is read is kept.
 
     Returns
     -------
@@ -99,9 +103,16 @@ def judge(
     """
     readouts, controls = pd.DataFrame(columns=list(READOUT_COLUMNS)), pd.DataFrame(columns=list(COLUMNS))
     if config.readout_images:
-        read = [read_out(each, config.readout_images).assign(rule=each.name) for each in trained]
+        n_images = config.readout_images
+        kept = _at_once if store is None else store.table
+        read = [
+            kept("readouts", [each.digest, n_images], functools.partial(read_out, each, n_images)).assign(rule=each.name)
+            for each in trained
+        ]
         readouts = pd.concat(read, ignore_index=True)[list(READOUT_COLUMNS)]
-        controls = control_accuracies(trained[0].config, config.readout_images)[list(COLUMNS)]
+        # They depend on less than the first rule's networks do, and on nothing else.
+        fitted = functools.partial(control_accuracies, trained[0].config, n_images)
+        controls = kept("controls", [trained[0].digest, n_images], fitted)[list(COLUMNS)]
     reference = next((each for each in trained if each.name == REFERENCE), None)
     between = np.nan if reference is None else _mean_over_hidden(correlations, reference)
     rows = []
@@ -119,6 +130,10 @@ def judge(
     table = verdicts(pd.DataFrame(rows)).rename(columns={"control": "control_mean"})
     # What has no name is missing, here as in the tables that are written and read.
     return readouts, controls.replace({"": None}), table[list(VERDICT_COLUMNS)].replace({"": None})
+
+
+def _at_once(name: str, decided_by: Sequence[Any], make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    return make()
 
 
 def _accuracy(trained: Trained, readouts: pd.DataFrame, controls: pd.DataFrame) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 ```
 STORE/trainings/RULE__NETWORK__DIGEST/     as `train --out` writes it
+STORE/tables/NAME__DIGEST.json             what was read from networks, and what controls reach
 ```
 
 Another recording, measure or size of stimuli asks for the same networks, and trains none. What was interrupted goes on after its
@@ -10,15 +11,23 @@ last epoch. Several processes may share a store: who comes second to a training 
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from experiments.files import short_name
+from experiments.identity import reading_code
 from experiments.preparing import Setup
 from experiments.saving import load_trained, resume, save_trained, saved_in
 from experiments.trained import Trained
@@ -123,6 +132,32 @@ class Store:
             return trained, False
         finally:
             lock.release()
+
+    def table(self, name: str, decided_by: Sequence[Any], make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """A table that is there, else made and kept.
+
+        Parameters
+        ----------
+        name
+            What it holds.
+        decided_by
+            All that decides it, beside the code that reads networks.
+        make
+            Makes it.
+
+        Raises
+        ------
+        InputError
+            The store cannot be written.
+        """
+        asked = json.dumps([name, *decided_by, reading_code()], default=repr)
+        path = self.folder / "tables" / f"{name}__{hashlib.sha256(asked.encode()).hexdigest()[:20]}.json"
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # what is damaged is made again
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            return pd.DataFrame(kept["rows"], columns=kept["columns"])
+        made = make()
+        write_text(path, json.dumps({"columns": list(made.columns), "rows": made.to_numpy(object).tolist()}) + "\n")
+        return made
 
     def _lock(self, place: Path) -> FileLock:
         try:

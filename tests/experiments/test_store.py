@@ -3,6 +3,7 @@ import shutil
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_saving import TINY, Killed, assert_same, killed_after
 
@@ -149,3 +150,23 @@ def test_a_store_that_cannot_be_written_is_said(setup, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="the store .*file cannot be written"):
         Store(tmp_path / "file").fit(setup)
+
+
+def test_tables_are_made_once_and_again_when_they_are_damaged_or_decided_otherwise(tmp_path):
+    made = []
+
+    def make():
+        made.append(1)
+        return pd.DataFrame({"seed": [0, 1], "reached": [0.1 + 0.2, np.nan], "read_from": ["h", None], "right": ["01", ""]})
+
+    kept = Store(tmp_path)
+    first = kept.table("readouts", ["abc", 10], make)
+    pd.testing.assert_frame_equal(kept.table("readouts", ["abc", 10], make), first)
+    assert len(made) == 1
+    for other in (("readouts", ["abc", 20]), ("controls", ["abc", 10])):
+        kept.table(*other, make)
+    assert len(made) == 3
+    for path in (tmp_path / "tables").iterdir():
+        path.write_text("{")
+    pd.testing.assert_frame_equal(kept.table("readouts", ["abc", 10], make), first)
+    assert len(made) == 4
