@@ -30,8 +30,8 @@ __all__ = ["FRONT_ENDS", "FrontEnd", "fit_front_end", "no_front_end"]
 
 # Centre and surround as a fraction of a small receptive field, in pixels; their ratio of 1.6 makes the difference of
 # Gaussians approximate the Laplacian (Marr and Hildreth 1980, doi:10.1098/rspb.1980.0020).
-_MATRICES = 3  # covariance, eigenvectors and whitening matrix, in memory together
 _CENTRE_PIXELS, _SURROUND_PIXELS, _FILTER_SIDE = 0.8, 1.28, 7
+_MATRICES = 3  # covariance, eigenvectors and whitening matrix, in memory together
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,7 @@ def _check_room(shape: tuple[int, ...]) -> None:
         raise InputError(
             f"whitening images of {'x'.join(map(str, shape))} takes matrices of {n_inputs:,} x {n_inputs:,}, "
             f"{needed / 2**30:,.0f} GiB at the least, and this machine has {there / 2**30:,.0f}: use smaller images, or the "
-            "front end "
-            "'on_off', which needs none, or 'none'"
+            "front end 'on_off', which needs none, or 'none'"
         )
 
 

@@ -19,12 +19,11 @@ import numpy as np
 import pandas as pd
 
 import rsa
-from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from experiments import stimuli, views
 from experiments.activations import Activations
-from experiments.config import CompareConfig, to_record, write_yaml
+from experiments.config import CompareConfig, to_record, with_fields, write_yaml
 from experiments.environment import describe_environment
 from experiments.files import prepare_folder
 from experiments.identity import options_record
@@ -78,7 +77,9 @@ def compare(
         Unknown names, a data set or recording that cannot be used, stimuli of a size that no layer takes, or an `out` that cannot
         be written.
     """
-    config = _asked(config, fields)
+    if isinstance(fields.get("rules"), str):
+        fields["rules"] = (fields["rules"],)
+    config = with_control(with_fields(config, CompareConfig, fields, "compare", "rules=['backprop']"))
     n_parts = len(config.rules) + 2
 
     def tell(part: int, line: str) -> None:
@@ -138,21 +139,6 @@ def compare(
         tell(n_parts, "writing the report")
         comparison = _write(comparison, config, folder)
     return comparison
-
-
-def _asked(config: CompareConfig | None, fields: dict[str, Any]) -> CompareConfig:
-    """What was asked for, in one configuration."""
-    known = [field.name for field in dataclasses.fields(CompareConfig)]
-    for name in fields:
-        if name not in known:
-            raise unknown_name("field of CompareConfig", name, known)
-    if config is not None and not isinstance(config, CompareConfig):
-        raise InputError(
-            f"compare was given {config!r}, expected a CompareConfig, or its fields by name: compare(rules=['backprop'])"
-        )
-    if isinstance(fields.get("rules"), str):
-        fields["rules"] = (fields["rules"],)
-    return with_control(dataclasses.replace(config or CompareConfig(), **fields))
 
 
 class _Clock:

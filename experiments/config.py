@@ -24,6 +24,7 @@ __all__ = [
     "from_record",
     "read_yaml",
     "to_record",
+    "with_fields",
     "write_yaml",
 ]
 
@@ -302,6 +303,36 @@ class CompareConfig:
                 )
             },
         )
+
+
+def with_fields(config: Any, kind: type[Config], fields: dict[str, Any], caller: str, example: str) -> Config:
+    """A configuration with some of its fields replaced, as functions take it that are given one, or its fields by name.
+
+    Parameters
+    ----------
+    config
+        What was given for one; None for that of all defaults.
+    kind
+        What is expected.
+    fields
+        Those that replace its own.
+    caller
+        The function, for the mistake.
+    example
+        A field by name, for the mistake.
+
+    Raises
+    ------
+    InputError
+        Something that is no configuration of that kind, or a field that it has not.
+    """
+    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for name in fields:
+        if name not in known:
+            raise unknown_name(f"field of {kind.__name__}", name, known)
+    if config is not None and not isinstance(config, kind):
+        raise InputError(f"{caller} was given {config!r}, expected a {kind.__name__}, or its fields by name: {caller}({example})")
+    return dataclasses.replace(kind() if config is None else config, **fields)  # type: ignore[type-var]
 
 
 def to_record(config: Any) -> dict[str, Any]:

@@ -16,9 +16,9 @@ import optax
 import architectures
 import learning_rules
 from architectures import FrontEnd, Network
-from bioplausible.foundation.errors import InputError, unknown_name
+from bioplausible.foundation.errors import InputError
 from experiments import datasets
-from experiments.config import TrainConfig
+from experiments.config import TrainConfig, with_fields
 from experiments.environment import check_room, keep_compiled_programs, spread_over_devices
 from experiments.epochs import Programs, in_chunks, keys_of, make_programs, on_one_batch
 from experiments.identity import digest_of
@@ -124,13 +124,7 @@ def prepare(config: TrainConfig | None = None, **fields: Any) -> Setup:
     >>> setup.config.epochs, setup.config.batch_size
     (30, 128)
     """
-    known = [field.name for field in dataclasses.fields(TrainConfig)]
-    for name in fields:
-        if name not in known:
-            raise unknown_name("field of TrainConfig", name, known)
-    if config is not None and not isinstance(config, TrainConfig):
-        raise InputError(f"train was given {config!r}, expected a TrainConfig, or its fields by name: train(rule='backprop')")
-    config = dataclasses.replace(config or TrainConfig(), **fields)
+    config = with_fields(config, TrainConfig, fields, "train", "rule='backprop'")
     keep_compiled_programs()
     # A misspelt rule is said before images are read.
     config = with_own_settings(config)

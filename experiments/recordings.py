@@ -73,7 +73,6 @@ def load_recording(name: str, progress: Progress | None = None, needs_pictures: 
     if needs_pictures and not recording.stimuli.has_pictures:
         raise InputError(
             f"the pictures of recording '{recording.name}' were not published, so networks cannot be shown them: try another "
-            "recording, or "
-            "describe this one"
+            "recording, or describe this one"
         )
     return recording
