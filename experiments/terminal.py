@@ -11,7 +11,20 @@ import click
 
 from bioplausible.foundation.errors import shortened
 
-__all__ = ["as_json", "given", "named", "print_entries", "print_json", "print_table", "settings", "show", "whole_numbers"]
+__all__ = [
+    "ARCHITECTURE_HELP",
+    "as_json",
+    "given",
+    "named",
+    "print_entries",
+    "print_json",
+    "print_table",
+    "settings",
+    "show",
+    "whole_numbers",
+]
+
+ARCHITECTURE_HELP = "A name from `list architectures` ({} by default), or path.py:name or module:name of your own."
 
 
 def print_json(record: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 import neurodata
 from experiments.cli import main
+from experiments.commands import compare as compare_command
 from experiments.config import CompareConfig, write_yaml
 from experiments.results import Comparison
 
@@ -16,7 +17,7 @@ MLP = {"architecture": "mlp", "architecture_options": {"hidden": (8,)}, "epochs"
 @pytest.fixture(autouse=True)
 def own_store(monkeypatch, tmp_path):
     """Networks that one test trains are not found by another."""
-    monkeypatch.setattr("experiments.cli._STORE", tmp_path / "store")
+    monkeypatch.setattr(compare_command, "_STORE", tmp_path / "store")
 
 
 @pytest.fixture

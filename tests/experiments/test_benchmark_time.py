@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from bioplausible.foundation.errors import InputError
-from experiments.benchmark_commands import benchmark_command
 from experiments.benchmark_time import benchmark_time
+from experiments.commands.benchmark import benchmark_command
 
 
 def test_both_programs_compute_the_same_gradient():

@@ -1,0 +1,144 @@
+"""`bioplausible compare`: the main job, from rules and a recording to a report."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bioplausible.foundation.progress import progress_bar
+from experiments.terminal import ARCHITECTURE_HELP, as_json, given, named, print_json, settings, show, whole_numbers
+
+__all__ = ["compare_command"]
+
+_STORE = Path("runs") / "store"
+
+
+@contextlib.contextmanager
+def _free_folder() -> Iterator[Path]:
+    """The first of runs/compare_001, runs/compare_002, … that is not there yet, made at once: others may be looking too."""
+    from experiments.files import no_empty_folder
+
+    runs = Path("runs")
+    with no_empty_folder(runs):
+        for n in range(1, 10**6):
+            path = runs / f"compare_{n:03d}"
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(parents=True)
+                break
+        try:
+            yield path
+        except BaseException:
+            with contextlib.suppress(OSError):  # it holds something
+                path.rmdir()
+            raise
+
+
+@click.command("compare")
+@click.option("--rules", help="Rules, separated by commas, path.py:name or module:name of your own among them; or all.")
+@click.option("--architecture", help=ARCHITECTURE_HELP.format("cnn"))
+@click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
+@click.option("--recording", help="A named recording (simulated by default), or a folder of your own.")
+@click.option("--subjects", help="Of the recording, those that are compared with, separated by commas; all by default.")
+@click.option("--exclude-subjects", help="Those that are left out.")
+@click.option("--regions", help="Those that are compared with; all by default.")
+@click.option("--conditions", help="Stimuli, or categories of stimuli, that are shown; all by default.")
+@click.option(
+    "--activations",
+    help="Models from elsewhere, scored beside the rules: .npz files, separated by commas, one array a layer, stimuli in the "
+    "recording's order.",
+)
+@click.option("--seeds", type=int, help="Networks per rule.")
+@click.option("--epochs", type=int, help="Passes over the training images.")
+@click.option("--batch-size", type=int)
+@click.option("--front-end", help="Of every network: none (the default), zca, on_off or zca_on_off.")
+@click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
+@click.option(
+    "--measure",
+    "--distance",
+    "distance",
+    help="How patterns become RDMs: correlation (the default), correlation-centred (each unit's mean over stimuli taken out), "
+    "euclidean, or crossnobis, which cross-validates a region's over its runs.",
+)
+@click.option(
+    "--comparator",
+    help="Between RDMs: spearman (the default), pearson, kendall, cosine, whitened_pearson, whitened_cosine; after a comma others "
+    "for the same table, also of patterns: cka, procrustes, encoding.",
+)
+@click.option("--draws", "n_draws", type=int, help="Bootstrap draws over stimuli.")
+@click.option("--stimulus-size", metavar="PIXELS[,PIXELS…]", help="Side at which networks see the stimuli; several sweep it.")
+@click.option("--readout-images", type=int, help="Training images for the readout that rules and controls share; 0 for none.")
+@click.option("--scorecard", help="Criteria of plausibility: core (the default; no training), all or none.")
+@click.option("--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="network.OPTION=VALUE of the architecture.")
+@click.option("--config", type=click.Path(path_type=Path), help="A configuration in YAML, as --out writes it.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, configuration and report.html.")
+@click.option("--store", help="Folder where trained networks are kept and found again (runs/store by default); none keeps none.")
+@as_json
+def compare_command(
+    rules: str | None,
+    subjects: str | None,
+    exclude_subjects: str | None,
+    regions: str | None,
+    conditions: str | None,
+    activations: str | None,
+    comparator: str | None,
+    stimulus_size: str | None,
+    assignments: tuple[str, ...],
+    config: Path | None,
+    out: Path | None,
+    store: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train rules and compare every layer of their networks with every region of a recording."""
+    import learning_rules
+    from experiments.comparing import compare
+    from experiments.config import CompareConfig, read_yaml
+    from experiments.files import no_empty_folder
+    from experiments.report import controls_table, terminal_table
+
+    base = CompareConfig() if config is None else read_yaml(config, CompareConfig)
+    fields = given(**options)
+    if rules is not None:
+        fields["rules"] = learning_rules.names() if rules == "all" else tuple(rule.strip() for rule in rules.split(","))
+    several = {
+        "subjects": subjects,
+        "exclude_subjects": exclude_subjects,
+        "regions": regions,
+        "conditions": conditions,
+        "activations": activations,
+    }
+    for name, text in several.items():
+        if text is not None:
+            fields[name] = tuple(named(f"--{name.replace('_', '-')}", text) or ())
+    for field, values in (
+        ("comparator", named("--comparator", comparator)),
+        ("stimulus_size", whole_numbers("--stimulus-size", stimulus_size)),
+    ):
+        if values:
+            fields |= {field: values[0], f"more_{field}s": tuple(values[1:])}
+    rule_options, network_options = settings(assignments)
+    if rule_options:
+        raise click.UsageError(
+            f"--set {next(iter(rule_options))} was given: compare takes network.OPTION=VALUE here, and options of rules in --config"
+        )
+    if network_options:
+        fields["architecture_options"] = {**base.architecture_options, **network_options}
+    kept = None if store == "none" else Path(store or _STORE)
+    place = _free_folder() if out is None else contextlib.nullcontext(out)
+    with no_empty_folder(out), no_empty_folder(kept), place as folder, progress_bar() as progress:
+        comparison = compare(base, folder, progress, kept, **fields)
+    if as_json:
+        print_json(comparison.to_json())
+        return
+    show(terminal_table(comparison))
+    if (against := controls_table(comparison)) is not None:
+        show(against)
+    for warning in comparison.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if kept is not None:
+        click.echo(f"networks: {kept.resolve()}, where whatever asks for the same ones finds them")
+    click.echo(f"report: {comparison.report}")

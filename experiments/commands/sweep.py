@@ -1,0 +1,83 @@
+"""`bioplausible sweep`: a plan of many trainings, and one table."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bioplausible.foundation.errors import shortened
+from bioplausible.foundation.progress import progress_bar
+from experiments.terminal import as_json, print_json, print_table
+
+__all__ = ["sweep_command"]
+
+
+@click.command("sweep")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--workers", type=int, default=1, show_default=True, help="Trainings at a time, each in a process of its own.")
+@click.option("--shard", metavar="I/N", help="The part of the plan that is done here, as a task of an array job; all by default.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables; a sweep that was interrupted goes on there.")
+@as_json
+def sweep_command(config: Path, workers: int, shard: str | None, out: Path | None, as_json: bool) -> None:
+    """Train everything that CONFIG asks for, and write one table; see experiments/configs."""
+    from experiments.config import read_yaml
+    from experiments.files import no_empty_folder
+    from experiments.results import rows
+    from experiments.sweeping import SweepConfig, sweep
+
+    folder = out or Path("runs") / config.stem
+    part = _part(shard)
+    chosen = read_yaml(config, SweepConfig)
+    with no_empty_folder(folder), progress_bar() as progress:
+        done = sweep(chosen, folder, workers, progress, part)
+    if as_json:
+        found = {"summary": rows(done.summary), "runs": rows(done.runs), "failed": done.failed, "to_come": done.to_come}
+        print_json(found | {"out": str(folder.resolve())})
+    else:
+        print_table([_of_sweep(row) for row in rows(done.summary)])
+        click.echo(f"tables: {folder.resolve()}")
+    if others := done.to_come - len(done.failed):
+        click.echo(
+            f"{others} of the plan are not there yet: of another shard, or left to another process that is at them", err=True
+        )
+    for name, why in done.failed.items():
+        click.echo(f"failed: {name}: {why}", err=True)
+    if done.failed:
+        click.echo("the same command tries again what failed, and nothing else", err=True)
+        sys.exit(1)
+
+
+def _part(shard: str | None) -> tuple[int, int]:
+    """The part that a shard is, and of how many."""
+    if shard is None:
+        return 1, 1
+    part, slash, of = shard.partition("/")
+    if not (slash and part.strip().isdecimal() and of.strip().isdecimal()):
+        raise click.UsageError(f"--shard {shortened(shard)} was given, expected the part and their number, such as 1/4")
+    return int(part), int(of)
+
+
+def _of_sweep(row: dict[str, Any]) -> dict[str, str]:
+    """A row of a sweep's table: what it is called, what it reached and beside what."""
+
+    def number(name: str, form: str = ".4f") -> str:
+        value = row.get(name)
+        return "" if value is None or value != value else format(value, form)
+
+    spread = number("standard_deviation")
+    above = row.get("beats_control")
+    return {
+        "rule": row["rule"],
+        "network": row["architecture"] + ("" if row["front_end"] == "none" else f" behind {row['front_end']}"),
+        "test accuracy": number("mean") + (f" ± {spread}" if spread else ""),
+        "one readout": number("readout_mean"),
+        "best control": number("control"),
+        "which": str(row.get("best_control") or "").partition(" (")[0],
+        "above all controls": "" if above is None else "yes" if above else "no",
+        "degrees from backprop": number("angle", ".0f"),
+        "floor": number("floor"),
+        "on validation": "" if "mean" in row else number("validation_accuracy"),
+    }
