@@ -11,17 +11,30 @@ from typing import TYPE_CHECKING, Any
 from bioplausible.foundation.errors import InputError
 
 if TYPE_CHECKING:
+    from experiments.compare_config import CompareConfig, ScoringConfig, StimulusConfig
     from experiments.comparing import compare
-    from experiments.config import CompareConfig, TrainConfig
+    from experiments.config import TrainConfig
     from experiments.results import Comparison
     from experiments.trained import Trained
     from experiments.training import train
 
-__all__ = ["CompareConfig", "Comparison", "InputError", "TrainConfig", "Trained", "compare", "train"]
+__all__ = [
+    "CompareConfig",
+    "Comparison",
+    "InputError",
+    "ScoringConfig",
+    "StimulusConfig",
+    "TrainConfig",
+    "Trained",
+    "compare",
+    "train",
+]
 
 _HOMES = {
     "compare": "comparing",
-    "CompareConfig": "config",
+    "CompareConfig": "compare_config",
+    "ScoringConfig": "compare_config",
+    "StimulusConfig": "compare_config",
     "TrainConfig": "config",
     "Comparison": "results",
     "Trained": "trained",

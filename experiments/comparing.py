@@ -23,7 +23,8 @@ from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from experiments import stimuli, views
 from experiments.activations import Activations
-from experiments.config import CompareConfig, to_record, with_fields, write_yaml
+from experiments.compare_config import CompareConfig
+from experiments.config import to_record, with_fields, write_yaml
 from experiments.environment import describe_environment
 from experiments.files import prepare_folder
 from experiments.identity import options_record
@@ -69,7 +70,7 @@ def compare(
         Folder of trained networks (`experiments.store`): what is there is not trained again, and what is trained is kept there,
         epoch by epoch. None keeps nothing.
     **fields
-        Fields of `CompareConfig` that replace those of `config`.
+        Fields of `CompareConfig`, or of its parts, that replace those of `config`.
 
     Raises
     ------
@@ -77,10 +78,9 @@ def compare(
         Unknown names, a data set or recording that cannot be used, stimuli of a size that no layer takes, or an `out` that cannot
         be written.
     """
-    if isinstance(fields.get("rules"), str):
-        fields["rules"] = (fields["rules"],)
     config = with_control(with_fields(config, CompareConfig, fields, "compare", "rules=['backprop']"))
     n_parts = len(config.rules) + 2
+    main_size, *further_sizes = config.stimuli.sizes
 
     def tell(part: int, line: str) -> None:
         if progress is not None:
@@ -90,7 +90,7 @@ def compare(
     input_shape = check(config)
     folder = None if out is None else prepare_folder(Path(out))
     kept = None if store is None else Store(Path(store)).ready()
-    tell(0, f"recording {config.recording}")
+    tell(0, f"recording {config.stimuli.recording}")
     with clock("recording"):
         planned = plan(config, input_shape)
     networks, found = _networks(planned, kept, tell)
@@ -98,11 +98,11 @@ def compare(
     clock.seconds["compiling"] = sum(each.compile_seconds for each in networks if each.name not in found)
     tell(n_parts - 1, "scoring layers against regions")
     with clock("scoring"):
-        shown, unusable = respond(networks, planned.recording.stimuli.images, views.sizes(config), config, planned.elsewhere)
+        shown, unusable = respond(networks, planned.recording.stimuli.images, config, planned.elsewhere)
         scored = _score(planned, shown, input_shape, lambda line: tell(n_parts - 1, f"scoring layers against {line}"))
     tell(n_parts - 1, "reading networks and their controls")
     with clock("controls"):
-        alike = rdm_correlations(shown[config.stimulus_size].rdms, config.comparator)
+        alike = rdm_correlations(shown[main_size].rdms, config.scoring.comparators[0])
         judged = judge(networks, alike, config, kept)
     with clock("scorecards"):
         if config.scorecard != "none":
@@ -111,13 +111,12 @@ def compare(
     told = [*(line for each in networks for line in each.warnings), *unusable, *scored.warnings]
     first = networks[0]
     comparison = Comparison(
-        config=to_record(config) | {"epochs": first.config.epochs},
+        config=to_record(dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=first.config.epochs))),
         environment=describe_environment(),
         dataset=first.images.to_record(),
         recording=_describe_recording(planned.recording),
-        transform=stimuli.transform_record(first.network.input_shape, config.stimulus_size)
-        | {"further_sizes": list(config.more_stimulus_sizes)},
-        architecture={"name": config.architecture, "options": dict(first.network.options), "layers": first.network.describe()},
+        transform=stimuli.transform_record(first.network.input_shape, main_size) | {"further_sizes": further_sizes},
+        architecture=_describe_architecture(first),
         rules={each.name: _describe_rule(each) for each in networks}
         | {each.name: _describe_activations(each) for each in planned.elsewhere},
         **scored.tables,
@@ -127,7 +126,7 @@ def compare(
         **dict(zip(("readouts", "controls", "verdicts"), judged, strict=True)),
         ceilings=[row for each in scored.regions for row in each.ceilings],
         scorecards=cards,
-        layer_rdms=_mean_by_layer(shown[config.stimulus_size].rdms),
+        layer_rdms=_mean_by_layer(shown[main_size].rdms),
         region_rdms={name: data.reshape(-1, data.shape[-1]).mean(axis=0) for name, data in scored.measured.items()},
         stimuli=planned.recording.stimuli.images,
         stimulus_ids=[str(each) for each in planned.recording.stimuli.ids],
@@ -183,27 +182,29 @@ class _Scored(NamedTuple):
 def _score(planned: Plan, shown: dict[int | None, Layers], input_shape: tuple[int, ...], tell: Callable[[str], None]) -> _Scored:
     """Score layers against regions, and correct over all that the report shows of networks."""
     recording, config, warnings = planned.recording, planned.config, list[str]()
-    measured = region_rdms(recording, config.distance)
-    warnings += _of_another_measure(recording, config.distance)
-    references = _reference_rdms(recording, config, warnings)
+    rdms = {}
+    for measure in config.scoring.measures:
+        warnings += _of_another_measure(recording, measure)
+        rdms[measure] = views.Rdms(region_rdms(recording, measure), _reference_rdms(recording, config, measure, warnings))
     others = [each.name for each in planned.elsewhere]
-    seen = views.score_views(recording, measured, shown, references, config, tell, others)
+    seen = views.score_views(recording, rdms, shown, config, tell, others)
     warnings += [warning for view in seen for each in view.regions for warning in each.warnings]
-    pixels = stimuli.evaluation_shape(input_shape, config.stimulus_size)[0]
+    pixels = stimuli.evaluation_shape(input_shape, config.stimuli.sizes[0])[0]
     scores = _frame([row for view in seen for row in view.rows("scores", pixels)], SCORE_COLUMNS)
     differences = _frame([row for view in seen for row in view.rows("differences", pixels)], DIFFERENCE_COLUMNS)
     # One family: all that the report shows of networks.
     together = scores["seed"].isna() & scores["subject"].isna()
     scores.loc[together, "p_adjusted"] = rsa.false_discovery_rate(scores.loc[together, "p_value"].to_numpy(float))
     differences["p_adjusted"] = rsa.false_discovery_rate(differences["p_value"].to_numpy(float))
-    tables: dict[str, Any] = {}
-    for name, frame in (("scores", scores), ("differences", differences)):
-        main = (frame["comparator"] == config.comparator) & (frame["size"] == pixels)
-        tables |= {name: frame[main].reset_index(drop=True), f"further_{name}": frame[~main].reset_index(drop=True)}
     of_regions = seen[0].regions
-    tables["reference_models"] = _frame([row for each in of_regions for row in each.reference_models], REFERENCE_MODEL_COLUMNS)
-    tables["clusters"] = _frame([row for each in of_regions for row in each.clusters], CLUSTER_COLUMNS)
-    return _Scored(tables, of_regions, measured, warnings)
+    of_references = [row for view in seen for row in view.rows("reference_models", pixels)]
+    tables = {
+        "scores": scores,
+        "differences": differences,
+        "reference_models": _frame(of_references, REFERENCE_MODEL_COLUMNS),
+        "clusters": _frame([row for each in of_regions for row in each.clusters], CLUSTER_COLUMNS),
+    }
+    return _Scored(tables, of_regions, rdms[config.scoring.measures[0]].regions, warnings)
 
 
 def _cards(networks: list[Trained], config: CompareConfig) -> dict[str, Any]:
@@ -212,7 +213,8 @@ def _cards(networks: list[Trained], config: CompareConfig) -> dict[str, Any]:
         return {}
     options = {each.name: config.rule_options.get(each.name, {}) for each in networks}
     criteria = CORE if config.scorecard == "core" else None
-    return scorecards([each.name for each in networks], config.architecture, criteria, config.seed, rule_options=options)
+    examined = config.training.architecture, criteria, config.training.seed
+    return scorecards([each.name for each in networks], *examined, rule_options=options)
 
 
 def _network_table(networks: list[Trained], alike: dict[Model, float]) -> pd.DataFrame:
@@ -264,16 +266,14 @@ def region_rdms(recording: Recording, measure: str) -> dict[str, np.ndarray]:
 def _of_another_measure(recording: Recording, measure: str) -> list[str]:
     """Name regions that come as RDMs of another measure than networks are given."""
     asked = rsa.MEASURES[measure]
-    named = [
-        (name, str(region.measure))
-        for name, region in recording.regions.items()
-        if not isinstance(region, PatternSet) and region.measure
-    ]
+    named: dict[str, list[str]] = {}
+    for name, region in recording.regions.items():
+        if not isinstance(region, PatternSet) and region.measure and (region.measure != asked.distance or asked.centred):
+            named.setdefault(str(region.measure), []).append(f"'{name}'")
     return [
-        f"two measures: region '{name}' comes as RDMs by {theirs}, and networks are compared by {measure}: scores then hold the "
-        "difference of the two as well"
-        for name, theirs in named
-        if theirs != asked.distance or asked.centred
+        f"two measures: {', '.join(regions)} come as RDMs by {theirs}, and networks are compared by {measure}: scores then hold "
+        "the difference of the two as well"
+        for theirs, regions in named.items()
     ]
 
 
@@ -295,18 +295,23 @@ def large_enough(images: np.ndarray) -> np.ndarray:
     return images.repeat(times, axis=1).repeat(times, axis=2)
 
 
-def _reference_rdms(recording: Recording, config: CompareConfig, warnings: list[str]) -> dict[str, np.ndarray]:
+def _reference_rdms(recording: Recording, config: CompareConfig, measure: str, warnings: list[str]) -> dict[str, np.ndarray]:
     """RDMs of models that are no networks; one that tells no stimuli apart is named instead."""
     found: dict[str, np.ndarray] = {}
     images = large_enough(recording.stimuli.images)
-    for name in config.reference_models:
+    for name in config.scoring.reference_models:
         try:
             with python_warnings.catch_warnings():
                 python_warnings.simplefilter("ignore")
-                found |= rsa.reference_rdms(images, [name], config.distance)
+                found |= rsa.reference_rdms(images, [name], measure)
         except rsa.InputError as error:
             warnings.append(f"no RDM: reference model '{name}': {error}")
     return found
+
+
+def _describe_architecture(trained: Trained) -> dict[str, Any]:
+    network = trained.network
+    return {"name": trained.config.architecture, "options": dict(network.options), "layers": network.describe()}
 
 
 def _describe_rule(trained: Trained) -> dict[str, Any]:

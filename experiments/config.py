@@ -1,24 +1,25 @@
-"""What a run is made of: frozen dataclasses, YAML in and out.
+"""What a training is made of, and how configurations are read and written: frozen dataclasses, YAML in and out.
 
-A configuration is all that decides a run's numbers; it is stored with the results and can be run again.
+A configuration is all that decides a run's numbers; it is stored with the results and can be run again. One that is composed of
+others (`experiments.compare_config`) takes their fields by name as well, where no other field has that name.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cattrs.preconf.pyyaml import make_converter
 
 from bioplausible.foundation.errors import InputError, unknown_name
-from bioplausible.foundation.options import at_least, fraction, make_options, one_of
+from bioplausible.foundation.options import at_least, make_options
 from bioplausible.foundation.yaml_files import read_mapping, to_yaml
 
 __all__ = [
     "CONTROL",
     "REFERENCE",
-    "CompareConfig",
     "TrainConfig",
     "check_seed",
     "from_record",
@@ -30,8 +31,6 @@ __all__ = [
 
 Config = TypeVar("Config")
 
-SCORECARDS = ("core", "all", "none")
-
 # The rule whose hidden layers stay as they were drawn, and the one that all others are held against.
 CONTROL, REFERENCE = "untrained", "backprop"
 
@@ -40,8 +39,8 @@ _converter = make_converter()
 # Of a random key: larger seeds would be those of smaller ones over again.
 _SEEDS = 2**32
 
-# What is counted in 32 bits, and draws that anybody waits for.
-_MOST, _MOST_DRAWS = 2**31 - 1, 1_000_000
+# What is counted in 32 bits.
+MOST = 2**31 - 1
 
 # What decides it, of what `learning_rules.build` and `architectures.build` take beside options.
 _GIVEN = {
@@ -136,7 +135,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        at_least(self, 1, "epochs", "batch_size", "n_seeds", at_most=_MOST)
+        at_least(self, 1, "epochs", "batch_size", "n_seeds", at_most=MOST)
         at_least(self, 0, "split_seed")
         check_seed(self.seed, self.n_seeds)
         for field, decided in _GIVEN.items():
@@ -151,161 +150,47 @@ class TrainConfig:
         return range(self.seed, self.seed + self.n_seeds)
 
 
-@dataclasses.dataclass(frozen=True)
-class CompareConfig:
-    """Several rules on one architecture and image set, compared with one recording.
+def _parts(config: Any) -> dict[str, Any]:
+    """The configurations that one is composed of, by the name of their field."""
+    found = _values(config)
+    return {name: value for name, value in found.items() if dataclasses.is_dataclass(value)}
 
-    Attributes
-    ----------
-    rules
-        What to train; the untrained control is added where it is missing.
-    architecture
-        As `architectures.build` takes it.
-    dataset
-        As in `TrainConfig`.
-    recording
-        A named recording or a user's folder.
-    subjects
-        Of the recording, those that are compared with; all by default.
-    exclude_subjects
-        Those that are left out.
-    regions
-        Those that are compared with; all by default.
-    conditions
-        Stimuli, or categories of stimuli, that are shown; all by default.
-    activations
-        Files with what models from elsewhere make of the recording's stimuli, one array a layer (`experiments.activations`), which
-        are scored beside the rules.
-    epochs
-        As in `TrainConfig`.
-    batch_size
-        As in `TrainConfig`.
-    seed
-        Of the first network of each rule; all rules start from the same weights and see the same order of images.
-    seeds
-        Networks per rule.
-    distance
-        The measure, one of `rsa.MEASURES`: how patterns of networks, and of regions that come as patterns, become RDMs.
-    comparator
-        Between RDMs, one of `rsa.COMPARATORS`: that of the report's pictures and tests.
-    more_comparators
-        Others whose scores stand in the same table: of `rsa.COMPARATORS`, or, for recordings that come as patterns, of
-        `rsa.PATTERN_COMPARATORS`.
-    n_draws
-        Bootstrap draws, and permutations; 0 for scores without intervals.
-    factors
-        What intervals generalise over, of `rsa.FACTORS`; what there is too little of to draw from is left out and named.
-    reference_models
-        Models that are no networks and stand beside them, of `rsa.REFERENCE_MODELS`.
-    confidence
-        Coverage of the intervals.
-    readout_images
-        Training images that the one readout for all rules and controls is fitted on, whose accuracy is held against the best
-        control; 0 for none.
-    scorecard
-        Criteria of plausibility that are put to every rule: "core" for those that need no training, "all", or "none".
-    stimulus_size
-        Side in pixels at which the networks see the stimuli; None for the size that they were trained at.
-    more_stimulus_sizes
-        Others at which layers are scored too, in the same table.
-    validation_fraction
-        As in `TrainConfig`.
-    split_seed
-        As in `TrainConfig`.
-    n_train
-        As in `TrainConfig`.
-    front_end
-        Fixed, label-free transform before the first layer of every network, whatever its rule is tuned behind.
-    rule_options
-        Rule -> options other than its defaults.
-    architecture_options
-        As in `TrainConfig`.
+
+def _values(config: Any) -> dict[str, Any]:
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+
+
+def _placed(config: Any, given: Mapping[str, Any], what: str) -> dict[str, dict[str, Any]]:
+    """Values by the part whose fields they are, "" for the configuration itself.
+
+    Raises
+    ------
+    InputError
+        A field that neither it nor any part of it has, or one that is given twice, by itself and in its part.
     """
-
-    rules: tuple[str, ...] = (CONTROL, REFERENCE, "feedback_alignment")
-    architecture: str = "cnn"
-    dataset: str = "digits"
-    recording: str = "simulated"
-    subjects: tuple[str, ...] = ()
-    exclude_subjects: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
-    conditions: tuple[str, ...] = ()
-    activations: tuple[str, ...] = ()
-    epochs: int | None = None
-    batch_size: int = 128
-    seed: int = 0
-    seeds: int = 3
-    distance: str = "correlation"
-    comparator: str = "spearman"
-    more_comparators: tuple[str, ...] = ()
-    n_draws: int = 1000
-    factors: tuple[str, ...] = ("stimuli", "subjects", "seeds")
-    reference_models: tuple[str, ...] = ("pixels", "luminance", "gabor", "hmax")
-    confidence: float = 0.95
-    readout_images: int = 2000
-    scorecard: str = "core"
-    stimulus_size: int | None = None
-    more_stimulus_sizes: tuple[int, ...] = ()
-    validation_fraction: float = 1 / 12
-    split_seed: int = 0
-    n_train: int | None = None
-    front_end: str = "none"
-    rule_options: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    architecture_options: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check ranges, and that options are given for rules that are there."""
-        if not self.rules:
-            raise InputError("no rule was given to compare: name at least one, such as backprop")
-        if len(set(self.rules)) != len(self.rules):
-            raise InputError(f"rules={','.join(self.rules)} names a rule twice: name each once, seeds repeat it")
-        for rule in self.rule_options:
-            if rule not in self.rules:
-                raise unknown_name("rule with options", rule, self.rules)
-        several = [
-            *([getattr(self, name), *getattr(self, f"more_{name}s")] for name in ("comparator", "stimulus_size")),
-            self.factors,
-            self.reference_models,
-        ]
-        for given in several:
-            if len(set(given)) != len(given):
-                raise InputError(
-                    f"{', '.join(map(str, given))} was given, where each may be named once: leave out what is repeated"
-                )
-        at_least(self, 1, "seeds", "epochs", "batch_size", at_most=_MOST)
-        at_least(self, 1, "stimulus_size", "more_stimulus_sizes")
-        at_least(self, 0, "n_draws", at_most=_MOST_DRAWS)
-        at_least(self, 0, "readout_images", "split_seed")
-        check_seed(self.seed, self.seeds)
-        one_of(self, "scorecard", SCORECARDS)
-        fraction(self, "confidence", with_zero=False, with_one=False)
-
-    def training(self, rule: str, exclude_indices: tuple[int, ...] = ()) -> TrainConfig:
-        """The configuration that trains one of the rules."""
-        return TrainConfig(
-            rule=rule,
-            n_seeds=self.seeds,
-            exclude_indices=exclude_indices,
-            rule_options=self.rule_options.get(rule, {}),
-            **{
-                name: getattr(self, name)
-                for name in (
-                    "architecture",
-                    "dataset",
-                    "epochs",
-                    "batch_size",
-                    "seed",
-                    "validation_fraction",
-                    "split_seed",
-                    "n_train",
-                    "front_end",
-                    "architecture_options",
-                )
-            },
-        )
+    parts, aliases = _parts(config), getattr(config, "aliases", {})
+    # What the whole decides is no field of a part.
+    fields = {name: [field for field in _values(part) if field not in config.decided] for name, part in parts.items()}
+    own = [name for name in _values(config) if name not in parts]
+    places = {field: name for name, of_part in fields.items() for field in of_part} | dict.fromkeys(own, "")
+    placed: dict[str, dict[str, Any]] = {name: {} for name in ("", *parts)}
+    for name, value in given.items():
+        if name in parts and not isinstance(value, Mapping):
+            raise InputError(
+                f"field '{name}' {what} was given {value!r}, expected a mapping of its fields: {', '.join(fields[name])}"
+            )
+        for field, each in value.items() if name in parts else [(aliases.get(name, name), value)]:
+            valid = fields[name] if name in parts else places
+            if field not in valid:
+                raise unknown_name(f"field {what}", field, [*valid, *(() if name in parts else (*aliases, *parts))])
+            place = placed[name if name in parts else places[field]]
+            if field in place:
+                raise InputError(f"field '{field}' {what} was given twice, by itself and in its part: leave one out")
+            place[field] = each
+    return placed
 
 
-def with_fields(config: Any, kind: type[Config], fields: dict[str, Any], caller: str, example: str) -> Config:
+def with_fields(config: Any, kind: type[Config], fields: Mapping[str, Any], caller: str, example: str) -> Config:
     """A configuration with some of its fields replaced, as functions take it that are given one, or its fields by name.
 
     Parameters
@@ -315,7 +200,7 @@ def with_fields(config: Any, kind: type[Config], fields: dict[str, Any], caller:
     kind
         What is expected.
     fields
-        Those that replace its own.
+        Those that replace its own, or those of its parts; one word stands for a list of one.
     caller
         The function, for the mistake.
     example
@@ -326,18 +211,31 @@ def with_fields(config: Any, kind: type[Config], fields: dict[str, Any], caller:
     InputError
         Something that is no configuration of that kind, or a field that it has not.
     """
-    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    for name in fields:
-        if name not in known:
-            raise unknown_name(f"field of {kind.__name__}", name, known)
     if config is not None and not isinstance(config, kind):
         raise InputError(f"{caller} was given {config!r}, expected a {kind.__name__}, or its fields by name: {caller}({example})")
-    return dataclasses.replace(kind() if config is None else config, **fields)  # type: ignore[type-var]
+    base: Any = kind() if config is None else config
+    parts = _parts(base)
+    whole = {name: value for name, value in fields.items() if name in parts and isinstance(value, type(parts[name]))}
+    base = dataclasses.replace(base, **whole)
+    placed = _placed(base, {name: value for name, value in fields.items() if name not in whole}, f"of {kind.__name__}")
+    changed = {name: dataclasses.replace(part, **_listed(part, placed[name])) for name, part in _parts(base).items()}
+    return dataclasses.replace(base, **changed, **_listed(base, placed[""]))
+
+
+def _listed(config: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for a configuration's fields: lists are what it holds as tuples, and one value stands for a list of one."""
+    several = {name for name, value in _values(config).items() if isinstance(value, tuple)}
+    return {
+        name: value if name not in several else tuple(value) if isinstance(value, list | tuple) else (value,)
+        for name, value in given.items()
+    }
 
 
 def to_record(config: Any) -> dict[str, Any]:
     """A configuration as plain values, for YAML and JSON."""
     record: dict[str, Any] = _converter.unstructure(config)
+    for part in _parts(config):
+        record[part] = {name: value for name, value in record[part].items() if name not in config.decided}
     return record
 
 
@@ -351,11 +249,10 @@ def from_record(record: Any, kind: type[Config], origin: str) -> Config:
     """
     if not isinstance(record, dict):
         raise InputError(f"{origin} holds {type(record).__name__}, expected a mapping of configuration fields")
-    valid = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    for name in record:
-        if name not in valid:
-            raise unknown_name(f"field in {origin}", name, valid)
-    return make_options(kind, record, origin)
+    default = kind()
+    placed = _placed(default, record, f"in {origin}")
+    parts = {name: make_options(type(part), {**_values(part), **placed[name]}, origin) for name, part in _parts(default).items()}
+    return make_options(kind, {**parts, **placed[""]}, origin)
 
 
 def read_yaml(path: Path, kind: type[Config]) -> Config:

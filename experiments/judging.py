@@ -16,8 +16,10 @@ import numpy as np
 import pandas as pd
 
 import rsa
-from experiments.config import CONTROL, REFERENCE, CompareConfig
+from experiments.compare_config import CompareConfig
+from experiments.config import CONTROL, REFERENCE
 from experiments.controls import COLUMNS, control_accuracies
+from experiments.failures import failure_of
 from experiments.reading import read_out
 from experiments.scoring import Model
 from experiments.store import Store
@@ -29,7 +31,7 @@ __all__ = ["READOUT_COLUMNS", "VERDICT_COLUMNS", "judge", "rdm_correlations"]
 READOUT_COLUMNS = ("rule", "seed", "read_from", "validation_accuracy", "test_accuracy", "frozen_accuracy")
 VERDICT_COLUMNS = (
     *("rule", "readout_mean", "read_from", "control_mean", "best_control", "difference", "p_value", "p_adjusted", "beats_control"),
-    *("angle_start", "angle_tenth", "angle_end", "rdm_correlation", "rdm_correlation_between_seeds"),
+    *("angle_start", "angle_tenth", "angle_end", "rdm_correlation", "rdm_correlation_between_seeds", "failure"),
 )
 
 
@@ -99,7 +101,7 @@ def judge(
         Columns `VERDICT_COLUMNS`, one row a rule. `control_mean` and `difference` are of the best control, `p_value` of beating all
         of them, paired over seeds where weights are shared, and `p_adjusted` by Holm's method for all rules. Angles are means over
         seeds in degrees. `rdm_correlation` is a mean over seeds and hidden layers, and `rdm_correlation_between_seeds` the same
-        between backpropagation's own seeds.
+        between backpropagation's own seeds. `failure` says why a rule stands in no ranking, and is missing where it does.
     """
     readouts, controls = pd.DataFrame(columns=list(READOUT_COLUMNS)), pd.DataFrame(columns=list(COLUMNS))
     if config.readout_images:
@@ -115,6 +117,7 @@ def judge(
         controls = kept("controls", [trained[0].digest, n_images], fitted)[list(COLUMNS)]
     reference = next((each for each in trained if each.name == REFERENCE), None)
     between = np.nan if reference is None else _mean_over_hidden(correlations, reference)
+    control = next((each for each in trained if each.name == CONTROL), None)
     rows = []
     for each in trained:
         own = _mean_over_hidden(correlations, each)
@@ -125,6 +128,7 @@ def judge(
                 **{f"angle_{when}": _mean(angles) for when, angles in each.angles.items()},
                 "rdm_correlation": 1.0 if each.name == REFERENCE else own,
                 "rdm_correlation_between_seeds": between,
+                "failure": failure_of(each, control, readouts),
             }
         )
     table = verdicts(pd.DataFrame(rows)).rename(columns={"control": "control_mean"})

@@ -14,14 +14,14 @@ import jax
 import numpy as np
 
 import rsa
-from experiments.config import CompareConfig
+from experiments.compare_config import ScoringConfig
 from experiments.scoring import Model, RegionScores, differences_of, grouped, interval_of
 
 __all__ = ["score_patterns"]
 
 
 def _beyond(
-    key: jax.Array, scores: np.ndarray, groups: Sequence[Sequence[int]], config: CompareConfig
+    key: jax.Array, scores: np.ndarray, groups: Sequence[Sequence[int]], config: ScoringConfig
 ) -> tuple[np.ndarray, rsa.Generalisation | None]:
     """Mean of each group, and what holds for other subjects and seeds; None where there are too few of both to draw from."""
     means = np.array([scores[list(group)].mean() for group in groups])
@@ -44,7 +44,7 @@ def score_patterns(
     subjects: Sequence[str],
     times: Sequence[float] | None,
     measure: str,
-    config: CompareConfig,
+    config: ScoringConfig,
 ) -> RegionScores:
     """Score every layer's patterns against a region's.
 

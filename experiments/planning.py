@@ -15,7 +15,8 @@ from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.resolve import resolve
 from experiments import stimuli, views
 from experiments.activations import Activations, read_activations
-from experiments.config import CONTROL, CompareConfig, TrainConfig
+from experiments.compare_config import CompareConfig
+from experiments.config import CONTROL, TrainConfig
 from experiments.environment import check_room
 from experiments.preparing import build_network, load_images
 from experiments.recordings import load_recording
@@ -77,16 +78,16 @@ def check(config: CompareConfig) -> tuple[int, ...]:
         Unknown names, an image set that cannot be used, or stimuli of a size that no layer takes.
     """
     _check_names(config)
-    images = load_images(config.training(CONTROL))
+    images = load_images(config.training_of(CONTROL))
     for rule in config.rules:
-        training = dataclasses.replace(config.training(rule), front_end="none")
+        training = dataclasses.replace(config.training_of(rule), front_end="none")
         network = build_network(training, images)
         learning_rules.build(rule, network.core, **training.rule_options).optimizer(1)
-    shapes = [stimuli.evaluation_shape(network.input_shape, size) for size in views.sizes(config)]
+    shapes = [stimuli.evaluation_shape(network.input_shape, size) for size in config.stimuli.sizes]
     if len(set(shapes)) < len(shapes):
         raise InputError(f"stimuli of {shapes[0][0]} pixels, the training images' size, were asked for twice: leave one out")
     _check_stimuli(config, network.input_shape, 1)
-    for size in views.sizes(config):
+    for size in config.stimuli.sizes:
         part_for_size(network, size)
     return network.input_shape
 
@@ -106,36 +107,39 @@ def plan(config: CompareConfig, input_shape: tuple[int, ...]) -> Plan:
     InputError
         A recording that cannot be used, whose stimuli no memory holds at the sizes asked for, or activations of others.
     """
-    whole = load_recording(config.recording)
-    recording = neurodata.select(whole, config.subjects, config.exclude_subjects, config.regions, config.conditions)
+    asked = config.stimuli
+    whole = load_recording(asked.recording)
+    recording = neurodata.select(whole, asked.subjects, asked.exclude_subjects, asked.regions, asked.conditions)
     views.check_patterns(recording, config)
-    _check_runs(recording, config.distance)
+    for measure in config.scoring.measures:
+        _check_runs(recording, measure)
     _check_stimuli(config, input_shape, len(recording.stimuli.images))
     excluded: tuple[int, ...] = ()
     # Another recording's indices count images of another source.
     shows_digits = whole.stimuli.source == neurodata.default_stimuli().source
-    if config.dataset == "digits" and shows_digits and whole.stimuli.source_indices is not None:
+    if config.training.dataset == "digits" and shows_digits and whole.stimuli.source_indices is not None:
         # All of them, so that a part of the stimuli is shown to the same networks.
         excluded = tuple(int(index) for index in whole.stimuli.source_indices)
     elsewhere: list[Activations] = []
     for path in config.activations:
         taken = [*config.rules, *(each.name for each in elsewhere)]
         elsewhere.append(read_activations(path, len(recording.stimuli.images), taken))
-    return Plan(config, recording, tuple(config.training(rule, excluded) for rule in config.rules), tuple(elsewhere))
+    return Plan(config, recording, tuple(config.training_of(rule, excluded) for rule in config.rules), tuple(elsewhere))
 
 
 def _check_names(config: CompareConfig) -> None:
     """Say every misspelt name before an hour of training, not after."""
-    resolve(config.architecture, architectures.ARCHITECTURES, "architecture")
+    resolve(config.training.architecture, architectures.ARCHITECTURES, "architecture")
     for rule in config.rules:
         learning_rules.spec(rule)
+    scoring = config.scoring
     checks: list[tuple[str, str, Collection[str]]] = [
-        ("measure", config.distance, rsa.MEASURES),
-        ("comparator", config.comparator, rsa.COMPARATORS),
-        ("front end", config.front_end, architectures.FRONT_ENDS),
-        *(("comparator", name, [*rsa.COMPARATORS, *rsa.PATTERN_COMPARATORS]) for name in config.more_comparators),
-        *(("factor", name, rsa.FACTORS) for name in config.factors),
-        *(("reference model", name, rsa.REFERENCE_MODELS) for name in config.reference_models),
+        ("front end", config.training.front_end, architectures.FRONT_ENDS),
+        *(("measure", name, rsa.MEASURES) for name in scoring.measures),
+        ("comparator", scoring.comparators[0], rsa.COMPARATORS),
+        *(("comparator", name, [*rsa.COMPARATORS, *rsa.PATTERN_COMPARATORS]) for name in scoring.comparators),
+        *(("factor", name, rsa.FACTORS) for name in scoring.factors),
+        *(("reference model", name, rsa.REFERENCE_MODELS) for name in scoring.reference_models),
     ]
     for kind, given, valid in checks:
         if given not in valid:
@@ -156,7 +160,7 @@ def _check_runs(recording: Recording, measure: str) -> None:
 
 def _check_stimuli(config: CompareConfig, input_shape: tuple[int, ...], n_stimuli: int) -> None:
     """Say which size of stimuli no memory holds, before anything is trained."""
-    for size in views.sizes(config):
+    for size in config.stimuli.sizes:
         shape = stimuli.evaluation_shape(input_shape, size)
         what = f"{n_stimuli} stimuli of {shape[0]}x{shape[1]} pixels take"
-        check_room(4 * n_stimuli * math.prod(shape), what, "a smaller stimulus_size")
+        check_room(4 * n_stimuli * math.prod(shape), what, "smaller sizes of stimuli")

@@ -12,7 +12,8 @@ from architectures import Network
 from bioplausible.foundation.errors import InputError
 from experiments import stimuli
 from experiments.activations import Activations
-from experiments.config import CompareConfig
+from experiments.compare_config import CompareConfig
+from experiments.config import CONTROL
 from experiments.scoring import Model
 from experiments.trained import Trained
 
@@ -20,10 +21,23 @@ __all__ = ["Layers", "of_patterns", "part_for_size", "respond"]
 
 
 class Layers(NamedTuple):
-    """What the layers of networks made of the stimuli, at one size: condensed RDMs, and patterns where they are asked for."""
+    """What the layers of networks made of the stimuli, at one size.
 
-    rdms: dict[Model, np.ndarray]
+    Attributes
+    ----------
+    by_measure
+        Measure -> layer of a network -> condensed RDM, the main measure first.
+    patterns
+        Layer of a network -> patterns, where they are asked for.
+    """
+
+    by_measure: dict[str, dict[Model, np.ndarray]]
     patterns: dict[Model, np.ndarray]
+
+    @property
+    def rdms(self) -> dict[Model, np.ndarray]:
+        """Those of the main measure."""
+        return next(iter(self.by_measure.values()))
 
 
 def add_layers(
@@ -45,7 +59,7 @@ def add_layers(
     images
         Stimuli as the networks take them.
     config
-        Distance, and whether patterns are asked for.
+        Whether patterns are asked for.
 
     Returns
     -------
@@ -53,7 +67,8 @@ def add_layers(
         One sentence a layer that has no RDM.
     """
     unusable = []
-    layers = trained.represent(images, part)
+    # The control has a readout that was trained, which is no untrained layer: it is shown with the one that it started with.
+    layers = trained.represent(images, part, state=trained.start if trained.name == CONTROL else None)
     for layer, activations in zip((part or trained.network).node_names, layers, strict=True):
         for index in range(trained.config.n_seeds):
             model = Model(trained.name, trained.config.seeds[index], layer)
@@ -62,18 +77,22 @@ def add_layers(
 
 
 def _add(layers_so_far: Layers, model: Model, patterns: np.ndarray, config: CompareConfig) -> list[str]:
-    """Add one layer of one network; a sentence where it tells no stimuli apart."""
-    try:
-        rdm = rsa.network_rdm(patterns, config.distance)
-        if np.ptp(rdm) == 0:
-            raise rsa.InputError("all its dissimilarities are equal")
-    except rsa.InputError as error:
-        return [f"no RDM: {model.rule}, seed {model.seed}: layer '{model.layer}': {error}"]
-    layers_so_far.rdms[model] = rdm
-    if of_patterns(config):
+    """Add one layer of one network; a sentence for each measure by which it tells no stimuli apart."""
+    unusable = []
+    for measure, rdms in layers_so_far.by_measure.items():
+        try:
+            rdm = rsa.network_rdm(patterns, measure)
+            if np.ptp(rdm) == 0:
+                raise rsa.InputError("all its dissimilarities are equal")
+        except rsa.InputError as error:
+            by = f" by {measure}" if len(layers_so_far.by_measure) > 1 else ""
+            unusable.append(f"no RDM{by}: {model.rule}, seed {model.seed}: layer '{model.layer}': {error}")
+        else:
+            rdms[model] = rdm
+    if of_patterns(config) and not unusable:
         # No measure of patterns looks further than their inner products, and wide layers would fill the memory.
         layers_so_far.patterns[model] = rsa.narrow(patterns)
-    return []
+    return unusable
 
 
 def of_patterns(config: CompareConfig) -> list[str]:
@@ -84,7 +103,7 @@ def of_patterns(config: CompareConfig) -> list[str]:
     config
         Of a comparison.
     """
-    return [name for name in config.more_comparators if name in rsa.PATTERN_COMPARATORS]
+    return [name for name in config.scoring.comparators if name in rsa.PATTERN_COMPARATORS]
 
 
 def part_for_size(network: Network, size: int | None) -> tuple[Network | None, str]:
@@ -106,7 +125,6 @@ def part_for_size(network: Network, size: int | None) -> tuple[Network | None, s
 def respond(
     networks: Sequence[Trained],
     images: np.ndarray,
-    sizes: Sequence[int | None],
     config: CompareConfig,
     elsewhere: Sequence[Activations] = (),
 ) -> tuple[dict[int | None, Layers], list[str]]:
@@ -118,10 +136,8 @@ def respond(
         Of all rules.
     images
         Stimuli, ``(n, height, width, 3)`` uint8.
-    sizes
-        At which they are shown, the main one first.
     config
-        Distance, and whether patterns are asked for.
+        Sizes of stimuli, measures, and whether patterns are asked for. Further measures are of the main size alone.
     elsewhere
         What models from elsewhere make of the stimuli, at whatever size they were shown: they stand beside the main one.
 
@@ -135,7 +151,9 @@ def respond(
     InputError
         No layer of any network tells the stimuli apart.
     """
-    shown = {size: Layers({}, {}) for size in sizes}
+    main, *others = config.stimuli.sizes
+    shown = {main: Layers({measure: {} for measure in config.scoring.measures}, {})}
+    shown |= {size: Layers({config.scoring.measures[0]: {}}, {}) for size in others}
     warnings: dict[str, None] = {}
     for trained in networks:
         for size, layers in shown.items():
@@ -147,7 +165,7 @@ def respond(
     for given in elsewhere:
         for seed, layers_of_seed in given.layers.items():
             for layer, patterns in layers_of_seed.items():
-                warnings |= dict.fromkeys(_add(shown[sizes[0]], Model(given.name, seed, layer), patterns, config))
-    if not shown[sizes[0]].rdms:
+                warnings |= dict.fromkeys(_add(shown[main], Model(given.name, seed, layer), patterns, config))
+    if not shown[main].rdms:
         raise InputError(f"no layer of any network tells the stimuli apart: {'; '.join(list(warnings)[:2])}")
     return shown, list(warnings)

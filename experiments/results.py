@@ -3,7 +3,7 @@
 ```
 DIR/config.yaml                 what was run, to be run again
 DIR/results.json                what `--json` prints, with versions and device
-DIR/tables/scores.csv           one row an observation, and the aggregates; of every comparator and size of stimuli
+DIR/tables/scores.csv           one row an observation, and the aggregates; of every measure, comparator and size of stimuli
 DIR/tables/differences.csv      each rule's differences from the untrained control and from backpropagation
 DIR/tables/reference_models.csv scores of models that are no networks: pixels, luminance, Gabor energy, HMAX
 DIR/tables/clusters.csv         of a recording in time: stretches in which a layer scores above its permutations
@@ -20,10 +20,12 @@ DIR/report.html                 one self-contained file
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,8 +52,9 @@ __all__ = [
     "plain",
 ]
 
-VIEW_COLUMNS = ("comparator", "size")
-"""What tells one view of the same networks from another; size is the stimuli's height in pixels."""
+VIEW_COLUMNS = ("measure", "comparator", "size")
+"""What tells one view of the same networks from another: the measure, missing where patterns themselves are compared, the
+comparator, and the stimuli's height in pixels."""
 SCORE_COLUMNS = (
     "rule",
     "seed",
@@ -72,13 +75,13 @@ DIFFERENCE_COLUMNS = (
     *("rule", "reference", "layer", "region", "time", "difference", "lower", "upper", "p_value", "p_adjusted"),
     *VIEW_COLUMNS,
 )
-REFERENCE_MODEL_COLUMNS = ("model", "region", "time", "score", "lower", "upper", "p_value")
+REFERENCE_MODEL_COLUMNS = ("model", "region", "time", "score", "lower", "upper", "p_value", *VIEW_COLUMNS)
 CLUSTER_COLUMNS = ("rule", "layer", "region", "start", "stop", "mass", "p_value")
 _TABLES = (
     *("scores", "differences", "reference_models", "clusters"),
     *("accuracy", "networks", "readouts", "controls", "verdicts"),
 )
-_VIEWED = ("scores", "differences")
+_VIEWED = ("scores", "differences", "reference_models")
 _COLUMNS = {
     "scores": SCORE_COLUMNS,
     "differences": DIFFERENCE_COLUMNS,
@@ -90,14 +93,14 @@ _COLUMNS = {
     "controls": ("control", "seed", "test_accuracy"),
     "verdicts": (
         *("rule", "readout_mean", "read_from", "best_control", "control_mean", "difference", "p_adjusted", "beats_control"),
-        *("angle_start", "angle_tenth", "angle_end", "rdm_correlation", "rdm_correlation_between_seeds"),
+        *("angle_start", "angle_tenth", "angle_end", "rdm_correlation", "rdm_correlation_between_seeds", "failure"),
     ),
 }
 _MAY_LACK = ("readouts", "controls", "verdicts")
 _MAY_BE_EMPTY = ("differences", "reference_models", "clusters", *_MAY_LACK)
 _TEXT = (
-    *("rule", "reference", "model", "layer", "region", "subject", "comparator"),
-    *("control", "network", "read_from", "best_control"),
+    *("rule", "reference", "model", "layer", "region", "subject", "measure", "comparator"),
+    *("control", "network", "read_from", "best_control", "failure"),
 )
 _TRUTH = {"True": True, "False": False, "": None}
 _WHOLE = ("seed", "epoch", "size")
@@ -150,6 +153,12 @@ def _read_table(path: Path) -> pd.DataFrame:
     return frame.astype({name: "Int64" for name in _WHOLE if name in frame})
 
 
+def _in_view(table: pd.DataFrame, view: Sequence[Any]) -> pd.Series:
+    """Which rows are of a view."""
+    alike = [(table[name] == value).fillna(False).astype(bool) for name, value in zip(VIEW_COLUMNS, view, strict=True)]
+    return alike[0] & alike[1] & alike[2]
+
+
 def _together(scores: pd.DataFrame) -> pd.DataFrame:
     return scores[scores["seed"].isna() & scores["subject"].isna()].reset_index(drop=True)
 
@@ -177,16 +186,11 @@ class Comparison:
     scores
         Columns `SCORE_COLUMNS`. A row has a seed and a subject, and an interval for other stimuli; in aggregates both are missing,
         and lower and upper are the interval of the mean over seeds and subjects for all of `factors`. `time` is missing where the
-        recording has none. `p_adjusted` is the false discovery rate over all aggregates, those of `further_scores` among them. All
-        are of the main comparator and size of stimuli.
+        recording has none. `p_adjusted` is the false discovery rate over all aggregates. Of all measures, comparators and sizes of
+        stimuli; patterns' scores have intervals over subjects and seeds alone and no p-values. `main` has those of the main view.
     differences
         Columns `DIFFERENCE_COLUMNS`: rule minus reference (the untrained network, or backpropagation), paired, with intervals for
         all of `factors`, and the false discovery rate over all differences.
-    further_scores
-        The same of other comparators, and of other sizes of stimuli; patterns' scores have intervals over subjects and seeds alone
-        and no p-values. On disk and in JSON they stand in the same table as the main ones.
-    further_differences
-        The same of differences.
     reference_models
         Columns `REFERENCE_MODEL_COLUMNS`: scores of models that are no networks.
     clusters
@@ -205,8 +209,8 @@ class Comparison:
     controls
         Control, seed, network, read_from, validation_accuracy, test_accuracy, of controls that learn no hidden layer.
     verdicts
-        One row a rule, as `experiments.judging.judge` gives them: whether it beats all controls, and how far it is from
-        backpropagation.
+        One row a rule, as `experiments.judging.judge` gives them: whether it beats all controls, how far it is from
+        backpropagation, and why it is kept out of rankings, where it is.
     ceilings
         Region, time, lower, upper, withheld, n_subjects (one row a region and time), as plain mappings.
     layer_rdms
@@ -249,8 +253,6 @@ class Comparison:
     readouts: pd.DataFrame = field(default_factory=pd.DataFrame)
     controls: pd.DataFrame = field(default_factory=pd.DataFrame)
     verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
-    further_scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SCORE_COLUMNS)))
-    further_differences: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DIFFERENCE_COLUMNS)))
     scorecards: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     factors: dict[str, list[str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -258,22 +260,28 @@ class Comparison:
     report: str | None = None
 
     def to_frame(self) -> pd.DataFrame:
-        """The scores, one row an observation, of all comparators and sizes of stimuli."""
-        return self._whole("scores")
+        """The scores, one row an observation, of all measures, comparators and sizes of stimuli."""
+        return self.scores.copy()
 
-    def _whole(self, name: str) -> pd.DataFrame:
-        """A table as it is written: what belongs to the main view, and after it the others."""
-        own: pd.DataFrame = getattr(self, name)
-        further = getattr(self, f"further_{name}") if name in _VIEWED else ()
-        return pd.concat([own, further], ignore_index=True) if len(further) else own.copy()
+    @functools.cached_property
+    def main(self) -> Comparison:
+        """The same with rows of the main view alone: the first measure and comparator, and the first size of stimuli."""
+        rows_of = {name: getattr(self, name)[_in_view(getattr(self, name), self.view)] for name in _VIEWED}
+        return dataclasses.replace(self, **{name: table.reset_index(drop=True) for name, table in rows_of.items()})
+
+    @property
+    def view(self) -> tuple[str, str, int]:
+        """The main measure, comparator and size of stimuli."""
+        scoring = self.config["scoring"]
+        return scoring["measures"][0], scoring["comparators"][0], self.transform["evaluation_size"][0]
 
     def aggregates(self) -> pd.DataFrame:
-        """The rows that stand for all seeds and subjects together, of the main comparator and size."""
-        return _together(self.scores)
+        """The rows that stand for all seeds and subjects together, of the main view."""
+        return _together(self.main.scores)
 
     def further_aggregates(self) -> pd.DataFrame:
-        """The same of other comparators and sizes."""
-        return _together(self.further_scores)
+        """The same of all other views."""
+        return _together(self.scores[~_in_view(self.scores, self.view)])
 
     def plot(self, what: str = "scores") -> Figure:
         """A figure: "overview", "accuracy", "scores", "scores_over_time", "sizes", "differences", "rdms" or "stimuli".
@@ -322,12 +330,12 @@ class Comparison:
                 "seconds",
             )
         }
-        return {**record, **{name: rows(self._whole(name)) for name in _TABLES}, "report": self.report}
+        return {**record, **{name: rows(getattr(self, name)) for name in _TABLES}, "report": self.report}
 
     def save(self, folder: Path) -> None:
         """Write everything but the report into a folder, each file beside its name and renamed."""
         for name in _TABLES:
-            write_text(folder / "tables" / f"{name}.csv", self._whole(name).to_csv(index=False))
+            write_text(folder / "tables" / f"{name}.csv", getattr(self, name).to_csv(index=False))
         arrays: dict[str, np.ndarray] = {"stimuli": self.stimuli, "stimulus_ids": np.array(self.stimulus_ids)}
         if self.categories is not None:
             arrays["categories"] = np.array(self.categories)
@@ -380,11 +388,6 @@ class Comparison:
                 layer_rdms[names[0], names[1]] = rdm
             elif kind == "region":
                 region_rdms[_SEPARATOR.join(names)] = rdm
-        main = record["config"].get("comparator"), record["transform"].get("evaluation_size", [None])[0]
-        for name in _VIEWED:
-            own = (tables[name]["comparator"] == main[0]) & (tables[name]["size"] == main[1]).fillna(False)
-            parts = {name: tables[name][own], f"further_{name}": tables[name][~own]}
-            tables |= {part: frame.reset_index(drop=True) for part, frame in parts.items()}
         known = {each.name for each in dataclasses.fields(cls)}
         categories = arrays.get("categories")
         return cls(

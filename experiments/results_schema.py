@@ -13,14 +13,23 @@ import pandas as pd
 __all__ = ["check_arrays", "check_record", "check_tables"]
 
 
+class _Training(TypedDict):
+    n_seeds: int
+    batch_size: NotRequired[int | None]
+    epochs: NotRequired[int | None]
+
+
+class _Scoring(TypedDict):
+    measures: list[str]
+    comparators: list[str]
+    n_draws: int
+    confidence: float
+
+
 class _Config(TypedDict):
     rules: list[str]
-    comparator: str
-    distance: str
-    seeds: int
-    n_draws: NotRequired[int]
-    confidence: NotRequired[float]
-    epochs: NotRequired[int | None]
+    training: _Training
+    scoring: _Scoring
 
 
 class _Dataset(TypedDict):
@@ -136,7 +145,13 @@ def check_record(record: Any, origin: str) -> None:
         _CONVERTER.structure(record, _Record)
     except (cattrs.BaseValidationError, TypeError, AttributeError) as error:
         raise ValueError(cattrs.transform_error(error, path=origin)[0]) from None
-    for field, found in (("transform.evaluation_size", record["transform"]["evaluation_size"]), ("ceilings", record["ceilings"])):
+    filled = {
+        "transform.evaluation_size": record["transform"]["evaluation_size"],
+        "ceilings": record["ceilings"],
+        "config.scoring.measures": record["config"]["scoring"]["measures"],
+        "config.scoring.comparators": record["config"]["scoring"]["comparators"],
+    }
+    for field, found in filled.items():
         if not found:
             raise ValueError(f"{field} in {origin} is empty")
 

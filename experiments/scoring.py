@@ -14,7 +14,8 @@ import jax
 import numpy as np
 
 import rsa
-from experiments.config import CONTROL, REFERENCE, CompareConfig
+from experiments.compare_config import ScoringConfig
+from experiments.config import CONTROL, REFERENCE
 
 __all__ = ["REFERENCES", "Model", "RegionScores", "differences_of", "grouped", "interval_of", "score_region"]
 
@@ -167,7 +168,8 @@ def score_region(
     data: np.ndarray,
     subjects: Sequence[str],
     times: Sequence[float] | None,
-    config: CompareConfig,
+    config: ScoringConfig,
+    comparator: str,
     progress: Callable[[str], None] = lambda line: None,
 ) -> RegionScores:
     """Score every layer, and every reference model, against a region.
@@ -191,7 +193,9 @@ def score_region(
     times
         In seconds, where the data have any.
     config
-        Comparator, draws, confidence and what to generalise over.
+        Draws, confidence and what to generalise over.
+    comparator
+        One of `rsa.COMPARATORS`.
     progress
         Called with a line to show.
     """
@@ -223,7 +227,7 @@ def score_region(
             key,
             rdms,
             data[index] if timed else data,
-            comparator=config.comparator,
+            comparator=comparator,
             n_draws=config.n_draws,
             confidence=config.confidence,
             keep_subjects=True,

@@ -1,13 +1,13 @@
-"""The same networks seen in several ways: by several comparators, and at several sizes of stimuli.
+"""The same networks seen in several ways: by several measures and comparators, and at several sizes of stimuli.
 
-The main comparator scores layers at every size, the others at the main size; pictures and tests of a report are those of the main
-view, and all stand in one table.
+The main measure and comparator score layers at every size; the others, each beside the main one of the other kind, at the main
+size.
+Pictures and tests of a report are those of the main view, and all stand in one table.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,69 +15,125 @@ import numpy as np
 
 import rsa
 from bioplausible.foundation.errors import InputError
-from experiments.config import CompareConfig
+from experiments.compare_config import CompareConfig
 from experiments.pattern_scores import score_patterns
 from experiments.responding import Layers, of_patterns
 from experiments.scoring import Model, RegionScores, score_region
 from neurodata import PatternSet, Recording
 
-__all__ = ["View", "check_patterns", "score_views", "sizes"]
+__all__ = ["Rdms", "View", "check_patterns", "score_views"]
 
 
-def sizes(config: CompareConfig) -> tuple[int | None, ...]:
-    """Sizes of stimuli, the main one first; None is that of the training images."""
-    return (config.stimulus_size, *config.more_stimulus_sizes)
+class Rdms(NamedTuple):
+    """What layers are held against, by one measure.
+
+    Attributes
+    ----------
+    regions
+        Region -> (n_subjects, n_pairs) or (n_times, n_subjects, n_pairs).
+    references
+        Model that is no network -> its RDM.
+    """
+
+    regions: dict[str, np.ndarray]
+    references: dict[str, np.ndarray]
+
+
+class _Way(NamedTuple):
+    """How a view is seen; comparators of patterns make no RDM, and have no measure."""
+
+    measure: str | None
+    comparator: str
+    size: int | None
+
+
+class View(NamedTuple):
+    """Scores of all regions by one measure and comparator, at one size of stimuli."""
+
+    way: _Way
+    regions: list[RegionScores]
+
+    def rows(self, table: str, pixels: int) -> list[dict[str, Any]]:
+        """The rows of one table, which say of which view they are; `pixels` is the training images' height."""
+        seen = self.way._asdict() | {"size": self.way.size or pixels}
+        return [{**row, **seen} for each in self.regions for row in getattr(each, table)]
 
 
 def _times(recording: Recording) -> list[float] | None:
     return None if recording.times is None else [float(time) for time in recording.times]
 
 
-class View(NamedTuple):
-    """Scores of all regions by one comparator, at one size of stimuli."""
-
-    comparator: str
-    size: int | None
-    regions: list[RegionScores]
-
-    def rows(self, table: str, pixels: int) -> list[dict[str, Any]]:
-        """The rows of one table, which say of which view they are; `pixels` is the training images' height."""
-        seen = {"comparator": self.comparator, "size": self.size or pixels}
-        return [{**row, **seen} for each in self.regions for row in getattr(each, table)]
+def _ways(config: CompareConfig) -> Iterator[_Way]:
+    """All of them, the main one first."""
+    size, *sizes = config.stimuli.sizes
+    measure, *measures = config.scoring.measures
+    comparator, *comparators = config.scoring.comparators
+    yield _Way(measure, comparator, size)
+    yield from (_Way(measure, comparator, each) for each in sizes)
+    yield from (_Way(each, comparator, size) for each in measures)
+    yield from (_Way(None if each in rsa.PATTERN_COMPARATORS else measure, each, size) for each in comparators)
 
 
 def score_views(
     recording: Recording,
-    region_rdms: dict[str, np.ndarray],
-    shown: dict[int | None, Layers],
-    references: dict[str, np.ndarray],
+    rdms: Mapping[str, Rdms],
+    shown: Mapping[int | None, Layers],
     config: CompareConfig,
     tell: Callable[[str], None],
     elsewhere: Sequence[str] = (),
 ) -> list[View]:
-    """The main comparator at every size of stimuli, and the others at the main size; `elsewhere` names models of no rule."""
-    key = jax.random.fold_in(jax.random.key(config.seed), 2**20)
-    pairs = [(config.comparator, size) for size in shown]
-    pairs += [(comparator, config.stimulus_size) for comparator in config.more_comparators]
+    """Score layers in every way that is asked for.
+
+    Parameters
+    ----------
+    recording
+        What layers are compared with.
+    rdms
+        Measure -> RDMs of its regions, and of models that are no networks.
+    shown
+        Size of stimuli -> what layers made of them.
+    config
+        Ways, draws, confidence and seed.
+    tell
+        Called with a line to show.
+    elsewhere
+        Models of no rule.
+
+    Returns
+    -------
+    list of View
+        The main one first.
+    """
+    key = jax.random.fold_in(jax.random.key(config.training.seed), 2**20)
+    ways = list(_ways(config))
+    main = ways[0]
     views = []
-    for comparator, size in pairs:
-        layers = shown[size]
-        if not layers.rdms:
+    for way in ways:
+        layers, held = shown[way.size], rdms[way.measure or main.measure or ""]
+        models_there = layers.patterns if way.measure is None else layers.by_measure[way.measure]
+        if not models_there:
             continue
-        settled = dataclasses.replace(config, comparator=comparator, more_comparators=())
+        # Reference models are shown at one size of their own: a row for every size of the networks' would be the same again.
+        references = held.references if way.measure is not None and way.size == main.size else {}
         regions = []
-        for name, data in region_rdms.items():
-            tell(name if len(pairs) == 1 else f"{name} by {comparator}{'' if size is None else f' at {size} pixels'}")
+        for name, data in held.regions.items():
+            tell(name if len(ways) == 1 else f"{name} by {_in_words(way, main)}")
             # Models from elsewhere have seeds of their own, and as many as they have: nothing of them is paired with a network.
-            own = [model for model in layers.rdms if model.rule not in elsewhere]
-            found = [] if not own else [_score_group(key, name, own, layers, recording, data, references, settled, tell)]
+            own = [model for model in models_there if model.rule not in elsewhere]
+            found = [] if not own else [_score_group(key, name, own, layers, recording, data, references, way, config, tell)]
             for given in elsewhere:
-                models = [model for model in layers.rdms if model.rule == given]
+                models = [model for model in models_there if model.rule == given]
                 if models:
-                    found.append(_score_group(key, name, models, layers, recording, data, {}, settled, tell))
+                    found.append(_score_group(key, name, models, layers, recording, data, {}, way, config, tell))
             regions.append(_joined(found))
-        views.append(View(comparator, size, regions))
+        views.append(View(way, regions))
     return views
+
+
+def _in_words(way: _Way, main: _Way) -> str:
+    """What is different about it, for a line of progress."""
+    of_rdms = "" if way.measure in (None, main.measure) else f"{way.measure} and "
+    return f"{of_rdms}{way.comparator}{'' if way.size is None else f' at {way.size} pixels'}"
 
 
 def _score_group(
@@ -88,6 +144,7 @@ def _score_group(
     recording: Recording,
     data: np.ndarray,
     references: dict[str, np.ndarray],
+    way: _Way,
     config: CompareConfig,
     tell: Callable[[str], None],
 ) -> RegionScores:
@@ -95,12 +152,12 @@ def _score_group(
     region = recording.regions[name]
     subjects = [str(each) for each in region.subjects]
     times = _times(recording) if data.ndim == 3 else None
-    if config.comparator in rsa.PATTERN_COMPARATORS:
+    if way.measure is None:
         assert isinstance(region, PatternSet)
         patterns = [layers.patterns[model] for model in models]
-        return score_patterns(key, name, models, patterns, region.patterns(), subjects, times, config.comparator, config)
-    rdms = np.stack([layers.rdms[model] for model in models])
-    return score_region(key, name, models, rdms, references, data, subjects, times, config, tell)
+        return score_patterns(key, name, models, patterns, region.patterns(), subjects, times, way.comparator, config.scoring)
+    rdms = np.stack([layers.by_measure[way.measure][model] for model in models])
+    return score_region(key, name, models, rdms, references, data, subjects, times, config.scoring, way.comparator, tell)
 
 
 def _joined(found: Sequence[RegionScores]) -> RegionScores:

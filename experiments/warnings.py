@@ -9,10 +9,13 @@ import pandas as pd
 
 from learning_rules import RuleSpec
 
-__all__ = ["warnings_of"]
+__all__ = ["COLLAPSE", "DIVERGENCE", "MIN_CHANGE", "SILENCE", "warnings_of"]
+
+DIVERGENCE, COLLAPSE, SILENCE = "divergence", "collapse to one class", "silence"
+"""What sentences begin with, where a network has failed."""
 
 # Weights that moved less are no learned representation, whatever the accuracy says.
-_MIN_CHANGE = 0.01
+MIN_CHANGE = 0.01
 _MAX_SILENT = 0.9
 _COLLAPSE_FRACTION = 0.98
 
@@ -62,13 +65,12 @@ def warnings_of(
         predicted = confusion[index].sum(axis=0) / max(confusion[index].sum(), 1)
         if predicted.max() > _COLLAPSE_FRACTION:
             found.append(
-                f"collapse to one class: {where}: class {int(predicted.argmax())} is predicted for {predicted.max():.1%} of the "
-                "test images"
+                f"{COLLAPSE}: {where}: class {int(predicted.argmax())} is predicted for {predicted.max():.1%} of the test images"
             )
         for excused, (_, node) in zip(is_excused, nodes.iterrows(), strict=True):
             if node["silent"] > _MAX_SILENT:
-                found.append(f"silence: {where}: {node['silent']:.0%} of the units of '{node['layer']}' answer no image")
-            if not excused and not node["relative_weight_change"] > _MIN_CHANGE:
+                found.append(f"{SILENCE}: {where}: {node['silent']:.0%} of the units of '{node['layer']}' answer no image")
+            if not excused and not node["relative_weight_change"] > MIN_CHANGE:
                 found.append(
                     f"weights that do not move: {where}: those of '{node['layer']}' changed by "
                     f"{node['relative_weight_change']:.2%}, so it represents its initial weights"
@@ -82,9 +84,9 @@ def _divergence(
     """Say from which epoch the loss is not finite, or of a network whose loss is, which layers' weights are not."""
     broken = losses.index[~np.isfinite(losses)]
     if len(broken):
-        return [f"divergence: {where}: the loss is not finite from epoch {int(accuracy.loc[broken[0], 'epoch'])} on"]
+        return [f"{DIVERGENCE}: {where}: the loss is not finite from epoch {int(accuracy.loc[broken[0], 'epoch'])} on"]
     return [
-        f"divergence: {where}: weights of '{node['layer']}' are not finite at the end"
+        f"{DIVERGENCE}: {where}: weights of '{node['layer']}' are not finite at the end"
         for excused, (_, node) in zip(is_excused, nodes.iterrows(), strict=True)
         if not excused and not np.isfinite(node["relative_weight_change"])
     ]

@@ -70,6 +70,8 @@ def _in_words(kind: Any) -> str:
 
 def _structure(value: Any, kind: Any) -> Any:
     """The value as the first of the types that it fits."""
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(value, kind):
+        return value
     choices = _choices(kind)
     # 3 is as good an int as a float: where both are allowed, a value stays what it is.
     for choice in sorted(choices, key=lambda choice: choice is not type(value)):

@@ -59,9 +59,10 @@ def _free_folder() -> Iterator[Path]:
 @click.option(
     "--measure",
     "--distance",
-    "distance",
+    "measure",
     help="How patterns become RDMs: correlation (the default), correlation-centred (each unit's mean over stimuli taken out), "
-    "euclidean, or crossnobis, which cross-validates a region's over its runs.",
+    "euclidean, or crossnobis, which cross-validates a region's over its runs; after a comma others for the same table, also of "
+    "patterns: cka, procrustes, encoding.",
 )
 @click.option(
     "--comparator",
@@ -84,6 +85,7 @@ def compare_command(
     regions: str | None,
     conditions: str | None,
     activations: str | None,
+    measure: str | None,
     comparator: str | None,
     stimulus_size: str | None,
     assignments: tuple[str, ...],
@@ -95,8 +97,10 @@ def compare_command(
 ) -> None:
     """Train rules and compare every layer of their networks with every region of a recording."""
     import learning_rules
+    import rsa
+    from experiments.compare_config import CompareConfig
     from experiments.comparing import compare
-    from experiments.config import CompareConfig, read_yaml
+    from experiments.config import read_yaml
     from experiments.files import no_empty_folder
     from experiments.report import controls_table, terminal_table
 
@@ -114,19 +118,22 @@ def compare_command(
     for name, text in several.items():
         if text is not None:
             fields[name] = tuple(named(f"--{name.replace('_', '-')}", text) or ())
-    for field, values in (
-        ("comparator", named("--comparator", comparator)),
-        ("stimulus_size", whole_numbers("--stimulus-size", stimulus_size)),
-    ):
-        if values:
-            fields |= {field: values[0], f"more_{field}s": tuple(values[1:])}
+    if sizes := whole_numbers("--stimulus-size", stimulus_size):
+        fields["sizes"] = tuple(sizes)
+    if measured := named("--measure", measure):
+        fields["measures"] = tuple(each for each in measured if each not in rsa.PATTERN_COMPARATORS)
+    # What compares patterns themselves is a measure to whoever asks for several, and to the engine a comparator that needs no RDM.
+    compared = [*(named("--comparator", comparator) or ())]
+    of_patterns = [each for each in measured or () if each in rsa.PATTERN_COMPARATORS and each not in compared]
+    if compared or of_patterns:
+        fields["comparators"] = (*(compared or base.scoring.comparators), *of_patterns)
     rule_options, network_options = settings(assignments)
     if rule_options:
         raise click.UsageError(
             f"--set {next(iter(rule_options))} was given: compare takes network.OPTION=VALUE here, and options of rules in --config"
         )
     if network_options:
-        fields["architecture_options"] = {**base.architecture_options, **network_options}
+        fields["architecture_options"] = {**base.training.architecture_options, **network_options}
     kept = None if store == "none" else Path(store or _STORE)
     place = _free_folder() if out is None else contextlib.nullcontext(out)
     with no_empty_folder(out), no_empty_folder(kept), place as folder, progress_bar() as progress:

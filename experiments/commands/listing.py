@@ -89,7 +89,8 @@ def _published_with(spec: Any) -> str:
 
 def _configurations() -> dict[str, Any]:
     """What a file in YAML may be, by the command that reads it; `search` is a part of a sweep's."""
-    from experiments.config import CompareConfig, TrainConfig
+    from experiments.compare_config import CompareConfig
+    from experiments.config import TrainConfig
     from experiments.sweeping.config import SearchConfig, SweepConfig
 
     return {"train": TrainConfig, "compare": CompareConfig, "sweep": SweepConfig, "search": SearchConfig}

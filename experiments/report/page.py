@@ -17,6 +17,7 @@ from bioplausible.foundation.yaml_files import to_yaml
 from experiments.config import CONTROL
 from experiments.report import wording
 from experiments.report.accuracy import plot_accuracy
+from experiments.report.conclusions import conclusions, view_names
 from experiments.report.differences import plot_differences
 from experiments.report.overview import plot_overview
 from experiments.report.rdms import plot_rdms
@@ -119,7 +120,7 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
         if len(by_size(comparison))
         else [],
         "differences": panels(plot_differences, "differences", regions, "Differences from the untrained control by layer in region")
-        if len(comparison.differences)
+        if len(comparison.main.differences)
         else [],
         "rdms": inline_svg(plot_rdms(comparison), "rdms", f"RDMs of the regions of {recording} and of each rule's layers."),
         "stimuli": inline_svg(plot_stimuli(comparison), "stimuli", f"The {len(comparison.stimuli)} stimuli of {recording}."),
@@ -175,6 +176,8 @@ def render(comparison: Comparison) -> str:
     style_sheet = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
     return environment.get_template("report.html.j2").render(
         comparison=comparison,
+        training=comparison.config["training"],
+        scoring=comparison.config["scoring"],
         config=comparison.config,
         recording=comparison.recording,
         dataset=comparison.dataset,
@@ -186,13 +189,17 @@ def render(comparison: Comparison) -> str:
         rule_markers={rule: style.marker for rule, style in styles.items()},
         summary=wording.summary(comparison),
         findings=[wording.region_finding(comparison, region) for region in region_names(comparison)],
+        failed=wording.failures(comparison),
+        view_names=(views_there := view_names(comparison)),
+        conclusions=conclusions(comparison) if len(views_there) > 1 else [],
         subjects=_subjects(comparison.recording),
         accuracy={rule: accuracy.loc[rule].to_dict() for rule in accuracy.index},
         aggregates=_rows(comparison.aggregates()),
         further=_rows(comparison.further_aggregates()),
         comparator_labels=COMPARATOR_LABELS,
-        differences=_rows(comparison.differences),
-        reference_models=_rows(comparison.reference_models),
+        measures={name: measure.summary for name, measure in rsa.MEASURES.items()},
+        differences=_rows(comparison.main.differences),
+        reference_models=_rows(comparison.main.reference_models),
         clusters=_rows(comparison.clusters),
         drawn=wording.drawn(comparison),
         timed=has_times(comparison),
@@ -205,7 +212,7 @@ def render(comparison: Comparison) -> str:
         by_other_means=learning_rules.BY_OTHER_MEANS,
         figures=_figures(comparison),
         score_label=score_label(comparison),
-        distance=_said(str(comparison.config.get("distance"))),
+        distance=_said(comparison.view[0]),
         max_stimuli=MAX_STIMULI,
         configuration=to_yaml(plain(comparison.config)),
         withheld=sorted({row["withheld"] for row in comparison.ceilings if row.get("withheld")}),

@@ -41,7 +41,7 @@ COLUMNS = 2
 
 def score_label(comparison: Comparison) -> str:
     """Name the score for an axis."""
-    comparator = str(comparison.config.get("comparator", "score"))
+    comparator = comparison.view[1]
     return COMPARATOR_LABELS.get(comparator, comparator)
 
 
@@ -134,7 +134,7 @@ def plot_scores(comparison: Comparison, regions: Sequence[str] | None = None, *,
     rules, layers, every_region = rule_names(comparison), layer_names(comparison), region_names(comparison)
     styles, shifts = rule_styles(rules), offsets(len(rules))
     aggregates = comparison.aggregates()
-    singles = comparison.scores[comparison.scores["seed"].notna()]
+    singles = comparison.main.scores[comparison.main.scores["seed"].notna()]
     shown = {
         region: (
             at_reference_time(comparison, aggregates, region).set_index(["rule", "layer"]),
@@ -148,7 +148,7 @@ def plot_scores(comparison: Comparison, regions: Sequence[str] | None = None, *,
             [table[["score", "lower", "upper"]].to_numpy(float).ravel(), seeds.to_numpy(float), [bounds.lower, bounds.upper]]
         )
         for table, seeds, bounds in shown.values()
-    ] + [comparison.reference_models["score"].to_numpy(float)]
+    ] + [comparison.main.reference_models["score"].to_numpy(float)]
     chosen = list(every_region if regions is None else regions)
     with figure_style():
         figure, grid = panels(len(chosen), legend)
@@ -174,7 +174,7 @@ def plot_scores(comparison: Comparison, regions: Sequence[str] | None = None, *,
             layer_axis(axes, layers)
             limits = value_limits(*extremes)
             axes.set_ylim(*limits)
-            beside = at_reference_time(comparison, comparison.reference_models, region)
+            beside = at_reference_time(comparison, comparison.main.reference_models, region)
             draw_reference_models(axes, dict(zip(beside["model"], beside["score"].astype(float), strict=True)), limits)
             axes.set_title(panel_title(comparison, region))
             if place % COLUMNS == 0:

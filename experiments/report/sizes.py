@@ -14,9 +14,9 @@ from experiments.results import Comparison
 
 
 def by_size(comparison: Comparison) -> pd.DataFrame:
-    """Aggregates of the main comparator at every size, empty where there is one size alone."""
+    """Aggregates of the main measure and comparator at every size, empty where there is one size alone."""
     further = comparison.further_aggregates()
-    others = further[further["comparator"] == comparison.config.get("comparator")]
+    others = further[(further["measure"] == comparison.view[0]) & (further["comparator"] == comparison.view[1])]
     return pd.concat([comparison.aggregates(), others], ignore_index=True) if len(others) else others
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.config import CONTROL
-from experiments.report.views import final_accuracy, region_names
+from experiments.report.views import OtherModel, final_accuracy, region_names
 from experiments.report.wording import (
     MISSING,
     RegionFinding,
@@ -17,6 +17,7 @@ from experiments.report.wording import (
     control_verdict,
     decimal,
     degrees,
+    failures_sentence,
     interval,
     percent,
     region_finding,
@@ -75,7 +76,12 @@ def terminal_table(comparison: Comparison) -> Table:
     for region in region_names(comparison):
         finding = region_finding(comparison, region)
         table.add_row(_region_line(finding), "", Text("ceiling", style="dim"), _ceiling_line(finding), "")
-        for row in finding.standings:
+        for row in finding.ranked:
+            if isinstance(row, OtherModel):
+                known = "" if math.isnan(row.lower) else f" {interval(row.lower, row.upper)}"
+                cells = (f" {row.model}", "", "no network", f"{decimal(row.score)}{known}", "")
+                table.add_row(*(Text(cell, style="dim") for cell in cells))
+                continue
             reached = accuracy["mean"].get(row.rule, math.nan)
             score = decimal(row.score)
             if not math.isnan(row.lower):
@@ -91,7 +97,10 @@ def terminal_table(comparison: Comparison) -> Table:
                 Text(f"{difference} *" if row.beats else f"{difference}  ", style="bold" if row.beats else ""),
             )
         table.add_section()
-    table.caption = Text("* beats its untrained control in the same layer: the interval of the difference lies above zero")
+    caption = "* beats its untrained control in the same layer (false discovery rate of 5 % over this table)"
+    if failed := failures_sentence(comparison):
+        caption += f"\nnot ranked: {failed}"
+    table.caption = Text(caption)
     return table
 
 

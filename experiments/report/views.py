@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+import rsa
 from experiments.config import CONTROL
 from experiments.results import Comparison
+
+LEVEL = 0.05
 
 
 class Ceiling(NamedTuple):
@@ -43,8 +46,11 @@ class Standing(NamedTuple):
         Paired difference from the control in the same layer, NaN for the control itself.
     difference_lower, difference_upper
         Its interval, NaN without one.
+    p_value, p_adjusted
+        Of the difference, two-sided: by itself, and the false discovery rate over the table that is shown, best layers of all
+        regions.
     beats
-        Whether the difference's interval lies above zero; None where nothing was tested.
+        Whether the difference is above zero at that rate; None where nothing was tested.
     """
 
     rule: str
@@ -55,7 +61,18 @@ class Standing(NamedTuple):
     difference: float
     difference_lower: float
     difference_upper: float
+    p_value: float
+    p_adjusted: float
     beats: bool | None
+
+
+class OtherModel(NamedTuple):
+    """A model that is no network, as it stands beside the rules in a region."""
+
+    model: str
+    score: float
+    lower: float
+    upper: float
 
 
 def number(value: Any) -> float:
@@ -120,28 +137,60 @@ def at_reference_time(comparison: Comparison, frame: pd.DataFrame, region: str) 
 
 
 def from_reference(comparison: Comparison, reference: str = CONTROL) -> pd.DataFrame:
-    """Differences from one of the networks that every rule is held against."""
-    return comparison.differences[comparison.differences["reference"] == reference]
+    """Differences from one of the networks that every rule is held against, of the main view."""
+    differences = comparison.main.differences
+    return differences[differences["reference"] == reference]
 
 
-def standings(comparison: Comparison, region: str) -> list[Standing]:
-    """Each rule's best layer in a region, best rule first."""
+def failures(comparison: Comparison) -> dict[str, str]:
+    """Rules that stand in no ranking, and why."""
+    verdicts = comparison.verdicts
+    if "failure" not in verdicts:
+        return {}
+    failed = verdicts[verdicts["failure"].notna()]
+    return dict(zip(failed["rule"], failed["failure"], strict=True))
+
+
+def _best_layers(comparison: Comparison, region: str) -> list[Standing]:
+    """Each rule's best layer in a region, before any correction."""
     scores = at_reference_time(comparison, comparison.aggregates(), region)
     differences = at_reference_time(comparison, from_reference(comparison), region)
-    rows = []
+    left_out, found = failures(comparison), []
     for rule in rule_names(comparison):
         own = scores[(scores["rule"] == rule) & scores["score"].notna()]
-        if own.empty:
+        if own.empty or rule in left_out:
             continue
         best = own.loc[own["score"].idxmax()]
         against = differences[(differences["rule"] == rule) & (differences["layer"] == best["layer"])]
         score, lower, upper = (number(best[name]) for name in ("score", "lower", "upper"))
-        difference = low = high = math.nan
+        difference = low = high = p_value = math.nan
         if len(against):
-            difference, low, high = (number(against.iloc[0][name]) for name in ("difference", "lower", "upper"))
-        beats = None if math.isnan(low) else low > 0
-        rows.append(Standing(rule, str(best["layer"]), score, lower, upper, difference, low, high, beats))
+            difference, low, high, p_value = (number(against.iloc[0][name]) for name in ("difference", "lower", "upper", "p_value"))
+        found.append(Standing(rule, str(best["layer"]), score, lower, upper, difference, low, high, p_value, math.nan, None))
+    return found
+
+
+def standings(comparison: Comparison, region: str) -> list[Standing]:
+    """Each rule's best layer in a region, best rule first; rules that failed are not among them."""
+    shown = {name: _best_layers(comparison, name) for name in region_names(comparison)}
+    # What is marked is corrected over the table that is shown: all regions of it.
+    p_values = np.array([row.p_value for rows in shown.values() for row in rows])
+    adjusted = iter(rsa.false_discovery_rate(p_values))
+    corrected = {name: [row._replace(p_adjusted=float(next(adjusted))) for row in rows] for name, rows in shown.items()}
+    rows = [
+        row._replace(beats=None if math.isnan(row.p_adjusted) else row.difference > 0 and row.p_adjusted < LEVEL)
+        for row in corrected.get(region, [])
+    ]
     return sorted(rows, key=lambda row: -row.score)
+
+
+def other_models(comparison: Comparison, region: str) -> list[OtherModel]:
+    """Models that are no networks, as they score in a region, best first."""
+    found = at_reference_time(comparison, comparison.main.reference_models, region)
+    rows = [
+        OtherModel(str(row["model"]), *(number(row[name]) for name in ("score", "lower", "upper"))) for _, row in found.iterrows()
+    ]
+    return sorted((row for row in rows if not math.isnan(row.score)), key=lambda row: -row.score)
 
 
 def final_accuracy(comparison: Comparison) -> pd.DataFrame:
@@ -153,15 +202,19 @@ def final_accuracy(comparison: Comparison) -> pd.DataFrame:
 
 
 __all__ = [
+    "LEVEL",
     "Ceiling",
+    "OtherModel",
     "Standing",
     "at_reference_time",
     "ceiling",
+    "failures",
     "final_accuracy",
     "from_reference",
     "has_times",
     "layer_names",
     "number",
+    "other_models",
     "reference_time",
     "region_names",
     "rule_names",

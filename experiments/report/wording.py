@@ -7,7 +7,19 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from experiments.config import CONTROL
-from experiments.report.views import Ceiling, Standing, ceiling, number, reference_time, region_names, standings
+from experiments.report.conclusions import ABSENT, Conclusion, conclusions, view_names
+from experiments.report.views import (
+    Ceiling,
+    OtherModel,
+    Standing,
+    ceiling,
+    failures,
+    number,
+    other_models,
+    reference_time,
+    region_names,
+    standings,
+)
 from experiments.results import Comparison
 
 MISSING = "–"
@@ -26,6 +38,8 @@ class RegionFinding(NamedTuple):
         The finding in plain words.
     standings
         Each rule's best layer, best rule first.
+    others
+        Models that are no networks, best first.
     ceiling
         Noise ceiling at that time.
     """
@@ -34,7 +48,13 @@ class RegionFinding(NamedTuple):
     milliseconds: float | None
     sentences: tuple[str, ...]
     standings: tuple[Standing, ...]
+    others: tuple[OtherModel, ...]
     ceiling: Ceiling
+
+    @property
+    def ranked(self) -> list[Standing | OtherModel]:
+        """Rules and other models in one ranking."""
+        return sorted([*self.standings, *self.others], key=lambda row: -row.score)
 
 
 def decimal(value: Any, digits: int = 3) -> str:
@@ -217,11 +237,46 @@ def _control_sentence(best: Standing, rows: list[Standing]) -> str:
     return f"It {verdict(best)}: {gap} {bounds} in the same layer."
 
 
+def _models_sentence(best: Standing, others: list[OtherModel]) -> str:
+    """How a network stands beside models that are none."""
+    first = others[0]
+    if first.score <= best.score:
+        return f"No reference model that is no network scores as high: the best is {first.model}, {decimal(first.score)}."
+    above = [each.model for each in others if each.score > best.score]
+    return (
+        f"{joined(above)}, which learned nothing, {'scores' if len(above) == 1 else 'score'} above every network "
+        f"({first.model} {decimal(first.score)})."
+    )
+
+
+def views_sentence(found: Conclusion) -> str:
+    """Whether a rule's difference from its control is found in every view, in words.
+
+    Parameters
+    ----------
+    found
+        Of one rule and region, in several views.
+    """
+    seen = {name: each for name, each in found.views.items() if each.verdict != ABSENT}
+    told = "; ".join(f"{name} {signed(each.difference)} ({each.verdict})" for name, each in seen.items())
+    start = {
+        "holds": f"That {found.rule} differs from its untrained control holds in all {len(seen)} views",
+        "turns": f"How {found.rule} differs from its untrained control turns with the view: there is no conclusion about the rule",
+        "undecided": f"Whether {found.rule} differs from its untrained control is not decided in every view",
+    }[found.holds]
+    return f"{start}: {told}."
+
+
+def failures_sentence(comparison: Comparison) -> str:
+    """Which rules stand in no ranking, and why; "" where all do."""
+    return "; ".join(f"{rule} {why}" for rule, why in failures(comparison).items())
+
+
 def region_finding(comparison: Comparison, region: str) -> RegionFinding:
-    """Say which rule scored best in a region, how far from the ceiling, and whether it beats its untrained control."""
+    """Say which rule scored best in a region, how far from the ceiling, whether it beats its control, and whether that holds."""
     time = reference_time(comparison, region)
     bounds = ceiling(comparison, region, time)
-    rows = standings(comparison, region)
+    rows, others = standings(comparison, region), other_models(comparison, region)
     sentences: tuple[str, ...] = ("No layer was scored.",)
     if rows:
         best = rows[0]
@@ -232,25 +287,46 @@ def region_finding(comparison: Comparison, region: str) -> RegionFinding:
             _ceiling_sentence(best, bounds),
             _control_sentence(best, rows),
         )
+        if others:
+            sentences = (*sentences, _models_sentence(best, others))
+        if len(view_names(comparison)) > 1:
+            of_views = [each for each in conclusions(comparison) if each.region == region and each.rule == best.rule]
+            sentences = (*sentences, *map(views_sentence, of_views))
         if not math.isnan(best.lower) and best.lower <= 0:
             sentences = (*sentences, "The score's own interval covers zero.")
-    return RegionFinding(region, None if time is None else time * 1000, sentences, tuple(rows), bounds)
+    return RegionFinding(region, None if time is None else time * 1000, sentences, tuple(rows), tuple(others), bounds)
 
 
 def summary(comparison: Comparison) -> str:
-    """The whole comparison in one sentence."""
+    """The whole comparison in one sentence: what scores best in each region, and under which conditions that holds."""
     clauses = []
+    several = view_names(comparison)
+    found = {(each.region, each.rule): each for each in conclusions(comparison)} if len(several) > 1 else {}
     for region in region_names(comparison):
         rows = standings(comparison, region)
         if not rows:
             continue
         best = rows[0]
+        others = [each for each in other_models(comparison, region) if each.score > best.score]
+        place = f"in {region}, "
+        if others:
+            place += (
+                f"{others[0].model}, which learned nothing, scores above every network ({decimal(others[0].score)}); of networks "
+            )
         if best.rule == CONTROL:
-            clauses.append(f"in {region}, the untrained control scores best")
+            clause = "the untrained control scores best"
         elif best.beats is None:
-            clauses.append(f"in {region}, {best.rule} scores best, without a test against its untrained control")
+            clause = f"{best.rule} scores best, without a test against its untrained control"
         else:
-            clauses.append(f"in {region}, {best.rule} scores best {'and' if best.beats else 'but'} {verdict(best)}")
+            clause = f"{best.rule} scores best {'and' if best.beats else 'but'} {verdict(best)}"
+        held = found.get((region, best.rule))
+        if held is not None:
+            clause += {
+                "holds": f", in all {len(several)} views",
+                "turns": ", which turns with the measure",
+                "undecided": f", which {len(several)} views do not all decide",
+            }[held.holds]
+        clauses.append(f"{place}{clause} ({decimal(best.score)})")
     if not clauses:
         return "Nothing was scored."
     sentence = "; ".join(clauses)
@@ -265,6 +341,7 @@ __all__ = [
     "control_verdict",
     "decimal",
     "degrees",
+    "failures_sentence",
     "interval",
     "joined",
     "percent",
@@ -273,4 +350,5 @@ __all__ = [
     "signed",
     "summary",
     "verdict",
+    "views_sentence",
 ]

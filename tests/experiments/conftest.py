@@ -8,7 +8,8 @@ import pytest
 import neurodata
 from experiments.cli import main
 from experiments.commands import compare as compare_command
-from experiments.config import CompareConfig, write_yaml
+from experiments.compare_config import CompareConfig
+from experiments.config import write_yaml
 from experiments.results import Comparison
 
 MLP = {"architecture": "mlp", "architecture_options": {"hidden": (8,)}, "epochs": 1, "batch_size": 32, "n_train": 200}
@@ -62,7 +63,7 @@ def study(recording, tmp_path_factory):
     path = tmp_path_factory.mktemp("studies") / "study.yaml"
     path.write_text(
         write_yaml(
-            CompareConfig(
+            CompareConfig.of(
                 rules=("backprop",), recording=str(recording), seeds=1, n_draws=19, scorecard="none", readout_images=0, **MLP
             )
         )

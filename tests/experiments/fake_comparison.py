@@ -23,6 +23,7 @@ CATEGORY_SHARE = {
     "feedback_alignment": (0.02, 0.08, 0.25, 0.40),
     "feedback_alignment/direct": (0.02, 0.03, 0.05, 0.08),
 }
+MAIN_VIEW = {"measure": "correlation", "comparator": "spearman", "size": 32}
 FINAL_ACCURACY = {"untrained": 0.31, "backprop": 0.68, "feedback_alignment": 0.61, "feedback_alignment/direct": 0.57}
 
 
@@ -221,20 +222,18 @@ def fake_comparison(
     return Comparison(
         config={
             "rules": list(rules),
-            "architecture": "cnn",
-            "dataset": "small_pictures.npz",
-            "recording": recording["name"],
-            "epochs": n_epochs,
-            "batch_size": 128,
-            "seed": 0,
-            "seeds": n_seeds,
-            "distance": "correlation",
-            "comparator": "spearman",
-            "n_draws": n_draws,
-            "confidence": 0.95,
             "readout_images": 2000,
-            "stimulus_size": None,
             "rule_options": {},
+            "training": {
+                "architecture": "cnn",
+                "dataset": "small_pictures.npz",
+                "epochs": n_epochs,
+                "batch_size": 128,
+                "seed": 0,
+                "n_seeds": n_seeds,
+            },
+            "stimuli": {"recording": recording["name"], "sizes": [None]},
+            "scoring": {"measures": ["correlation"], "comparators": ["spearman"], "n_draws": n_draws, "confidence": 0.95},
         },
         environment={
             "python": "3.11.2",
@@ -288,9 +287,9 @@ def fake_comparison(
             }
             for rule in rules
         },
-        scores=pd.DataFrame(score_rows).assign(comparator="spearman", size=32),
-        differences=pd.DataFrame(difference_rows, columns=list(DIFFERENCE_COLUMNS)).assign(comparator="spearman", size=32),
-        reference_models=pd.DataFrame(reference_rows, columns=list(REFERENCE_MODEL_COLUMNS)),
+        scores=pd.DataFrame(score_rows).assign(**MAIN_VIEW),
+        differences=pd.DataFrame(difference_rows, columns=list(DIFFERENCE_COLUMNS)).assign(**MAIN_VIEW),
+        reference_models=pd.DataFrame(reference_rows, columns=list(REFERENCE_MODEL_COLUMNS)).assign(**MAIN_VIEW),
         clusters=pd.DataFrame(cluster_rows, columns=list(CLUSTER_COLUMNS)),
         factors={region: ["stimuli", *(["subjects"] if n_subjects >= 4 else [])] for region in regions},
         accuracy=pd.DataFrame(accuracy_rows),
@@ -347,6 +346,7 @@ def _judged(rules: tuple[str, ...], n_seeds: int) -> dict[str, pd.DataFrame]:
             "angle_end": np.nan if rule == "untrained" else 0.0 if rule == "backprop" else 61.0,
             "rdm_correlation": 1.0 if rule == "backprop" else 0.4,
             "rdm_correlation_between_seeds": 0.7,
+            "failure": None,
         }
         for rule, each in read.items()
     ]

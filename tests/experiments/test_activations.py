@@ -7,8 +7,8 @@ import pytest
 import neurodata
 from bioplausible.foundation.errors import InputError
 from experiments.activations import read_activations
+from experiments.compare_config import CompareConfig
 from experiments.comparing import compare
-from experiments.config import CompareConfig
 
 N = 6
 RNG = np.random.default_rng(0)
@@ -76,7 +76,7 @@ def test_what_cannot_be_scored_is_said_in_one_sentence(write, told, tmp_path):
 
 
 SHOWN = neurodata.default_stimuli()
-CONFIG = CompareConfig(
+CONFIG = CompareConfig.of(
     rules=("backprop",),
     architecture="mlp",
     architecture_options={"hidden": (8,)},

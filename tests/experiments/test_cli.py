@@ -13,7 +13,8 @@ import learning_rules
 import neurodata
 from experiments import cli, datasets
 from experiments.cli import main
-from experiments.config import CompareConfig, TrainConfig, read_yaml, write_yaml
+from experiments.compare_config import CompareConfig
+from experiments.config import TrainConfig, read_yaml, write_yaml
 from experiments.results import plain
 from experiments.sweeping.config import SearchConfig, SweepConfig
 from experiments.terminal import settings

@@ -14,8 +14,9 @@ import experiments.store as store
 import neurodata
 from bioplausible.foundation.errors import InputError
 from experiments import datasets, scoring, stimuli
+from experiments.compare_config import CompareConfig
 from experiments.comparing import compare
-from experiments.config import CompareConfig, read_yaml
+from experiments.config import read_yaml
 from experiments.preparing import prepare
 from experiments.results import SCORE_COLUMNS
 from experiments.scorecards import CORE
@@ -27,7 +28,7 @@ PLANTED = "conv_1"
 N_SUBJECTS, N_SEEDS = 5, 2
 SHOWN = neurodata.default_stimuli()
 EXCLUDED = tuple(int(index) for index in SHOWN.source_indices)
-CONFIG = CompareConfig(
+CONFIG = CompareConfig.of(
     rules=("backprop",),
     architecture="cnn",
     dataset="digits",
@@ -63,7 +64,7 @@ def _train_once():
 @pytest.fixture(scope="module")
 def recording():
     """Two regions of five observers: one driven by a layer of backprop's first network, one by nothing."""
-    reference = trained_once(prepare(CONFIG.training("backprop", EXCLUDED)))
+    reference = trained_once(prepare(CONFIG.training_of("backprop", EXCLUDED)))
     shown = stimuli.present(SHOWN.images, reference.network.input_shape, reference.images.normalisation)
     features = reference.represent(shown)[LAYERS.index(PLANTED)][0]
     sizes = {"n_subjects": N_SUBJECTS, "n_channels": 64, "n_runs": 4}
@@ -118,7 +119,7 @@ def test_the_planted_layer_of_the_planted_network_scores_best_in_its_region(stud
     assert scores.max() > 0.9 * comparison.ceilings[0]["lower"]
     rows = comparison.aggregates()
     best = rows[(rows["rule"] == "backprop") & (rows["layer"] == PLANTED) & (rows["region"] == "planted")].iloc[0]
-    assert best["p_value"] == pytest.approx(1 / (CONFIG.n_draws + 1)) and best["lower"] > 0
+    assert best["p_value"] == pytest.approx(1 / (CONFIG.scoring.n_draws + 1)) and best["lower"] > 0
 
 
 def test_nothing_is_found_where_nothing_was_planted(study):
@@ -193,7 +194,7 @@ def test_intervals_generalise_over_what_there_is_enough_of(study, recording_fold
         "intervals in region 'planted' say nothing of other seeds: there are too few to draw from (2 seeds)" in comparison.warnings
     )
     options = {"recording": recording_folder, "rules": ("untrained",), "epochs": 1, "seeds": 3}
-    wide, narrow = (compare(CONFIG, **options, factors=factors) for factors in (CONFIG.factors, ("stimuli",)))
+    wide, narrow = (compare(CONFIG, **options, factors=factors) for factors in (CONFIG.scoring.factors, ("stimuli",)))
     assert wide.factors["planted"] == ["stimuli", "subjects", "seeds"] and narrow.factors["planted"] == ["stimuli"]
     lengths = [(each.aggregates()["upper"] - each.aggregates()["lower"]).to_numpy(float) for each in (wide, narrow)]
     assert np.all(lengths[0] > 0.99 * lengths[1]) and np.mean(lengths[0] > 1.05 * lengths[1]) > 0.5
@@ -211,7 +212,7 @@ def test_rules_are_held_against_backpropagation_too(recording_folder):
 def test_models_that_are_no_networks_stand_beside(study):
     comparison, *_ = study
     table = comparison.reference_models
-    assert len(table) == 2 * len(CONFIG.reference_models) and set(table["model"]) == set(CONFIG.reference_models)
+    assert len(table) == 2 * len(CONFIG.scoring.reference_models) and set(table["model"]) == set(CONFIG.scoring.reference_models)
     assert table[["score", "lower", "upper", "p_value"]].notna().all(axis=None)
 
 
@@ -303,7 +304,7 @@ def test_the_folder_holds_what_is_documented(study, recording_folder):
     names = ("scores", "differences", "reference_models", "clusters", "accuracy", "networks", "readouts", "controls", "verdicts")
     tables = {f"tables/{name}.csv" for name in names}
     assert files == {"config.yaml", "results.json", "arrays.npz", "report.html"} | tables
-    expected = dataclasses.replace(CONFIG, rules=("untrained", "backprop"), recording=recording_folder)
+    expected = CONFIG.replace(rules=("untrained", "backprop"), recording=recording_folder)
     stored = read_yaml(out / "config.yaml", CompareConfig)
     # YAML has no tuples inside free mappings; the options take lists for them.
     assert yaml.safe_load(json.dumps(dataclasses.asdict(stored))) == yaml.safe_load(json.dumps(dataclasses.asdict(expected)))
@@ -313,7 +314,7 @@ def test_the_folder_holds_what_is_documented(study, recording_folder):
 
 @pytest.mark.thorough
 def test_another_size_scores_the_convolutions_and_says_what_was_left_out(recording_folder):
-    comparison = compare(CONFIG, recording=recording_folder, stimulus_size=16, seeds=1, epochs=1, n_draws=0)
+    comparison = compare(CONFIG, recording=recording_folder, sizes=16, seeds=1, epochs=1, n_draws=0)
     assert list(comparison.scores["layer"].unique()) == ["conv_0", "conv_1"]
     (warning,) = [each for each in comparison.warnings if "left out" in each]
     assert "hidden_0, output" in warning and "16 pixels" in warning
@@ -323,23 +324,29 @@ def test_another_size_scores_the_convolutions_and_says_what_was_left_out(recordi
 
 @pytest.fixture(scope="module")
 def views(recording_folder, tmp_path_factory):
-    """Three comparators and three sizes of one network a rule."""
+    """Two measures, three comparators and three sizes of one network a rule."""
     out = tmp_path_factory.mktemp("views")
-    more = {"more_comparators": ("whitened_pearson", "cka"), "more_stimulus_sizes": (16, 12)}
+    more = {
+        "measures": ("correlation", "euclidean"),
+        "comparators": ("spearman", "whitened_pearson", "cka"),
+        "sizes": (None, 16, 12),
+    }
     return compare(CONFIG, out, recording=recording_folder, seeds=1, epochs=1, n_draws=50, **more), out
 
 
-def test_other_comparators_and_sizes_stand_in_the_same_table(views):
+def test_other_measures_comparators_and_sizes_stand_in_the_same_table(views):
     comparison, out = views
     table = pd.read_csv(out / "tables" / "scores.csv", dtype={"subject": str})
-    counts = {(name, int(size)): len(rows) for (name, size), rows in table.groupby(["comparator", "size"])}
-    of_main = len(comparison.scores)
-    halved = {("spearman", 12): of_main // 2, ("spearman", 16): of_main // 2}
-    assert counts == {("spearman", 8): of_main, ("whitened_pearson", 8): of_main, ("cka", 8): of_main, **halved}
+    views = table.fillna({"measure": ""}).groupby(["measure", "comparator", "size"])
+    counts = {(measure, name, int(size)): len(rows) for (measure, name, size), rows in views}
+    of_main = len(comparison.main.scores)
+    halved = {("correlation", "spearman", 12): of_main // 2, ("correlation", "spearman", 16): of_main // 2}
+    whole = (("correlation", "spearman", 8), ("correlation", "whitened_pearson", 8), ("", "cka", 8), ("euclidean", "spearman", 8))
+    assert counts == dict.fromkeys(whole, of_main) | halved
     assert len(comparison.to_frame()) == len(table) == len(comparison.to_json()["scores"])
-    assert set(comparison.further_scores.query("size == 16")["layer"]) == {"conv_0", "conv_1"}
+    assert set(comparison.scores.query("size == 16")["layer"]) == {"conv_0", "conv_1"}
     again = type(comparison).load(out)
-    for name in ("scores", "further_scores", "differences", "further_differences"):
+    for name in ("scores", "differences", "reference_models"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(comparison, name).replace({None: np.nan}), check_dtype=False)
 
 
@@ -357,10 +364,10 @@ def test_scores_of_patterns_generalise_over_subjects_and_claim_no_p_value(views)
     cka = comparison.further_aggregates().query("comparator == 'cka'")
     assert cka["p_value"].isna().all() and cka["ceiling_lower"].isna().all()
     assert ((cka["lower"] < cka["score"]) & (cka["score"] < cka["upper"])).all()
-    single = comparison.further_scores.query("comparator == 'cka'").dropna(subset=["subject"])
+    single = comparison.scores.query("comparator == 'cka'").dropna(subset=["subject"])
     means = single.groupby(["rule", "layer", "region"])["score"].mean()
     np.testing.assert_allclose(cka.set_index(["rule", "layer", "region"])["score"].sort_index(), means.sort_index(), rtol=1e-12)
-    differences = comparison.further_differences.query("comparator == 'cka'")
+    differences = comparison.differences.query("comparator == 'cka'")
     assert set(differences["reference"]) == {"untrained"} and differences["p_value"].between(0, 1).all()
 
 
@@ -379,7 +386,7 @@ def test_measures_of_patterns_need_patterns(monkeypatch, tmp_path):
     recording = neurodata.Recording("made up", SHOWN, "fmri", {"IT": rdms})
     monkeypatch.setattr(planning, "load_recording", lambda name: recording)
     with pytest.raises(InputError, match="'cka' compares patterns, and region 'IT'"):
-        compare(CONFIG, more_comparators=("cka",))
+        compare(CONFIG, comparators=("spearman", "cka"))
 
 
 def test_without_draws_there_are_scores_and_no_intervals(recording_folder):
@@ -422,8 +429,8 @@ def test_a_recording_in_time_has_rows_for_every_time(recording, monkeypatch):
 def test_a_layer_that_tells_no_stimuli_apart_is_named(value, recording_folder, monkeypatch):
     represent = Trained.represent
 
-    def broken(self, images, network=None):
-        layers = list(represent(self, images, network))
+    def broken(self, images, network=None, state=None):
+        layers = list(represent(self, images, network, state))
         if self.name == "backprop":
             layers[1] = np.full_like(layers[1], value)
         return tuple(layers)
@@ -438,7 +445,7 @@ def test_a_layer_that_tells_no_stimuli_apart_is_named(value, recording_folder, m
 
 
 def test_networks_that_tell_nothing_apart_are_a_mistake_with_a_reason(recording_folder, monkeypatch):
-    monkeypatch.setattr(Trained, "represent", lambda self, images, network=None: (np.zeros((1, len(images), 3)),) * 4)
+    monkeypatch.setattr(Trained, "represent", lambda self, images, network=None, state=None: (np.zeros((1, len(images), 3)),) * 4)
     with pytest.raises(InputError, match="no layer of any network tells the stimuli apart"):
         compare(CONFIG, recording=recording_folder, seeds=1, epochs=1)
 
@@ -455,11 +462,11 @@ def test_too_many_rows_of_single_subjects_are_left_out_and_said(recording_folder
     [
         ({"rules": ("backprob",)}, ["'backprob'", "did you mean 'backprop'"]),
         ({"architecture": "cn"}, ["architecture 'cn'", "cnn"]),
-        ({"distance": "correlatoin"}, ["'correlatoin'", "did you mean 'correlation'"]),
-        ({"comparator": "spearmann"}, ["'spearmann'", "did you mean 'spearman'"]),
-        ({"more_comparators": ("cca",)}, ["'cca'", "did you mean 'cka'"]),
-        ({"more_comparators": ("spearman",)}, ["spearman, spearman", "once"]),
-        ({"more_stimulus_sizes": (8,)}, ["8 pixels", "twice"]),
+        ({"measures": "correlatoin"}, ["'correlatoin'", "did you mean 'correlation'"]),
+        ({"comparators": "spearmann"}, ["'spearmann'", "did you mean 'spearman'"]),
+        ({"comparators": ("spearman", "cca")}, ["'cca'", "did you mean 'cka'"]),
+        ({"comparators": ("spearman", "spearman")}, ["spearman, spearman", "once"]),
+        ({"sizes": (None, 8)}, ["8 pixels", "twice"]),
         ({"front_end": "zac"}, ["'zac'", "zca"]),
         ({"factors": ("stimulus",)}, ["'stimulus'", "did you mean 'stimuli'"]),
         ({"reference_models": ("pixel",)}, ["'pixel'", "did you mean 'pixels'"]),
@@ -467,8 +474,8 @@ def test_too_many_rows_of_single_subjects_are_left_out_and_said(recording_folder
         ({"recording": "cichy"}, ["'cichy'", "cichy92"]),
         ({"rule_options": {"backprop": {"lerning_rate": 1.0}}}, ["'lerning_rate'", "did you mean 'learning_rate'"]),
         ({"architecture_options": {"chanels": (4,)}}, ["'chanels'", "did you mean 'channels'"]),
-        ({"architecture": "mlp", "architecture_options": {}, "stimulus_size": 16}, ["mlp", "(16, 16, 1)", "convolutional"]),
-        ({"stimulus_size": 0}, ["stimulus_size=0", "at least 1"]),
+        ({"architecture": "mlp", "architecture_options": {}, "sizes": 16}, ["mlp", "(16, 16, 1)", "convolutional"]),
+        ({"sizes": 0}, ["sizes=(0,)", "at least 1"]),
         ({"epochs": 0}, ["epochs=0"]),
         ({"batch_size": 0}, ["batch_size=0"]),
         ({"seed": -1}, ["seed=-1"]),
@@ -488,10 +495,10 @@ def test_mistakes_are_said_before_anything_is_trained(fields, parts, no_training
 @pytest.mark.parametrize("rules", [("stdp/textbook", "untrained"), ("untrained", "stdp/textbook")])
 def test_rules_are_checked_on_the_networks_that_they_are_trained_on(rules):
     """What was published with one hidden layer brings it."""
-    config = CompareConfig(rules=rules, architecture="mlp", dataset="digits")
+    config = CompareConfig.of(rules=rules, architecture="mlp", dataset="digits")
     assert planning.check(config) == (8, 8, 1)
     with pytest.raises(InputError, match="one hidden layer|hidden"):
-        planning.check(dataclasses.replace(config, architecture_options={"hidden": (16, 16)}))
+        planning.check(config.replace(architecture_options={"hidden": (16, 16)}))
 
 
 def test_a_used_folder_is_refused_before_anything_is_trained(tmp_path, no_training):
@@ -510,17 +517,17 @@ def test_another_measure_trains_nothing_and_the_store_changes_no_number(recordin
     assert again.seconds["training"] == 0 < kept.seconds["training"]
     for name in ("scores", "accuracy", "networks", "differences"):
         pd.testing.assert_frame_equal(getattr(kept, name), getattr(again, name))
-    other = compare(CONFIG, store=tmp_path / "store", **{**asked, "n_draws": 0}, distance="euclidean", comparator="pearson")
+    other = compare(CONFIG, store=tmp_path / "store", **{**asked, "n_draws": 0}, measures="euclidean", comparators="pearson")
     assert not other.scores["score"].equals(kept.scores["score"])
 
 
 @pytest.mark.parametrize("measure", ["crossnobis", "correlation-centred"])
 def test_the_planted_layer_is_found_by_other_measures(measure, recording_folder):
     """Of regions in runs, cross-validated and in units of noise."""
-    comparison = compare(CONFIG, recording=recording_folder, rules=("backprop",), seeds=1, distance=measure, n_draws=0)
+    comparison = compare(CONFIG, recording=recording_folder, rules=("backprop",), seeds=1, measures=measure, n_draws=0)
     own = comparison.aggregates().query("rule == 'backprop' and region == 'planted'").set_index("layer")["score"]
     assert own.idxmax() == PLANTED and own.max() > 0.3
-    assert comparison.config["distance"] == measure
+    assert comparison.config["scoring"]["measures"] == [measure]
 
 
 def test_a_measure_that_compares_runs_needs_some(no_training, monkeypatch):
@@ -531,7 +538,7 @@ def test_a_measure_that_compares_runs_needs_some(no_training, monkeypatch):
     with pytest.raises(
         InputError, match="'crossnobis' compares runs with each other, and region 'IT' of recording 'one run' has one"
     ):
-        compare(CONFIG, distance="crossnobis")
+        compare(CONFIG, measures="crossnobis")
 
 
 def test_rdms_of_another_measure_are_named(monkeypatch):
@@ -540,10 +547,21 @@ def test_rdms_of_another_measure_are_named(monkeypatch):
     recording = neurodata.Recording("made up", SHOWN, "fmri", {"IT": region})
     monkeypatch.setattr(planning, "load_recording", lambda name: recording)
     said = {
-        measure: [line for line in compare(CONFIG, rules=("untrained",), seeds=1, epochs=1, n_draws=0, distance=measure).warnings]
+        measure: [line for line in compare(CONFIG, rules=("untrained",), seeds=1, epochs=1, n_draws=0, measures=measure).warnings]
         for measure in ("correlation", "euclidean")
     }
     assert not [line for line in said["correlation"] if line.startswith("two measures")]
     assert [
-        line for line in said["euclidean"] if "'IT' comes as RDMs by correlation, and networks are compared by euclidean" in line
+        line for line in said["euclidean"] if "'IT' come as RDMs by correlation, and networks are compared by euclidean" in line
     ]
+
+
+def test_the_control_is_shown_with_the_readout_that_it_was_drawn_with(study):
+    """One that was trained on labels is no untrained layer."""
+    comparison, _, (untrained, _) = study
+    shown = stimuli.present(SHOWN.images, untrained.network.input_shape, untrained.images.normalisation)
+    drawn, read = (untrained.represent(shown, state=state) for state in (untrained.start, untrained.state))
+    expected = np.mean([pdist(each.astype(np.float64), "correlation") for each in drawn[-1]], axis=0)
+    np.testing.assert_allclose(comparison.layer_rdms["untrained", "output"], expected, atol=1e-5)
+    assert not np.allclose(drawn[-1], read[-1])
+    np.testing.assert_array_equal(drawn[-2], read[-2])

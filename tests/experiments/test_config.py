@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from bioplausible.foundation.errors import InputError
-from experiments.config import CompareConfig, TrainConfig, from_record, read_yaml, to_record, write_yaml
+from experiments.compare_config import CompareConfig
+from experiments.config import TrainConfig, from_record, read_yaml, to_record, write_yaml
 
 TRAIN = TrainConfig(
     rule="feedback_alignment/direct",
@@ -23,7 +24,7 @@ TRAIN = TrainConfig(
     rule_options={"learning_rate": 1e-5},
     architecture_options={"strides": 1, "activation": "tanh"},
 )
-COMPARE = CompareConfig(
+COMPARE = CompareConfig.of(
     rules=("backprop", "untrained"),
     architecture="mlp",
     dataset="größe/digits.npz",
@@ -37,17 +38,16 @@ COMPARE = CompareConfig(
     regions=("IT",),
     conditions=("face",),
     activations=("mine.npz",),
-    distance="euclidean",
-    comparator="kendall",
-    more_comparators=("cka",),
+    measures=("euclidean", "crossnobis"),
+    comparators=("kendall", "cka"),
     n_draws=0,
     factors=("stimuli",),
     reference_models=("pixels",),
     confidence=0.9,
     readout_images=30,
     scorecard="none",
-    stimulus_size=16,
-    more_stimulus_sizes=(32,),
+    sizes=(16, 32),
+    optimizer_of="backprop",
     validation_fraction=0.2,
     split_seed=8,
     n_train=50,
@@ -55,6 +55,9 @@ COMPARE = CompareConfig(
     rule_options={"backprop": {"learning_rate": 0.5}},
     architecture_options={"activation": "tanh"},
 )
+
+
+TRAIN_ALONE = TrainConfig(epochs=2)
 
 
 @pytest.mark.parametrize("config", [TrainConfig(), TRAIN, CompareConfig(), COMPARE], ids=lambda config: type(config).__name__)
@@ -65,11 +68,36 @@ def test_yaml_there_and_back_is_the_same_configuration(config, tmp_path):
     assert list(yaml.safe_load(path.read_text(encoding="utf-8"))) == [field.name for field in dataclasses.fields(config)]
 
 
+def _leaves(config):
+    """Every value of a configuration, those of its parts by their names; what the whole decides of a part is none."""
+    found = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        leaves = _leaves(value) if dataclasses.is_dataclass(value) else {field.name: value}
+        found |= {name: leaf for name, leaf in leaves.items() if value is leaf or name not in config.decided}
+    return found
+
+
 def test_every_field_of_the_samples_differs_from_its_default():
     # Otherwise the round trip would not notice a field that is dropped.
     for sample, default in ((TRAIN, TrainConfig()), (COMPARE, CompareConfig())):
-        same = [f.name for f in dataclasses.fields(sample) if getattr(sample, f.name) == getattr(default, f.name)]
+        given, others = _leaves(sample), _leaves(default)
+        same = [name for name, value in given.items() if value == others[name]]
         assert same in ([], ["dataset"])
+
+
+def test_fields_of_parts_are_given_by_name_or_in_their_part(tmp_path):
+    flat, nested = tmp_path / "flat.yaml", tmp_path / "nested.yaml"
+    flat.write_text("rules: backprop\nepochs: 3\nseeds: 2\nrecording: cichy92\nmeasures: [euclidean]\n")
+    nested.write_text(
+        "rules: [backprop]\ntraining: {epochs: 3, n_seeds: 2}\nstimuli: {recording: cichy92}\nscoring: {measures: euclidean}\n"
+    )
+    named = CompareConfig.of(rules="backprop", epochs=3, seeds=2, recording="cichy92", measures="euclidean")
+    assert read_yaml(flat, CompareConfig) == read_yaml(nested, CompareConfig) == named
+    # What is not said stays as a comparison has it, and not as a training alone would.
+    assert named.training.architecture == "cnn" and named.training.front_end == "none"
+    assert named.replace(seed=4).training == dataclasses.replace(named.training, seed=4)
+    assert named.replace(training=TRAIN_ALONE).training == TRAIN_ALONE
 
 
 def test_an_empty_file_is_the_default_configuration(tmp_path):
@@ -93,7 +121,13 @@ def test_numbers_are_read_as_yaml_1_2_and_as_the_command_line_reads_them(tmp_pat
     ("kind", "text", "parts"),
     [
         (TrainConfig, "epoch: 3", ["c.yaml", "'epoch'", "did you mean 'epochs'", "batch_size"]),
-        (CompareConfig, "n_seeds: 3", ["c.yaml", "'n_seeds'", "did you mean 'seeds'"]),
+        (CompareConfig, "n_seed: 3", ["c.yaml", "'n_seed'", "did you mean 'n_seeds'"]),
+        (CompareConfig, "rule: backprop", ["c.yaml", "'rule'", "did you mean 'rules'"]),
+        (CompareConfig, "training: {rule: backprop}", ["c.yaml", "'rule'", "valid are: architecture, "]),
+        (CompareConfig, "training: 3", ["c.yaml", "'training'", "3", "a mapping of its fields: architecture, "]),
+        (CompareConfig, "epochs: 3\ntraining: {epochs: 3}", ["c.yaml", "'epochs'", "given twice"]),
+        (CompareConfig, "scoring: {measure: euclidean}", ["c.yaml", "'measure'", "did you mean 'measures'"]),
+        (CompareConfig, "stimuli: {sizes: large}", ["c.yaml", "'sizes'", "'large'"]),
         (TrainConfig, "epochs: many", ["c.yaml", "'epochs'", "'many'", "a whole number, or none"]),
         (TrainConfig, "epochs: 2.5", ["c.yaml", "'epochs'", "2.5", "a whole number, or none"]),
         (TrainConfig, "seed: true", ["c.yaml", "'seed'", "True", "expected a whole number"]),
@@ -138,7 +172,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         (TrainConfig, {"seed": -1}, "seed=-1"),
         (CompareConfig, {"rules": ()}, "no rule"),
         (CompareConfig, {"rules": ("backprop", "backprop")}, "names a rule twice"),
-        (CompareConfig, {"seeds": 0}, "seeds=0"),
+        (CompareConfig, {"seeds": 0}, "n_seeds=0"),
         (CompareConfig, {"n_draws": -1}, "n_draws=-1"),
         (CompareConfig, {"confidence": 1.0}, "confidence=1.0"),
         (CompareConfig, {"confidence": float("nan")}, "confidence=nan"),
@@ -147,18 +181,17 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
 )
 def test_values_out_of_range_are_refused(kind, fields, message):
     with pytest.raises(InputError, match=message):
-        kind(**fields)
+        (kind.of if kind is CompareConfig else kind)(**fields)
 
 
-def test_training_carries_over_everything_that_the_two_share():
-    training = COMPARE.training("backprop", exclude_indices=(7,))
-    shared = {f.name for f in dataclasses.fields(TrainConfig)} & {f.name for f in dataclasses.fields(CompareConfig)}
-    shared -= {"rule_options"}
-    assert shared >= {"architecture", "dataset", "epochs", "batch_size", "seed", "validation_fraction", "split_seed", "n_train"}
-    assert {name: getattr(training, name) for name in shared} == {name: getattr(COMPARE, name) for name in shared}
-    assert training.rule == "backprop" and training.n_seeds == COMPARE.seeds and training.exclude_indices == (7,)
-    assert training.rule_options == {"learning_rate": 0.5}
-    assert COMPARE.training("untrained").rule_options == {}
+def test_a_comparison_decides_what_its_trainings_train():
+    training = COMPARE.training_of("backprop", exclude_indices=(7,))
+    decided = {"rule": "backprop", "exclude_indices": (7,), "rule_options": {"learning_rate": 0.5}}
+    assert training == dataclasses.replace(COMPARE.training, **decided)
+    assert training.n_seeds == 2 and training.epochs == 1 and training.architecture_options == {"activation": "tanh"}
+    assert COMPARE.training_of("untrained").rule_options == {}
+    with pytest.raises(InputError, match="rule was given for the training: rules decide it"):
+        CompareConfig(training=TrainConfig(rule="hebbian"))
 
 
 def test_records_are_plain_values():

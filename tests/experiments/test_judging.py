@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.config import CompareConfig
+from experiments.compare_config import CompareConfig
 from experiments.judging import READOUT_COLUMNS, VERDICT_COLUMNS, judge, rdm_correlations
 from experiments.scoring import Model
 from experiments.training import train
 
 RULES, N_SEEDS = ("untrained", "backprop", "feedback_alignment/sign"), 3
-CONFIG = CompareConfig(
+CONFIG = CompareConfig.of(
     rules=RULES,
     architecture="mlp",
     architecture_options={"hidden": (16,)},
@@ -25,7 +25,7 @@ HIDDEN, OUTPUT = "hidden_0", "output"
 
 @pytest.fixture(scope="module")
 def trained():
-    return [train(CONFIG.training(rule)) for rule in RULES]
+    return [train(CONFIG.training_of(rule)) for rule in RULES]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def rdms():
 
 @pytest.fixture(scope="module")
 def judged(trained, rdms):
-    return judge(trained, rdm_correlations(rdms, CONFIG.comparator), CONFIG)
+    return judge(trained, rdm_correlations(rdms, CONFIG.scoring.comparators[0]), CONFIG)
 
 
 def test_layers_are_held_against_backpropagations_of_the_same_seed_and_its_own_against_other_seeds(rdms):
@@ -96,7 +96,7 @@ def test_distance_from_backpropagation_stands_beside_every_rule(judged, rdms):
 
 def test_without_readouts_the_distance_alone_is_told(trained, rdms):
     readouts, controls, verdicts = judge(
-        trained, rdm_correlations(rdms, CONFIG.comparator), CompareConfig(rules=RULES, readout_images=0)
+        trained, rdm_correlations(rdms, CONFIG.scoring.comparators[0]), CompareConfig.of(rules=RULES, readout_images=0)
     )
     assert readouts.empty and controls.empty
     assert verdicts["beats_control"].tolist() == [None] * 3 and verdicts["rdm_correlation"].notna().all()

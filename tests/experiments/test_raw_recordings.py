@@ -5,8 +5,8 @@ import pytest
 
 import neurodata
 from experiments import stimuli
+from experiments.compare_config import CompareConfig
 from experiments.comparing import compare
-from experiments.config import CompareConfig
 from experiments.training import train
 from neurodata import fmri, meg
 
@@ -14,7 +14,7 @@ SHOWN = neurodata.default_stimuli()
 EXCLUDED = tuple(int(index) for index in SHOWN.source_indices)
 LAYERS = ("conv_0", "conv_1", "hidden_0", "output")
 PLANTED, WINDOW = "conv_1", (0.15, 0.3)
-CONFIG = CompareConfig(
+CONFIG = CompareConfig.of(
     rules=("backprop",),
     architecture="cnn",
     dataset="digits",
@@ -33,7 +33,7 @@ CONFIG = CompareConfig(
 @pytest.fixture(scope="module")
 def features():
     """What the planted layer of backpropagation's network makes of the stimuli."""
-    reference = train(CONFIG.training("backprop", EXCLUDED))
+    reference = train(CONFIG.training_of("backprop", EXCLUDED))
     shown = stimuli.present(SHOWN.images, reference.network.input_shape, reference.images.normalisation)
     return reference.represent(shown)[LAYERS.index(PLANTED)][0].reshape(len(shown), -1)
 

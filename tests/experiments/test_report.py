@@ -190,7 +190,8 @@ def test_headline_of_a_rule_that_does_not_beat_its_control(comparisons):
     row = (differences["rule"] == "backprop") & (differences["layer"] == "conv_1") & (differences["region"] == "EVC")
 
     def said(lower: float, upper: float) -> str:
-        differences.loc[row, ["difference", "lower", "upper"]] = [(lower + upper) / 2, lower, upper]
+        p_value = 0.2 if lower <= 0 <= upper else 1e-5
+        differences.loc[row, ["difference", "lower", "upper", "p_value"]] = [(lower + upper) / 2, lower, upper, p_value]
         changed = dataclasses.replace(comparison, scores=table, differences=differences)
         return f"{' '.join(region_finding(changed, 'EVC').sentences)} {summary(changed)}"
 

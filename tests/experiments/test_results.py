@@ -152,10 +152,13 @@ def _changed_record(folder, name, value):
 RECORDS = [(name, value) for name in MAPPINGS for value in (None, 3, "word", [], [None], True)]
 RECORDS += [(name, value) for name in ("ceilings", "warnings") for value in (None, 3, "word", [None], True, {"a": 1})]
 RECORDS += [(f"{name}.name", value) for name in ("dataset", "recording", "architecture") for value in (KeyError, None, 3, [])]
-RECORDS += [(name, KeyError) for name in ("recording.modality", "recording.n_conditions", "config.seeds")]
+RECORDS += [
+    (name, KeyError) for name in ("recording.modality", "recording.n_conditions", "config.training.n_seeds", "config.scoring")
+]
 RECORDS += [
     *(("config.rules", value) for value in (None, "backprop", [3])),
-    *(("config.comparator", value) for value in (KeyError, 3)),
+    *(("config.scoring.measures", value) for value in (KeyError, 3, [], "correlation")),
+    *(("config.scoring.comparators", value) for value in (KeyError, [3], [])),
     *(("transform.evaluation_size", value) for value in (KeyError, 8, ["8", "8"], [])),
     *(("architecture.layers", value) for value in (KeyError, [3], [{}])),
     *(("ceilings.0.lower", value) for value in (KeyError, "high", True)),

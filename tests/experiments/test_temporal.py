@@ -10,8 +10,9 @@ from scipy.spatial.distance import pdist
 
 import neurodata
 from experiments import comparing, datasets, stimuli
+from experiments.compare_config import CompareConfig
 from experiments.comparing import compare
-from experiments.config import CompareConfig, TrainConfig
+from experiments.config import TrainConfig
 from experiments.preparing import build_network
 from experiments.trained import Trained
 from experiments.training import complete, train
@@ -80,7 +81,7 @@ def test_a_layer_is_compared_by_all_its_units_at_all_its_steps(architecture, rec
     runs: list[Trained] = []
     monkeypatch.setattr(comparing, "complete", lambda *given: runs.append(complete(*given)) or runs[-1])
     comparison = compare(
-        CompareConfig(
+        CompareConfig.of(
             rules=("backprop",),
             architecture=architecture,
             architecture_options=OPTIONS[architecture],

@@ -78,8 +78,10 @@ COMPARE_YAML = (
     "rules: []", "rules: backprop", "rules: null", "rules: {a: 1}", "rules: [3]", "rules: [[backprop]]", "rules: [backprop, backprop]", "seeds: 0",
     f"seeds: {10**12}", "draws: 3", "n_draws: -1", "n_draws: .inf", f"n_draws: {10**15}", "confidence: 0", "confidence: 1", "confidence: .nan", "confidence: high",
     "factors: []", "factors: [absent]", "factors: stimuli", "factors: [stimuli, stimuli]", "reference_models: [absent]", "reference_models: pixels",
-    "comparator: absent", "comparator: []", "more_comparators: [spearman]", "more_comparators: cka", "distance: absent", "distance: []",
-    "stimulus_size: 0", "stimulus_size: -3", f"stimulus_size: {10**9}", "stimulus_size: 1.5", "more_stimulus_sizes: [0]", "more_stimulus_sizes: [8, 8]",
+    "comparators: absent", "comparators: []", "comparators: [spearman, spearman]", "comparators: [spearman, cka]", "measures: absent", "measures: []", "measures: [correlation, absent]",
+    "sizes: 0", "sizes: -3", f"sizes: {10**9}", "sizes: 1.5", "sizes: [null, 0]", "sizes: [8, 8]", "sizes: []",
+    "training: 3", "training: {rule: backprop}", "training: {absent: 1}", "training: {epochs: 0}", "epochs: 1\ntraining: {epochs: 1}", "stimuli: []", "stimuli: {recording: []}",
+    "scoring: null", "scoring: {measures: {a: 1}}", "scoring: {n_draws: []}", "optimizer_of: absent",
     "scorecard: some", "scorecard: []", "readout_images: -1", f"readout_images: {2**70}", "rule_options: {absent: {}}", "rule_options: {backprop: 3}",
     "rule_options: {backprop: {absent: 1}}", "recording: []", "recording: absent", "recording: ''", "recording: '~nobody/x'", "front_end: absent",
 )  # fmt: skip

@@ -1,0 +1,157 @@
+"""Whether a conclusion holds in every view, and what is kept out of rankings: on made-up tables whose answer is known."""
+
+import dataclasses
+
+import fake_comparison as fake
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.failures import failure_of
+from experiments.report import terminal_table
+from experiments.report.conclusions import conclusions, view_names
+from experiments.report.page import render
+from experiments.report.views import failures, standings
+from experiments.report.wording import region_finding, summary
+from experiments.training import train
+
+BETTER = (0.1, 0.08, 0.12, 1e-6)
+WORSE = (-0.1, -0.12, -0.08, 1e-6)
+OPEN = (0.01, -0.02, 0.04, 0.5)
+
+
+def seen_in(*views, rule="backprop"):
+    """A comparison in which every difference of `rule` in a further view is that of `views`, and in the main one `BETTER`."""
+    comparison = fake.fake_comparison(rules=("untrained", "backprop", "feedback_alignment"))
+    tables = []
+    names = ["difference", "lower", "upper", "p_value"]
+    for view, values in (({}, BETTER), *views):
+        table = comparison.differences.assign(**{**fake.MAIN_VIEW, **view})
+        table.loc[table["rule"] == rule, names] = values
+        tables.append(table)
+    return dataclasses.replace(comparison, differences=pd.concat(tables, ignore_index=True))
+
+
+EUCLIDEAN, SMALL, CKA = {"measure": "euclidean"}, {"size": 16}, {"measure": None, "comparator": "cka"}
+
+
+@pytest.mark.parametrize(
+    ("views", "holds"),
+    [
+        ([(EUCLIDEAN, BETTER)], "holds"),
+        ([(EUCLIDEAN, WORSE)], "turns"),
+        ([(EUCLIDEAN, OPEN)], "undecided"),
+        ([(EUCLIDEAN, OPEN), (SMALL, WORSE)], "turns"),
+        ([(EUCLIDEAN, BETTER), (SMALL, BETTER), (CKA, BETTER)], "holds"),
+        # A view in which the layer was not scored says nothing.
+        ([(EUCLIDEAN, BETTER), (SMALL, (np.nan,) * 4)], "holds"),
+        # What is said without an interval is not decided.
+        ([(EUCLIDEAN, (0.1, np.nan, np.nan, np.nan))], "undecided"),
+    ],
+)
+def test_a_conclusion_holds_where_every_view_decides_alike(views, holds):
+    comparison = seen_in(*views)
+    found = [each for each in conclusions(comparison) if each.rule == "backprop"]
+    assert [each.region for each in found] == list(fake.REGIONS) and {each.holds for each in found} == {holds}
+    assert len(view_names(comparison)) == 1 + len(views) == len(found[0].views)
+
+
+def test_views_are_called_by_what_tells_them_apart():
+    assert view_names(seen_in((EUCLIDEAN, BETTER))) == ["correlation", "euclidean"]
+    assert view_names(seen_in((SMALL, BETTER))) == ["correlation, 32 px", "correlation, 16 px"]
+    assert view_names(seen_in((CKA, BETTER), ({"comparator": "pearson"}, BETTER))) == [
+        *("correlation, spearman", "cka", "correlation, pearson")
+    ]
+
+
+def test_the_correction_is_over_the_whole_table():
+    """Of 4 rules and regions in 2 views: 8 tests, of which one at .04 alone is not below .05 any more."""
+    comparison = seen_in((EUCLIDEAN, OPEN))
+    differences = comparison.differences.assign(p_value=0.9)
+    one = (differences["rule"] == "backprop") & (differences["region"] == "IT") & (differences["measure"] == "correlation")
+    for p_value, decided in ((0.04, False), (0.05 / 8 - 1e-6, True)):
+        differences.loc[one, "p_value"] = p_value
+        (found,) = [
+            each
+            for each in conclusions(dataclasses.replace(comparison, differences=differences))
+            if each.rule == "backprop" and each.region == "IT"
+        ]
+        assert (found.views["correlation"].verdict == "above") == decided
+
+
+def test_the_first_sentence_says_whether_it_holds():
+    turns, holds = (seen_in((EUCLIDEAN, view)) for view in (WORSE, BETTER))
+    assert "in IT, backprop scores best and beats its untrained control, which turns with the measure" in summary(turns)
+    assert "in IT, backprop scores best and beats its untrained control, in all 2 views" in summary(holds)
+    text = " ".join(region_finding(turns, "IT").sentences)
+    assert "no conclusion about the rule: correlation +0.100 (above); euclidean −0.100 (below)" in text
+    page = render(turns)
+    assert "What holds in every view" in page and ">turns<" in page and "+0.100 ▲" in page and "−0.100 ▼" in page
+    assert "What holds in every view" not in render(fake.fake_comparison())
+
+
+def test_models_that_learned_nothing_are_ranked_with_the_rules():
+    comparison = fake.fake_comparison()
+    models = comparison.reference_models.copy()
+    models.loc[models["model"] == "pixels", "score"] = 0.9
+    ahead = dataclasses.replace(comparison, reference_models=models)
+    finding = region_finding(ahead, "IT")
+    assert finding.ranked[0].model == "pixels" and len(finding.ranked) == len(fake.RULES) + 2
+    assert "pixels, which learned nothing, scores above every network (pixels 0.900)." in finding.sentences
+    assert "in IT, pixels, which learned nothing, scores above every network (0.900); of networks backprop scores best" in summary(
+        ahead
+    )
+    behind = region_finding(comparison, "IT")
+    assert "No reference model that is no network scores as high: the best is gabor, 0.120." in behind.sentences
+
+
+def test_a_rule_that_failed_is_named_and_not_ranked():
+    comparison = fake.fake_comparison()
+    verdicts = comparison.verdicts.assign(failure=[None, "predicts one class", None, None])
+    without = dataclasses.replace(comparison, verdicts=verdicts)
+    assert [row.rule for row in standings(comparison, "IT")][0] == "backprop"
+    assert "backprop" not in [row.rule for row in standings(without, "IT")]
+    assert failures(without) == {"backprop": "predicts one class"}
+    assert "backprop predicts one class" in render(without) and "Not ranked" not in render(comparison)
+    assert "not ranked: backprop predicts one class" in str(terminal_table(without).caption)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    small = {
+        "dataset": "digits",
+        "epochs": 1,
+        "n_train": 100,
+        "n_seeds": 2,
+        "batch_size": 20,
+        "architecture_options": {"hidden": (6,)},
+    }
+    return [train(rule=rule, batch_size=20, **small) for rule in ("untrained", "backprop")]
+
+
+def readouts_of(untrained, own):
+    rows = [("untrained", seed, value) for seed, value in enumerate(untrained)]
+    rows += [("backprop", seed, value) for seed, value in enumerate(own)]
+    return pd.DataFrame(rows, columns=["rule", "seed", "test_accuracy"])
+
+
+def test_what_fails_is_said_by_name(networks):
+    untrained, trained = networks
+    good = readouts_of((0.3, 0.4), (0.35, 0.45))
+    assert failure_of(trained, untrained, good) == "" == failure_of(untrained, untrained, good) == failure_of(trained, None, good)
+    # One seed that is better is enough: with few seeds a mean says less.
+    assert failure_of(trained, untrained, readouts_of((0.3, 0.4), (0.1, 0.41))) == ""
+    said = failure_of(trained, untrained, readouts_of((0.3, 0.4), (0.2, 0.3)))
+    assert said == "reads worse than the untrained network in every seed (25.0% beside 35.0%)"
+    for warning, part in (
+        ("divergence: backprop, seed 1: the loss is not finite from epoch 1 on", "diverged in at least one of 2 seeds"),
+        ("collapse to one class: backprop, seed 0: class 3", "predicts one class"),
+        ("silence: backprop, seed 0: 95% of the units of 'hidden_0' answer no image", "a layer that answers no image"),
+    ):
+        assert part in failure_of(dataclasses.replace(trained, warnings=[warning]), untrained, good)
+    still = dataclasses.replace(trained, networks=trained.networks.assign(relative_weight_change=0.001))
+    assert failure_of(still, untrained, good) == "no hidden layer's weights moved by 1%"
+    # Without a readout for all, networks' own outputs are compared.
+    none = good.iloc[:0]
+    worse = trained.accuracy.assign(test_accuracy=untrained.test_accuracy.min() - 0.1)
+    assert "reads worse" in failure_of(dataclasses.replace(trained, accuracy=worse), untrained, none)
