@@ -17,6 +17,7 @@ from experiments.config import CONTROL, REFERENCE, TrainConfig, with_fields
 
 __all__ = ["CompareConfig", "ScoringConfig", "StimulusConfig"]
 
+LAYERS = ("all", "best")
 SCORECARDS = ("core", "all", "none")
 
 # Draws that anybody waits for.
@@ -81,6 +82,12 @@ class ScoringConfig:
     comparators
         Between RDMs, of `rsa.COMPARATORS`, the main one first. After it also comparators of patterns, which make no RDM: of
         `rsa.PATTERN_COMPARATORS`, for recordings that come as patterns.
+    partial
+        Models that are no networks, of `rsa.REFERENCE_MODELS`, that are taken out of layers and regions alike for scores that stand
+        beside those of the main measure: what is left beyond them. By the main comparator, which is then spearman or pearson.
+    layers
+        "all", or "best" for one score more of every network: that of its best layer, chosen on other stimuli and subjects than it
+        is scored on.
     n_draws
         Bootstrap draws, and permutations; 0 for scores without intervals.
     factors
@@ -93,6 +100,8 @@ class ScoringConfig:
 
     measures: tuple[str, ...] = ("correlation",)
     comparators: tuple[str, ...] = ("spearman",)
+    partial: tuple[str, ...] = ()
+    layers: str = "all"
     n_draws: int = 1000
     factors: tuple[str, ...] = ("stimuli", "subjects", "seeds")
     reference_models: tuple[str, ...] = ("pixels", "luminance", "gabor", "hmax")
@@ -103,7 +112,8 @@ class ScoringConfig:
         for name in ("measures", "comparators"):
             if not getattr(self, name):
                 raise InputError(f"no {name.removesuffix('s')} was given: name at least one, or leave {name} out")
-        _each_once(self, "measures", "comparators", "factors", "reference_models")
+        _each_once(self, "measures", "comparators", "partial", "factors", "reference_models")
+        one_of(self, "layers", LAYERS)
         at_least(self, 0, "n_draws", at_most=_MOST_DRAWS)
         fraction(self, "confidence", with_zero=False, with_one=False)
 

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import time
 import warnings as python_warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -185,7 +185,10 @@ def _score(planned: Plan, shown: dict[int | None, Layers], input_shape: tuple[in
     rdms = {}
     for measure in config.scoring.measures:
         warnings += _of_another_measure(recording, measure)
-        rdms[measure] = views.Rdms(region_rdms(recording, measure), _reference_rdms(recording, config, measure, warnings))
+        main = measure == config.scoring.measures[0]
+        of_models = (config.scoring.reference_models, config.scoring.partial if main else ())
+        references, taken_out = (_reference_rdms(recording, names, measure, warnings) for names in of_models)
+        rdms[measure] = views.Rdms(region_rdms(recording, measure), references, taken_out)
     others = [each.name for each in planned.elsewhere]
     seen = views.score_views(recording, rdms, shown, config, tell, others)
     warnings += [warning for view in seen for each in view.regions for warning in each.warnings]
@@ -295,11 +298,11 @@ def large_enough(images: np.ndarray) -> np.ndarray:
     return images.repeat(times, axis=1).repeat(times, axis=2)
 
 
-def _reference_rdms(recording: Recording, config: CompareConfig, measure: str, warnings: list[str]) -> dict[str, np.ndarray]:
+def _reference_rdms(recording: Recording, names: Sequence[str], measure: str, warnings: list[str]) -> dict[str, np.ndarray]:
     """RDMs of models that are no networks; one that tells no stimuli apart is named instead."""
     found: dict[str, np.ndarray] = {}
     images = large_enough(recording.stimuli.images)
-    for name in config.scoring.reference_models:
+    for name in names:
         try:
             with python_warnings.catch_warnings():
                 python_warnings.simplefilter("ignore")

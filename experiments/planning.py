@@ -139,11 +139,16 @@ def _check_names(config: CompareConfig) -> None:
         ("comparator", scoring.comparators[0], rsa.COMPARATORS),
         *(("comparator", name, [*rsa.COMPARATORS, *rsa.PATTERN_COMPARATORS]) for name in scoring.comparators),
         *(("factor", name, rsa.FACTORS) for name in scoring.factors),
-        *(("reference model", name, rsa.REFERENCE_MODELS) for name in scoring.reference_models),
+        *(("reference model", name, rsa.REFERENCE_MODELS) for name in (*scoring.reference_models, *scoring.partial)),
     ]
     for kind, given, valid in checks:
         if given not in valid:
             raise unknown_name(kind, given, valid)
+    if scoring.partial and scoring.comparators[0] not in rsa.PARTIAL_COMPARATORS:
+        raise InputError(
+            f"partial={', '.join(scoring.partial)} was given with comparator '{scoring.comparators[0]}', which has no partial "
+            f"form: put {' or '.join(rsa.PARTIAL_COMPARATORS)} first, or leave partial out"
+        )
 
 
 def _check_runs(recording: Recording, measure: str) -> None:

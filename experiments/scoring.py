@@ -171,6 +171,7 @@ def score_region(
     config: ScoringConfig,
     comparator: str,
     progress: Callable[[str], None] = lambda line: None,
+    covariates: np.ndarray | None = None,
 ) -> RegionScores:
     """Score every layer, and every reference model, against a region.
 
@@ -198,6 +199,8 @@ def score_region(
         One of `rsa.COMPARATORS`.
     progress
         Called with a line to show.
+    covariates
+        RDMs that are taken out of models and data alike, (n_covariates, n_pairs).
     """
     timed = data.ndim == 3
     moments_of_time: Sequence[float | None] = list(times or ()) if timed else [None]
@@ -223,15 +226,12 @@ def score_region(
     for index, time in enumerate(moments_of_time):
         if timed:
             progress(f"{region}, {1000 * (time or 0):.0f} ms")
-        evaluation = rsa.evaluate(
-            key,
-            rdms,
-            data[index] if timed else data,
-            comparator=comparator,
-            n_draws=config.n_draws,
-            confidence=config.confidence,
-            keep_subjects=True,
-        )
+        at_time = data[index] if timed else data
+        drawn = comparator, config.n_draws, config.confidence, True
+        if covariates is None:
+            evaluation = rsa.evaluate(key, rdms, at_time, *drawn)
+        else:
+            evaluation = rsa.partial_evaluate(key, rdms, at_time, covariates, *drawn)
         beyond = _beyond(jax.random.fold_in(key, 1), evaluation, members, factors)
         moment = _Moment(evaluation, rsa.aggregate(evaluation, members), beyond)
         bounds = {"ceiling_lower": float(evaluation.ceiling.lower), "ceiling_upper": float(evaluation.ceiling.upper)}

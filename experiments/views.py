@@ -16,7 +16,7 @@ import numpy as np
 import rsa
 from bioplausible.foundation.errors import InputError
 from experiments.compare_config import CompareConfig
-from experiments.pattern_scores import score_patterns
+from experiments.plain_scores import score_best_layers, score_patterns
 from experiments.responding import Layers, of_patterns
 from experiments.scoring import Model, RegionScores, score_region
 from neurodata import PatternSet, Recording
@@ -33,10 +33,13 @@ class Rdms(NamedTuple):
         Region -> (n_subjects, n_pairs) or (n_times, n_subjects, n_pairs).
     references
         Model that is no network -> its RDM.
+    taken_out
+        The same of those that partial scores take out.
     """
 
     regions: dict[str, np.ndarray]
     references: dict[str, np.ndarray]
+    taken_out: dict[str, np.ndarray]
 
 
 class _Way(NamedTuple):
@@ -45,17 +48,19 @@ class _Way(NamedTuple):
     measure: str | None
     comparator: str
     size: int | None
+    partial: bool = False
 
 
 class View(NamedTuple):
     """Scores of all regions by one measure and comparator, at one size of stimuli."""
 
     way: _Way
+    called: str
     regions: list[RegionScores]
 
     def rows(self, table: str, pixels: int) -> list[dict[str, Any]]:
         """The rows of one table, which say of which view they are; `pixels` is the training images' height."""
-        seen = self.way._asdict() | {"size": self.way.size or pixels}
+        seen = {"measure": self.way.measure, "comparator": self.called, "size": self.way.size or pixels}
         return [{**row, **seen} for each in self.regions for row in getattr(each, table)]
 
 
@@ -71,6 +76,8 @@ def _ways(config: CompareConfig) -> Iterator[_Way]:
     yield _Way(measure, comparator, size)
     yield from (_Way(measure, comparator, each) for each in sizes)
     yield from (_Way(each, comparator, size) for each in measures)
+    if config.scoring.partial:
+        yield _Way(measure, comparator, size, partial=True)
     yield from (_Way(None if each in rsa.PATTERN_COMPARATORS else measure, each, size) for each in comparators)
 
 
@@ -111,29 +118,36 @@ def score_views(
     for way in ways:
         layers, held = shown[way.size], rdms[way.measure or main.measure or ""]
         models_there = layers.patterns if way.measure is None else layers.by_measure[way.measure]
-        if not models_there:
+        if not models_there or (way.partial and not held.taken_out):
             continue
         # Reference models are shown at one size of their own: a row for every size of the networks' would be the same again.
         references = held.references if way.measure is not None and way.size == main.size else {}
         regions = []
+        if way.partial:
+            references = {name: rdm for name, rdm in references.items() if name not in held.taken_out}
         for name, data in held.regions.items():
-            tell(name if len(ways) == 1 else f"{name} by {_in_words(way, main)}")
+            tell(name if len(ways) == 1 else f"{name} by {_in_words(way, main, held)}")
             # Models from elsewhere have seeds of their own, and as many as they have: nothing of them is paired with a network.
             own = [model for model in models_there if model.rule not in elsewhere]
-            found = [] if not own else [_score_group(key, name, own, layers, recording, data, references, way, config, tell)]
+            found = [] if not own else [_score_group(key, name, own, layers, recording, data, held, references, way, config, tell)]
             for given in elsewhere:
                 models = [model for model in models_there if model.rule == given]
                 if models:
-                    found.append(_score_group(key, name, models, layers, recording, data, {}, way, config, tell))
+                    found.append(_score_group(key, name, models, layers, recording, data, held, {}, way, config, tell))
             regions.append(_joined(found))
-        views.append(View(way, regions))
+        views.append(View(way, _called(way, held), regions))
     return views
 
 
-def _in_words(way: _Way, main: _Way) -> str:
+def _called(way: _Way, held: Rdms) -> str:
+    """What a table calls the comparator."""
+    return f"{way.comparator} beyond {', '.join(held.taken_out)}" if way.partial else way.comparator
+
+
+def _in_words(way: _Way, main: _Way, held: Rdms) -> str:
     """What is different about it, for a line of progress."""
     of_rdms = "" if way.measure in (None, main.measure) else f"{way.measure} and "
-    return f"{of_rdms}{way.comparator}{'' if way.size is None else f' at {way.size} pixels'}"
+    return f"{of_rdms}{_called(way, held)}{'' if way.size is None else f' at {way.size} pixels'}"
 
 
 def _score_group(
@@ -143,6 +157,7 @@ def _score_group(
     layers: Layers,
     recording: Recording,
     data: np.ndarray,
+    held: Rdms,
     references: dict[str, np.ndarray],
     way: _Way,
     config: CompareConfig,
@@ -157,16 +172,26 @@ def _score_group(
         patterns = [layers.patterns[model] for model in models]
         return score_patterns(key, name, models, patterns, region.patterns(), subjects, times, way.comparator, config.scoring)
     rdms = np.stack([layers.by_measure[way.measure][model] for model in models])
-    return score_region(key, name, models, rdms, references, data, subjects, times, config.scoring, way.comparator, tell)
+    taken_out = np.stack(list(held.taken_out.values())) if way.partial else None
+    scored = score_region(
+        key, name, models, rdms, references, data, subjects, times, config.scoring, way.comparator, tell, taken_out
+    )
+    if config.scoring.layers == "all" or way.partial:
+        return scored
+    return _joined([scored, score_best_layers(key, name, models, rdms, data, subjects, times, way.comparator, config.scoring)])
 
 
 def _joined(found: Sequence[RegionScores]) -> RegionScores:
     """The first, which has what belongs to the region itself, with the rows of the others."""
     first, *others = found
     for each in others:
-        warnings = [f"of {each.scores[0]['rule']}: {warning}" for warning in each.warnings if warning not in first.warnings]
+        of = f"of {each.scores[0]['rule']}: " if each.scores else ""
+        warnings = [f"{of}{warning}" for warning in each.warnings if warning not in first.warnings]
         first = first._replace(
-            scores=first.scores + each.scores, clusters=first.clusters + each.clusters, warnings=first.warnings + warnings
+            scores=first.scores + each.scores,
+            differences=first.differences + each.differences,
+            clusters=first.clusters + each.clusters,
+            warnings=first.warnings + warnings,
         )
     return first
 

@@ -16,7 +16,7 @@ from rsa.convert import dataset_to_rsatoolbox, from_rsatoolbox, from_rsatoolbox_
 from rsa.crossvalidated import crossnobis, poisson_cv
 from rsa.distances import DISTANCES, rdm
 from rsa.factors import FACTORS, MINIMUM, Draws, crossed_variance, draw_all, usable_factors
-from rsa.flexible import FlexibleScore, best_layer, weighted_layers
+from rsa.flexible import FlexibleScore, best_layer, best_layers, weighted_layers
 from rsa.generalisation import (
     Generalisation,
     GeneralisedContrast,
@@ -31,7 +31,8 @@ from rsa.multiple import false_discovery_rate, holm, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.noise import noise_precision
 from rsa.pairs import condition_count, to_condensed, to_square
-from rsa.partial import partial_compare
+from rsa.partial import PARTIAL_COMPARATORS, partial_compare
+from rsa.partial_inference import partial_evaluate
 from rsa.partitioning import partition_variance
 from rsa.reference_models import REFERENCE_MODELS, reference_rdms
 from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
@@ -48,6 +49,7 @@ __all__ = [
     "region_rdm",
     "FACTORS",
     "MINIMUM",
+    "PARTIAL_COMPARATORS",
     "PATTERN_COMPARATORS",
     "REFERENCE_MODELS",
     "Aggregate",
@@ -67,6 +69,7 @@ __all__ = [
     "aggregate",
     "angular_distance",
     "best_layer",
+    "best_layers",
     "bootstrap_counts",
     "cluster_permutations",
     "cluster_sign_flips",
@@ -94,6 +97,7 @@ __all__ = [
     "noise_precision",
     "pair_weights",
     "partial_compare",
+    "partial_evaluate",
     "partition_variance",
     "poisson_cv",
     "rdm",

@@ -30,7 +30,7 @@ from rsa.checks import check_rdms, check_same_pairs, check_varies, check_weights
 from rsa.pairs import Array, condition_count
 from rsa.precision import in_double_precision
 
-COMPARATORS = ("pearson", "spearman")
+PARTIAL_COMPARATORS = ("pearson", "spearman")
 KINDS = ("partial", "semipartial")
 
 # Files hold RDMs in single precision: what is shorter than this share of an RDM once covariates are taken out is rounding, and a
@@ -40,18 +40,24 @@ ROUNDING = 1e-6
 _Vectors = Float[np.ndarray, "n_rdms n_pairs"]
 
 
-def _midranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Rank one RDM's entries, each of which counts as often as its weight says; one set needs no sort kept for many draws."""
-    _, tied = np.unique(values, return_inverse=True)
+def sorted_entries(rdms: np.ndarray, comparator: str) -> np.ndarray:
+    """RDMs as `partial_scores` takes them: of ranks, which of an RDM's values each entry is, sorted once for all weights."""
+    if comparator != "spearman":
+        return rdms
+    return np.stack([np.unique(one, return_inverse=True)[1] for one in rdms])
+
+
+def _midranks(tied: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Rank one RDM's entries, each of which counts as often as its weight says."""
     copies = np.bincount(tied, weights)
     return (np.cumsum(copies) - (copies - 1) / 2)[tied]
 
 
-def _vectors(rdms: np.ndarray, comparator: str, weights: np.ndarray) -> _Vectors:
+def _vectors(entries: np.ndarray, comparator: str, weights: np.ndarray) -> _Vectors:
     """RDMs or their ranks, centred, at unit length in the plain inner product once weighted."""
-    values = rdms
+    values = entries
     if comparator == "spearman":
-        values = np.stack([_midranks(one, weights) for one in rdms])
+        values = np.stack([_midranks(one, weights) for one in entries])
     centred = values - (values @ weights / weights.sum())[:, None]
     scaled = centred * np.sqrt(weights)
     return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
@@ -123,8 +129,8 @@ def partial_compare(
     >>> partial_compare(model, model + 2 * covariate, covariate, "pearson").round(6)
     array([[1.]])
     """
-    if comparator not in COMPARATORS:
-        raise unknown_name("comparator with a partial form", comparator, COMPARATORS)
+    if comparator not in PARTIAL_COMPARATORS:
+        raise unknown_name("comparator with a partial form", comparator, PARTIAL_COMPARATORS)
     if kind not in KINDS:
         raise unknown_name("kind of partial comparison", kind, KINDS)
     models, data, covariates = _checked(model_rdms, "model"), _checked(data_rdms, "data"), _checked(covariate_rdms, "covariate")
@@ -140,19 +146,40 @@ def partial_compare(
         raise InputError(f"the weights have shape {counts.shape}, but one set is expected, ({n_pairs},): take sets in turn")
     for values, name in ((models, "model"), (data, "data"), (covariates, "covariate")):
         check_varies(values, name, comparator, counts)
-    _, singular, directions = np.linalg.svd(_vectors(covariates, comparator, counts), full_matrices=False)
+    ours, theirs, controls = (sorted_entries(values, comparator) for values in (models, data, covariates))
+    return partial_scores(ours, theirs, controls, comparator, kind, counts)
+
+
+def partial_scores(
+    models: np.ndarray, data: np.ndarray, covariates: np.ndarray, comparator: str, kind: str, weights: np.ndarray
+) -> Float[np.ndarray, "n_models n_subjects"]:
+    """What :func:`partial_compare` gives, of RDMs that were checked and sorted before.
+
+    Parameters
+    ----------
+    models, data, covariates
+        As `sorted_entries` gives them.
+    comparator, kind, weights
+        As in :func:`partial_compare`.
+
+    Raises
+    ------
+    InputError
+        Covariates that leave too few pairs free, or explain an RDM entirely.
+    """
+    _, singular, directions = np.linalg.svd(_vectors(covariates, comparator, weights), full_matrices=False)
     basis = directions[singular > ROUNDING * singular[0]]
-    n_counted = int((counts > 0).sum())
+    n_counted = int((weights > 0).sum())
     if n_counted < len(basis) + 3:
         raise InputError(
             f"{len(basis)} covariates and a constant leave {n_counted - len(basis) - 1} of {n_counted} pairs free, and a "
             "correlation needs two or more: give fewer covariates, or more conditions"
         )
-    ours, theirs = _vectors(models, comparator, counts), _vectors(data, comparator, counts)
+    ours, theirs = _vectors(models, comparator, weights), _vectors(data, comparator, weights)
     ours = _without(ours, basis, "model")
     if kind == "partial":
         theirs = _without(theirs, basis, "data")
     return ours @ theirs.T
 
 
-__all__ = ["partial_compare"]
+__all__ = ["PARTIAL_COMPARATORS", "partial_compare", "partial_scores", "sorted_entries"]

@@ -69,6 +69,8 @@ def _free_folder() -> Iterator[Path]:
     help="Between RDMs: spearman (the default), pearson, kendall, cosine, whitened_pearson, whitened_cosine; after a comma others "
     "for the same table, also of patterns: cka, procrustes, encoding.",
 )
+@click.option("--partial", help="Models, such as pixels,gabor, taken out of layers and regions for scores beside the others.")
+@click.option("--layers", help="all (the default), or best: also every network's best layer, chosen on other stimuli and subjects.")
 @click.option("--draws", "n_draws", type=int, help="Bootstrap draws over stimuli.")
 @click.option("--stimulus-size", metavar="PIXELS[,PIXELS…]", help="Side at which networks see the stimuli; several sweep it.")
 @click.option("--readout-images", type=int, help="Training images for the readout that rules and controls share; 0 for none.")
@@ -84,6 +86,7 @@ def compare_command(
     exclude_subjects: str | None,
     regions: str | None,
     conditions: str | None,
+    partial: str | None,
     activations: str | None,
     measure: str | None,
     comparator: str | None,
@@ -113,6 +116,7 @@ def compare_command(
         "exclude_subjects": exclude_subjects,
         "regions": regions,
         "conditions": conditions,
+        "partial": partial,
         "activations": activations,
     }
     for name, text in several.items():

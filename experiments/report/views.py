@@ -15,6 +15,7 @@ import pandas as pd
 
 import rsa
 from experiments.config import CONTROL
+from experiments.plain_scores import BEST
 from experiments.results import Comparison
 
 LEVEL = 0.05
@@ -160,6 +161,8 @@ def _best_layers(comparison: Comparison, region: str) -> list[Standing]:
         own = scores[(scores["rule"] == rule) & scores["score"].notna()]
         if own.empty or rule in left_out:
             continue
+        # One that was chosen on other stimuli and subjects needs no choice here.
+        own = own[own["layer"] == BEST] if (own["layer"] == BEST).any() else own
         best = own.loc[own["score"].idxmax()]
         against = differences[(differences["rule"] == rule) & (differences["layer"] == best["layer"])]
         score, lower, upper = (number(best[name]) for name in ("score", "lower", "upper"))

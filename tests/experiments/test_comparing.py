@@ -6,18 +6,20 @@ import pandas as pd
 import pytest
 import yaml
 from scipy.spatial.distance import pdist
-from scipy.stats import false_discovery_control, spearmanr
+from scipy.stats import false_discovery_control, rankdata, spearmanr
 
 import experiments.comparing as comparing
 import experiments.planning as planning
 import experiments.store as store
 import neurodata
+import rsa
 from bioplausible.foundation.errors import InputError
 from experiments import datasets, scoring, stimuli
 from experiments.compare_config import CompareConfig
 from experiments.comparing import compare
 from experiments.config import read_yaml
 from experiments.preparing import prepare
+from experiments.report.views import standings
 from experiments.results import SCORE_COLUMNS
 from experiments.scorecards import CORE
 from experiments.trained import Trained
@@ -330,6 +332,8 @@ def views(recording_folder, tmp_path_factory):
         "measures": ("correlation", "euclidean"),
         "comparators": ("spearman", "whitened_pearson", "cka"),
         "sizes": (None, 16, 12),
+        "partial": ("pixels", "luminance"),
+        "layers": "best",
     }
     return compare(CONFIG, out, recording=recording_folder, seeds=1, epochs=1, n_draws=50, **more), out
 
@@ -339,12 +343,21 @@ def test_other_measures_comparators_and_sizes_stand_in_the_same_table(views):
     table = pd.read_csv(out / "tables" / "scores.csv", dtype={"subject": str})
     views = table.fillna({"measure": ""}).groupby(["measure", "comparator", "size"])
     counts = {(measure, name, int(size)): len(rows) for (measure, name, size), rows in views}
-    of_main = len(comparison.main.scores)
-    halved = {("correlation", "spearman", 12): of_main // 2, ("correlation", "spearman", 16): of_main // 2}
-    whole = (("correlation", "spearman", 8), ("correlation", "whitened_pearson", 8), ("", "cka", 8), ("euclidean", "spearman", 8))
-    assert counts == dict.fromkeys(whole, of_main) | halved
+    # Of four layers each, two of them at other sizes; the best stands beside where RDMs are compared.
+    of_layers = len(comparison.main.scores.query("layer != 'best'"))
+    best = len(comparison.main.scores) - of_layers
+    assert best * 4 == of_layers
+    assert counts == {
+        ("correlation", "spearman", 8): of_layers + best,
+        ("correlation", "spearman", 16): of_layers // 2 + best,
+        ("correlation", "spearman", 12): of_layers // 2 + best,
+        ("euclidean", "spearman", 8): of_layers + best,
+        ("correlation", "whitened_pearson", 8): of_layers + best,
+        ("correlation", "spearman beyond pixels, luminance", 8): of_layers,
+        ("", "cka", 8): of_layers,
+    }
     assert len(comparison.to_frame()) == len(table) == len(comparison.to_json()["scores"])
-    assert set(comparison.scores.query("size == 16")["layer"]) == {"conv_0", "conv_1"}
+    assert set(comparison.scores.query("size == 16")["layer"]) == {"conv_0", "conv_1", "best"}
     again = type(comparison).load(out)
     for name in ("scores", "differences", "reference_models"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(comparison, name).replace({None: np.nan}), check_dtype=False)
@@ -352,11 +365,41 @@ def test_other_measures_comparators_and_sizes_stand_in_the_same_table(views):
 
 def test_the_planted_layer_is_found_by_every_measure(views):
     comparison, _ = views
-    whole = comparison.further_aggregates()
+    whole = comparison.further_aggregates().query("layer != 'best'")
     for name in ("whitened_pearson", "cka"):
         own = whole[(whole["comparator"] == name) & (whole["rule"] == "backprop")].set_index(["region", "layer"])["score"]
         assert own["planted"].idxmax() == PLANTED, name
         assert own["planted"].max() > 3 * own["nothing"].abs().max(), name
+
+
+def test_what_is_left_beyond_other_models_is_the_partial_correlation(views, recording):
+    comparison, _ = views
+    held = [
+        rsa.reference_rdms(comparing.large_enough(SHOWN.images), [name], "correlation")[name] for name in ("pixels", "luminance")
+    ]
+    place = "rule == 'backprop' and layer == 'conv_1' and region == 'planted'"
+    found = comparison.scores.query(f"comparator == 'spearman beyond pixels, luminance' and {place}")
+    single = found.dropna(subset=["subject"]).sort_values("subject")
+    # One seed: the mean over networks is the network.
+    layer, data = comparison.layer_rdms["backprop", "conv_1"], comparing.region_rdms(recording, "correlation")["planted"]
+    ranked = [np.apply_along_axis(rankdata, -1, np.atleast_2d(each)) for each in (layer, data, held)]
+    design = np.concatenate([np.ones((1, len(layer))), ranked[2]]).T
+    left = [each - (design @ np.linalg.lstsq(design, each.T, rcond=None)[0]).T for each in ranked[:2]]
+    expected = [np.corrcoef(left[0][0], each)[0, 1] for each in left[1]]
+    np.testing.assert_allclose(single["score"], expected, atol=1e-6)
+    together = found[found["subject"].isna()].iloc[0]
+    assert together["lower"] < together["score"] < together["upper"] and np.isnan(together["p_value"])
+    models = comparison.reference_models.query("comparator == 'spearman beyond pixels, luminance'")["model"]
+    assert set(models) == {"gabor", "hmax"}
+
+
+def test_the_best_layer_is_scored_where_it_was_not_chosen(views):
+    """The planted one is best wherever one looks; and what stands in the first table was chosen elsewhere."""
+    comparison, _ = views
+    own = comparison.aggregates().query("region == 'planted' and rule == 'backprop'").set_index("layer")["score"]
+    assert own["best"] == pytest.approx(own[PLANTED], abs=0.1) and own.drop("best").idxmax() == PLANTED
+    assert {standing.layer for standing in standings(comparison, "planted")} == {"best"}
+    assert abs(comparison.aggregates().query("region == 'nothing' and layer == 'best'")["score"]).max() < 0.1
 
 
 def test_scores_of_patterns_generalise_over_subjects_and_claim_no_p_value(views):
@@ -376,7 +419,7 @@ def test_the_report_shows_other_measures_and_sizes(views):
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "By size of the stimuli" in page and "debiased linear CKA of patterns" in page
     lines = [line for axes in comparison.plot("sizes").axes for line in axes.lines if len(line.get_xdata()) == 3]
-    assert len(lines) == 2 * 2 * 2  # layers, regions, rules
+    assert len(lines) == 3 * 2 * 2  # two layers and the best, regions, rules
     assert all(list(np.round(line.get_xdata())) == [8, 12, 16] for line in lines)
 
 

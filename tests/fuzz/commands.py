@@ -81,7 +81,7 @@ COMPARE_YAML = (
     "comparators: absent", "comparators: []", "comparators: [spearman, spearman]", "comparators: [spearman, cka]", "measures: absent", "measures: []", "measures: [correlation, absent]",
     "sizes: 0", "sizes: -3", f"sizes: {10**9}", "sizes: 1.5", "sizes: [null, 0]", "sizes: [8, 8]", "sizes: []",
     "training: 3", "training: {rule: backprop}", "training: {absent: 1}", "training: {epochs: 0}", "epochs: 1\ntraining: {epochs: 1}", "stimuli: []", "stimuli: {recording: []}",
-    "scoring: null", "scoring: {measures: {a: 1}}", "scoring: {n_draws: []}", "optimizer_of: absent",
+    "scoring: null", "partial: [absent]", "partial: pixels\ncomparators: kendall", "layers: some", "layers: []", "scoring: {measures: {a: 1}}", "scoring: {n_draws: []}", "optimizer_of: absent",
     "scorecard: some", "scorecard: []", "readout_images: -1", f"readout_images: {2**70}", "rule_options: {absent: {}}", "rule_options: {backprop: 3}",
     "rule_options: {backprop: {absent: 1}}", "recording: []", "recording: absent", "recording: ''", "recording: '~nobody/x'", "front_end: absent",
 )  # fmt: skip

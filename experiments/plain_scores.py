@@ -1,0 +1,163 @@
+"""Scores that stimuli are not drawn anew for: of patterns themselves (CKA, Procrustes, encoding), and of layers chosen elsewhere.
+
+What a measure of patterns scores when nothing is shared differs from one to the other (debiased CKA: nothing; Procrustes: far
+above it), so that no p-value is given; what learning adds is in the differences, which are paired. Intervals are for other
+subjects and training seeds: stimuli cannot be drawn twice without making patterns that are the same, or folds that share some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+import rsa
+from experiments.compare_config import ScoringConfig
+from experiments.scoring import Model, RegionScores, differences_of, grouped, interval_of
+
+__all__ = ["BEST", "score_best_layers", "score_patterns", "score_plainly"]
+
+BEST = "best"
+"""In the place of a layer's name: that which was chosen on other stimuli and subjects."""
+
+
+def _beyond(
+    key: jax.Array, scores: np.ndarray, groups: Sequence[Sequence[int]], config: ScoringConfig
+) -> tuple[np.ndarray, rsa.Generalisation | None]:
+    """Mean of each group, and what holds for other subjects and seeds; None where there are too few of both to draw from."""
+    means = np.array([scores[list(group)].mean() for group in groups])
+    if len({len(group) for group in groups}) > 1:
+        scores, groups = np.stack([scores[list(group)].mean(axis=0) for group in groups]), [[i] for i in range(len(groups))]
+    by_seed = np.stack([scores[list(group)] for group in groups])
+    usable = rsa.usable_factors(0, by_seed.shape[2], by_seed.shape[1])
+    factors = [factor for factor in usable if factor in config.factors]
+    if config.n_draws < 2 or not factors:
+        return means, None
+    return means, rsa.generalise_scores(key, by_seed, factors, config.n_draws, config.confidence)
+
+
+def score_plainly(
+    key: jax.Array,
+    region: str,
+    models: Sequence[Model],
+    score: Callable[[int], np.ndarray],
+    subjects: Sequence[str],
+    times: Sequence[float] | None,
+    config: ScoringConfig,
+) -> RegionScores:
+    """Lay scores out, with intervals over subjects and seeds.
+
+    Parameters
+    ----------
+    key
+        Of draws.
+    region
+        Its name.
+    models
+        Which layer of which network each row of scores is of.
+    score
+        Index of a time (0 where there are none) -> scores, (n_models, n_subjects).
+    subjects
+        Their names.
+    times
+        In seconds, where the data have any.
+    config
+        Draws, confidence and what to generalise over.
+    """
+    groups = grouped(models)
+    names, members = list(groups), list(groups.values())
+    scores: list[dict[str, Any]] = []
+    differences: list[dict[str, Any]] = []
+    for index, time in enumerate([None] if times is None else times):
+        found = score(index)
+        means, beyond = _beyond(jax.random.fold_in(key, 1), found, members, config)
+        blank = {"lower": np.nan, "upper": np.nan, "p_value": np.nan, "ceiling_lower": np.nan, "ceiling_upper": np.nan}
+        where = {"region": region, "time": time}
+        scores += [
+            {**model._asdict(), **where, "subject": subject, "score": float(found[i, j]), **blank}
+            for i, model in enumerate(models)
+            for j, subject in enumerate(subjects)
+        ]
+        for g, (rule, layer) in enumerate(names):
+            row = {"rule": rule, "seed": None, "layer": layer, **where, "subject": None, "score": float(means[g])}
+            scores.append({**row, **blank, **interval_of(beyond, g)})
+        differences += differences_of(names, means, beyond, where)
+    return RegionScores(scores, differences, [], [], [], [], () if beyond is None else beyond.factors)
+
+
+def score_patterns(
+    key: jax.Array,
+    region: str,
+    models: Sequence[Model],
+    model_patterns: Sequence[np.ndarray],
+    data: Sequence[np.ndarray],
+    subjects: Sequence[str],
+    times: Sequence[float] | None,
+    measure: str,
+    config: ScoringConfig,
+) -> RegionScores:
+    """Score every layer's patterns against a region's.
+
+    Parameters
+    ----------
+    key, region, models, subjects, times, config
+        As in `score_plainly`; the key is of folds too.
+    model_patterns
+        For each model (n_conditions, n_units).
+    data
+        For each subject (n_conditions, n_channels), or (n_times, n_conditions, n_channels).
+    measure
+        One of `rsa.PATTERN_COMPARATORS`.
+    """
+
+    def score(index: int) -> np.ndarray:
+        at_time = data if times is None else [patterns[index] for patterns in data]
+        return rsa.compare_patterns(model_patterns, at_time, measure, jax.random.fold_in(key, 0))
+
+    return score_plainly(key, region, models, score, subjects, times, config)
+
+
+def score_best_layers(
+    key: jax.Array,
+    region: str,
+    models: Sequence[Model],
+    model_rdms: np.ndarray,
+    data: np.ndarray,
+    subjects: Sequence[str],
+    times: Sequence[float] | None,
+    comparator: str,
+    config: ScoringConfig,
+) -> RegionScores:
+    """Score every network's best layer, chosen on other stimuli and subjects than it is scored on.
+
+    Parameters
+    ----------
+    key, region, models, subjects, times, config
+        As in `score_plainly`; the key is of folds too.
+    model_rdms
+        (n_models, n_pairs).
+    data
+        (n_subjects, n_pairs), or (n_times, n_subjects, n_pairs).
+    comparator
+        One of `rsa.COMPARATORS`.
+
+    Returns
+    -------
+    RegionScores
+        Rows of layer `BEST`; without any, and a sentence that says why, where stimuli or subjects are too few.
+    """
+    networks: dict[tuple[str, int], list[int]] = {}
+    for place, model in enumerate(models):
+        networks.setdefault((model.rule, model.seed), []).append(place)
+    best = [Model(rule, seed, BEST) for rule, seed in networks]
+
+    def score(index: int) -> np.ndarray:
+        folds = jax.random.fold_in(key, 2)
+        return rsa.best_layers(folds, model_rdms, list(networks.values()), data if times is None else data[index], comparator)[0]
+
+    try:
+        return score_plainly(key, region, best, score, subjects, times, config)
+    except rsa.InputError as error:
+        return RegionScores([], [], [], [], [], [f"no best layer in region '{region}': {error}"], ())
