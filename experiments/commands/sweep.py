@@ -20,8 +20,9 @@ __all__ = ["sweep_command"]
 @click.option("--workers", type=int, default=1, show_default=True, help="Trainings at a time, each in a process of its own.")
 @click.option("--shard", metavar="I/N", help="The part of the plan that is done here, as a task of an array job; all by default.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables; a sweep that was interrupted goes on there.")
+@click.option("--tables-only", is_flag=True, help="Train nothing: write the tables of what is there, and pack it.")
 @as_json
-def sweep_command(config: Path, workers: int, shard: str | None, out: Path | None, as_json: bool) -> None:
+def sweep_command(config: Path, workers: int, shard: str | None, out: Path | None, tables_only: bool, as_json: bool) -> None:
     """Train everything that CONFIG asks for, and write one table; see experiments/configs."""
     from experiments.config import read_yaml
     from experiments.files import no_empty_folder
@@ -32,12 +33,13 @@ def sweep_command(config: Path, workers: int, shard: str | None, out: Path | Non
     part = _part(shard)
     chosen = read_yaml(config, SweepConfig)
     with no_empty_folder(folder), progress_bar() as progress:
-        done = sweep(chosen, folder, workers, progress, part)
+        done = sweep(chosen, folder, workers, progress, part, tables_only)
     if as_json:
         found = {"summary": rows(done.summary), "runs": rows(done.runs), "failed": done.failed, "to_come": done.to_come}
         print_json(found | {"out": str(folder.resolve())})
     else:
-        print_table([_of_sweep(row) for row in rows(done.summary)])
+        if len(done.summary):
+            print_table([_of_sweep(row) for row in rows(done.summary)])
         click.echo(f"tables: {folder.resolve()}")
     if others := done.to_come - len(done.failed):
         click.echo(

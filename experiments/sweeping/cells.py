@@ -1,7 +1,7 @@
 """One cell of a sweep: a training, or controls that trainings share, done by whoever claims it and written to its own file.
 
 Several processes, on one machine or on many that share the folder, may have one sweep as their plan: a cell that another is at is
-left to it. A claim is a lock that ends with the process that holds it.
+left to it (`experiments.claims`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from bioplausible.foundation.files import write_text
+from experiments.claims import claim
 from experiments.config import TrainConfig, from_record, to_record
 from experiments.controls import control_accuracies, equal_features
 from experiments.mean_angles import angle_of_the_mean
@@ -24,14 +24,14 @@ from experiments.reading import read_out
 from experiments.readouts import RIDGE
 from experiments.results import plain
 from experiments.sweeping.config import SweepConfig
-from experiments.sweeping.rdms import rdms_of, write_rdms
+from experiments.sweeping.plan import CONTROL_IMAGES
+from experiments.sweeping.rdms import rdms_file, rdms_of, write_rdms
+from experiments.sweeping.study import Study
 from experiments.trained import Trained
 from experiments.training import train
 
-__all__ = ["CONTROL_IMAGES", "LOCKS", "fit_controls", "rdms_file", "train_cell"]
+__all__ = ["LOCKS", "fit_controls", "train_cell"]
 
-CONTROL_IMAGES = 10_000
-"""Images that controls are fitted on where a sweep asks for no readouts."""
 LOCKS = "locks"
 """Folder of claims, while there are any."""
 _RDMS = "rdms"
@@ -77,38 +77,12 @@ def _equal_run(record: dict[str, Any], n_units: int, readout_images: int, readou
     return rows
 
 
-def rdms_file(path: Path) -> Path:
-    """Where the RDMs of a training are kept.
-
-    Parameters
-    ----------
-    path
-        Of its record.
-    """
-    return path.parent.parent / _RDMS / f"{path.stem}.npz"
-
-
 @contextlib.contextmanager
 def _claimed(path: Path) -> Iterator[bool]:
     """Whether what a file is to hold is this process's to make: nobody else is at it, and it is not there."""
-    locks = path.parent.parent / LOCKS
-    locks.mkdir(parents=True, exist_ok=True)
-    place = locks / f"{path.stem}.lock"
-    lock = FileLock(place)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    except NotImplementedError:  # a file system without locks: who shares it may do things twice, and loses nothing
-        yield not path.is_file()
-        return
-    try:
-        yield not path.is_file()
-    finally:
-        # Who has opened it already and takes the lock after this finds that the work is done.
-        place.unlink(missing_ok=True)
-        lock.release()
+    folder = path.parent.parent
+    with claim(folder / LOCKS / f"{path.stem}.lock") as mine:
+        yield mine and not Study(folder).has(path)
 
 
 def _write(path: Path, record: Any) -> None:

@@ -21,7 +21,17 @@ from bioplausible.foundation.files import write_bytes
 from experiments.config import REFERENCE
 from experiments.trained import Trained
 
-__all__ = ["BETWEEN_SEEDS", "COLUMNS", "N_IMAGES", "is_plain_backprop", "read_rdms", "rdms_of", "with_correlations", "write_rdms"]
+__all__ = [
+    "BETWEEN_SEEDS",
+    "COLUMNS",
+    "N_IMAGES",
+    "is_plain_backprop",
+    "rdms_file",
+    "rdms_of",
+    "read_rdms",
+    "with_correlations",
+    "write_rdms",
+]
 
 N_IMAGES = 40
 """Test images that the RDMs are of: as many of every class as make so many, one of each at least."""
@@ -83,6 +93,17 @@ def _rdm(patterns: np.ndarray, distance: str) -> np.ndarray:
         found = rsa.rdm(patterns[known], distance)
         square[known[first], known[second]] = found if distance == "correlation" else found / (found.max() or 1.0)
     return square[np.triu_indices(len(patterns), 1)]
+
+
+def rdms_file(path: Path) -> Path:
+    """Where the RDMs of a training are kept while a sweep is at work.
+
+    Parameters
+    ----------
+    path
+        Of its record.
+    """
+    return path.parent.parent / "rdms" / f"{path.stem}.npz"
 
 
 def write_rdms(path: Path, rdms: Mapping[str, np.ndarray]) -> None:

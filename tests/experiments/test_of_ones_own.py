@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import learning_rules
@@ -151,12 +152,12 @@ def test_a_sweep_trains_them_and_knows_them_again_until_their_file_changes(mine,
         ("untrained", network),
         (f"{own}:other_weights", network),
     ]
-    files = sorted((tmp_path / "out" / "runs").iterdir())
-    assert files[0].name.startswith("my_rule.py-other_weights__my_network.py-two_layers__")
+    names = sorted(pd.read_parquet(tmp_path / "out" / "study.parquet").query("kind == 'training'")["name"])
+    assert names[0].startswith("my_rule.py-other_weights__my_network.py-two_layers__")
     assert run_json("sweep", path, "--out", tmp_path / "out") == found
     own.write_text(RULE + "\n# mended\n")
     run_json("sweep", path, "--out", tmp_path / "out")
-    assert len([*(tmp_path / "out" / "runs").iterdir()]) == 3
+    assert len(pd.read_parquet(tmp_path / "out" / "study.parquet").query("kind == 'training'")) == 3
 
 
 def test_whether_they_go_together_is_said(mine):

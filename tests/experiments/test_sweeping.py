@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
@@ -17,14 +19,28 @@ from bioplausible.foundation.errors import InputError
 from experiments.config import TrainConfig, read_yaml, write_yaml
 from experiments.preparing import network_options
 from experiments.readouts import as_text
-from experiments.sweeping import SearchConfig, SweepConfig, best_trials, cells, expand, running, summarise, sweep
+from experiments.sweeping import SearchConfig, SweepConfig, best_trials, cells, expand, plan, summarise, sweep
 from experiments.sweeping.config import with_controls
 from experiments.sweeping.finals import adopted, as_runs, finalists
 from experiments.sweeping.page import to_markdown
 from experiments.sweeping.picture import picture
+from experiments.sweeping.study import STUDY, Study
 from experiments.sweeping.summary import best_variants, networks_of
 
 TRAIN = {"dataset": "digits", "epochs": 1}
+
+
+def names_in(folder, kind="runs"):
+    """Names of the cells that a sweep's folder holds."""
+    return {path.name for path in Study(folder).paths() if path.parent.name == kind}
+
+
+def lose(folder, prefix):
+    """Take cells out of a study's table by the beginning of their names, by pyarrow alone; the name of the last."""
+    table = pq.read_table(folder / STUDY)
+    lost = [name for name in table["name"].to_pylist() if name.startswith(prefix)]
+    pq.write_table(table.filter(pc.invert(pc.starts_with(table["name"], prefix))), folder / STUDY)
+    return lost[-1]
 
 
 def fake_run(record):
@@ -98,8 +114,8 @@ def test_backpropagation_with_a_rules_optimiser_stands_beside_the_rule(tmp_path,
     assert beside["feedback_alignment/random"] == pytest.approx(0.506)
     assert "backprop with its optimiser" in (tmp_path / "out" / "README.md").read_text()
     plain = sweep(dataclasses.replace(config, backprop_beside=False), tmp_path / "plain")
-    names = {path.name for path in (tmp_path / "plain" / "runs").iterdir()}
-    assert len(names) == 3 and names < {path.name for path in (tmp_path / "out" / "runs").iterdir()}
+    names = names_in(tmp_path / "plain")
+    assert len(names) == 3 and names < names_in(tmp_path / "out")
     assert "backprop_with_its_optimizer" not in plain.summary
 
 
@@ -241,11 +257,10 @@ def test_shards_share_a_plan_and_the_last_one_has_the_tables_of_all(tmp_path, tr
 def test_what_another_process_is_at_is_left_to_it(tmp_path, trainings):
     config = SweepConfig(train=TRAIN, runs=({"rule": ["untrained", "backprop"]},))
     whole = sweep(config, out := tmp_path / "out")
-    (path,) = (out / "runs").glob("backprop*")
-    path.unlink()
+    lost = lose(out, "backprop")
     trainings.clear()
     (out / cells.LOCKS).mkdir()
-    with FileLock(out / cells.LOCKS / f"{path.stem}.lock"):
+    with FileLock(out / cells.LOCKS / f"{lost}.lock"):
         beside = sweep(config, out)
     assert not trainings and beside.to_come == 1 and not beside.failed
     pd.testing.assert_frame_equal(sweep(config, out).runs, whole.runs)
@@ -261,8 +276,7 @@ def test_controls_are_counted_and_no_verdict_is_written_before_they_are_there(tm
     assert [line.partition(":")[0] for _, _, line in told] == said
 
     # Controls that were lost, beside trainings that were not.
-    for path in (tmp_path / "out" / "controls").iterdir():
-        path.unlink()
+    lose(tmp_path / "out", "digits")
     (tmp_path / "out" / "README.md").unlink()
 
     def stops(*given):
@@ -281,8 +295,8 @@ def test_controls_are_counted_and_no_verdict_is_written_before_they_are_there(tm
 def test_a_default_that_changed_is_trained_anew(tmp_path, trainings, monkeypatch):
     config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},))
     sweep(config, tmp_path / "out")
-    before = running._check
-    monkeypatch.setattr(running, "_check", lambda configs: [{**options, "learning_rate": 1.0} for options in before(configs)])
+    before = plan.checked_options
+    monkeypatch.setattr(plan, "checked_options", lambda configs: [{**each, "learning_rate": 1.0} for each in before(configs)])
     sweep(config, tmp_path / "out")
     assert [record["rule"] for record in trainings] == ["untrained", "backprop"] * 2
 
@@ -316,22 +330,22 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path, trainings):
 
 def test_a_plan_may_change_between_one_command_and_the_next(tmp_path, trainings):
     sweep(SweepConfig(title="one", train=TRAIN, runs=({"rule": ["backprop", "pepita"]},)), tmp_path)
-    n_files = len(list((tmp_path / "runs").iterdir()))
+    n_cells = len(names_in(tmp_path))
     wider = SweepConfig(title="two", train=TRAIN, runs=({"rule": ["backprop", "feedback_alignment"]},))
     done = sweep(wider, tmp_path)
-    assert trainings[-1]["rule"] == "feedback_alignment/random" and len(list((tmp_path / "runs").iterdir())) == n_files + 1
+    assert trainings[-1]["rule"] == "feedback_alignment/random" and len(names_in(tmp_path)) == n_cells + 1
     assert "pepita" not in "".join(done.summary["rule"]) and read_yaml(tmp_path / "sweep.yaml", SweepConfig) == wider
     # A plan that came to nothing stands in no one's way.
     sweep(SweepConfig(train=TRAIN, runs=({"rule": "backprop"},)), tmp_path / "new")
-    for path in (tmp_path / "new" / "runs").iterdir():
-        path.unlink()
+    (tmp_path / "new" / STUDY).unlink()
     sweep(SweepConfig(train=TRAIN | {"epochs": 2}, runs=({"rule": "backprop"},)), tmp_path / "new")
 
 
 def test_a_training_that_is_damaged_is_named(tmp_path, trainings):
     config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},))
     sweep(config, tmp_path)
-    path = next((tmp_path / "runs").glob("backprop*"))
+    path = tmp_path / "runs" / f"{lose(tmp_path, 'backprop')}.json"
+    path.parent.mkdir()
     path.write_text("{")
     with pytest.raises(InputError, match=f"{path.name} is damaged: delete it"):
         sweep(config, tmp_path)
@@ -473,7 +487,7 @@ def test_the_number_of_hidden_units_is_that_of_each_dense_network(tmp_path, trai
     done = sweep(SweepConfig(train=TRAIN | {"n_seeds": 2}, runs=block), tmp_path)
     as_many = done.controls[done.controls["control"] == "as many random features"]
     assert sorted(as_many["n_units"].unique()) == [42, 768]
-    assert {path.name.split("__")[1] for path in (tmp_path / "controls").iterdir()} > {"42_units", "768_units"}
+    assert {name.split("__")[1] for name in names_in(tmp_path, "controls")} > {"42_units", "768_units"}
     assert set(done.runs[done.runs["architecture"] == "mlp"]["n_units"]) == {0}  # which stand-ins for trainings do not tell
 
 
@@ -485,7 +499,7 @@ def test_how_features_are_read_is_a_part_of_what_was_run(tmp_path, trainings, mo
     for readout in ("ridge", "logistic"):
         config = SweepConfig(train=TRAIN, runs=({"rule": ["untrained"]},), readout_images=100, readout=readout)
         sweep(config, tmp_path / readout)
-        names[readout] = [path.name for path in (tmp_path / readout / "runs").iterdir()]
+        names[readout] = names_in(tmp_path / readout)
         said = {"ridge": "alike, ridge regression", "logistic": "alike, multinomial logistic regression"}[readout]
         assert said in (tmp_path / readout / "README.md").read_text()
     assert asked == [(100, "ridge", True), (100, "logistic", True)] and names["ridge"] != names["logistic"]
@@ -754,7 +768,8 @@ def test_a_training_that_diverged_is_not_chosen(tmp_path, trainings):
 def test_really_trains(tmp_path):
     done = sweep(SweepConfig(train={**TRAIN, "n_train": 256}, runs=({"rule": ["untrained", "backprop"]},)), tmp_path, workers=1)
     assert list(done.summary["rule"]) == ["untrained", "backprop"]
-    record = json.loads(next((tmp_path / "runs").glob("backprop__mlp__*.json")).read_text())
+    kept = pd.read_parquet(tmp_path / STUDY).set_index("rule")
+    record = json.loads(kept.loc["backprop", "record"])
     assert record["test_accuracy"] == done.runs.set_index("rule").loc["backprop", "test_accuracy"]
     assert record["angle_to_backprop"]["end_in_double"] < 1e-3
     kept = done.summary.set_index("rule")["rdm_correlation"]
