@@ -160,18 +160,18 @@ def _values(config: Any) -> dict[str, Any]:
     return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
 
 
-def _placed(config: Any, given: Mapping[str, Any], what: str) -> dict[str, dict[str, Any]]:
-    """Values by the part whose fields they are, "" for the configuration itself.
+def _placed(kind: Any, parts: Mapping[str, Any], given: Mapping[str, Any], what: str) -> dict[str, dict[str, Any]]:
+    """Values by the part whose fields they are, "" for the configuration itself, which is of a kind and has parts.
 
     Raises
     ------
     InputError
         A field that neither it nor any part of it has, or one that is given twice, by itself and in its part.
     """
-    parts, aliases = _parts(config), getattr(config, "aliases", {})
+    aliases = getattr(kind, "aliases", {})
     # What the whole decides is no field of a part.
-    fields = {name: [field for field in _values(part) if field not in config.decided] for name, part in parts.items()}
-    own = [name for name in _values(config) if name not in parts]
+    fields = {name: [field for field in _values(part) if field not in kind.decided] for name, part in parts.items()}
+    own = [field.name for field in dataclasses.fields(kind) if field.name not in parts]
     places = {field: name for name, of_part in fields.items() for field in of_part} | dict.fromkeys(own, "")
     placed: dict[str, dict[str, Any]] = {name: {} for name in ("", *parts)}
     for name, value in given.items():
@@ -217,8 +217,9 @@ def with_fields(config: Any, kind: type[Config], fields: Mapping[str, Any], call
     parts = _parts(base)
     whole = {name: value for name, value in fields.items() if name in parts and isinstance(value, type(parts[name]))}
     base = dataclasses.replace(base, **whole)
-    placed = _placed(base, {name: value for name, value in fields.items() if name not in whole}, f"of {kind.__name__}")
-    changed = {name: dataclasses.replace(part, **_listed(part, placed[name])) for name, part in _parts(base).items()}
+    parts = _parts(base)
+    placed = _placed(kind, parts, {name: value for name, value in fields.items() if name not in whole}, f"of {kind.__name__}")
+    changed = {name: dataclasses.replace(part, **_listed(part, placed[name])) for name, part in parts.items()}
     return dataclasses.replace(base, **changed, **_listed(base, placed[""]))
 
 
@@ -249,10 +250,11 @@ def from_record(record: Any, kind: type[Config], origin: str) -> Config:
     """
     if not isinstance(record, dict):
         raise InputError(f"{origin} holds {type(record).__name__}, expected a mapping of configuration fields")
-    default = kind()
-    placed = _placed(default, record, f"in {origin}")
-    parts = {name: make_options(type(part), {**_values(part), **placed[name]}, origin) for name, part in _parts(default).items()}
-    return make_options(kind, {**parts, **placed[""]}, origin)
+    of_kind: Any = kind
+    parts = {field.name: field.default for field in dataclasses.fields(of_kind) if dataclasses.is_dataclass(field.default)}
+    placed = _placed(kind, parts, record, f"in {origin}")
+    made = {name: make_options(type(part), {**_values(part), **placed[name]}, origin) for name, part in parts.items()}
+    return make_options(kind, {**made, **placed[""]}, origin)
 
 
 def read_yaml(path: Path, kind: type[Config]) -> Config:
