@@ -80,7 +80,6 @@ def compare(
     """
     config = with_control(with_fields(config, CompareConfig, fields, "compare", "rules=['backprop']"))
     n_parts = len(config.rules) + 2
-    main_size, *further_sizes = config.stimuli.sizes
 
     def tell(part: int, line: str) -> None:
         if progress is not None:
@@ -101,24 +100,17 @@ def compare(
         shown, unusable = respond(networks, planned.recording.stimuli.images, config, planned.elsewhere)
         scored = _score(planned, shown, input_shape, lambda line: tell(n_parts - 1, f"scoring layers against {line}"))
     tell(n_parts - 1, "reading networks and their controls")
+    of_main = shown[config.stimuli.sizes[0]].rdms
     with clock("controls"):
-        alike = rdm_correlations(shown[main_size].rdms, config.scoring.comparators[0])
+        alike = rdm_correlations(of_main, config.scoring.comparators[0])
         judged = judge(networks, alike, config, kept)
     with clock("scorecards"):
         if config.scorecard != "none":
             tell(n_parts - 1, "asking how plausible the rules are")
         cards = _cards(networks, config)
     told = [*(line for each in networks for line in each.warnings), *unusable, *scored.warnings]
-    first = networks[0]
     comparison = Comparison(
-        config=to_record(dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=first.config.epochs))),
-        environment=describe_environment(),
-        dataset=first.images.to_record(),
-        recording=_describe_recording(planned.recording),
-        transform=stimuli.transform_record(first.network.input_shape, main_size) | {"further_sizes": further_sizes},
-        architecture=_describe_architecture(first),
-        rules={each.name: _describe_rule(each) for each in networks}
-        | {each.name: _describe_activations(each) for each in planned.elsewhere},
+        **_described(planned, networks),
         **scored.tables,
         factors={name: list(each.factors) for name, each in zip(scored.measured, scored.regions, strict=True)},
         accuracy=pd.concat([each.accuracy for each in networks], ignore_index=True),
@@ -126,11 +118,8 @@ def compare(
         **dict(zip(("readouts", "controls", "verdicts"), judged, strict=True)),
         ceilings=[row for each in scored.regions for row in each.ceilings],
         scorecards=cards,
-        layer_rdms=_mean_by_layer(shown[main_size].rdms),
+        layer_rdms=_mean_by_layer(of_main),
         region_rdms={name: data.reshape(-1, data.shape[-1]).mean(axis=0) for name, data in scored.measured.items()},
-        stimuli=planned.recording.stimuli.images,
-        stimulus_ids=[str(each) for each in planned.recording.stimuli.ids],
-        categories=_categories(planned.recording),
         warnings=list(dict.fromkeys(told)),
         seconds=clock.seconds,
     )
@@ -138,6 +127,26 @@ def compare(
         tell(n_parts, "writing the report")
         comparison = _write(comparison, config, folder)
     return comparison
+
+
+def _described(planned: Plan, networks: list[Trained]) -> dict[str, Any]:
+    """What a comparison says of itself: what was run, on what, and what was shown."""
+    config, recording, first = planned.config, planned.recording, networks[0]
+    main_size, *further_sizes = config.stimuli.sizes
+    settled = config.replace(epochs=first.config.epochs)
+    return {
+        "config": to_record(settled),
+        "environment": describe_environment(),
+        "dataset": first.images.to_record(),
+        "recording": _describe_recording(recording),
+        "transform": stimuli.transform_record(first.network.input_shape, main_size) | {"further_sizes": further_sizes},
+        "architecture": _describe_architecture(first),
+        "rules": {each.name: _describe_rule(each) for each in networks}
+        | {each.name: _describe_activations(each) for each in planned.elsewhere},
+        "stimuli": recording.stimuli.images,
+        "stimulus_ids": [str(each) for each in recording.stimuli.ids],
+        "categories": _categories(recording),
+    }
 
 
 class _Clock:

@@ -4,6 +4,7 @@
 DIR/config.yaml                 what was run, to be run again
 DIR/results.json                what `--json` prints, with versions and device
 DIR/tables/scores.csv           one row an observation, and the aggregates; of every measure, comparator and size of stimuli
+DIR/tables/scores.parquet       the same, for programs that read tables by column
 DIR/tables/differences.csv      each rule's differences from the untrained control and from backpropagation
 DIR/tables/reference_models.csv scores of models that are no networks: pixels, luminance, Gabor energy, HMAX
 DIR/tables/clusters.csv         of a recording in time: stretches in which a layer scores above its permutations
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import json
 import math
 import zipfile
@@ -34,7 +36,7 @@ import numpy as np
 import pandas as pd
 
 from bioplausible.foundation.errors import InputError, unknown_name
-from bioplausible.foundation.files import write_text
+from bioplausible.foundation.files import write_bytes, write_text
 from experiments.files import write_arrays
 from experiments.results_schema import check_arrays, check_record, check_tables
 
@@ -151,6 +153,14 @@ def _read_table(path: Path) -> pd.DataFrame:
         else:
             frame[name] = np.array([float(text) if text else np.nan for text in frame[name]])
     return frame.astype({name: "Int64" for name in _WHOLE if name in frame})
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    """The table in Parquet, each column of the kind that its name says, also where all of it is missing."""
+    kinds = {name: "string" if name in _TEXT else "Int64" if name in _WHOLE else "float64" for name in table}
+    written = io.BytesIO()
+    table.astype(kinds).to_parquet(written, index=False)
+    return written.getvalue()
 
 
 def _in_view(table: pd.DataFrame, view: Sequence[Any]) -> pd.Series:
@@ -336,6 +346,7 @@ class Comparison:
         """Write everything but the report into a folder, each file beside its name and renamed."""
         for name in _TABLES:
             write_text(folder / "tables" / f"{name}.csv", getattr(self, name).to_csv(index=False))
+        write_bytes(folder / "tables" / "scores.parquet", _parquet(self.scores))
         arrays: dict[str, np.ndarray] = {"stimuli": self.stimuli, "stimulus_ids": np.array(self.stimulus_ids)}
         if self.categories is not None:
             arrays["categories"] = np.array(self.categories)

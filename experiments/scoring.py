@@ -206,19 +206,9 @@ def score_region(
     moments_of_time: Sequence[float | None] = list(times or ()) if timed else [None]
     groups = grouped(models)
     names, members = list(groups), list(groups.values())
-    n_models = len(models)
     rdms = np.concatenate([model_rdms, *(rdm[None] for rdm in references.values())])
-    wanted = [factor for factor in rsa.FACTORS if factor in config.factors]
-    usable = rsa.usable_factors(rsa.condition_count(rdms.shape[1]), len(subjects), max(map(len, members)))
-    factors = tuple(factor for factor in wanted if factor in usable)
-    warnings = []
-    if config.n_draws and (missing := [factor for factor in wanted if factor not in usable]):
-        few = {"subjects": len(subjects), "seeds": max(map(len, members)), "stimuli": rsa.condition_count(rdms.shape[1])}
-        told = " and ".join(f"{few[factor]} {factor.removesuffix('s') if few[factor] == 1 else factor}" for factor in missing)
-        warnings.append(
-            f"intervals in region '{region}' say nothing of other {' and '.join(missing)}: there are too few to draw from ({told})"
-        )
-    n_rows = n_models * len(subjects) * len(moments_of_time)
+    factors, warnings = _factors(region, rdms.shape[1], len(subjects), max(map(len, members)), config)
+    n_rows = len(models) * len(subjects) * len(moments_of_time)
     with_subjects = n_rows <= _MAX_SUBJECT_ROWS
     if not with_subjects:
         warnings.append(f"rows of single subjects left out: region '{region}' would have {n_rows}; the aggregates are whole")
@@ -238,33 +228,9 @@ def score_region(
         where = {"region": region, "time": time}
         if with_subjects:
             scores += _single_rows(models, evaluation, subjects, where | bounds)
-        scores += [
-            {
-                "rule": rule,
-                "seed": None,
-                "layer": layer,
-                **where,
-                **bounds,
-                "subject": None,
-                "score": float(moment.means.mean[g]),
-                **interval_of(beyond, g),
-                "p_value": float(moment.means.p_value[g]),
-            }
-            for g, (rule, layer) in enumerate(names)
-        ]
+        scores += _together_rows(names, moment, where | bounds)
         differences += differences_of(names, moment.means.mean, beyond, where)
-        alone = [[n_models + index] for index in range(len(references))]
-        beyond_references = _beyond(jax.random.fold_in(key, 1), evaluation, alone, factors) if alone else None
-        of_references += [
-            {
-                "model": name,
-                **where,
-                "score": float(evaluation.mean[n_models + c]),
-                **interval_of(beyond_references, c),
-                "p_value": float(evaluation.p_value[n_models + c]),
-            }
-            for c, name in enumerate(references)
-        ]
+        of_references += _reference_rows(jax.random.fold_in(key, 1), list(references), len(models), evaluation, factors, where)
         ceilings.append(
             {
                 **where,
@@ -278,3 +244,53 @@ def score_region(
         moments.append(moment._replace(evaluation=evaluation._replace(subject_draws=None, subject_jackknife=None), beyond=None))
     clusters = _cluster_rows(names, moments, members, list(times or ()), region) if timed else []
     return RegionScores(scores, differences, of_references, clusters, ceilings, warnings, factors)
+
+
+def _factors(region: str, n_pairs: int, n_subjects: int, n_seeds: int, config: ScoringConfig) -> tuple[tuple[str, ...], list[str]]:
+    """What intervals of a region can generalise over, and a sentence on what of that which was asked for they cannot."""
+    there = {"stimuli": rsa.condition_count(n_pairs), "subjects": n_subjects, "seeds": n_seeds}
+    usable = rsa.usable_factors(*(there[factor] for factor in ("stimuli", "subjects", "seeds")))
+    wanted = [factor for factor in rsa.FACTORS if factor in config.factors]
+    missing = [factor for factor in wanted if factor not in usable]
+    warnings = []
+    if config.n_draws and missing:
+        told = [f"{there[factor]} {factor.removesuffix('s') if there[factor] == 1 else factor}" for factor in missing]
+        warnings.append(
+            f"intervals in region '{region}' say nothing of other {' and '.join(missing)}: there are too few to draw from "
+            f"({' and '.join(told)})"
+        )
+    return tuple(factor for factor in wanted if factor in usable), warnings
+
+
+def _together_rows(names: Sequence[tuple[str, str]], moment: _Moment, shared: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows that stand for all seeds and subjects."""
+    return [
+        {
+            "rule": rule,
+            "seed": None,
+            "layer": layer,
+            **shared,
+            "subject": None,
+            "score": float(moment.means.mean[g]),
+            **interval_of(moment.beyond, g),
+            "p_value": float(moment.means.p_value[g]),
+        }
+        for g, (rule, layer) in enumerate(names)
+    ]
+
+
+def _reference_rows(
+    key: jax.Array, names: Sequence[str], first: int, evaluation: rsa.Evaluation, factors: tuple[str, ...], where: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Rows of models that are no networks, which stand in the evaluation from the first on."""
+    beyond = _beyond(key, evaluation, [[first + index] for index in range(len(names))], factors) if names else None
+    return [
+        {
+            "model": name,
+            **where,
+            "score": float(evaluation.mean[first + c]),
+            **interval_of(beyond, c),
+            "p_value": float(evaluation.p_value[first + c]),
+        }
+        for c, name in enumerate(names)
+    ]

@@ -11,8 +11,9 @@ import pytest
 import architectures
 import learning_rules
 import neurodata
-from experiments import cli, datasets
+from experiments import datasets
 from experiments.cli import main
+from experiments.commands import compare as compare_command
 from experiments.compare_config import CompareConfig
 from experiments.config import TrainConfig, read_yaml, write_yaml
 from experiments.results import plain
@@ -260,7 +261,7 @@ def test_compare_without_out_takes_the_first_free_folder(study, run, tmp_path, m
 
 def test_two_comparisons_at_once_take_a_folder_each(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with cli._free_folder() as one, cli._free_folder() as other:
+    with compare_command._free_folder() as one, compare_command._free_folder() as other:
         assert one != other
         (one / "report.html").write_text("")
     assert one.is_dir() and other.is_dir()  # both ended well

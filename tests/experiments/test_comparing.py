@@ -304,7 +304,7 @@ def test_the_folder_holds_what_is_documented(study, recording_folder):
     comparison, out, _ = study
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     names = ("scores", "differences", "reference_models", "clusters", "accuracy", "networks", "readouts", "controls", "verdicts")
-    tables = {f"tables/{name}.csv" for name in names}
+    tables = {f"tables/{name}.csv" for name in names} | {"tables/scores.parquet"}
     assert files == {"config.yaml", "results.json", "arrays.npz", "report.html"} | tables
     expected = CONFIG.replace(rules=("untrained", "backprop"), recording=recording_folder)
     stored = read_yaml(out / "config.yaml", CompareConfig)
@@ -312,6 +312,10 @@ def test_the_folder_holds_what_is_documented(study, recording_folder):
     assert yaml.safe_load(json.dumps(dataclasses.asdict(stored))) == yaml.safe_load(json.dumps(dataclasses.asdict(expected)))
     assert json.loads((out / "results.json").read_text()) == comparison.to_json()
     assert len(pd.read_csv(out / "tables" / "scores.csv")) == len(comparison.scores)
+    by_column = pd.read_parquet(out / "tables" / "scores.parquet")
+    assert list(by_column) == list(SCORE_COLUMNS) and by_column["seed"].dtype == "Int64"
+    pd.testing.assert_frame_equal(by_column.isna(), comparison.scores.isna())
+    np.testing.assert_array_equal(by_column["score"], comparison.scores["score"])
 
 
 @pytest.mark.thorough
