@@ -1,7 +1,7 @@
 """What is in a recording before any network is trained: ceilings, what simple models explain, and how recordings agree.
 
-Correlations are Spearman's rho of mean RDMs, with ties averaged: a description, as publications give it. Scores that are tested,
-and held against a ceiling, are those of `compare`.
+Noise ceilings and the scores of models beside them are on one scale, that of `compare`: means over subjects of Spearman's rho-a.
+Correlations of mean RDMs are a description, as publications give it, and higher than any score.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import warnings as python_warnings
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 from scipy.stats import spearmanr
 
 import neurodata
@@ -21,7 +22,7 @@ from experiments.comparing import large_enough, region_rdms
 from experiments.recordings import load_recording
 from neurodata import Recording
 
-__all__ = ["describe_recordings"]
+__all__ = ["describe_recordings", "shared"]
 
 _DISTANCE = "correlation"
 
@@ -31,24 +32,115 @@ def _means(measured: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: rdms.reshape(-1, rdms.shape[-1]).mean(axis=0) for name, rdms in measured.items()}
 
 
-def _ceiling_rows(recording: Recording, measured: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    rows = []
-    for name, rdms in measured.items():
-        if rdms.ndim == 3:
-            # The time at which subjects agree most stands for a region that has many.
-            bounds = max((rsa.noise_ceiling(each) for each in rdms), key=lambda ceiling: np.nan_to_num(ceiling.lower, nan=-1))
-        else:
-            bounds = rsa.noise_ceiling(rdms)
-        rows.append(
-            {
-                "recording": recording.name,
-                "region": name,
-                "what": "noise ceiling, lower and upper",
-                "value": float(bounds.lower),
-                "upper": float(bounds.upper),
-                "n_subjects": rdms.shape[-2],
-            }
-        )
+class _Read(NamedTuple):
+    """A recording, and what is taken from it once."""
+
+    recording: Recording
+    measured: dict[str, np.ndarray]
+    means: dict[str, np.ndarray]
+    references: dict[str, np.ndarray]
+    models: dict[str, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        return self.recording.name
+
+    @property
+    def ids(self) -> list[str]:
+        return [str(each) for each in self.recording.stimuli.ids]
+
+
+def _read(name: str) -> _Read:
+    recording = load_recording(name, needs_pictures=False)
+    measured, references = region_rdms(recording, _DISTANCE), _reference_rdms(recording)
+    models = {**references, **_same_category(recording), **neurodata.references(name)}
+    varied = {model: rdm for model, rdm in models.items() if np.ptp(rdm) > 0}
+    return _Read(recording, measured, _means(measured), references, varied)
+
+
+def _summed_up(rdms: np.ndarray) -> np.ndarray:
+    """RDMs of the subjects, (n_subjects, n_pairs): of a region in time those of the time at which they agree most."""
+    if rdms.ndim == 2:
+        return rdms
+    return max(rdms, key=lambda each: np.nan_to_num(float(rsa.noise_ceiling(each).lower), nan=-1))
+
+
+def shared(rdms: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    """How alike each subject is to the mean of the others: an interval for the mean over subjects, by Student's t.
+
+    Subjects share each other's means, so that it is somewhat too narrow; what holds nought holds it all the more.
+
+    Parameters
+    ----------
+    rdms
+        Condensed RDMs, (n_subjects, n_pairs).
+    confidence
+        Coverage.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end; NaN with fewer than three subjects.
+    """
+    if len(rdms) < 3:
+        return np.nan, np.nan
+    alone = [float(rsa.noise_ceiling(np.stack([rdms[i], np.delete(rdms, i, axis=0).mean(axis=0)])).lower) for i in range(len(rdms))]
+    half = stats.t.ppf((1 + confidence) / 2, len(alone) - 1) * np.std(alone, ddof=1) / np.sqrt(len(alone))
+    return float(np.mean(alone) - half), float(np.mean(alone) + half)
+
+
+def _own_rows(read: _Read) -> list[dict[str, Any]]:
+    """Of every region its ceiling, on its scale what models score, and correlations of mean RDMs."""
+    rows: list[dict[str, Any]] = []
+    for region, rdms in read.measured.items():
+        here = {"recording": read.name, "region": region}
+        subjects = _summed_up(rdms)
+        bounds, (low, high) = rsa.noise_ceiling(subjects), shared(subjects)
+        ceiling = {"value": float(bounds.lower), "upper": float(bounds.upper), "n_subjects": len(subjects)}
+        rows.append({**here, "what": "noise ceiling, lower and upper", **ceiling, "interval": [low, high]})
+        scored = {model: float(rsa.compare(rdm[None], subjects, "spearman").mean()) for model, rdm in read.models.items()}
+        rows += [{**here, "what": f"score of {model}", "value": value} for model, value in scored.items()]
+        mean = read.means[region]
+        rows += [{**here, "what": f"rho with {model}", "value": _rho(mean, rdm)} for model, rdm in read.models.items()]
+    rows += [
+        {
+            "recording": read.name,
+            "region": first,
+            "what": f"rho with {second}",
+            "value": _rho(read.means[first], read.means[second]),
+        }
+        for first, second in combinations(read.means, 2)
+    ]
+    return rows
+
+
+def _rows_together(first: _Read, second: _Read) -> list[dict[str, Any]]:
+    """How the regions of two recordings agree, and each with models of the other's images."""
+    order, back = _common_order(first.ids, second.ids), _common_order(second.ids, first.ids)
+    rows: list[dict[str, Any]] = [
+        {
+            "recording": first.name,
+            "region": region,
+            "what": f"rho with {other} of {second.name}",
+            "value": _rho(mean, _in_order(rdm, order)),
+        }
+        for region, mean in first.means.items()
+        for other, rdm in second.means.items()
+        if len(mean) == len(rdm)
+    ]
+    # The same objects on another ground are other images to pixels and filters.
+    rows += [
+        {
+            "recording": one.name,
+            "region": region,
+            "what": f"rho with {model} of {another.name}'s images",
+            "value": _rho(mean, _in_order(rdm, how)),
+        }
+        for one, another, how in ((first, second, order), (second, first, back))
+        for region, mean in one.means.items()
+        for model, rdm in another.references.items()
+        if len(mean) == len(rdm) and np.ptp(rdm) > 0
+    ]
     return rows
 
 
@@ -83,71 +175,39 @@ def describe_recordings(
     Returns
     -------
     list of dict
-        One row a fact: recording, region, what, value; upper and n_subjects of a noise ceiling. Two recordings' stimuli are brought
-        into one order where they have the same names, and taken to be in one order where they are as many. Of a region with times,
-        the ceiling is that of the time at which subjects agree most, and correlations are those of the mean over times.
+        One row a fact: recording, region, what, value; of a noise ceiling also upper, n_subjects and the interval of its lower
+        bound over subjects. Two recordings' stimuli are brought into one order where they have the same names, and taken to be in
+        one order where they are as many. Of a region with times, ceiling and scores are those of the time at which subjects agree
+        most, and correlations those of the mean over times.
 
     Raises
     ------
     InputError
         Unknown names, or recordings that cannot be read.
     """
-    rows: list[dict[str, Any]] = []
-    means: dict[str, dict[str, np.ndarray]] = {}
-    references: dict[str, dict[str, np.ndarray]] = {}
-    ids: dict[str, list[str]] = {}
+    read = []
     for index, name in enumerate(names):
         if progress is not None:
             progress(index, len(names), f"recording {name}")
-        recording = load_recording(name, needs_pictures=False)
-        if notes is not None and recording.notes:
-            notes[recording.name] = recording.notes
-        measured = region_rdms(recording, _DISTANCE)
-        means[recording.name] = _means(measured)
-        ids[recording.name] = [str(each) for each in recording.stimuli.ids]
-        rows += _ceiling_rows(recording, measured)
-        references[recording.name] = _reference_rdms(recording)
-        models = {**references[recording.name], **_same_category(recording), **neurodata.references(name)}
-        rows += [
-            {"recording": recording.name, "region": region, "what": f"rho with {model}", "value": _rho(mean, rdm)}
-            for region, mean in means[recording.name].items()
-            for model, rdm in models.items()
-            if np.ptp(rdm) > 0
-        ]
-        rows += [
-            {"recording": recording.name, "region": first, "what": f"rho with {second}", "value": _rho(*pair)}
-            for (first, second), pair in (
-                ((a, b), (means[recording.name][a], means[recording.name][b])) for a, b in combinations(means[recording.name], 2)
-            )
-        ]
-    for (first, regions), (second, others) in combinations(means.items(), 2):
-        order = _common_order(ids[first], ids[second])
-        back = _common_order(ids[second], ids[first])
-        rows += [
-            {
-                "recording": first,
-                "region": region,
-                "what": f"rho with {other} of {second}",
-                "value": _rho(mean, _in_order(rdm, order)),
-            }
-            for region, mean in regions.items()
-            for other, rdm in others.items()
-            if len(mean) == len(rdm)
-        ]
-        # The same objects on another ground are other images to pixels and filters.
-        rows += [
-            {
-                "recording": one,
-                "region": region,
-                "what": f"rho with {model} of {another}'s images",
-                "value": _rho(mean, _in_order(rdm, how)),
-            }
-            for one, another, how in ((first, second, order), (second, first, back))
-            for region, mean in means[one].items()
-            for model, rdm in references[another].items()
-            if len(mean) == len(rdm) and np.ptp(rdm) > 0
-        ]
-    return rows
+        read.append(_read(name))
+        if notes is not None:
+            _take_notes(read[-1], notes)
+    rows = [row for each in read for row in _own_rows(each)]
+    return rows + [row for first, second in combinations(read, 2) for row in _rows_together(first, second)]
+
+
+def _take_notes(read: _Read, notes: dict[str, str]) -> None:
+    """What the recording says of itself, and in which regions its subjects share next to nothing."""
+    told = [read.recording.notes] if read.recording.notes else []
+    intervals = {region: shared(_summed_up(rdms)) for region, rdms in read.measured.items()}
+    alone = [region for region, (low, high) in intervals.items() if low <= 0 <= high]
+    if alone:
+        told.append(
+            f"subjects share next to nothing in {', '.join(alone)}: the interval of the noise ceiling's lower bound holds zero, so "
+            "that no model can be told from another there"
+        )
+    if told:
+        notes[read.name] = "; ".join(told)
 
 
 def _common_order(ids: Sequence[str], others: Sequence[str]) -> list[int] | None:

@@ -72,3 +72,31 @@ def test_an_unknown_recording_is_named(capsys):
     with pytest.raises(SystemExit):
         main(["data", "describe", "cichy"])
     assert "did you mean 'cichy92'" in capsys.readouterr().err
+
+
+def test_ceilings_and_models_are_on_one_scale_and_subjects_that_share_nothing_are_named(tmp_path):
+    """A model that is the truth scores as the others' mean does or better; of mean RDMs its correlation is above any ceiling."""
+    shown = neurodata.default_stimuli()
+    random = np.random.default_rng(3)
+    category = np.array(1.0 - shown.same_category())[np.triu_indices(shown.n_conditions, 1)]
+    regions = {
+        "driven": neurodata.RdmSet.from_array(category + 2 * random.random((6, len(category)))),
+        "noise": neurodata.RdmSet.from_array(random.random((6, len(category)))),
+    }
+    folder = neurodata.save(neurodata.Recording("made_up", shown, "fmri", regions), tmp_path / "made_up")
+    notes = {}
+    rows = describe_recordings([str(folder)], notes=notes)
+    found = described(rows)
+    (ceiling,) = [row for row in rows if row["region"] == "driven" and "ceiling" in row["what"]]
+    score = found["made_up", "driven", "score of categories of the stimuli"]
+    subjects = regions["driven"].rdms()
+    # rho-a with a model of ties is Pearson's of ranks times what ties take; each subject by itself.
+    assert ceiling["value"] - 0.03 < score < ceiling["upper"]
+    assert found["made_up", "driven", "rho with categories of the stimuli"] > score + 0.1
+    # Each subject with the mean of the others, by scipy.
+    alone = [spearmanr(each, np.delete(subjects, i, axis=0).mean(axis=0)).statistic for i, each in enumerate(subjects)]
+    assert ceiling["value"] == pytest.approx(np.mean(alone), abs=1e-3)
+    assert ceiling["interval"][0] < np.mean(alone) < ceiling["interval"][1]
+    half = 2.571 * np.std(alone, ddof=1) / np.sqrt(6)  # Student's t at .975 with five degrees of freedom
+    assert ceiling["interval"][1] - np.mean(alone) == pytest.approx(half, rel=0.01)
+    assert "share next to nothing in noise" in notes["made_up"] and "driven" not in notes["made_up"]
