@@ -103,7 +103,7 @@ def scorecards(
     hasty = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {_HASTY}".strip()} if workers > 1 else {}
     asked = {text: (text, architecture, criteria, seed, given.get(text, {})) for text in rules}
     files = {} if keep is None else {text: keep / _file_name(*of_rule) for text, of_rule in asked.items()}
-    found: dict[str, Card] = {text: json.loads(path.read_text(encoding="utf-8")) for text, path in files.items() if path.is_file()}
+    found = {text: card for text, path in files.items() if (card := _kept(path)) is not None}
     jobs = {text: functools.partial(_card, *of_rule) for text, of_rule in asked.items() if text not in found}
     failed: dict[str, Failure] = {}
     if found and progress is not None:
@@ -157,6 +157,15 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _kept(path: Path) -> Card | None:
+    """A card that is there; one that is damaged is made again."""
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        return card if isinstance(card, dict) else None
+    except (OSError, ValueError):
+        return None
 
 
 def _file_name(text: str, *arguments: Any) -> str:

@@ -1,9 +1,14 @@
 """Cards of many rules: what was asked once is kept until all are there. What a card says is not asked here."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from experiments import comparing
 from experiments import scorecards as under_test
+from experiments.compare_config import CompareConfig
 from experiments.scorecards import UNFINISHED, scorecards
+from experiments.store import Store
 from learning_rules import plausibility
 
 ASKED = {"criteria": ("update unlocking",)}
@@ -29,6 +34,24 @@ def test_an_interrupted_scorecard_goes_on_with_the_cards_that_are_there(tmp_path
     assert asked == ["untrained", "backprop"] and list(both) == asked and both["untrained"] == first["untrained"]
     assert [told[:2] for told in seen] == [(1, 2), (2, 2)]
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_card_that_is_damaged_is_made_again(tmp_path, asked):
+    for content in ("{", "[1]", ""):
+        scorecards(("untrained",), keep=tmp_path, **ASKED)
+        (kept,) = tmp_path.iterdir()
+        kept.write_text(content)
+    assert scorecards(("untrained",), keep=tmp_path, **ASKED)["untrained"]["update unlocking"]["evidence"] == "question 4"
+    assert len(asked) == 4
+
+
+def test_a_comparison_with_a_store_asks_once(tmp_path, asked):
+    networks = [SimpleNamespace(name="untrained"), SimpleNamespace(name="backprop")]
+    config = CompareConfig.of(rules=("untrained", "backprop"), architecture="mlp")
+    first = comparing._cards(networks, config, Store(tmp_path))
+    assert comparing._cards(networks, config, Store(tmp_path)) == first and len(asked) == 2
+    comparing._cards(networks, config, None)
+    assert len(asked) == 4
 
 
 @pytest.mark.parametrize(
