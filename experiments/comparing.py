@@ -107,7 +107,7 @@ def compare(
     with clock("scorecards"):
         if config.scorecard != "none":
             tell(n_parts - 1, "asking how plausible the rules are")
-        cards = _cards(networks, config, kept)
+        cards = _cards([each.name for each in networks], config, kept)
     told = [*(line for each in networks for line in each.warnings), *unusable, *scored.warnings]
     comparison = Comparison(
         **_described(planned, networks),
@@ -219,15 +219,15 @@ def _score(planned: Plan, shown: dict[int | None, Layers], input_shape: tuple[in
     return _Scored(tables, of_regions, rdms[config.scoring.measures[0]].regions, warnings)
 
 
-def _cards(networks: list[Trained], config: CompareConfig, store: Store | None) -> dict[str, Any]:
+def _cards(rules: list[str], config: CompareConfig, store: Store | None) -> dict[str, Any]:
     """The scorecard of every rule, empty where none was asked for."""
     if config.scorecard == "none":
         return {}
-    options = {each.name: config.rule_options.get(each.name, {}) for each in networks}
+    options = {rule: config.rule_options.get(rule, {}) for rule in rules}
     criteria = CORE if config.scorecard == "core" else None
     examined = config.training.architecture, criteria, config.training.seed
     keep = None if store is None else store.folder / "cards"
-    return scorecards([each.name for each in networks], *examined, rule_options=options, keep=keep)
+    return scorecards(rules, *examined, rule_options=options, keep=keep)
 
 
 def _network_table(networks: list[Trained], alike: dict[Model, float]) -> pd.DataFrame:

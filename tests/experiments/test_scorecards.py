@@ -1,7 +1,5 @@
 """Cards of many rules: what was asked once is kept until all are there. What a card says is not asked here."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from experiments import comparing
@@ -46,11 +44,11 @@ def test_a_card_that_is_damaged_is_made_again(tmp_path, asked):
 
 
 def test_a_comparison_with_a_store_asks_once(tmp_path, asked):
-    networks = [SimpleNamespace(name="untrained"), SimpleNamespace(name="backprop")]
+    rules = ["untrained", "backprop"]
     config = CompareConfig.of(rules=("untrained", "backprop"), architecture="mlp")
-    first = comparing._cards(networks, config, Store(tmp_path))
-    assert comparing._cards(networks, config, Store(tmp_path)) == first and len(asked) == 2
-    comparing._cards(networks, config, None)
+    first = comparing._cards(rules, config, Store(tmp_path))
+    assert comparing._cards(rules, config, Store(tmp_path)) == first and len(asked) == 2
+    comparing._cards(rules, config, None)
     assert len(asked) == 4
 
 
