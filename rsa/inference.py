@@ -27,7 +27,7 @@ from jaxtyping import Real
 
 from bioplausible.foundation.errors import InputError
 from rsa import comparators
-from rsa.bootstrap import bootstrap_counts, condition_permutations, leave_one_out_counts
+from rsa.bootstrap import bootstrap_counts, condition_permutations
 from rsa.ceilings import NoiseCeiling, noise_ceiling
 from rsa.checks import check_rdms, check_same_pairs, check_varies, find_comparator
 from rsa.comparators import Comparator
@@ -110,10 +110,10 @@ def _score_draws(measure: Comparator, models: object, data: object, counts: np.n
 
 
 def _resample(measure: Comparator, models: object, data: object, counts: np.ndarray, permutations: np.ndarray) -> _Resampled:
-    n_conditions = counts.shape[1]
-    scores = _score_draws(measure, models, data, np.concatenate([leave_one_out_counts(n_conditions), counts]))
+    draws = _score_draws(measure, models, data, counts)
+    jackknife = np.array(comparators.jackknife_scores(measure, models, data, counts.shape[1]))
     null = np.asarray(comparators.null_scores(measure, models, data, permutations))
-    return _Resampled(scores[n_conditions:], scores[:n_conditions], null)
+    return _Resampled(draws, jackknife, null)
 
 
 def _evaluate_one(

@@ -279,4 +279,33 @@ def null_scores(
     return means
 
 
-__all__ = ["Sorted", "draw_scores", "from_orders", "null_scores"]
+@compiled
+def _with_all(models, data, known, n_labels, backwards):
+    """Agreement of each entry with those before it in the model's order, or with those after it, negative."""
+    n_entries = data[0].size
+    bases = _bases(n_labels)
+    places, bounds = np.zeros(n_labels * (n_labels - 1) // 2 + 1, np.uint32), np.zeros(0, np.uint64)
+    held, held_runs, held_bounds = np.empty(n_entries + 1, np.uint64), np.empty(n_entries + 1, np.uint32), bounds
+    if data[3]:
+        bounds, held_bounds = np.zeros(len(places), np.uint64), np.empty(n_entries + 1, np.uint64)
+    _write_places(data[0], data[1], data[2], known, bases, places, bounds)
+    step = -1 if backwards else 1
+    first, second, runs = models[0][::step].copy(), models[1][::step].copy(), models[2][::step].copy()
+    if not models[3]:
+        runs, held_runs = runs[:0], held_runs[:0]
+    n_held = _held(first, second, runs, known, bases, places, bounds, held, held_bounds, held_runs)
+    of_each = np.empty(n_entries)
+    total = _agreement(held, held_bounds, held_runs, n_held, make_tree(n_entries), of_each)
+    return total, of_each[::step]
+
+
+def agreements(models: Sorted, model: int, data: Sorted, subject: int, n_conditions: int) -> tuple[float, np.ndarray]:
+    """Sum of the products of both signs over all pairs of entries, and over those with an entry of each condition, (n_conditions,)."""
+    ours, theirs = (tuple(field[index] for field in each) for each, index in ((models, model), (data, subject)))
+    known = _known(np.arange(n_conditions), np.ones(n_conditions, dtype=np.int64))
+    total, before = _with_all(ours, theirs, known, n_conditions, False)
+    of_each = before - _with_all(ours, theirs, known, n_conditions, True)[1]
+    return total, sum(np.bincount(conditions, of_each, n_conditions) for conditions in ours[:2])
+
+
+__all__ = ["agreements", "Sorted", "draw_scores", "from_orders", "null_scores"]
