@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from rsa.pairs import to_square
+from rsa.pairs import condition_count, to_square
 
 # Weights of pairs, or products of RDMs, that are held at a time, in numbers.
 NUMBERS_AT_ONCE = 2**22
@@ -239,6 +239,17 @@ def draw_scores(
     return np.asarray(inner / length[:, :n_models, None] / length[:, None, n_models:])
 
 
+def root_mean_square(
+    rdm: Float[np.ndarray, " n_pairs"], metric: Metric, measured: Bool[np.ndarray, " n_pairs"]
+) -> tuple[float, float]:
+    """Mean and length of an RDM in a metric, the length for one pair that was measured: what brings it to a scale shared by others."""
+    mean = float(rdm[measured].mean()) if metric.centred else 0.0
+    largest = float(np.abs(rdm[measured] - mean).max())
+    none, once = np.empty(0, dtype=np.int64), np.ones((1, condition_count(len(rdm))), dtype=np.int64)
+    square = products(rdm[None], none, none, once, metric, measured).square[0, 0]
+    return mean, largest * float(np.sqrt(square / measured.sum()))
+
+
 def ceilings_of_draws(
     subjects: Float[np.ndarray, "n_draws n_subjects n_subjects"], drawn: Int[np.ndarray, "n_draws n_subjects"]
 ) -> tuple[Float[np.ndarray, " n_draws"], Float[np.ndarray, " n_draws"]]:
@@ -260,4 +271,4 @@ def ceilings_of_draws(
     return np.where(alone, np.nan, lower), np.where(alone, np.nan, upper)
 
 
-__all__ = ["METRICS", "Metric", "Products", "ceilings_of_draws", "draw_scores", "grams", "normalise", "products"]
+__all__ = ["METRICS", "Metric", "Products", "ceilings_of_draws", "draw_scores", "grams", "normalise", "products", "root_mean_square"]
