@@ -106,7 +106,7 @@ def _inner_product_comparator(
     prepare: Callable[[jax.Array], Any],
     vectors: Callable[[Any, jax.Array], jax.Array],
     pooled: Callable[[Any, jax.Array], jax.Array],
-    draw_scores: Callable[[Any, Any, Any, Any], Any],
+    draws: tuple[Callable[[Any, Any, Any, Any], Any], Callable[[Any, Any, Any], Any] | None],
     divisor: Callable[[jax.Array], jax.Array] = _one,
     centred: bool = True,
 ) -> Comparator:
@@ -123,16 +123,21 @@ def _inner_product_comparator(
         ours, theirs = (np.asarray(compiled_vectors(each, ones)) for each in (models, data))
         return permuted_products(ours, theirs.mean(axis=0), permutations) / float(divisor(ones))
 
-    return Comparator(prepare, pooled, score, draw_scores, null_scores, centred=centred)
+    draw_scores, jackknife_scores = draws
+    return Comparator(prepare, pooled, score, draw_scores, null_scores, jackknife_scores, centred)
 
 
-def _of_metric(name: str) -> Callable[[Any, Any, Any, Any], Any]:
-    """Scores in draws, of a comparator that is an inner product of RDMs as they are."""
+def _draws_of(name: str) -> tuple[Callable[[Any, Any, Any, Any], Any], Callable[[Any, Any, Any], Any]]:
+    """Scores in draws, and without each condition, of a comparator that is an inner product of RDMs as they are."""
+    metric = grams.METRICS[name]
 
     def draw_scores(models: Any, data: Any, counts: np.ndarray, measured: np.ndarray | None) -> np.ndarray:
-        return grams.draw_scores(np.asarray(models), np.asarray(data), counts, grams.METRICS[name], measured)
+        return grams.draw_scores(np.asarray(models), np.asarray(data), counts, metric, measured)
 
-    return draw_scores
+    def jackknife_scores(models: Any, data: Any, measured: np.ndarray | None) -> np.ndarray:
+        return grams.draw_scores(np.asarray(models), np.asarray(data), None, metric, measured)
+
+    return draw_scores, jackknife_scores
 
 
 def _rho_a_draws(models: Order, data: Order, counts: np.ndarray, measured: np.ndarray | None) -> np.ndarray:
@@ -186,14 +191,14 @@ def _whitened_comparator(centred: bool) -> Comparator:
         # Both triangles count.
         return permuted_products(2 * ours[:, first, second], theirs[first, second], permutations, diagonals)
 
-    draw_scores = _of_metric("whitened_pearson" if centred else "whitened_cosine")
-    return Comparator(lambda rdms: rdms, pooled, score, draw_scores, null_scores, centred=centred, weighs_pairs=False)
+    draws = _draws_of("whitened_pearson" if centred else "whitened_cosine")
+    return Comparator(lambda rdms: rdms, pooled, score, draws[0], null_scores, draws[1], centred, weighs_pairs=False)
 
 
 COMPARATORS: dict[str, Comparator] = {
-    "pearson": _inner_product_comparator(lambda rdms: rdms, _pearson_vectors, _pearson_vectors, _of_metric("pearson")),
+    "pearson": _inner_product_comparator(lambda rdms: rdms, _pearson_vectors, _pearson_vectors, _draws_of("pearson")),
     # Raw mid-ranks are averaged over subjects: sums of halves are exact, so ties of the mean are real ties.
-    "spearman": _inner_product_comparator(sort_once, _rho_a_vectors, weighted_midranks, _rho_a_draws, _rho_a_divisor),
+    "spearman": _inner_product_comparator(sort_once, _rho_a_vectors, weighted_midranks, (_rho_a_draws, None), _rho_a_divisor),
     "kendall": Comparator(
         kendall.prepare,
         kendall.pooled,
@@ -203,7 +208,7 @@ COMPARATORS: dict[str, Comparator] = {
         kendall.jackknife_scores,
         traceable=False,
     ),
-    "cosine": _inner_product_comparator(lambda rdms: rdms, _cosine_vectors, _cosine_vectors, _of_metric("cosine"), centred=False),
+    "cosine": _inner_product_comparator(lambda rdms: rdms, _cosine_vectors, _cosine_vectors, _draws_of("cosine"), centred=False),
     "whitened_pearson": _whitened_comparator(centred=True),
     "whitened_cosine": _whitened_comparator(centred=False),
 }

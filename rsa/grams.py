@@ -30,6 +30,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from rsa.bootstrap import leave_one_out_counts
 from rsa.pairs import condition_count, to_square
 
 # Weights of pairs, or products of RDMs, that are held at a time, in numbers.
@@ -95,6 +96,21 @@ def _weighted_sums(
     return found, of_alone
 
 
+def _sums_without_each(
+    rdms: np.ndarray, first: np.ndarray, second: np.ndarray, alone: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same sums where each condition in turn is left out: all but those of the row of that condition."""
+
+    def without(vector: np.ndarray) -> np.ndarray:
+        return np.asarray(vector.sum() - to_square(vector).sum(axis=1))
+
+    n_conditions = condition_count(rdms.shape[1])
+    found = np.empty((len(first), n_conditions))
+    for index, (one, other) in enumerate(zip(first, second, strict=True)):
+        found[index] = without(rdms[one] * rdms[other])
+    return found, np.array([without(vector) for vector in alone]).reshape(len(alone), n_conditions)
+
+
 def _whitening(
     square: np.ndarray, counts: np.ndarray, means: np.ndarray, known: np.ndarray | None
 ) -> np.ndarray:
@@ -129,7 +145,7 @@ def products(
     rdms: Float[np.ndarray, "n_rdms n_pairs"],
     first: Int[np.ndarray, " n_products"],
     second: Int[np.ndarray, " n_products"],
-    counts: Int[np.ndarray, "n_draws n_conditions"],
+    counts: Int[np.ndarray, "n_draws n_conditions"] | None,
     metric: Metric,
     measured: Bool[np.ndarray, " n_pairs"] | None = None,
 ) -> Products:
@@ -142,7 +158,7 @@ def products(
     first, second
         Which RDMs are multiplied.
     counts
-        How often each condition was drawn.
+        How often each condition was drawn; None for draws that leave each condition out in turn.
     metric
         One of ``METRICS``.
     measured
@@ -159,16 +175,19 @@ def products(
     offset = rdms[:, kept].mean(axis=1, keepdims=True) if metric.centred else 0.0
     values = np.where(kept, rdms - offset, 0.0)
     values = values / np.maximum(np.abs(values).max(axis=1, keepdims=True), np.finfo(float).tiny)
-    counted = np.asarray(counts, dtype=np.float64)
+    counted = np.asarray(leave_one_out_counts(condition_count(n_pairs)) if counts is None else counts, dtype=np.float64)
     every = np.arange(n_rdms)
     complete = bool(kept.all())
     alone = values if metric.centred else values[:0]
     alone = alone if complete else np.concatenate([alone, kept[None].astype(np.float64)])
-    sums, of_alone = _weighted_sums(values, np.append(first, every), np.append(second, every), alone, counted)
+    rows, columns = np.append(first, every), np.append(second, every)
+    if counts is None:
+        sums, of_alone = _sums_without_each(values, rows, columns, alone)
+    else:
+        sums, of_alone = _weighted_sums(values, rows, columns, alone, counted)
     sums, raw = sums.T.copy(), sums[len(first) :].T
     total = (counted.sum(axis=1) ** 2 - np.square(counted).sum(axis=1)) / 2 if complete else of_alone[-1]
     means = np.zeros((len(counted), n_rdms))
-    rows, columns = np.append(first, every), np.append(second, every)
     if metric.centred:
         with np.errstate(invalid="ignore", divide="ignore"):
             means = of_alone[:n_rdms].T / total[:, None]
@@ -176,7 +195,8 @@ def products(
     if metric.whitened:
         square = to_square(values)
         known = None if complete else to_square(kept.astype(np.float64))
-        numbers = len(counts[0]) * (n_rdms + (0 if complete else len(counts[0])))
+        n_conditions = counted.shape[1]
+        numbers = n_conditions * (n_rdms + (0 if complete else n_conditions))
         for part in _tiles(len(counted), NUMBERS_AT_ONCE // numbers):
             taken = _whitening(square, counted[part], np.nan_to_num(means[part]), known)
             sums[part] = (sums[part] - taken[:, rows, columns]) / 2
@@ -226,16 +246,16 @@ def normalise(inner: Float[np.ndarray, "n_draws n_rdms n_rdms"]) -> Float[np.nda
 def draw_scores(
     models: Float[np.ndarray, "n_models n_pairs"],
     data: Float[np.ndarray, "n_data n_pairs"],
-    counts: Int[np.ndarray, "n_draws n_conditions"],
+    counts: Int[np.ndarray, "n_draws n_conditions"] | None,
     metric: Metric,
     measured: Bool[np.ndarray, " n_pairs"] | None = None,
 ) -> Float[np.ndarray, "n_draws n_models n_data"]:
-    """Cosines of every model with every subject in every draw of conditions."""
+    """Cosines of every model with every subject in every draw of conditions, or, with None, without each condition in turn."""
     n_models, n_data = len(models), len(data)
     first, second = (index.ravel() for index in np.indices((n_models, n_data)))
     found = products(np.concatenate([models, data]), first, n_models + second, counts, metric, measured)
     length = np.sqrt(found.square)
-    inner = found.inner.reshape(len(counts), n_models, n_data)
+    inner = found.inner.reshape(-1, n_models, n_data)
     return np.asarray(inner / length[:, :n_models, None] / length[:, None, n_models:])
 
 

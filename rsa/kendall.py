@@ -205,7 +205,9 @@ def null_scores(
 
         in_threads(one, len(permutations))
         return means
-    return rank_draws.null_scores("kendall", _sorted(models, None), _sorted(data, None), permutations)
+    n = models.codes.shape[1]
+    found = rank_draws.null_agreements(models.order, _sorted(models, None), _sorted(data, None), permutations)
+    return found / (n * (n - 1) / 2) / len(data.codes)
 
 
 @compiled

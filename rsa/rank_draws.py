@@ -9,7 +9,8 @@ What a pass costs at a thousand conditions is reads and writes out of order, hal
 draw are therefore numbered among the conditions that it holds, two in three: that is two pairs in five, and little enough to stay
 near the processor. Sums are of whole numbers, and so the same in whatever order draws are shared out among threads.
 
-Permuted conditions are the same with other labels: the model's pair (i, j) meets the data's pair :math:`(\pi_i, \pi_j)`.
+Permuted conditions are the same with other labels: the model's pair (i, j) meets the data's pair :math:`(\pi_i, \pi_j)`. Rho-a needs no
+passes then, since the ranks stay what they are (:mod:`rsa.permuted`).
 """
 
 from typing import NamedTuple
@@ -260,23 +261,72 @@ def draw_scores(
     return scores
 
 
-def null_scores(
-    comparator: str, models: Sorted, data: Sorted, permutations: Int[np.ndarray, "n_draws n_conditions"]
+@compiled
+def _permuted(square, permutation, found):
+    """Write a permuted matrix above the diagonal, row by row: a row is read in another order, but it is one row."""
+    at = 0
+    for i in range(permutation.size):
+        row = square[permutation[i]]
+        for j in range(i + 1, permutation.size):
+            found[at] = row[permutation[j]]
+            at += 1
+
+
+@compiled
+def _null_tau_a(order, runs, tied, places, bounds, permutation, scores):
+    """Write the agreement of every model with one subject whose conditions are permuted, (n_models,)."""
+    n_entries = order.shape[1]
+    of_pairs, of_bounds = np.empty(n_entries, np.uint32), np.empty(n_entries if bounds.size else 0, np.uint64)
+    _permuted(places, permutation, of_pairs)
+    if bounds.size:
+        _permuted(bounds, permutation, of_bounds)
+    held, held_bounds = np.empty(n_entries, np.uint64), np.empty(of_bounds.size, np.uint64)
+    tree, none = make_tree(n_entries), np.empty(0)
+    for model in range(order.shape[0]):
+        own = order[model]
+        for place in range(n_entries):
+            held[place] = U(of_pairs[U(own[place])]) | U(1) << HALF
+        for place in range(of_bounds.size):
+            held_bounds[place] = of_bounds[U(own[place])]
+        own_runs = runs[model] if tied[model] else runs[model][:0]
+        scores[model] = _agreement(held, held_bounds, own_runs, n_entries, tree, none)
+
+
+def null_agreements(
+    order: Int[np.ndarray, "n_models n_pairs"],
+    models: Sorted,
+    data: Sorted,
+    permutations: Int[np.ndarray, "n_draws n_conditions"],
 ) -> Float[np.ndarray, "n_draws n_models"]:
-    """Mean scores over subjects when the data's conditions are permuted, all subjects alike; of complete RDMs."""
+    """Sums of the products of both signs, over subjects too, when the data's conditions are permuted; of complete RDMs.
+
+    What is known of the data's pairs is the same in every permutation, and their place in the condensed order is that of the models'.
+    """
     n_conditions = permutations.shape[1]
-    ones = np.ones(n_conditions, dtype=np.int64)
-    itself = _known(np.arange(n_conditions), ones)
-    means = np.empty((len(permutations), len(models.first)))
-    kernel = KERNELS[comparator]
+    entries = order.astype(np.uint32)
+    found = np.zeros((len(permutations), len(order)))
+    known = _known(np.arange(n_conditions), np.ones(n_conditions, dtype=np.int64))
+    for subject in range(len(data.first)):
+        first, second, runs, tied = (field[subject] for field in data)
+        places = np.zeros(len(first) + 1, np.uint32)
+        bounds = np.zeros(len(first) + 1 if tied else 0, np.uint64)
+        _write_places(first, second, runs, known, _bases(n_conditions), places, bounds)
+        squares = [np.zeros((n_conditions, n_conditions), each.dtype) for each in (places, bounds)]
+        upper = np.triu_indices(n_conditions, 1)
+        for square, each in zip(squares, (places, bounds), strict=True):
+            if each.size:
+                square[upper] = each[1:]  # number 0 is nobody's
+                square += square.T
+        if not tied:
+            squares[1] = squares[1][:0]
+        scores = np.empty_like(found)
 
-    def one(draw: int) -> None:
-        scores = np.empty((len(models.first), len(data.first)))
-        kernel(tuple(models), tuple(data), _known(permutations[draw], ones), itself, n_conditions, scores)
-        means[draw] = scores.mean(axis=1)
+        def one(draw: int, squares: list[np.ndarray] = squares, scores: np.ndarray = scores) -> None:
+            _null_tau_a(entries, models.runs, models.tied, *squares, permutations[draw].astype(np.int64), scores[draw])
 
-    in_threads(one, len(permutations))
-    return means
+        in_threads(one, len(permutations))
+        found += scores
+    return found
 
 
 @compiled
@@ -308,4 +358,4 @@ def agreements(models: Sorted, model: int, data: Sorted, subject: int, n_conditi
     return total, sum(np.bincount(conditions, of_each, n_conditions) for conditions in ours[:2])
 
 
-__all__ = ["agreements", "Sorted", "draw_scores", "from_orders", "null_scores"]
+__all__ = ["agreements", "Sorted", "draw_scores", "from_orders", "null_agreements"]
