@@ -312,6 +312,18 @@ def benchmark_rsa(
     return table if "ratio_target" in table else table.assign(ratio=np.nan, ratio_target=np.nan, rsatoolbox_seconds=np.nan)
 
 
+def _command_of(growth: pd.DataFrame) -> str:
+    """The command that measures the same growth."""
+    by_conditions = growth[growth["grows"] == "n_conditions"]
+    named = {
+        "--comparators": growth["comparator"].unique(),
+        "--conditions": by_conditions["n_conditions"].astype(int).unique(),
+        "--draws": by_conditions["n_draws"].astype(int).unique(),
+    }
+    options = [f"{option} {','.join(map(str, values))}" for option, values in named.items()]
+    return " ".join(["bioplausible benchmark rsa --tasks growth", *options])
+
+
 def to_markdown(table: pd.DataFrame, environment: Mapping[str, Any]) -> str:
     """The table for reading; every figure in it comes from the measurement."""
     growth = table[table["task"] == "growth"]
@@ -336,6 +348,8 @@ def to_markdown(table: pd.DataFrame, environment: Mapping[str, Any]) -> str:
     if len(growth):
         lines += [
             *([""] if len(compared) else []),
+            f"Made by `{_command_of(growth)}`.",
+            "",
             "How `rsa.evaluate` grows: bootstrap draws, as many permutations, the jackknife over conditions and the noise ceiling, each",
             "measured in a process of its own. Busy seconds are those of the processors, which others that use the machine do not change as",
             "much as the clock's.",

@@ -34,7 +34,7 @@ from rsa.bootstrap import leave_one_out_counts
 from rsa.pairs import condition_count, to_square
 
 # Weights of pairs, or products of RDMs, that are held at a time, in numbers.
-NUMBERS_AT_ONCE = 2**22
+NUMBERS_AT_ONCE = 2**24
 VARIANCE_TOLERANCE = 1e-12
 
 

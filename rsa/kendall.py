@@ -237,6 +237,7 @@ def jackknife_scores(
     n_conditions = condition_count(n_pairs)
     kept = np.ones(n_pairs, dtype=bool) if measured is None else measured
     of_pairs = to_square(kept.astype(np.float64))
+    in_both = of_pairs > 0
     left = (kept.sum() - of_pairs.sum(axis=1))[:, None, None]
     scores = np.empty((n_conditions, len(models.codes), len(data.codes)))
     ours, theirs = _sorted(models, measured), _sorted(data, measured)
@@ -251,7 +252,7 @@ def jackknife_scores(
         model, subject = divmod(index, len(data.codes))
         total, of_each = rank_draws.agreements(ours, model, theirs, subject, n_conditions)
         codes = square(models.codes[model]), square(data.codes[subject])
-        own = np.array([_own_agreement(*codes, condition, of_pairs > 0) for condition in range(n_conditions)])
+        own = np.array([_own_agreement(*codes, condition, in_both) for condition in range(n_conditions)])
         scores[:, model, subject] = total - of_each + own
 
     in_threads(one, len(models.codes) * len(data.codes))
