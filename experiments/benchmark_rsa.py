@@ -331,10 +331,11 @@ def to_markdown(table: pd.DataFrame, environment: Mapping[str, Any]) -> str:
     lines = ["# What a comparison costs", ""]
     if len(compared):
         lines += [
-            "Seconds of this toolkit on all of a task, and of rsatoolbox on as much, worked out from what it was timed on, in the same",
-            "run. The last column but one says how far the two are apart on what both worked out.",
+            "Seconds of this toolkit on all of a task, and of rsatoolbox on as much, worked out from what it was timed on, in",
+            "the same run. The last column but one says how far the two are apart on what both worked out.",
             "",
-            "| task | comparator | subjects | s | rsatoolbox s | timed on | times as fast | at least | reached | apart by | peak GB |",
+            "| task | comparator | subjects | s | rsatoolbox s | timed on | times as fast | at least | reached | apart by "
+            "| peak GB |",
             "|" + "---|" * 11,
         ]
     for row in compared.to_dict("records"):
@@ -350,9 +351,9 @@ def to_markdown(table: pd.DataFrame, environment: Mapping[str, Any]) -> str:
             *([""] if len(compared) else []),
             f"Made by `{_command_of(growth)}`.",
             "",
-            "How `rsa.evaluate` grows: bootstrap draws, as many permutations, the jackknife over conditions and the noise ceiling, each",
-            "measured in a process of its own. Busy seconds are those of the processors, which others that use the machine do not change as",
-            "much as the clock's.",
+            "How `rsa.evaluate` grows: bootstrap draws, as many permutations, the jackknife over conditions and the noise ceiling,",
+            "each measured in a process of its own. Busy seconds are those of the processors, which others that use the machine do",
+            "not change as much as the clock's.",
             "",
             "![growth](growth.svg)",
             "",

@@ -63,8 +63,8 @@ def _condensed_from_square(array: np.ndarray, origin: str) -> np.ndarray:
     if one_sided.any():
         *_, row, column = np.unravel_index(one_sided.argmax(), array.shape)
         raise InputError(
-            f"{origin}: an RDM has the pair of conditions {row + 1} and {column + 1} in one triangle and NaN in the other; expected the "
-            "same in both, write the dissimilarity into both if it was measured once"
+            f"{origin}: an RDM has the pair of conditions {row + 1} and {column + 1} in one triangle and NaN in the other; "
+            "expected the same in both, write the dissimilarity into both if it was measured once"
         )
     asymmetry = np.nan_to_num(np.abs(array - np.swapaxes(array, -1, -2)))
     if asymmetry.max() > ASYMMETRY_TOLERANCE * scale:
@@ -104,7 +104,8 @@ def condense(
     Raises
     ------
     InputError
-        when they are not numbers, infinite, without any measured pair, not square, not symmetric, or of another number of conditions.
+        when they are not numbers, infinite, without any measured pair, not square, not symmetric, or of another number of
+        conditions.
 
     >>> condense(np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 3.0, 0.0]]))
     array([1., 2., 3.])
@@ -181,7 +182,8 @@ class RdmSet:
     Raises
     ------
     InputError
-        for infinite entries, fewer than three conditions, an RDM without any measured pair, or a subject that lacks a time which others have.
+        for infinite entries, fewer than three conditions, an RDM without any measured pair, or a subject that lacks a time
+        which others have.
 
     >>> rdms = RdmSet.from_array(np.ones((4, 10)))
     >>> rdms.subjects, rdms.n_conditions, rdms.rdms().shape

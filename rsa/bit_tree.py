@@ -1,8 +1,8 @@
 r"""How much weight stands above a place, while places fill up one after the other: what tau-a asks of every entry.
 
-N places are N bits, and an entry that weighs w sets w of them. A tree of base four stands over the words of 64 bits; a node holds in
-one word, 21 bits each, how many bits are set beyond its first, second and third child, so that setting bits is one sum a level and
-asking is one shift a level. With half a million entries that is seven levels, in 30 KB beside the bits' 90 KB, where a tree of
+N places are N bits, and an entry that weighs w sets w of them. A tree of base four stands over the words of 64 bits; a node holds
+in one word, 21 bits each, how many bits are set beyond its first, second and third child, so that setting bits is one sum a level
+and asking is one shift a level. With half a million entries that is seven levels, in 30 KB beside the bits' 90 KB, where a tree of
 partial sums (Fenwick 1994, doi:10.1002/spe.4380240306) has twenty in 3 MB.
 
 Indices are unsigned throughout: a signed one costs a test of its sign at every use.
@@ -83,7 +83,7 @@ def untied_agreement(held, n_held, words, nodes, begins, of_each):
 
     What the two functions above do, on one way up the tree: a thousand draws spend most of their time here.
     """
-    agreement, counted = 0.0, 0
+    agreement, counted = 0.0, np.int64(0)
     for entry in range(n_held):
         place, weight = held[entry] & LOW_HALF, held[entry] >> HALF
         word, offset = place >> SIX, place & SEVEN_BITS
@@ -103,7 +103,7 @@ def untied_agreement(held, n_held, words, nodes, begins, of_each):
                 nodes[index] = node + (LANES & ((ONE << lane) - ONE)) * weight
         own = counted - 2 * np.int64(above)
         agreement += float(np.int64(weight) * own)
-        counted += np.int64(weight)
+        counted = counted + np.int64(weight)
         if of_each.size:
             of_each[entry] = own
     return agreement

@@ -67,9 +67,7 @@ def _bounds_by_hand(comparator: Comparator, rdms: np.ndarray, weights: np.ndarra
     return float(np.diagonal(scores).mean()), float(scores[-1].mean())
 
 
-def _on_common_scale(
-    measure: Comparator, comparator: str, rdm: np.ndarray, weights: np.ndarray, most_weight: float
-) -> np.ndarray:
+def _on_common_scale(measure: Comparator, comparator: str, rdm: np.ndarray, weights: np.ndarray, most_weight: float) -> np.ndarray:
     """One subject's RDM on the scale on which subjects are averaged, however many pairs it has; NaN where it has none."""
     known = ~np.isnan(rdm)
     filled = np.where(known, rdm, 0.0)
@@ -79,15 +77,15 @@ def _on_common_scale(
     counted = weights * known
     given = jnp.asarray(counted) if measure.traceable else counted
     pooled = np.asarray(measure.pooled(comparators.prepare(measure, filled[None]), given))[0]
-    # Ranks go up to how many pairs there are, and entries of a vector of unit length are smaller the more there are. Ranks of subjects
-    # with as many pairs stay as they are: sums of halves are exact, so that ties of their mean are real ties.
+    # Ranks go up to how many pairs there are, and entries of a vector of unit length are smaller the more there are. Ranks of
+    # subjects with as many pairs stay as they are: sums of halves are exact, so that ties of their mean are real ties.
     share = most_weight / counted.sum()
     pooled = pooled / np.sqrt(share) if comparator in METRICS else (pooled - 0.5) * share + 0.5
     return np.where(known, pooled, np.nan)
 
 
 def _bounds_of_measured(measure: Comparator, comparator: str, rdms: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Both bounds where pairs are missing: of each pair, the mean of those who have it. NaN where a subject shares none with others."""
+    """Both bounds where pairs are missing: a mean is of those who have the pair. NaN where a subject shares none with others."""
     most_weight = float((~np.isnan(rdms) @ weights).max())
     scaled = np.stack([_on_common_scale(measure, comparator, rdm, weights, most_weight) for rdm in rdms])
     known = ~np.isnan(scaled)
@@ -100,9 +98,7 @@ def _bounds_of_measured(measure: Comparator, comparator: str, rdms: np.ndarray, 
         ours, own = (missing.prepare(measure, each[None]) for each in (mean, rdms[subject]))
         return float(missing.score(measure, ours, own, weights)[0, 0])
 
-    lower = [
-        score(total - np.where(known[each], scaled[each], 0.0), n_known - known[each], each) for each in range(len(rdms))
-    ]
+    lower = [score(total - np.where(known[each], scaled[each], 0.0), n_known - known[each], each) for each in range(len(rdms))]
     return float(np.mean(lower)), float(np.mean([score(total, n_known, each) for each in range(len(rdms))]))
 
 

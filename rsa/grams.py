@@ -19,7 +19,8 @@ identity leaves a system of one equation a condition: with :math:`u_i = \sum_j c
           (2 + n - 2 c_i)\, y_i + \sum_j c_j y_j = u^b_i
 
 Of complete RDMs that is a diagonal and a product of two vectors, and solved in closed form. Where pairs are missing, with
-:math:`m_{ij}` zero for these, :math:`(2 + \sum_j c_j m_{ij})\, y_i + \sum_j c_j m_{ij} y_j = u^b_i` is solved as it stands, one system a draw.
+:math:`m_{ij}` zero for these, :math:`(2 + \sum_j c_j m_{ij})\, y_i + \sum_j c_j m_{ij} y_j = u^b_i` is solved as it stands, one
+system a draw.
 
 Weights of half a million pairs in a thousand draws are four gigabytes: they are made row by row of the RDM, and forgotten.
 """
@@ -54,7 +55,10 @@ METRICS = {
 
 
 class Products(NamedTuple):
-    """Inner products of pairs of RDMs, (n_draws, n_products), and of each with itself, (n_draws, n_rdms); there NaN where only rounding is left."""
+    """Inner products in every draw.
+
+    inner: (n_draws, n_products), of pairs of RDMs. square: (n_draws, n_rdms), of each with itself, NaN where only rounding is left.
+    """
 
     inner: Float[np.ndarray, "n_draws n_products"]
     square: Float[np.ndarray, "n_draws n_rdms"]
@@ -96,9 +100,7 @@ def _weighted_sums(
     return found, of_alone
 
 
-def _sums_without_each(
-    rdms: np.ndarray, first: np.ndarray, second: np.ndarray, alone: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _sums_without_each(rdms: np.ndarray, first: np.ndarray, second: np.ndarray, alone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same sums where each condition in turn is left out: all but those of the row of that condition."""
 
     def without(vector: np.ndarray) -> np.ndarray:
@@ -111,10 +113,8 @@ def _sums_without_each(
     return found, np.array([without(vector) for vector in alone]).reshape(len(alone), n_conditions)
 
 
-def _whitening(
-    square: np.ndarray, counts: np.ndarray, means: np.ndarray, known: np.ndarray | None
-) -> np.ndarray:
-    """What whitening takes from every inner product, (n_draws, n_rdms, n_rdms); `known` is zero for missing pairs, None of complete RDMs."""
+def _whitening(square: np.ndarray, counts: np.ndarray, means: np.ndarray, known: np.ndarray | None) -> np.ndarray:
+    """What whitening takes from inner products, (n_draws, n_rdms, n_rdms); `known` is zero for missing pairs, or None."""
     n_draws, n_conditions = counts.shape
     n_rdms = len(square)
     sums = (square.reshape(-1, n_conditions) @ counts.T).T.reshape(n_draws, n_rdms, n_conditions)
@@ -262,7 +262,7 @@ def draw_scores(
 def root_mean_square(
     rdm: Float[np.ndarray, " n_pairs"], metric: Metric, measured: Bool[np.ndarray, " n_pairs"]
 ) -> tuple[float, float]:
-    """Mean and length of an RDM in a metric, the length for one pair that was measured: what brings it to a scale shared by others."""
+    """Mean of an RDM, and its length in a metric for each pair that was measured: what brings RDMs to one scale."""
     mean = float(rdm[measured].mean()) if metric.centred else 0.0
     largest = float(np.abs(rdm[measured] - mean).max())
     none, once = np.empty(0, dtype=np.int64), np.ones((1, condition_count(len(rdm))), dtype=np.int64)
@@ -291,4 +291,14 @@ def ceilings_of_draws(
     return np.where(alone, np.nan, lower), np.where(alone, np.nan, upper)
 
 
-__all__ = ["METRICS", "Metric", "Products", "ceilings_of_draws", "draw_scores", "grams", "normalise", "products", "root_mean_square"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Products",
+    "ceilings_of_draws",
+    "draw_scores",
+    "grams",
+    "normalise",
+    "products",
+    "root_mean_square",
+]

@@ -231,7 +231,8 @@ def jackknife_scores(
     r"""Tau-a of every model with every subject without each condition in turn; NaN where fewer than two entries are left.
 
     With :math:`A_p` the agreement of entry p with all others, what is left without condition k is
-    :math:`\sum_{p<q} - \sum_{p \ni k} A_p` and, since two entries that both hold k were taken away twice, their agreement once more.
+    :math:`\sum_{p<q} - \sum_{p \ni k} A_p` and, since two entries that both hold k were taken away twice, their agreement once
+    more.
     """
     n_pairs = models.codes.shape[1]
     n_conditions = condition_count(n_pairs)

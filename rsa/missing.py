@@ -1,8 +1,8 @@
 """Pairs of conditions that were not measured: NaN in an RDM, and weight nought in every score in which it takes part.
 
-Partial designs and arrangements of some objects at a time leave RDMs with holes. Two RDMs are compared over the pairs that both have;
-draws of conditions weigh these alone, and a permutation takes the holes with it. RDMs with the same holes are worked out together, so
-that complete ones, and designs that all subjects share, cost what they cost without any.
+Partial designs and arrangements of some objects at a time leave RDMs with holes. Two RDMs are compared over the pairs that both
+have; draws of conditions weigh these alone, and a permutation takes the holes with it. RDMs with the same holes are worked out
+together, so that complete ones, and designs that all subjects share, cost what they cost without any.
 
 rsatoolbox compares RDMs with the same holes, to the same numbers, and refuses others.
 """
@@ -98,8 +98,8 @@ def check_common(
             common = counted * (1 if known is None else known) * (1 if known_too is None else known_too)
             if (common > 0).sum() < 2:
                 raise InputError(
-                    f"model RDM {indices[0]} and data RDM {others[0]} have {int((common > 0).sum())} pairs of conditions in common that "
-                    "were measured in both, and at least two are needed: leave one of them out"
+                    f"model RDM {indices[0]} and data RDM {others[0]} have {int((common > 0).sum())} pairs of conditions in common "
+                    "that were measured in both, and at least two are needed: leave one of them out"
                 )
             check_varies(ours[indices], "model", comparator, common, names=indices)
             check_varies(theirs[others], "data", comparator, common, names=others)
@@ -146,9 +146,7 @@ def draw_scores(
     return scores
 
 
-def jackknife_scores(
-    measure: Comparator, models: Prepared, data: Prepared
-) -> Float[np.ndarray, "n_conditions n_models n_data"]:
+def jackknife_scores(measure: Comparator, models: Prepared, data: Prepared) -> Float[np.ndarray, "n_conditions n_models n_data"]:
     """Scores without each condition in turn."""
     n_conditions = condition_count(models.n_pairs)
     scores = np.empty((n_conditions, models.n_rdms, data.n_rdms))
@@ -168,8 +166,8 @@ def null_scores(
 ) -> Float[np.ndarray, "n_draws n_models"]:
     """Mean scores over subjects when the data's conditions are permuted, and the missing pairs with them.
 
-    Two RDMs then have other pairs in common in every permutation, so that there is no shortcut: each is scored by itself. NaN where a
-    permutation leaves a model and a subject without a score.
+    Two RDMs then have other pairs in common in every permutation, so that there is no shortcut: each is scored by itself. NaN
+    where a permutation leaves a model and a subject without a score.
     """
     if models.measured is None and data.measured is None:
         return comparators.null_scores(measure, models.rdms, data.rdms, permutations)

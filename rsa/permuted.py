@@ -1,4 +1,4 @@
-r"""Inner products of RDMs when the conditions of one are permuted: rows of a matrix are gathered, and the products are one of matrices."""
+r"""Inner products of RDMs when the conditions of one are permuted: rows are gathered, and the rest is a product of matrices."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -54,7 +54,11 @@ def permuted_products(
     gathered = np.empty((min(at_once, len(permutations)), models.shape[1]))
     for start in range(0, len(permutations), at_once):
         some = np.ascontiguousarray(permutations[start : start + at_once], dtype=np.int64)
-        in_threads(lambda index, some=some: _gather(square, some[index], gathered[index], diagonals is not None), len(some))
+
+        def one(index: int, some: np.ndarray = some) -> None:
+            _gather(square, some[index], gathered[index], diagonals is not None)
+
+        in_threads(one, len(some))
         found[start : start + len(some)] = gathered[: len(some)] @ models.T
     return found
 

@@ -1,16 +1,16 @@
 r"""Rho-a and tau-a of RDMs whose conditions are drawn again or permuted, by passes through orders that are sorted once.
 
 The order of an RDM's entries does not depend on how often a condition was drawn. A draw that holds condition i :math:`c_i` times
-therefore needs no sorting: one pass through the data's order writes down, at each pair that the draw holds, what is to be known of it
-there (rho-a: :math:`2r - N - 1`, r the weighted mid-rank and N the sum of weights; tau-a: how much weight stands below it), and one
-pass through each model's order, in which the model's own rank is known in passing, reads it again.
+therefore needs no sorting: one pass through the data's order writes down, at each pair that the draw holds, what is to be known of
+it there (rho-a: :math:`2r - N - 1`, r the weighted mid-rank and N the sum of weights; tau-a: how much weight stands below it), and
+one pass through each model's order, in which the model's own rank is known in passing, reads it again.
 
-What a pass costs at a thousand conditions is reads and writes out of order, half a million of them in three megabytes. The pairs of a
-draw are therefore numbered among the conditions that it holds, two in three: that is two pairs in five, and little enough to stay
-near the processor. Sums are of whole numbers, and so the same in whatever order draws are shared out among threads.
+What a pass costs at a thousand conditions is reads and writes out of order, half a million of them in three megabytes. The pairs
+of a draw are therefore numbered among the conditions that it holds, two in three: that is two pairs in five, and little enough to
+stay near the processor. Sums are of whole numbers, and so the same in whatever order draws are shared out among threads.
 
-Permuted conditions are the same with other labels: the model's pair (i, j) meets the data's pair :math:`(\pi_i, \pi_j)`. Rho-a needs no
-passes then, since the ranks stay what they are (:mod:`rsa.permuted`).
+Permuted conditions are the same with other labels: the model's pair (i, j) meets the data's pair :math:`(\pi_i, \pi_j)`. Rho-a
+needs no passes then, since the ranks stay what they are (:mod:`rsa.permuted`).
 """
 
 from typing import NamedTuple
@@ -27,8 +27,8 @@ U = np.uint64
 class Sorted(NamedTuple):
     """RDMs as the pairs of conditions that were measured, from the smallest dissimilarity on.
 
-    first, second: (n_rdms, n_entries), conditions of each pair, the first the lesser. runs: (n_rdms, n_entries), equal where entries
-    are tied, and ascending. tied: (n_rdms,), whether any are.
+    first, second: (n_rdms, n_entries), conditions of each pair, the first the lesser. runs: (n_rdms, n_entries), equal where
+    entries are tied, and ascending. tied: (n_rdms,), whether any are.
     """
 
     first: np.ndarray
@@ -185,7 +185,7 @@ def _agreement(held, held_bounds, held_runs, n_held, tree, of_each):
     words, nodes, begins = tree
     words[:] = U(0)
     nodes[:] = U(0)
-    agreement, counted, start = 0.0, 0, 0
+    agreement, counted, start = 0.0, np.int64(0), 0
     if not (held_bounds.size or held_runs.size):
         return untied_agreement(held, n_held, words, nodes, begins, of_each)
     while start < n_held:
@@ -205,7 +205,7 @@ def _agreement(held, held_bounds, held_runs, n_held, tree, of_each):
             end += 1
         for index in range(start, end):
             set_bits(held[index] & LOW_HALF, held[index] >> HALF, words, nodes, begins)
-            counted += np.int64(held[index] >> HALF)
+            counted = counted + np.int64(held[index] >> HALF)
         start = end
     return agreement
 
@@ -261,6 +261,15 @@ def draw_scores(
     return scores
 
 
+def _square(of_pairs: np.ndarray, n_conditions: int) -> np.ndarray:
+    """A symmetric matrix of whole numbers; one of no rows where there are no pairs."""
+    square = np.zeros((n_conditions if of_pairs.size else 0, n_conditions), of_pairs.dtype)
+    if of_pairs.size:
+        square[np.triu_indices(n_conditions, 1)] = of_pairs
+        square += square.T
+    return square
+
+
 @compiled
 def _permuted(square, permutation, found):
     """Write a permuted matrix above the diagonal, row by row: a row is read in another order, but it is one row."""
@@ -300,7 +309,8 @@ def null_agreements(
 ) -> Float[np.ndarray, "n_draws n_models"]:
     """Sums of the products of both signs, over subjects too, when the data's conditions are permuted; of complete RDMs.
 
-    What is known of the data's pairs is the same in every permutation, and their place in the condensed order is that of the models'.
+    What is known of the data's pairs is the same in every permutation, and their place in the condensed order is that of the
+    models'.
     """
     n_conditions = permutations.shape[1]
     entries = order.astype(np.uint32)
@@ -311,14 +321,7 @@ def null_agreements(
         places = np.zeros(len(first) + 1, np.uint32)
         bounds = np.zeros(len(first) + 1 if tied else 0, np.uint64)
         _write_places(first, second, runs, known, _bases(n_conditions), places, bounds)
-        squares = [np.zeros((n_conditions, n_conditions), each.dtype) for each in (places, bounds)]
-        upper = np.triu_indices(n_conditions, 1)
-        for square, each in zip(squares, (places, bounds), strict=True):
-            if each.size:
-                square[upper] = each[1:]  # number 0 is nobody's
-                square += square.T
-        if not tied:
-            squares[1] = squares[1][:0]
+        squares = [_square(each[1:], n_conditions) for each in (places, bounds)]  # number 0 is nobody's
         scores = np.empty_like(found)
 
         def one(draw: int, squares: list[np.ndarray] = squares, scores: np.ndarray = scores) -> None:
@@ -350,12 +353,13 @@ def _with_all(models, data, known, n_labels, backwards):
 
 
 def agreements(models: Sorted, model: int, data: Sorted, subject: int, n_conditions: int) -> tuple[float, np.ndarray]:
-    """Sum of the products of both signs over all pairs of entries, and over those with an entry of each condition, (n_conditions,)."""
+    """Sum over pairs of entries of the products of both signs, and, (n_conditions,), over those with an entry of each condition."""
     ours, theirs = (tuple(field[index] for field in each) for each, index in ((models, model), (data, subject)))
     known = _known(np.arange(n_conditions), np.ones(n_conditions, dtype=np.int64))
     total, before = _with_all(ours, theirs, known, n_conditions, False)
     of_each = before - _with_all(ours, theirs, known, n_conditions, True)[1]
-    return total, sum(np.bincount(conditions, of_each, n_conditions) for conditions in ours[:2])
+    first, second = (np.bincount(conditions, of_each, n_conditions) for conditions in ours[:2])
+    return total, first + second
 
 
 __all__ = ["agreements", "Sorted", "draw_scores", "from_orders", "null_agreements"]

@@ -1,4 +1,4 @@
-"""Pairs that were not measured count with weight nought: against rsatoolbox where it takes them, and against leaving them out by hand."""
+"""Pairs that were not measured count with weight nought: against rsatoolbox where it takes them, and against the definition."""
 
 import jax
 import numpy as np
@@ -164,6 +164,8 @@ def test_what_has_nothing_in_common_is_refused(tied_rdms):
     with pytest.raises(rsa.InputError, match="holds infinite dissimilarities"):
         rsa.compare(models, np.where(half, np.inf, data))
     with pytest.raises(rsa.InputError, match="ceilings in every draw were asked for"):
-        rsa.generalise(jax.random.key(0), models, _with_holes(np.concatenate([data, data]), half), factors=("stimuli",), ceilings=True)
+        rsa.generalise(
+            jax.random.key(0), models, _with_holes(np.concatenate([data, data]), half), factors=("stimuli",), ceilings=True
+        )
     alone = rsa.noise_ceiling(np.stack([_with_holes(data[0], half), _with_holes(data[1], ~half)]))
     assert np.isnan(alone.lower) and alone.withheld.startswith("lower bound: a subject has fewer than two pairs")
