@@ -1,8 +1,8 @@
 """How time and memory of `rsa.evaluate` grow with conditions, models, subjects and draws, each measurement in a process of its own.
 
-One of the four grows at a time. Bootstrap draws, jackknife, permutations and the noise ceiling are all part of the time. Loops are
-compiled before, in a run on few conditions; the second or two that JAX takes to compile for a size are part of it. Seconds are what a
-clock shows, and beside them stands how long processors were busy: where others use the machine too, that is the truer of the two.
+One of the four grows at a time. Bootstrap draws, jackknife, permutations and the noise ceiling are part of the time. Loops are
+compiled before, in a run on few conditions; the second or two that JAX takes to compile for a size are part of it. Seconds are
+what a clock shows, and beside them stands how long processors were busy: where others use the machine too, the truer of the two.
 """
 
 from __future__ import annotations
