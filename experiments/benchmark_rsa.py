@@ -23,6 +23,7 @@ import pandas as pd
 import rsa
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.progress import Progress
+from experiments.benchmark_growth import measure_growth, sizes
 from experiments.benchmarks import check_sizes
 
 __all__ = ["JUDGES", "RATIO_TARGETS", "TASKS", "benchmark_rsa", "to_markdown"]
@@ -48,7 +49,7 @@ RATIO_TARGETS: dict[tuple[str, str, int], float] = {
 }
 """How many times as fast as rsatoolbox a task, with a comparator and a number of subjects, is to be."""
 
-TASKS = ("bootstrap", "searchlight", "crossnobis")
+TASKS = ("bootstrap", "searchlight", "crossnobis", "growth")
 _COMPARATORS = ("pearson", "spearman", "kendall", "cosine", "whitened_pearson")
 _N_CONDITIONS, _N_MODELS = 92, 12
 
@@ -225,6 +226,7 @@ def benchmark_rsa(
     judge_draws: int = 10,
     n_centres: int = 20_000,
     judge_centres: int = 200,
+    conditions: Sequence[int] = (92, 400, 1200),
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Time the comparison beside rsatoolbox.
@@ -245,6 +247,8 @@ def benchmark_rsa(
         Centres of the searchlight.
     judge_centres
         Centres that rsatoolbox is timed on.
+    conditions
+        Numbers of conditions at which growth is measured, of this toolkit alone.
     progress
         Called with measurements done, in all, and a line to show.
 
@@ -253,7 +257,8 @@ def benchmark_rsa(
     pandas.DataFrame
         One row a task, comparator and number of subjects: `seconds`, `rsatoolbox_seconds` for as much work and on how much of it
         they were measured, `ratio`, `ratio_target`, `largest_difference` of scores on what both worked out, `peak_gigabytes` of the
-        process up to then.
+        process up to then. Rows of growth, each measured in a process of its own, have no rsatoolbox beside them, but say what
+        `grows`, `n_conditions`, `n_models`, `n_draws`, and how long processors were busy (`processor_seconds`).
 
     Raises
     ------
@@ -272,6 +277,8 @@ def benchmark_rsa(
             "ours, with at least four subjects"
         )
     check_sizes(n_draws=n_draws, n_centres=n_centres, subjects=max(subjects))
+    if min(conditions, default=0) < 6:
+        raise InputError(f"conditions={tuple(conditions)} were given: draws need at least six")
     work: list[tuple[str, Callable[[], dict[str, Any]]]] = []
     if "bootstrap" in tasks:
         work += [
@@ -286,32 +293,78 @@ def benchmark_rsa(
         work.append((f"searchlight, {n_centres} centres", partial(_searchlight, n_centres, judge_centres)))
     if "crossnobis" in tasks:
         work.append(("crossnobis", partial(_crossnobis, 20)))
+    if "growth" in tasks:
+        work += [
+            (
+                f"growth, {comparator}, {name.removeprefix('n_')} {getattr(size, name)}",
+                partial(measure_growth, comparator, name, size),
+            )
+            for comparator in comparators
+            for name, grown in sizes(conditions, n_draws).items()
+            for size in grown
+        ]
     rows = []
     for index, (line, measure) in enumerate(work):
         if progress is not None:
             progress(index, len(work), line)
         rows.append(measure())
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table if "ratio_target" in table else table.assign(ratio=np.nan, ratio_target=np.nan, rsatoolbox_seconds=np.nan)
+
+
+def _command_of(growth: pd.DataFrame) -> str:
+    """The command that measures the same growth."""
+    by_conditions = growth[growth["grows"] == "n_conditions"]
+    named = {
+        "--comparators": growth["comparator"].unique(),
+        "--conditions": by_conditions["n_conditions"].astype(int).unique(),
+        "--draws": by_conditions["n_draws"].astype(int).unique(),
+    }
+    options = [f"{option} {','.join(map(str, values))}" for option, values in named.items()]
+    return " ".join(["bioplausible benchmark rsa --tasks growth", *options])
 
 
 def to_markdown(table: pd.DataFrame, environment: Mapping[str, Any]) -> str:
     """The table for reading; every figure in it comes from the measurement."""
-    lines = [
-        "# What a comparison costs",
-        "",
-        "Seconds of this toolkit on all of a task, and of rsatoolbox on as much, worked out from what it was timed on, in the same",
-        "run. The last column but one says how far the two are apart on what both worked out.",
-        "",
-        "| task | comparator | subjects | s | rsatoolbox s | timed on | times as fast | at least | reached | apart by | peak GB |",
-        "|" + "---|" * 11,
-    ]
-    for row in table.to_dict("records"):
+    growth = table[table["task"] == "growth"]
+    compared = table[table["task"] != "growth"]
+    lines = ["# What a comparison costs", ""]
+    if len(compared):
+        lines += [
+            "Seconds of this toolkit on all of a task, and of rsatoolbox on as much, worked out from what it was timed on, in",
+            "the same run. The last column but one says how far the two are apart on what both worked out.",
+            "",
+            "| task | comparator | subjects | s | rsatoolbox s | timed on | times as fast | at least | reached | apart by "
+            "| peak GB |",
+            "|" + "---|" * 11,
+        ]
+    for row in compared.to_dict("records"):
         target = "" if np.isnan(row["ratio_target"]) else f"{row['ratio_target']:.0f}"
-        reached = {None: "", True: "yes", False: "**no**"}[row["reached"]]
+        reached = {True: "yes", False: "**no**"}.get(row["reached"], "")
         lines.append(
             f"| {row['task']}: {row['size']} | {row['comparator']} | {row['n_subjects']} | {row['seconds']:.2f} "
             f"| {row['rsatoolbox_seconds']:.0f} | {row['rsatoolbox_timed_on']} | {row['ratio']:.0f} | {target} | {reached} "
             f"| {row['largest_difference']:.1e} | {row['peak_gigabytes']:.1f} |"
+        )
+    if len(growth):
+        lines += [
+            *([""] if len(compared) else []),
+            f"Made by `{_command_of(growth)}`.",
+            "",
+            "How `rsa.evaluate` grows: bootstrap draws, as many permutations, the jackknife over conditions and the noise ceiling,",
+            "each measured in a process of its own. Busy seconds are those of the processors, which others that use the machine do",
+            "not change as much as the clock's.",
+            "",
+            "![growth](growth.svg)",
+            "",
+            "| growing | comparator | conditions | models | subjects | draws | s | busy s | peak GB |",
+            "|" + "---|" * 9,
+        ]
+    for row in growth.to_dict("records"):
+        numbers = " | ".join(f"{row[name]:.0f}" for name in ("n_conditions", "n_models", "n_subjects", "n_draws"))
+        lines.append(
+            f"| {row['grows'].removeprefix('n_')} | {row['comparator']} | {numbers} | {row['seconds']:.1f} "
+            f"| {row['processor_seconds']:.1f} | {row['peak_gigabytes']:.2f} |"
         )
     told = ", ".join(f"{name} {environment[name]}" for name in ("rsatoolbox", "numpy", "jax", "platform") if name in environment)
     return "\n".join([*lines, "", f"Measured with {told}.", ""])

@@ -40,7 +40,7 @@ from experiments.trained import Trained
 from experiments.training import complete
 from neurodata import PatternSet, Recording
 
-__all__ = ["compare", "large_enough", "region_rdms"]
+__all__ = ["compare", "large_enough", "mean_rdm", "region_rdms"]
 
 
 _MIN_PIXELS = 32
@@ -119,7 +119,7 @@ def compare(
         ceilings=[row for each in scored.regions for row in each.ceilings],
         scorecards=cards,
         layer_rdms=_mean_by_layer(of_main),
-        region_rdms={name: data.reshape(-1, data.shape[-1]).mean(axis=0) for name, data in scored.measured.items()},
+        region_rdms={name: mean_rdm(data) for name, data in scored.measured.items()},
         warnings=list(dict.fromkeys(told)),
         seconds=clock.seconds,
     )
@@ -274,6 +274,19 @@ def region_rdms(recording: Recording, measure: str) -> dict[str, np.ndarray]:
             rdms = np.asarray(region.rdms())
         found[name] = np.moveaxis(rdms, 1, 0) if rdms.ndim == 3 else rdms
     return found
+
+
+def mean_rdm(rdms: np.ndarray) -> np.ndarray:
+    """Mean over subjects (and times) of condensed RDMs, each pair over those that have it; NaN where none has.
+
+    Parameters
+    ----------
+    rdms
+        (..., n_pairs), NaN where a pair was not measured.
+    """
+    flat = rdms.reshape(-1, rdms.shape[-1])
+    n_known = np.isfinite(flat).sum(axis=0)
+    return np.asarray(np.where(n_known > 0, np.nansum(flat, axis=0) / np.maximum(n_known, 1), np.nan))
 
 
 def _of_another_measure(recording: Recording, measure: str) -> list[str]:

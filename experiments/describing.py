@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 import neurodata
 import rsa
 from bioplausible.foundation.progress import Progress
-from experiments.comparing import large_enough, region_rdms
+from experiments.comparing import large_enough, mean_rdm, region_rdms
 from experiments.recordings import load_recording
 from neurodata import Recording
 
@@ -29,7 +29,7 @@ _DISTANCE = "correlation"
 
 def _means(measured: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """RDM of every region, the mean over subjects (and times)."""
-    return {name: rdms.reshape(-1, rdms.shape[-1]).mean(axis=0) for name, rdms in measured.items()}
+    return {name: mean_rdm(rdms) for name, rdms in measured.items()}
 
 
 class _Read(NamedTuple):

@@ -7,6 +7,8 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import numpy as np
+
 import architectures
 import learning_rules
 import neurodata
@@ -113,6 +115,7 @@ def plan(config: CompareConfig, input_shape: tuple[int, ...]) -> Plan:
     views.check_patterns(recording, config)
     for measure in config.scoring.measures:
         _check_runs(recording, measure)
+    _check_pairs(recording, config)
     _check_stimuli(config, input_shape, len(recording.stimuli.images))
     excluded: tuple[int, ...] = ()
     # Another recording's indices count images of another source.
@@ -160,6 +163,16 @@ def _check_runs(recording: Recording, measure: str) -> None:
             raise InputError(
                 f"measure '{measure}' compares runs with each other, and region '{name}' of recording '{recording.name}' has one: "
                 "use euclidean or correlation, or a recording with runs"
+            )
+
+
+def _check_pairs(recording: Recording, config: CompareConfig) -> None:
+    """Partial scores need every pair of conditions, which is said before an hour of training too."""
+    for name, region in recording.regions.items():
+        if config.scoring.partial and not isinstance(region, PatternSet) and np.isnan(region.rdms()).any():
+            raise InputError(
+                f"partial={', '.join(config.scoring.partial)} was given, and RDMs of region '{name}' of recording "
+                f"'{recording.name}' lack pairs of conditions (NaN), which partial scores need: leave partial out, or conditions"
             )
 
 

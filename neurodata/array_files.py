@@ -17,7 +17,7 @@ from rsatoolbox.rdm.rdms import load_rdm
 from bioplausible.foundation.errors import InputError
 from neurodata.names import check_distinct, find_names
 from neurodata.pattern_set import PatternSet
-from neurodata.rdm_set import RdmSet, condense
+from neurodata.rdm_set import RdmSet, condense, missing_pairs
 from neurodata.stimuli import natural_key
 
 RDM_SUFFIXES = (".h5", ".hdf5", ".npz", ".npy")
@@ -192,6 +192,13 @@ def _reordered(rdms: RdmSet, order: Sequence[int], ids: Sequence[str], origin: s
     return RdmSet(toolbox, origin)
 
 
+def _with_missing(note: str, rdms: RdmSet, origin: str) -> str:
+    """A note, and how many pairs of conditions are missing."""
+    missing, of_all = missing_pairs(rdms.toolbox.dissimilarities)
+    said = f"{origin}: {missing} of {of_all} pairs of conditions were not measured (NaN); they count with weight nought."
+    return " ".join(filter(None, (note, said if missing else "")))
+
+
 def read_rdms(
     path: Path, ids: Sequence[str], subjects: Sequence[str] | None, times: TimeAxis, measure: str | None
 ) -> tuple[RdmSet, str]:
@@ -212,7 +219,7 @@ def read_rdms(
 
     Returns
     -------
-    the RDMs, and a note where the file's names of rows are none of the stimuli's.
+    the RDMs, and a note where the file's names of rows are none of the stimuli's, or pairs of conditions were not measured (NaN).
 
     Raises
     ------
@@ -228,13 +235,13 @@ def read_rdms(
         rdms = RdmSet(loaded, origin)
         order, note = row_order(loaded.pattern_descriptors, ids, origin) if rdms.n_conditions == len(ids) else (None, "")
         rdms = rdms if order is None else _reordered(rdms, order, ids, origin)
-        return (rdms if subjects is None else _rename_subjects(rdms, subjects, origin)), note
+        return (rdms if subjects is None else _rename_subjects(rdms, subjects, origin)), _with_missing(note, rdms, origin)
     array, beside = _read_rdm_array(path)
     vectors = condense(array, len(ids), origin)
     axis = times.of_length(vectors.shape[1], origin) if vectors.ndim == 3 else None
     order, note = row_order({key: each for key, each in beside.items() if each.ndim == 1 and each.dtype.kind in "USO"}, ids, origin)
     rdms = RdmSet.from_array(array, subjects=subjects, times=axis, conditions=list(ids), measure=measure, origin=origin)
-    return (rdms if order is None else _reordered(rdms, order, ids, origin)), note
+    return (rdms if order is None else _reordered(rdms, order, ids, origin)), _with_missing(note, rdms, origin)
 
 
 def _read_observations(content: dict[str, np.ndarray], path: Path, ids: Sequence[str]) -> dict[str, Any]:

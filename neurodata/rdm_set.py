@@ -57,15 +57,23 @@ def _read_shape(array: np.ndarray, n_conditions: int | None, origin: str) -> tup
 
 
 def _condensed_from_square(array: np.ndarray, origin: str) -> np.ndarray:
-    scale = float(np.max(np.abs(array), initial=0.0)) or 1.0
-    asymmetry = np.abs(array - np.swapaxes(array, -1, -2))
+    scale = float(np.nanmax(np.abs(array), initial=0.0)) or 1.0
+    missing = np.isnan(array)
+    one_sided = missing != np.swapaxes(missing, -1, -2)
+    if one_sided.any():
+        *_, row, column = np.unravel_index(one_sided.argmax(), array.shape)
+        raise InputError(
+            f"{origin}: an RDM has the pair of conditions {row + 1} and {column + 1} in one triangle and NaN in the other; "
+            "expected the same in both, write the dissimilarity into both if it was measured once"
+        )
+    asymmetry = np.nan_to_num(np.abs(array - np.swapaxes(array, -1, -2)))
     if asymmetry.max() > ASYMMETRY_TOLERANCE * scale:
         *_, row, column = np.unravel_index(asymmetry.argmax(), asymmetry.shape)
         raise InputError(
             f"{origin}: an RDM is not symmetric (conditions {row + 1} and {column + 1} differ by {asymmetry.max():.3g} "
             "between the two triangles); expected D[i, j] = D[j, i], average the triangles if both are measurements"
         )
-    diagonal = np.diagonal(array, axis1=-2, axis2=-1)
+    diagonal = np.nan_to_num(np.diagonal(array, axis1=-2, axis2=-1))
     if np.abs(diagonal).max() > ASYMMETRY_TOLERANCE * scale:
         raise InputError(
             f"{origin}: an RDM has {np.abs(diagonal).max():.3g} on its diagonal; expected 0, the dissimilarity of a "
@@ -78,7 +86,7 @@ def _condensed_from_square(array: np.ndarray, origin: str) -> np.ndarray:
 def condense(
     dissimilarities: Shaped[np.ndarray, "..."], n_conditions: int | None = None, origin: str = "RDMs"
 ) -> Float64[np.ndarray, "*batch n_pairs"]:
-    """Check RDMs and bring them to condensed form.
+    """Check RDMs and bring them to condensed form; NaN is a pair of conditions that was not measured.
 
     Parameters
     ----------
@@ -96,7 +104,8 @@ def condense(
     Raises
     ------
     InputError
-        when they are not numbers, have NaN, are not square, not symmetric, or of another number of conditions.
+        when they are not numbers, infinite, without any measured pair, not square, not symmetric, or of another number of
+        conditions.
 
     >>> condense(np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 3.0, 0.0]]))
     array([1., 2., 3.])
@@ -117,14 +126,40 @@ def condense(
         )
     if found < MINIMUM_CONDITIONS:
         raise InputError(f"{origin}: RDMs of {found} conditions; expected at least {MINIMUM_CONDITIONS}")
-    broken = ~np.isfinite(array)
+    broken = np.isinf(array)
     if broken.any():
         place = ", ".join(str(index + 1) for index in np.unravel_index(broken.argmax(), array.shape))
         raise InputError(
-            f"{origin}: {broken.sum()} of {array.size} entries are NaN or infinite (the first at {place}, counted from "
-            "1); expected finite dissimilarities, leave out the conditions or subjects that were not measured"
+            f"{origin}: {broken.sum()} of {array.size} entries are infinite (the first at {place}, counted from "
+            "1); expected finite dissimilarities, or NaN for pairs of conditions that were not measured"
         )
-    return _condensed_from_square(array, origin) if square else array
+    vectors = _condensed_from_square(array, origin) if square else array
+    empty = np.isnan(vectors).all(axis=-1)
+    if empty.any():
+        which = ", ".join(str(index + 1) for index in np.argwhere(empty)[0])
+        raise InputError(
+            f"{origin}: {f'RDM {which} has' if which else 'the RDM has'} NaN for every pair of conditions; expected some that were "
+            "measured, leave the subject or time out"
+        )
+    return vectors
+
+
+def missing_pairs(vectors: Float64[np.ndarray, "*batch n_pairs"]) -> tuple[int, int]:
+    """Count the pairs of conditions that were not measured.
+
+    Parameters
+    ----------
+    vectors
+        condensed RDMs, (..., n_pairs).
+
+    Returns
+    -------
+    how many are missing, of all RDMs together, and of how many.
+
+    >>> missing_pairs(np.array([[1.0, np.nan, 2.0]]))
+    (1, 3)
+    """
+    return int(np.isnan(vectors).sum()), vectors.size
 
 
 def _first_seen(values: Sequence) -> list:
@@ -147,7 +182,8 @@ class RdmSet:
     Raises
     ------
     InputError
-        for NaN, fewer than three conditions, or a subject that lacks a time which others have.
+        for infinite entries, fewer than three conditions, an RDM without any measured pair, or a subject that lacks a time
+        which others have.
 
     >>> rdms = RdmSet.from_array(np.ones((4, 10)))
     >>> rdms.subjects, rdms.n_conditions, rdms.rdms().shape
@@ -350,16 +386,18 @@ class RdmSet:
         return self.toolbox.dissimilarity_measure
 
     def rdms(self) -> Float64[np.ndarray, "n_subjects *n_times n_pairs"]:
-        """Average over each subject's sessions.
+        """Average over each subject's sessions, each pair over those in which it was measured.
 
         Returns
         -------
-        (n_subjects, n_pairs), or (n_subjects, n_times, n_pairs) where there are times.
+        (n_subjects, n_pairs), or (n_subjects, n_times, n_pairs) where there are times; NaN where no session has the pair.
         """
         grid = self._grid()
-        present = (grid >= 0)[..., None]
-        total = np.where(present, self.toolbox.dissimilarities[grid], 0.0).sum(axis=1)
-        mean = total / present.sum(axis=1)
+        rows = self.toolbox.dissimilarities[grid]
+        present = (grid >= 0)[..., None] & ~np.isnan(rows)
+        n_present = present.sum(axis=1)
+        total = np.where(present, rows, 0.0).sum(axis=1)
+        mean = np.where(n_present > 0, total / np.maximum(n_present, 1), np.nan)
         return mean if self.times is not None else mean[:, 0]
 
     def rdms_by_session(self) -> Float64[np.ndarray, "n_subjects n_sessions *n_times n_pairs"]:
@@ -385,4 +423,4 @@ class RdmSet:
         return rows if self.times is not None else rows[:, :, 0]
 
 
-__all__ = ["RdmSet", "condense"]
+__all__ = ["RdmSet", "condense", "missing_pairs"]

@@ -17,8 +17,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Real
 
+from rsa import comparators, missing
 from rsa.checks import check_rdms, check_varies, check_weights, find_comparator
 from rsa.comparators import Comparator
+from rsa.grams import METRICS, root_mean_square
 from rsa.pairs import Array
 from rsa.precision import in_double_precision
 
@@ -65,6 +67,41 @@ def _bounds_by_hand(comparator: Comparator, rdms: np.ndarray, weights: np.ndarra
     return float(np.diagonal(scores).mean()), float(scores[-1].mean())
 
 
+def _on_common_scale(measure: Comparator, comparator: str, rdm: np.ndarray, weights: np.ndarray, most_weight: float) -> np.ndarray:
+    """One subject's RDM on the scale on which subjects are averaged, however many pairs it has; NaN where it has none."""
+    known = ~np.isnan(rdm)
+    filled = np.where(known, rdm, 0.0)
+    if comparator in METRICS and not measure.weighs_pairs:
+        mean, length = root_mean_square(filled, METRICS[comparator], known)
+        return np.where(known, (filled - mean) / length, np.nan)
+    counted = weights * known
+    given = jnp.asarray(counted) if measure.traceable else counted
+    pooled = np.asarray(measure.pooled(comparators.prepare(measure, filled[None]), given))[0]
+    # Ranks go up to how many pairs there are, and entries of a vector of unit length are smaller the more there are. Ranks of
+    # subjects with as many pairs stay as they are: sums of halves are exact, so that ties of their mean are real ties.
+    share = most_weight / counted.sum()
+    pooled = pooled / np.sqrt(share) if comparator in METRICS else (pooled - 0.5) * share + 0.5
+    return np.where(known, pooled, np.nan)
+
+
+def _bounds_of_measured(measure: Comparator, comparator: str, rdms: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Both bounds where pairs are missing: a mean is of those who have the pair. NaN where a subject shares none with others."""
+    most_weight = float((~np.isnan(rdms) @ weights).max())
+    scaled = np.stack([_on_common_scale(measure, comparator, rdm, weights, most_weight) for rdm in rdms])
+    known = ~np.isnan(scaled)
+    total, n_known = np.where(known, scaled, 0.0).sum(axis=0), known.sum(axis=0)
+
+    def score(best: np.ndarray, count: np.ndarray, subject: int) -> float:
+        mean = np.where(count > 0, best / np.maximum(count, 1), np.nan)
+        if ((count > 0) & known[subject] & (weights > 0)).sum() < 2:
+            return np.nan
+        ours, own = (missing.prepare(measure, each[None]) for each in (mean, rdms[subject]))
+        return float(missing.score(measure, ours, own, weights)[0, 0])
+
+    lower = [score(total - np.where(known[each], scaled[each], 0.0), n_known - known[each], each) for each in range(len(rdms))]
+    return float(np.mean(lower)), float(np.mean([score(total, n_known, each) for each in range(len(rdms))]))
+
+
 @in_double_precision
 def noise_ceiling(
     data_rdms: Real[Array, "*batch n_subjects n_pairs"],
@@ -76,7 +113,8 @@ def noise_ceiling(
     Parameters
     ----------
     data_rdms
-        Condensed RDMs, shape (..., n_subjects, n_pairs).
+        Condensed RDMs, shape (..., n_subjects, n_pairs). NaN is a pair that was not measured: a mean is then of the subjects that
+        have the pair, and each is scored on what it shares with them.
     comparator
         As in :func:`rsa.compare`.
     weights
@@ -86,7 +124,7 @@ def noise_ceiling(
     -------
     NoiseCeiling
         With fewer than four subjects the upper bound is NaN, because a mean of so few follows each of them too
-        closely; with one subject both are.
+        closely; with one subject both are, and the lower one where a subject shares no pairs with the others.
 
     Raises
     ------
@@ -97,9 +135,14 @@ def noise_ceiling(
     1.0
     """
     measure = find_comparator(comparator)
-    data = check_rdms(data_rdms, "data")
+    data = check_rdms(data_rdms, "data", missing=True)
+    holes = np.isnan(data)
     counts = np.ones(data.shape[-1]) if weights is None else check_weights(weights, data.shape[-1], comparator)
-    check_varies(data, "data", comparator, counts)
+    if holes.any():
+        for one in data.reshape(-1, 1, data.shape[-1]):
+            missing.check_common(one, one, comparator, counts)
+    else:
+        check_varies(data, "data", comparator, counts)
     batch, n_subjects = data.shape[:-2], data.shape[-2]
     lower, upper = np.full(batch, np.nan), np.full(batch, np.nan)
     withheld = ""
@@ -107,16 +150,21 @@ def noise_ceiling(
         withheld = "one subject has no others to be compared with: both bounds need at least two subjects"
     else:
         for index in np.ndindex(*batch):
-            if measure.traceable:
+            if holes[index].any():
+                lower[index], upper[index] = _bounds_of_measured(measure, comparator, data[index], counts)
+            elif measure.traceable:
                 lower[index], upper[index] = _bounds(measure, jnp.asarray(data[index]), jnp.asarray(counts))
             else:
                 lower[index], upper[index] = _bounds_by_hand(measure, data[index], counts)
+        if np.isnan(lower).any() and holes.any():
+            withheld = "lower bound: a subject has fewer than two pairs of conditions in common with all others; "
         if n_subjects < MINIMUM_SUBJECTS_FOR_UPPER:
             upper[...] = np.nan
-            withheld = (
+            withheld += (
                 f"upper bound: the mean of {n_subjects} subjects follows each of them too closely; "
                 f"at least {MINIMUM_SUBJECTS_FOR_UPPER} subjects are needed"
             )
+    withheld = withheld.removesuffix("; ")
     if not batch:
         return NoiseCeiling(float(lower), float(upper), withheld)
     return NoiseCeiling(lower, upper, withheld)

@@ -35,7 +35,7 @@ def _name(kind: str, index: np.ndarray) -> str:
     return f"{kind} RDM {index[-1]}{batch}"
 
 
-def check_rdms(rdms: object, kind: str) -> np.ndarray:
+def check_rdms(rdms: object, kind: str, missing: bool = False) -> np.ndarray:
     """Take condensed RDMs (..., n_rdms, n_pairs) as float64, refusing what no comparator can use.
 
     Parameters
@@ -44,6 +44,8 @@ def check_rdms(rdms: object, kind: str) -> np.ndarray:
         Condensed RDMs, shape (..., n_rdms, n_pairs).
     kind
         What they are in an error, "model" or "data".
+    missing
+        Whether NaN stands for pairs that were not measured, rather than for a mistake.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def check_rdms(rdms: object, kind: str) -> np.ndarray:
     Raises
     ------
     InputError
-        For another shape, no RDM, fewer than three conditions, and NaN or infinite dissimilarities.
+        For another shape, no RDM, fewer than three conditions, infinite dissimilarities, and NaN unless they may be missing.
     """
     values = np.asarray(rdms, dtype=np.float64)
     if values.ndim < 2:
@@ -64,15 +66,22 @@ def check_rdms(rdms: object, kind: str) -> np.ndarray:
         raise InputError(f"there is no {kind} RDM to compare: give at least one")
     if condition_count(values.shape[-1]) < 3:
         raise InputError(f"the {kind} RDMs have two conditions, that is one dissimilarity: at least 3 are needed")
-    missing = np.argwhere(~np.isfinite(values).all(axis=-1))
-    if len(missing):
+    broken = np.argwhere(~np.isfinite(values).all(axis=-1))
+    if len(broken) and not missing:
         raise InputError(
-            f"{_name(kind, missing[0])} holds NaN or infinite dissimilarities: leave out conditions that were not measured"
+            f"{_name(kind, broken[0])} holds NaN or infinite dissimilarities: leave out conditions that were not measured"
+        )
+    infinite = np.argwhere(np.isinf(values).any(axis=-1))
+    if len(infinite):
+        raise InputError(
+            f"{_name(kind, infinite[0])} holds infinite dissimilarities: give NaN for pairs of conditions that were not measured"
         )
     return values
 
 
-def check_varies(values: np.ndarray, kind: str, comparator: str, weights: np.ndarray | None = None) -> None:
+def check_varies(
+    values: np.ndarray, kind: str, comparator: str, weights: np.ndarray | None = None, names: np.ndarray | None = None
+) -> None:
     """Refuse RDMs that have no score: constant ones, or for cosine those of zeros.
 
     Parameters
@@ -85,6 +94,8 @@ def check_varies(values: np.ndarray, kind: str, comparator: str, weights: np.nda
         One of :data:`rsa.COMPARATORS`.
     weights
         Weight of each pair, shape (n_pairs,); those of weight zero do not count.
+    names
+        Indices under which errors name them, by default their places, shape (n_rdms,).
 
     Raises
     ------
@@ -100,8 +111,9 @@ def check_varies(values: np.ndarray, kind: str, comparator: str, weights: np.nda
         flat = np.argwhere(largest == 0)
         what = "zero everywhere"
     if len(flat):
+        index = flat[0] if names is None else np.append(flat[0][:-1], names[flat[0][-1]])
         raise InputError(
-            f"{_name(kind, flat[0])} is {what}, so it has no {comparator} score: leave it out, or look why all "
+            f"{_name(kind, index)} is {what}, so it has no {comparator} score: leave it out, or look why all "
             "conditions evoke the same response there"
         )
 

@@ -28,9 +28,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rsa import kendall
-from rsa.pairs import condition_count, permuted_pairs
-from rsa.ranks import sort_once, weighted_midranks
+from rsa import grams, kendall, rank_draws
+from rsa.bootstrap import leave_one_out_counts
+from rsa.pairs import condition_count
+from rsa.permuted import permuted_products
+from rsa.ranks import Order, sort_once, weighted_midranks
 
 # A draw whose variance is below this share of the RDM's mean square is constant up to rounding.
 VARIANCE_TOLERANCE = 1e-20
@@ -42,19 +44,23 @@ class Comparator(NamedTuple):
     prepare: RDMs (n, n_pairs) → whatever can be computed once, before any weight is known, batched over n.
     pooled: prepared, weights (n_pairs,) → (n, n_pairs), RDMs on the scale on which subjects are averaged.
     score: prepared models, prepared data, weights (n_pairs,) → (n_models, n_subjects).
-    draw_scores: prepared models, prepared data, counts (n_draws, n_conditions) → (n_draws, n_models, n_subjects).
+    draw_scores: prepared models, prepared data, counts (n_draws, n_conditions), which pairs were measured (n_pairs,) or None
+    → (n_draws, n_models, n_subjects), in NumPy.
     null_scores: prepared models, prepared data, permutations (n_draws, n_conditions) → (n_draws, n_models), the mean
-    score over subjects when the data's conditions are permuted.
+    score over subjects when the data's conditions are permuted, in NumPy.
+    jackknife_scores: prepared models, prepared data, measured → (n_conditions, n_models, n_subjects), the scores without each
+    condition; where there is none, they are scores of draws that lack it.
     centred: whether a constant RDM has no score (else only an RDM of zeros has none).
     weighs_pairs: whether ``score`` and ``pooled`` take any weights, or equal ones alone.
-    traceable: whether JAX compiles these functions; else they take and give NumPy arrays.
+    traceable: whether JAX compiles the first three; else they take and give NumPy arrays.
     """
 
     prepare: Callable[[Any], Any]
     pooled: Callable[[Any, Any], Any]
     score: Callable[[Any, Any, Any], Any]
-    draw_scores: Callable[[Any, Any, Any], Any]
+    draw_scores: Callable[[Any, Any, Any, Any], Any]
     null_scores: Callable[[Any, Any, Any], Any]
+    jackknife_scores: Callable[[Any, Any, Any], Any] | None = None
     centred: bool = True
     weighs_pairs: bool = True
     traceable: bool = True
@@ -92,33 +98,54 @@ def _one(weights: jax.Array) -> jax.Array:
     return jnp.ones(())
 
 
+def _inner(left: jax.Array, right: jax.Array) -> jax.Array:
+    return jnp.matmul(left, right, precision=lax.Precision.HIGHEST)
+
+
 def _inner_product_comparator(
     prepare: Callable[[jax.Array], Any],
     vectors: Callable[[Any, jax.Array], jax.Array],
     pooled: Callable[[Any, jax.Array], jax.Array],
+    draws: tuple[Callable[[Any, Any, Any, Any], Any], Callable[[Any, Any, Any], Any] | None],
     divisor: Callable[[jax.Array], jax.Array] = _one,
     centred: bool = True,
 ) -> Comparator:
     """Build a comparator that is a weighted inner product of vectors, each made from one RDM and the weights."""
 
-    def inner(left: jax.Array, right: jax.Array) -> jax.Array:
-        return jnp.matmul(left, right, precision=lax.Precision.HIGHEST)
-
     def score(models: Any, data: Any, weights: jax.Array) -> jax.Array:
-        return inner(vectors(models, weights) * weights, vectors(data, weights).T) / divisor(weights)
+        return _inner(vectors(models, weights) * weights, vectors(data, weights).T) / divisor(weights)
 
-    def draw_scores(models: Any, data: Any, counts: jax.Array) -> jax.Array:
-        first, second = np.triu_indices(counts.shape[1], 1)
-        counted = counts.astype(jnp.float64)
-        return lax.map(lambda count: score(models, data, count[first] * count[second]), counted)
+    compiled_vectors = jax.jit(vectors)
 
-    def null_scores(models: Any, data: Any, permutations: jax.Array) -> jax.Array:
+    def null_scores(models: Any, data: Any, permutations: np.ndarray) -> np.ndarray:
         n_conditions = permutations.shape[1]
         ones = jnp.ones(n_conditions * (n_conditions - 1) // 2)
-        ours, theirs = vectors(models, ones), vectors(data, ones).mean(axis=0)
-        return lax.map(lambda order: inner(ours, theirs[permuted_pairs(order)]), permutations) / divisor(ones)
+        ours, theirs = (np.asarray(compiled_vectors(each, ones)) for each in (models, data))
+        return permuted_products(ours, theirs.mean(axis=0), permutations) / float(divisor(ones))
 
-    return Comparator(prepare, pooled, score, draw_scores, null_scores, centred)
+    draw_scores, jackknife_scores = draws
+    return Comparator(prepare, pooled, score, draw_scores, null_scores, jackknife_scores, centred)
+
+
+def _draws_of(name: str) -> tuple[Callable[[Any, Any, Any, Any], Any], Callable[[Any, Any, Any], Any]]:
+    """Scores in draws, and without each condition, of a comparator that is an inner product of RDMs as they are."""
+    metric = grams.METRICS[name]
+
+    def draw_scores(models: Any, data: Any, counts: np.ndarray, measured: np.ndarray | None) -> np.ndarray:
+        return grams.draw_scores(np.asarray(models), np.asarray(data), counts, metric, measured)
+
+    def jackknife_scores(models: Any, data: Any, measured: np.ndarray | None) -> np.ndarray:
+        return grams.draw_scores(np.asarray(models), np.asarray(data), None, metric, measured)
+
+    return draw_scores, jackknife_scores
+
+
+def _rho_a_draws(models: Order, data: Order, counts: np.ndarray, measured: np.ndarray | None) -> np.ndarray:
+    def entries(orders: Order) -> rank_draws.Sorted:
+        order = np.asarray(orders.order)
+        return rank_draws.from_orders(order, np.take_along_axis(np.asarray(orders.start), order, axis=1), measured)
+
+    return rank_draws.draw_scores("spearman", entries(models), entries(data), counts)
 
 
 def _matrices(rdms: jax.Array) -> jax.Array:
@@ -137,9 +164,6 @@ def _doubly_centred(square: jax.Array) -> jax.Array:
 def _whitened_comparator(centred: bool) -> Comparator:
     """Build the cosine in the metric of whitened dissimilarities, of RDMs that are centred or not."""
 
-    def inner(left: jax.Array, right: jax.Array) -> jax.Array:
-        return jnp.matmul(left, right, precision=lax.Precision.HIGHEST)
-
     def centre(rdms: jax.Array) -> jax.Array:
         return rdms - rdms.mean(axis=1, keepdims=True) if centred else rdms
 
@@ -156,52 +180,35 @@ def _whitened_comparator(centred: bool) -> Comparator:
 
     def score(models: jax.Array, data: jax.Array, weights: jax.Array) -> jax.Array:
         ours, theirs = vectors(models), vectors(data)
-        return inner(ours.reshape(len(ours), -1), theirs.reshape(len(theirs), -1).T)
+        return _inner(ours.reshape(len(ours), -1), theirs.reshape(len(theirs), -1).T)
 
-    def draw_scores(models: jax.Array, data: jax.Array, counts: jax.Array) -> jax.Array:
-        rdms = jnp.concatenate([models, data])
-        n_models, n_conditions = len(models), counts.shape[1]
-        first, second = np.triu_indices(n_conditions, 1)
-        square = _matrices(rdms)
+    compiled_vectors = jax.jit(vectors)
 
-        def one(count: jax.Array) -> jax.Array:
-            weights, n_drawn = count[first] * count[second], count.sum()
-            mean = rdms @ weights / weights.sum() if centred else jnp.zeros(len(rdms))
-            values = rdms - mean[:, None]
-            # Woodbury's identity, as in rsa.grams; conditions that were not drawn have no equation.
-            sums = jnp.where(count > 0, square @ count - mean[:, None] * (n_drawn - count), 0)
-            system = jnp.diag(2 + n_drawn - 2 * count) + count[None, :]
-            system = jnp.where((count > 0)[:, None], system, jnp.eye(n_conditions))
-            solved = jnp.linalg.solve(system, sums.T)
-            products = inner(values * weights, values.T) - inner(sums * count, solved)
-            length = jnp.diagonal(products)
-            floor = VARIANCE_TOLERANCE * (jnp.square(rdms) @ weights)
-            length = jnp.sqrt(jnp.where(length > floor, length, jnp.nan))
-            return (products / length[:, None] / length[None, :])[:n_models, n_models:]
+    def null_scores(models: jax.Array, data: jax.Array, permutations: np.ndarray) -> np.ndarray:
+        ours, theirs = np.asarray(compiled_vectors(models)), np.asarray(compiled_vectors(data)).mean(axis=0)
+        first, second = np.triu_indices(permutations.shape[1], 1)
+        diagonals = np.einsum("kii->ki", ours), np.diagonal(theirs)
+        # Both triangles count.
+        return permuted_products(2 * ours[:, first, second], theirs[first, second], permutations, diagonals)
 
-        return lax.map(one, counts.astype(jnp.float64))
-
-    def null_scores(models: jax.Array, data: jax.Array, permutations: jax.Array) -> jax.Array:
-        ours, theirs = vectors(models), vectors(data).mean(axis=0)
-        flat = ours.reshape(len(ours), -1)
-        return lax.map(lambda order: inner(flat, theirs[order][:, order].ravel()), permutations)
-
-    return Comparator(lambda rdms: rdms, pooled, score, draw_scores, null_scores, centred, weighs_pairs=False)
+    draws = _draws_of("whitened_pearson" if centred else "whitened_cosine")
+    return Comparator(lambda rdms: rdms, pooled, score, draws[0], null_scores, draws[1], centred, weighs_pairs=False)
 
 
 COMPARATORS: dict[str, Comparator] = {
-    "pearson": _inner_product_comparator(lambda rdms: rdms, _pearson_vectors, _pearson_vectors),
+    "pearson": _inner_product_comparator(lambda rdms: rdms, _pearson_vectors, _pearson_vectors, _draws_of("pearson")),
     # Raw mid-ranks are averaged over subjects: sums of halves are exact, so ties of the mean are real ties.
-    "spearman": _inner_product_comparator(sort_once, _rho_a_vectors, weighted_midranks, _rho_a_divisor),
+    "spearman": _inner_product_comparator(sort_once, _rho_a_vectors, weighted_midranks, (_rho_a_draws, None), _rho_a_divisor),
     "kendall": Comparator(
         kendall.prepare,
         kendall.pooled,
         kendall.score,
         kendall.draw_scores,
         kendall.null_scores,
+        kendall.jackknife_scores,
         traceable=False,
     ),
-    "cosine": _inner_product_comparator(lambda rdms: rdms, _cosine_vectors, _cosine_vectors, centred=False),
+    "cosine": _inner_product_comparator(lambda rdms: rdms, _cosine_vectors, _cosine_vectors, _draws_of("cosine"), centred=False),
     "whitened_pearson": _whitened_comparator(centred=True),
     "whitened_cosine": _whitened_comparator(centred=False),
 }
@@ -209,8 +216,6 @@ COMPARATORS: dict[str, Comparator] = {
 # Jitted once for the package, keyed by the comparator: every caller shares what is compiled.
 _prepare = partial(jax.jit, static_argnums=0)(lambda comparator, rdms: comparator.prepare(rdms))
 _score = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.score(*arguments))
-_draw_scores = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.draw_scores(*arguments))
-_null_scores = partial(jax.jit, static_argnums=0)(lambda comparator, *arguments: comparator.null_scores(*arguments))
 
 
 def prepare(comparator: Comparator, rdms: Any) -> Any:
@@ -225,18 +230,21 @@ def score(comparator: Comparator, models: Any, data: Any, weights: Any) -> Any:
     return comparator.score(models, data, weights)
 
 
-def draw_scores(comparator: Comparator, models: Any, data: Any, counts: Any) -> Any:
-    """Scores (n_draws, n_models, n_subjects) for each row of counts of conditions."""
-    if comparator.traceable:
-        return _draw_scores(comparator, models, data, jnp.asarray(counts))
-    return comparator.draw_scores(models, data, counts)
+def draw_scores(comparator: Comparator, models: Any, data: Any, counts: Any, measured: Any = None) -> np.ndarray:
+    """Scores (n_draws, n_models, n_subjects) for each row of counts of conditions, over the pairs that were measured."""
+    return np.asarray(comparator.draw_scores(models, data, np.asarray(counts), measured))
 
 
-def null_scores(comparator: Comparator, models: Any, data: Any, permutations: Any) -> Any:
-    """Mean scores over subjects (n_draws, n_models) for each permutation of conditions."""
-    if comparator.traceable:
-        return _null_scores(comparator, models, data, jnp.asarray(permutations))
-    return comparator.null_scores(models, data, permutations)
+def null_scores(comparator: Comparator, models: Any, data: Any, permutations: Any) -> np.ndarray:
+    """Mean scores over subjects (n_draws, n_models) for each permutation of conditions, of complete RDMs."""
+    return np.asarray(comparator.null_scores(models, data, np.asarray(permutations)))
 
 
-__all__ = ["COMPARATORS", "Comparator", "draw_scores", "null_scores", "prepare", "score"]
+def jackknife_scores(comparator: Comparator, models: Any, data: Any, n_conditions: int, measured: Any = None) -> np.ndarray:
+    """Scores (n_conditions, n_models, n_subjects) without each condition in turn."""
+    if comparator.jackknife_scores is not None:
+        return np.asarray(comparator.jackknife_scores(models, data, measured))
+    return draw_scores(comparator, models, data, leave_one_out_counts(n_conditions), measured)
+
+
+__all__ = ["COMPARATORS", "Comparator", "draw_scores", "jackknife_scores", "null_scores", "prepare", "score"]

@@ -4,8 +4,9 @@ import numpy as np
 from jaxtyping import Float, Real
 
 from bioplausible.foundation.errors import InputError
-from rsa import comparators
+from rsa import comparators, missing
 from rsa.checks import check_rdms, check_same_pairs, check_varies, check_weights, find_comparator
+from rsa.missing import check_common
 from rsa.pairs import Array
 from rsa.precision import in_double_precision
 from rsa.whitening import whiten
@@ -29,7 +30,8 @@ def compare(
     model_rdms
         Condensed RDMs, shape (..., n_models, n_pairs).
     data_rdms
-        Condensed RDMs, shape (..., n_subjects, n_pairs). Leading axes of models, data and weights broadcast.
+        Condensed RDMs, shape (..., n_subjects, n_pairs). Leading axes of models, data and weights broadcast. NaN in either is a
+        pair that was not measured: a score is of the pairs that its model and its subject both have.
     comparator
         ``"pearson"``, ``"spearman"`` (rho-a), ``"kendall"`` (tau-a), ``"cosine"``, ``"whitened_pearson"`` or
         ``"whitened_cosine"``.
@@ -47,20 +49,26 @@ def compare(
     Raises
     ------
     InputError
-        For an unknown comparator, shapes that do not fit, NaN, negative weights, and RDMs that have no score because
-        they are constant (cosine: zero).
+        For an unknown comparator, shapes that do not fit, infinite dissimilarities, negative weights, missing pairs beside a given
+        noise, and RDMs that have no score because they are constant (cosine: zero) or have fewer than two pairs in common.
 
     >>> model = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
     >>> compare(model, np.array([[1.0, 2.0, 3.0, 4.0, 6.0, 5.0]]), "kendall").round(4)
     array([[0.8667]])
     """
     measure = find_comparator(comparator)
-    models, data = check_rdms(model_rdms, "model"), check_rdms(data_rdms, "data")
+    models, data = check_rdms(model_rdms, "model", missing=True), check_rdms(data_rdms, "data", missing=True)
     check_same_pairs(models, data)
+    holes = bool(np.isnan(models).any() or np.isnan(data).any())
     if noise is not None:
+        if holes:
+            raise InputError(
+                "a noise covariance was given beside RDMs with missing pairs (NaN): leave the noise out for the default one, which "
+                "whitens the pairs that are there, or leave out conditions that were not measured"
+            )
         return _compare_in_noise(models, data, comparator, noise)
     counts = np.ones(models.shape[-1]) if weights is None else check_weights(weights, models.shape[-1], comparator)
-    for values, kind in ((models, "model"), (data, "data")):
+    for values, kind in () if holes else ((models, "model"), (data, "data")):
         if counts.ndim == 1:
             check_varies(values, kind, comparator, counts)
         else:
@@ -74,7 +82,7 @@ def compare(
             "do not broadcast: make them equal or one"
         ) from None
 
-    if models.ndim == 2 and counts.ndim == 1:
+    if not holes and models.ndim == 2 and counts.ndim == 1:
         # Times of one study share the models: they are more subjects, and need no further preparation.
         prepared = comparators.prepare(measure, models)
         flat = data.reshape(-1, data.shape[-1])
@@ -90,12 +98,10 @@ def compare(
     counts = np.broadcast_to(counts, (*batch, counts.shape[-1]))
     scores_of_batch = np.empty((*batch, models.shape[-2], data.shape[-2]))
     for index in np.ndindex(*batch):
-        scores_of_batch[index] = comparators.score(
-            measure,
-            comparators.prepare(measure, models[index]),
-            comparators.prepare(measure, data[index]),
-            counts[index],
-        )
+        if holes:
+            check_common(models[index], data[index], comparator, counts[index])
+        prepared_models, prepared_data = missing.prepare(measure, models[index]), missing.prepare(measure, data[index])
+        scores_of_batch[index] = missing.score(measure, prepared_models, prepared_data, counts[index])
     return scores_of_batch
 
 

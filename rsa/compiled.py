@@ -17,6 +17,11 @@ def compiled(function: Callable[..., Any]) -> Any:
     return njit(nogil=True, cache=True)(inspect.unwrap(function))
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a step of a loop into whatever calls it: a call costs more than a few sums and look-ups."""
+    return njit(nogil=True, inline="always")(inspect.unwrap(function))
+
+
 def in_threads(work: Callable[[int], None], n: int) -> None:
     """Do independent pieces of work, each by its index, as many at a time as there are processors."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -24,4 +29,4 @@ def in_threads(work: Callable[[int], None], n: int) -> None:
             pass
 
 
-__all__ = ["compiled", "in_threads"]
+__all__ = ["compiled", "in_threads", "inlined"]

@@ -13,7 +13,7 @@ from jaxtyping import Real
 from scipy import stats
 
 from bioplausible.foundation.errors import InputError
-from rsa import comparators, kendall
+from rsa import kendall, missing
 from rsa.bootstrap import leave_one_out_counts
 from rsa.checks import check_rdms, check_same_pairs, check_varies, find_comparator
 from rsa.draw_ceilings import rank_ceilings
@@ -72,13 +72,16 @@ class _Scored(NamedTuple):
 def _score(comparator: str, models: np.ndarray, data: np.ndarray, counts: np.ndarray) -> _Scored:
     """Score all models and subjects under each row of counts."""
     n_models = len(models)
-    if comparator in METRICS:
-        cosines = normalise(grams(np.concatenate([models, data]), counts, METRICS[comparator]))
+    rdms = np.concatenate([models, data])
+    known = ~np.isnan(rdms)
+    if comparator in METRICS and (known == known[0]).all():
+        measured = None if known.all() else known[0]
+        cosines = normalise(grams(np.where(known, rdms, 0.0), counts, METRICS[comparator], measured))
         found = _Scored(cosines[:, :n_models, n_models:], cosines[:, n_models:, n_models:])
     else:
         measure = find_comparator(comparator)
-        prepared = comparators.prepare(measure, models), comparators.prepare(measure, data)
-        found = _Scored(np.array(comparators.draw_scores(measure, *prepared, counts)), None)
+        prepared = missing.prepare(measure, models), missing.prepare(measure, data)
+        found = _Scored(missing.draw_scores(measure, *prepared, counts), None)
     few = (counts > 0).sum(axis=1) < MINIMUM_DISTINCT_CONDITIONS
     found.scores[few] = np.nan
     return found
@@ -112,7 +115,7 @@ def generalise(
     model_rdms
         Condensed RDMs, shape (n_models, n_pairs) or (n_models, n_seeds, n_pairs).
     data_rdms
-        Condensed RDMs, shape (n_subjects, n_pairs).
+        Condensed RDMs, shape (n_subjects, n_pairs). NaN in either is a pair that was not measured, as in :func:`rsa.compare`.
     comparator
         As in :func:`rsa.compare`.
     factors
@@ -135,12 +138,12 @@ def generalise(
     ------
     InputError
         As :func:`rsa.compare` does; and for unknown factors, or fewer than six stimuli, four subjects or three seeds where they are
-        to be drawn.
+        to be drawn; and for ceilings in every draw where pairs are missing.
     """
     find_comparator(comparator)
     if not 0 < confidence < 1:
         raise InputError(f"confidence is {confidence}, but a share between 0 and 1 is expected, such as 0.95")
-    models, data = check_rdms(model_rdms, "model"), check_rdms(data_rdms, "data")
+    models, data = check_rdms(model_rdms, "model", missing=True), check_rdms(data_rdms, "data", missing=True)
     if models.ndim == 2:
         models = models[:, None]
     if models.ndim != 3 or data.ndim != 2:
@@ -149,8 +152,17 @@ def generalise(
             "n_pairs) and (n_subjects, n_pairs): call once for each time"
         )
     check_same_pairs(models, data)
-    check_varies(models, "model", comparator)
-    check_varies(data, "data", comparator)
+    holes = bool(np.isnan(models).any() or np.isnan(data).any())
+    if holes:
+        missing.check_common(models.reshape(-1, models.shape[-1]), data, comparator)
+        if ceilings:
+            raise InputError(
+                "ceilings in every draw were asked for of RDMs with missing pairs (NaN): leave ceilings out, and take the one of "
+                "rsa.noise_ceiling"
+            )
+    else:
+        check_varies(models, "model", comparator)
+        check_varies(data, "data", comparator)
     n_models, n_seeds, n_pairs = models.shape
     n_subjects, n_conditions = len(data), condition_count(n_pairs)
     sizes = {"stimuli": n_conditions, "subjects": n_subjects, "seeds": n_seeds}

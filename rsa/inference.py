@@ -26,11 +26,12 @@ import numpy as np
 from jaxtyping import Real
 
 from bioplausible.foundation.errors import InputError
-from rsa import comparators
-from rsa.bootstrap import bootstrap_counts, condition_permutations, leave_one_out_counts
+from rsa import missing
+from rsa.bootstrap import bootstrap_counts, condition_permutations
 from rsa.ceilings import NoiseCeiling, noise_ceiling
 from rsa.checks import check_rdms, check_same_pairs, check_varies, find_comparator
 from rsa.comparators import Comparator
+from rsa.missing import Prepared, check_common
 from rsa.pairs import Array, condition_count
 from rsa.precision import in_double_precision
 from rsa.variance import corrected_variance, one_sided_permutation_p_value, t_interval, two_sided_p_value
@@ -102,23 +103,19 @@ class _Resampled(NamedTuple):
     null: np.ndarray  # (n_draws, n_models)
 
 
-def _score_draws(measure: Comparator, models: object, data: object, counts: np.ndarray) -> np.ndarray:
-    """Scores under each row of counts; NaN where too few distinct conditions were drawn to tell models apart."""
-    scores = np.array(comparators.draw_scores(measure, models, data, counts))
-    scores[(counts > 0).sum(axis=1) < MINIMUM_DISTINCT_CONDITIONS] = np.nan
-    return scores
-
-
-def _resample(measure: Comparator, models: object, data: object, counts: np.ndarray, permutations: np.ndarray) -> _Resampled:
-    n_conditions = counts.shape[1]
-    scores = _score_draws(measure, models, data, np.concatenate([leave_one_out_counts(n_conditions), counts]))
-    null = np.asarray(comparators.null_scores(measure, models, data, permutations))
-    return _Resampled(scores[n_conditions:], scores[:n_conditions], null)
+def _resample(
+    measure: Comparator, models: Prepared, data: Prepared, data_rdms: np.ndarray, counts: np.ndarray, permutations: np.ndarray
+) -> _Resampled:
+    draws = missing.draw_scores(measure, models, data, counts)
+    # Too few distinct conditions tell no models apart.
+    draws[(counts > 0).sum(axis=1) < MINIMUM_DISTINCT_CONDITIONS] = np.nan
+    jackknife = missing.jackknife_scores(measure, models, data)
+    return _Resampled(draws, jackknife, missing.null_scores(measure, models, data, data_rdms, permutations))
 
 
 def _evaluate_one(
     measure: Comparator,
-    models: object,
+    models: Prepared,
     data_rdms: np.ndarray,
     resamples: tuple[np.ndarray, np.ndarray] | None,
     comparator: str,
@@ -128,8 +125,8 @@ def _evaluate_one(
     """Evaluate the subjects of one time."""
     n_pairs = data_rdms.shape[1]
     n_conditions = condition_count(n_pairs)
-    data = comparators.prepare(measure, data_rdms)
-    scores = np.asarray(comparators.score(measure, models, data, np.ones(n_pairs)))
+    data = missing.prepare(measure, data_rdms)
+    scores = missing.score(measure, models, data)
     n_models, n_subjects = scores.shape
     if resamples is None:
         resampled = _Resampled(
@@ -138,7 +135,7 @@ def _evaluate_one(
             np.empty((0, n_models)),
         )
     else:
-        resampled = _resample(measure, models, data, *resamples)
+        resampled = _resample(measure, models, data, data_rdms, *resamples)
     standard_error = np.sqrt(corrected_variance(resampled.draws, resampled.jackknife))
     lower, upper = t_interval(scores, standard_error, n_conditions, confidence)
     mean, draws, jackknife = (x.mean(axis=-1) for x in (scores, resampled.draws, resampled.jackknife))
@@ -184,7 +181,8 @@ def evaluate(
         Condensed RDMs, shape (n_models, n_pairs).
     data_rdms
         Condensed RDMs, shape (n_subjects, n_pairs), or (n_times, n_subjects, n_pairs): leading axes are evaluated one
-        after the other with the same draws.
+        after the other with the same draws. NaN in either is a pair that was not measured, and counts with weight nought: in
+        scores, draws, permutations and ceilings alike.
     comparator
         As in :func:`rsa.compare`.
     n_draws
@@ -201,7 +199,8 @@ def evaluate(
     Evaluation
         See its fields. A draw with fewer than three distinct conditions, or on which an RDM is constant, has no score:
         it is NaN in ``draws`` and left out of the variance; where that happens to more than half of the draws there
-        is no interval (NaN).
+        is no interval (NaN). A permutation that leaves a model and a subject without a score, where pairs are missing, counts as
+        one that scores as high.
 
     Raises
     ------
@@ -212,14 +211,18 @@ def evaluate(
     measure = find_comparator(comparator)
     if not 0 < confidence < 1:
         raise InputError(f"confidence is {confidence}, but a share between 0 and 1 is expected, such as 0.95")
-    models, data = check_rdms(model_rdms, "model"), check_rdms(data_rdms, "data")
+    models, data = check_rdms(model_rdms, "model", missing=True), check_rdms(data_rdms, "data", missing=True)
     if models.ndim != 2:
         raise InputError(
             f"the model RDMs have shape {models.shape}, but evaluate takes (n_models, n_pairs): put layers and seeds on one axis"
         )
     check_same_pairs(models, data)
-    check_varies(models, "model", comparator)
-    check_varies(data, "data", comparator)
+    if np.isnan(models).any() or np.isnan(data).any():
+        for subjects in data.reshape(-1, *data.shape[-2:]):
+            check_common(models, subjects, comparator)
+    else:
+        check_varies(models, "model", comparator)
+        check_varies(data, "data", comparator)
     n_conditions = condition_count(models.shape[1])
     resamples = None
     if n_draws:
@@ -233,7 +236,7 @@ def evaluate(
             bootstrap_counts(bootstrap_key, n_draws, n_conditions),
             condition_permutations(null_key, n_draws, n_conditions),
         )
-    prepared = comparators.prepare(measure, models)
+    prepared = missing.prepare(measure, models)
     if data.ndim == 2:
         return _evaluate_one(measure, prepared, data, resamples, comparator, confidence, keep_subjects)
     times = data.shape[:-2]

@@ -18,10 +18,12 @@ Reference: Nili et al. 2014, doi:10.1371/journal.pcbi.1003553 (why tau-a where m
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from rsa.bootstrap import pair_weights
+from rsa import rank_draws
+from rsa.bit_tree import MOST_BITS
 from rsa.compiled import compiled, in_threads
+from rsa.pairs import condition_count, to_square
 
 
 class Ranked(NamedTuple):
@@ -160,43 +162,102 @@ def score(models: Ranked, data: Ranked, weights: Float[np.ndarray, " n_pairs"]) 
     return scores
 
 
+def _sorted(ranked: Ranked, measured: np.ndarray | None) -> rank_draws.Sorted:
+    return rank_draws.from_orders(ranked.order, np.take_along_axis(ranked.codes, ranked.order, axis=1), measured)
+
+
 def draw_scores(
-    models: Ranked, data: Ranked, counts: Int[np.ndarray, "n_draws n_conditions"]
+    models: Ranked,
+    data: Ranked,
+    counts: Int[np.ndarray, "n_draws n_conditions"],
+    measured: Bool[np.ndarray, " n_pairs"] | None = None,
 ) -> Float[np.ndarray, "n_draws n_models n_data"]:
     """Tau-a of every model with every subject in every bootstrap draw; NaN in a draw of fewer than two entries."""
-    scores = np.full((len(counts), len(models.codes), len(data.codes)), np.nan)
-    n_models = len(models.codes)
-    codes, order = np.concatenate([models.codes, data.codes]), np.concatenate([models.order, data.order])
+    n_conditions = counts.shape[1]
+    if n_conditions**2 // 2 > MOST_BITS:
+        first, second = np.triu_indices(n_conditions, 1)
+        kept = 1.0 if measured is None else measured
+        scores = np.full((len(counts), len(models.codes), len(data.codes)), np.nan)
 
-    def one(draw: int) -> None:
-        weights = pair_weights(np.asarray(counts[draw]))
-        if weights.sum() > 1:
-            held = held_entries(codes, order, weights)
-            _scores(held[0][:n_models], held[1][:n_models], held[0][n_models:], held[2], scores[draw])
+        def one(draw: int) -> None:
+            weights = counts[draw][first] * counts[draw][second] * kept
+            if weights.sum() > 1:
+                scores[draw] = score(models, data, weights)
 
-    in_threads(one, len(counts))
-    return scores
+        in_threads(one, len(counts))
+        return scores
+    return rank_draws.draw_scores("kendall", _sorted(models, measured), _sorted(data, measured), counts)
 
 
 def null_scores(
     models: Ranked, data: Ranked, permutations: Int[np.ndarray, "n_draws n_conditions"]
 ) -> Float[np.ndarray, "n_draws n_models"]:
     """Mean tau-a over subjects when the data's conditions are permuted, all subjects alike."""
-    n_conditions = np.asarray(permutations).shape[1]
+    n_conditions = permutations.shape[1]
+    if n_conditions**2 // 2 > MOST_BITS:
+        first, second = np.triu_indices(n_conditions, 1)
+        means, number = np.empty((len(permutations), len(models.codes))), np.zeros((n_conditions, n_conditions), dtype=np.int64)
+        number[first, second] = number[second, first] = np.arange(len(first))
+
+        def one(draw: int) -> None:
+            moved = number[permutations[draw][first], permutations[draw][second]]
+            means[draw] = score(models, Ranked(data.codes[:, moved], data.order), np.ones(len(first))).mean(axis=1)
+
+        in_threads(one, len(permutations))
+        return means
+    n = models.codes.shape[1]
+    found = rank_draws.null_agreements(models.order, _sorted(models, None), _sorted(data, None), permutations)
+    return found / (n * (n - 1) / 2) / len(data.codes)
+
+
+@compiled
+def _own_agreement(model_codes, data_codes, condition, kept):
+    """Sum of the products of both signs over pairs of entries that share a condition."""
+    n_conditions = kept.shape[0]
+    ours, theirs, n_entries = np.empty(n_conditions, np.int64), np.empty(n_conditions, np.int64), 0
+    for other in range(n_conditions):
+        if other != condition and kept[condition, other]:
+            ours[n_entries], theirs[n_entries] = model_codes[condition, other], data_codes[condition, other]
+            n_entries += 1
+    ours, theirs = ours[:n_entries], theirs[:n_entries]
+    codes = np.empty(n_entries, np.int64)
+    write_codes(theirs, np.argsort(theirs), codes)
+    return signed_agreement(ours, np.argsort(ours), codes, np.ones(n_entries), np.zeros(n_entries + 1))
+
+
+def jackknife_scores(
+    models: Ranked, data: Ranked, measured: Bool[np.ndarray, " n_pairs"] | None = None
+) -> Float[np.ndarray, "n_conditions n_models n_data"]:
+    r"""Tau-a of every model with every subject without each condition in turn; NaN where fewer than two entries are left.
+
+    With :math:`A_p` the agreement of entry p with all others, what is left without condition k is
+    :math:`\sum_{p<q} - \sum_{p \ni k} A_p` and, since two entries that both hold k were taken away twice, their agreement once
+    more.
+    """
+    n_pairs = models.codes.shape[1]
+    n_conditions = condition_count(n_pairs)
+    kept = np.ones(n_pairs, dtype=bool) if measured is None else measured
+    of_pairs = to_square(kept.astype(np.float64))
+    in_both = of_pairs > 0
+    left = (kept.sum() - of_pairs.sum(axis=1))[:, None, None]
+    scores = np.empty((n_conditions, len(models.codes), len(data.codes)))
+    ours, theirs = _sorted(models, measured), _sorted(data, measured)
     first, second = np.triu_indices(n_conditions, 1)
-    index = np.zeros((n_conditions, n_conditions), dtype=np.int64)
-    index[first, second] = index[second, first] = np.arange(len(first))
-    ones = np.ones(len(first))
-    means = np.empty((len(permutations), len(models.codes)))
 
-    def one(draw: int) -> None:
-        order = np.asarray(permutations[draw])
-        scores = np.empty((len(models.codes), len(data.codes)))
-        _scores(models.codes, models.order, data.codes[:, index[order[first], order[second]]], ones, scores)
-        means[draw] = scores.mean(axis=1)
+    def square(codes: np.ndarray) -> np.ndarray:
+        found = np.zeros((n_conditions, n_conditions), dtype=np.int64)
+        found[first, second] = found[second, first] = codes
+        return found
 
-    in_threads(one, len(permutations))
-    return means
+    def one(index: int) -> None:
+        model, subject = divmod(index, len(data.codes))
+        total, of_each = rank_draws.agreements(ours, model, theirs, subject, n_conditions)
+        codes = square(models.codes[model]), square(data.codes[subject])
+        own = np.array([_own_agreement(*codes, condition, in_both) for condition in range(n_conditions)])
+        scores[:, model, subject] = total - of_each + own
+
+    in_threads(one, len(models.codes) * len(data.codes))
+    return np.asarray(np.where(left > 1, scores / np.where(left > 1, left * (left - 1) / 2, 1), np.nan))
 
 
 __all__ = [
@@ -204,6 +265,7 @@ __all__ = [
     "draw_scores",
     "held_entries",
     "midranks",
+    "jackknife_scores",
     "null_scores",
     "pooled",
     "prepare",

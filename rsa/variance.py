@@ -87,7 +87,8 @@ def one_sided_permutation_p_value(score: np.ndarray, null: Float[np.ndarray, "n_
     if len(null) == 0:
         return np.full(np.shape(score), np.nan)
     # A permutation that changes nothing must count as equal, though it was summed in another order.
-    as_high = (null >= score - 1e-12).sum(axis=0)
+    # One without a score, where pairs are missing, speaks for nothing: it counts against.
+    as_high = (~(null < score - 1e-12)).sum(axis=0)
     return np.asarray((1 + as_high) / (1 + len(null)))
 
 

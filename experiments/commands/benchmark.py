@@ -147,12 +147,23 @@ def benchmark_spikes_command(as_json: bool, **options: Any) -> None:
 @click.option("--judge-draws", type=int, help="Draws that rsatoolbox is timed on (10 by default).")
 @click.option("--centres", "n_centres", type=int, help="Centres of the searchlight (20000 by default).")
 @click.option("--judge-centres", type=int, help="Centres that rsatoolbox is timed on (200 by default).")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the table: rsa.json, and README.md for reading.")
+@click.option("--conditions", help="Numbers of conditions at which growth is measured (92,400,1200 by default).")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for the table: rsa.json, README.md for reading, and growth.svg."
+)
 @as_json
 def benchmark_rsa_command(
-    tasks: str | None, comparators: str | None, subjects: str | None, out: Path | None, as_json: bool, **options: Any
+    tasks: str | None,
+    comparators: str | None,
+    subjects: str | None,
+    conditions: str | None,
+    out: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Time the comparison beside rsatoolbox, on the same draws and in the same run."""
+    """Time the comparison beside rsatoolbox on the same draws and in the same run, and how it grows, in time and memory."""
+    from bioplausible.foundation.files import write_text
+    from experiments.benchmark_growth import draw_growth
     from experiments.benchmark_rsa import benchmark_rsa, to_markdown
     from experiments.files import no_empty_folder, prepare_folder
     from experiments.results import rows
@@ -161,10 +172,14 @@ def benchmark_rsa_command(
         tasks=named("--tasks", tasks),
         comparators=named("--comparators", comparators),
         subjects=whole_numbers("--subjects", subjects),
+        conditions=whole_numbers("--conditions", conditions),
     )
     with no_empty_folder(out), progress_bar() as progress:
         folder = None if out is None else prepare_folder(out)
         table = benchmark_rsa(progress=progress, **chosen, **given(**options))
+        growth = table[table["task"] == "growth"]
+        if folder is not None and len(growth):
+            write_text(folder / "growth.svg", draw_growth(growth))
     if _told("rsa", table, to_markdown, folder, as_json):
         return
     shown = [
@@ -180,8 +195,21 @@ def benchmark_rsa_command(
             "apart by": f"{row['largest_difference']:.0e}",
         }
         for row in rows(table)
+        if row["task"] != "growth"
     ]
-    print_table(shown)
+    grown = [
+        {
+            "growing": row["grows"].removeprefix("n_"),
+            "comparator": row["comparator"],
+            **{name: f"{row[f'n_{name}']:.0f}" for name in ("conditions", "models", "subjects", "draws")},
+            "s": f"{row['seconds']:.1f}",
+            "busy s": f"{row['processor_seconds']:.1f}",
+            "peak GB": f"{row['peak_gigabytes']:.2f}",
+        }
+        for row in rows(growth)
+    ]
+    for each in filter(None, (shown, grown)):
+        print_table(each)
 
 
 @benchmark_command.command("time")

@@ -47,7 +47,8 @@ def ranked_picture(
     [[nan, 0.0, 50.0], [0.0, nan, 100.0], [50.0, 100.0, nan]]
     """
     n_conditions = len(order)
-    ranks = (rankdata(rdm) - 1) / max(len(rdm) - 1, 1) * 100
+    # Pairs that were not measured stay white.
+    ranks = (rankdata(rdm, nan_policy="omit") - 1) / max(np.isfinite(rdm).sum() - 1, 1) * 100
     square = np.full((n_conditions, n_conditions), np.nan)
     square[np.triu_indices(n_conditions, 1)] = ranks
     square = np.where(np.isnan(square), square.T, square)[np.ix_(order, order)]

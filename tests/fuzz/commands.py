@@ -330,6 +330,7 @@ def cases(place: Path) -> Iterator[tuple[str, list[str]]]:
         yield line("scorecard", "untrained", "--workers", value)
         yield line("benchmark", "rules", "--rules", "backprop", "--turns", value)
         yield line("benchmark", "rsa", "--subjects", value)
+        yield line("benchmark", "rsa", "--conditions", value)
         yield line("benchmark", "time", "--steps", value)
         yield line("benchmark", "angles", "--rules", "backprop", "--width", value)
     for option in OPTIONS:
@@ -399,7 +400,7 @@ def main(n_cases: int) -> dict[str, Any]:
     preparing.make_programs = reached
     engine.Parallel = Nothing
     benchmarks._Timed = benchmark_time._Timed = benchmark_angles._of_rule = reached
-    benchmark_rsa._bootstrap = benchmark_rsa._searchlight = benchmark_rsa._crossnobis = reached
+    benchmark_rsa._bootstrap = benchmark_rsa._searchlight = benchmark_rsa._crossnobis = benchmark_rsa.measure_growth = reached
     place = Path.cwd()
     tried = dict(cases(place))
     found = [name for name in tried if any(each in name for each in FOUND)]

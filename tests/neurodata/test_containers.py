@@ -50,11 +50,32 @@ def test_unusable_rdms(make_rdms, spoil, expected):
     assert str(caught.value).startswith("rdms_IT.npz: ")
 
 
-def test_nan_is_located(make_rdms):
+def test_infinite_entries_are_located(make_rdms):
     rdms = make_rdms(3)
-    rdms[1, 4, 7] = rdms[1, 7, 4] = np.nan
-    with pytest.raises(InputError, match=r"2 of 432 entries are NaN or infinite \(the first at 2, 5, 8"):
+    rdms[1, 4, 7] = rdms[1, 7, 4] = np.inf
+    with pytest.raises(InputError, match=r"2 of 432 entries are infinite \(the first at 2, 5, 8"):
         RdmSet.from_array(rdms)
+
+
+def test_missing_pairs_are_kept_and_averaged_over_the_sessions_that_have_them(make_rdms):
+    rdms = make_rdms(2)
+    rdms[0, 4, 7] = rdms[0, 7, 4] = np.nan
+    kept = RdmSet.from_array(rdms).rdms()
+    place = np.flatnonzero((np.triu_indices(12, 1)[0] == 4) & (np.triu_indices(12, 1)[1] == 7))[0]
+    assert np.isnan(kept[0, place]) and np.isnan(kept).sum() == 1
+    descriptors = {"subject": ["a", "a", "b"], "session": ["1", "2", "1"]}
+    both = np.stack([kept[0], kept[1], kept[1]])
+    mean = RdmSet(RDMs(both, rdm_descriptors=descriptors)).rdms()
+    assert mean[0, place] == kept[1, place] and mean[0, 0] == (kept[0, 0] + kept[1, 0]) / 2
+
+
+def test_a_pair_is_missing_in_both_triangles_and_not_everywhere(make_rdms):
+    rdms = make_rdms(2)
+    rdms[0, 4, 7] = np.nan
+    with pytest.raises(InputError, match="pair of conditions 5 and 8 in one triangle and NaN in the other"):
+        RdmSet.from_array(rdms)
+    with pytest.raises(InputError, match="RDM 2 has NaN for every pair of conditions"):
+        RdmSet.from_array(np.stack([make_rdms(1)[0], np.full((12, 12), np.nan)]))
 
 
 def test_two_conditions_are_too_few():

@@ -276,9 +276,9 @@ def spoil_not_square(folder):
     np.savez(folder / "rdms_IT.npz", rdms=np.ones((2, 12, 11)))
 
 
-def spoil_nan(folder):
+def spoil_infinite(folder):
     rdms = np.load(folder / "rdms_IT.npz")["rdms"]
-    rdms[0, 2, 3] = rdms[0, 3, 2] = np.nan
+    rdms[0, 2, 3] = rdms[0, 3, 2] = np.inf
     np.savez(folder / "rdms_IT.npz", rdms=rdms)
 
 
@@ -331,6 +331,15 @@ def spoil_yaml_list(folder):
     (folder / "recording.yaml").write_text("- fmri\n")
 
 
+def test_pairs_that_were_not_measured_are_noted(own_folder, make_rdms):
+    rdms = make_rdms(2)
+    rdms[0, 2, 3] = rdms[0, 3, 2] = np.nan
+    np.savez(own_folder / "rdms_IT.npz", rdms=rdms)
+    recording = neurodata.load(own_folder)
+    assert np.isnan(recording.regions["IT"].rdms()).sum() == 1
+    assert "rdms_IT.npz: 1 of 132 pairs of conditions were not measured (NaN); they count with weight nought." in recording.notes
+
+
 SPOILED = [
     (spoil_missing, "does not exist; expected stimuli/"),
     (spoil_is_file, "is a file; expected stimuli/"),
@@ -353,7 +362,7 @@ SPOILED = [
     (spoil_image_text, "image_7.png cannot be read as an image .*cannot identify image file"),
     (spoil_image_size, "image_1.png is 8 x 6 pixels and .*image_7.png is 9 x 6; expected one size"),
     (spoil_not_square, r"rdms_IT.npz: an RDM is not square \(shape \(2, 12, 11\)\)"),
-    (spoil_nan, "rdms_IT.npz: 2 of 288 entries are NaN"),
+    (spoil_infinite, "rdms_IT.npz: 2 of 288 entries are infinite"),
     (spoil_rows, "rdms_IT.npz: RDMs of 12 conditions for 11 stimuli"),
     (spoil_h5_rows, "rdms_V1.h5: region 'V1' has 10 conditions for 12 stimuli"),
     (spoil_twice, "rdms_IT.npy and .*rdms_IT.npz are both of region 'IT'"),

@@ -128,8 +128,8 @@ def _rdms(**changes) -> np.ndarray:
     rdms = np.random.default_rng(14).random((3, 15))
     if "constant" in changes:
         rdms[changes["constant"]] = 0.3
-    if "missing" in changes:
-        rdms[changes["missing"], 4] = np.nan
+    if "infinite" in changes:
+        rdms[changes["infinite"], 4] = np.inf
     return rdms
 
 
@@ -140,9 +140,9 @@ def _rdms(**changes) -> np.ndarray:
         (_rdms(constant=2), _rdms(), {}, "model RDM 2 is constant"),
         (_rdms(), _rdms(constant=1), {"comparator": "pearson"}, "data RDM 1 is constant.*no pearson score"),
         (_rdms(), 0 * _rdms(), {"comparator": "cosine"}, "data RDM 0 is zero everywhere"),
-        (_rdms(missing=0), _rdms(), {}, "model RDM 0 holds NaN"),
-        (_rdms(), _rdms(missing=1), {}, "data RDM 1 holds NaN"),
-        (_rdms(), np.stack([_rdms(), _rdms(missing=2)]), {}, "data RDM 2 of batch entry 1 holds NaN"),
+        (_rdms(infinite=0), _rdms(), {}, "model RDM 0 holds infinite"),
+        (_rdms(), _rdms(infinite=1), {}, "data RDM 1 holds infinite"),
+        (_rdms(), np.stack([_rdms(), _rdms(infinite=2)]), {}, "data RDM 2 of batch entry 1 holds infinite"),
         (_rdms(), _rdms()[:, :10], {}, r"models' RDMs have 6 conditions \(15 pairs\) and the data's 5 \(10 pairs\)"),
         (_rdms()[:, :14], _rdms()[:, :14], {}, "14 is no such number"),
         (_rdms()[:, :1], _rdms()[:, :1], {}, "two conditions"),

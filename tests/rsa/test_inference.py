@@ -1,5 +1,4 @@
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from rsatoolbox.inference import eval_bootstrap_pattern
@@ -9,6 +8,7 @@ from rsatoolbox.rdm import RDMs
 import rsa
 from rsa.bootstrap import condition_permutations
 from rsa.inference import _resample
+from rsa.missing import prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore:Noise ceiling for tau")
 KEY = jax.random.key(0)
@@ -105,8 +105,8 @@ def test_draws_with_too_few_distinct_conditions_have_no_score(tied_rdms):
     measure = rsa.COMPARATORS["spearman"]
     counts = np.array([[3, 3, 0, 0, 0, 0], [2, 2, 2, 0, 0, 0]])
     with jax.enable_x64(True):
-        prepared = [measure.prepare(jnp.asarray(rdms)) for rdms in (models, data)]
-        resampled = _resample(measure, *prepared, counts, np.arange(6)[None])
+        prepared = [prepare(measure, rdms) for rdms in (models, data)]
+        resampled = _resample(measure, *prepared, data, counts, np.arange(6)[None])
     assert np.isnan(resampled.draws[0]).all() and np.isfinite(resampled.draws[1]).all()
 
 
