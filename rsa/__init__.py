@@ -37,6 +37,7 @@ from rsa.partitioning import partition_variance
 from rsa.reference_models import REFERENCE_MODELS, reference_rdms
 from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
 from rsa.searchlights import searchlight, searchlight_rdms
+from rsa.flips import SignFlips, sign_flips, student_t
 from rsa.temporal import generalise_over_time, temporal_generalisation
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "Neighbourhoods",
     "NoiseCeiling",
     "PatternComparator",
+    "SignFlips",
     "aggregate",
     "angular_distance",
     "best_layer",
@@ -105,6 +107,8 @@ __all__ = [
     "score_map",
     "searchlight",
     "searchlight_rdms",
+    "sign_flips",
+    "student_t",
     "temporal_generalisation",
     "to_condensed",
     "to_rsatoolbox",
