@@ -17,6 +17,7 @@ from rsa.crossvalidated import crossnobis, poisson_cv
 from rsa.distances import DISTANCES, rdm
 from rsa.factors import FACTORS, MINIMUM, Draws, crossed_variance, draw_all, usable_factors
 from rsa.flexible import FlexibleScore, best_layer, best_layers, weighted_layers
+from rsa.flips import SignFlips, sign_flips, student_t
 from rsa.generalisation import (
     Generalisation,
     GeneralisedContrast,
@@ -37,7 +38,6 @@ from rsa.partitioning import partition_variance
 from rsa.reference_models import REFERENCE_MODELS, reference_rdms
 from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
 from rsa.searchlights import searchlight, searchlight_rdms
-from rsa.flips import SignFlips, sign_flips, student_t
 from rsa.temporal import generalise_over_time, temporal_generalisation
 
 __all__ = [

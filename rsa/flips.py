@@ -29,7 +29,10 @@ ROUNDING = 1e-10
 
 
 class SignFlips(NamedTuple):
-    """Of every place the mean score, Student's t, and the one-sided p-value corrected over all; n_flips: the scores' own among them."""
+    """Of every place the mean score, Student's t and the one-sided p-value, corrected over all.
+
+    n_flips: how many there were, the scores as they are among them.
+    """
 
     mean: np.ndarray
     t: np.ndarray
@@ -37,7 +40,7 @@ class SignFlips(NamedTuple):
     n_flips: int
 
 
-def student_t(scores: Real[Array, "n_subjects *places"]) -> np.ndarray:
+def student_t(scores: Real[Array, "n_subjects ..."]) -> np.ndarray:
     """Give Student's t of the subjects' scores against zero; 0 where all are 0.
 
     Parameters
@@ -61,7 +64,7 @@ def _t(mean: np.ndarray, mean_square: np.ndarray, n_subjects: int) -> np.ndarray
 
 
 @in_double_precision
-def sign_flips(key: jax.Array, scores: Real[Array, "n_subjects *places"], n_draws: int = 1000) -> SignFlips:
+def sign_flips(key: jax.Array, scores: Real[Array, "n_subjects ..."], n_draws: int = 1000) -> SignFlips:
     """Test at every place whether subjects' scores are above zero, and correct for all places by the largest t.
 
     Parameters
@@ -114,7 +117,8 @@ def sign_flips(key: jax.Array, scores: Real[Array, "n_subjects *places"], n_draw
     t = student_t(flat)
     below = np.searchsorted(np.sort(largest), t - ROUNDING * np.abs(t), side="left")
     p_value = (len(signs) - below) / len(signs)
-    return SignFlips(*(each.reshape(values.shape[1:]) for each in (flat.mean(axis=0), t, p_value)), len(signs))
+    mean, t, p_value = (each.reshape(values.shape[1:]) for each in (flat.mean(axis=0), t, p_value))
+    return SignFlips(mean, t, p_value, len(signs))
 
 
 __all__ = ["MINIMUM_SUBJECTS", "SignFlips", "sign_flips", "student_t"]

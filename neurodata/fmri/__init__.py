@@ -13,7 +13,7 @@ from neurodata.fmri.folder import is_fmri_folder, load_fmri_folder
 from neurodata.fmri.options import FmriOptions, FmriRun
 from neurodata.fmri.regions import regions_from_atlas, voxel_mask
 from neurodata.fmri.simulated import simulate_bold
-from neurodata.fmri.volumes import Volumes, load_volumes
+from neurodata.fmri.volumes import Volumes, load_volumes, volume_stimuli
 
 __all__ = [
     "BLOCK_OPTIONS",
@@ -32,5 +32,6 @@ __all__ = [
     "patterns",
     "regions_from_atlas",
     "simulate_bold",
+    "volume_stimuli",
     "voxel_mask",
 ]

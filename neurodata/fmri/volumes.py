@@ -95,15 +95,7 @@ def load_volumes(
     InputError
         for a folder without BOLD runs, images on a surface, a mask that is not there, and as :func:`neurodata.load` does.
     """
-    root = Path(folder).expanduser()
-    if not root.is_dir() or not is_fmri_folder(root):
-        what = "holds no BOLD runs" if root.is_dir() else "is no folder"
-        raise InputError(f"{root} {what}, whose voxels a map would need; {LAYOUT}")
-    # the folder's layout is known by what reads recordings, which knows this package
-    from neurodata.folder import read_stimuli
-
-    settings = read_settings(root)
-    stimuli, fitted = read_stimuli(root, settings)
+    root, settings, stimuli, fitted = _opened(folder)
     stated = dict(settings.get("fmri") or {})
     origin = f"{root / 'recording.yaml'}: 'select'"
     of_fmri = checked_selection(stated.pop("select", None), f"{origin} under 'fmri'")
@@ -134,6 +126,34 @@ def load_volumes(
         },
         notes=tuple(filter(None, (fitted, estimated(options), said, *(f"{note}." for note in notes)))),
     )
+
+
+def volume_stimuli(folder: File) -> Stimuli:
+    """Read the stimuli of a folder of BOLD runs alone: models that do not fit them are known before anything is estimated.
+
+    Parameters
+    ----------
+    folder
+        as for :func:`load_volumes`.
+
+    Raises
+    ------
+    InputError
+        for a folder without BOLD runs or stimuli.
+    """
+    return _opened(folder)[2]
+
+
+def _opened(folder: File) -> tuple[Path, dict[str, Any], Stimuli, str]:
+    root = Path(folder).expanduser()
+    if not root.is_dir() or not is_fmri_folder(root):
+        what = "holds no BOLD runs" if root.is_dir() else "is no folder"
+        raise InputError(f"{root} {what}, whose voxels a map would need; {LAYOUT}")
+    # the folder's layout is known by what reads recordings, which knows this package
+    from neurodata.folder import read_stimuli
+
+    settings = read_settings(root)
+    return root, settings, *read_stimuli(root, settings)
 
 
 def _region_mask(source: Any, region: str, subject: str, image: BoldImage, resample: bool) -> np.ndarray:
@@ -182,4 +202,4 @@ def _image(inside: np.ndarray, image: BoldImage) -> Any:
     return nibabel.Nifti1Image(inside.astype(np.uint8), image.affine)
 
 
-__all__ = ["Volumes", "load_volumes"]
+__all__ = ["Volumes", "load_volumes", "volume_stimuli"]

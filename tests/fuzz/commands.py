@@ -293,6 +293,8 @@ def cases(place: Path) -> Iterator[tuple[str, list[str]]]:
             yield line("compare", "--rules", "untrained", option, value)
         yield line("compare", "--rules", "untrained", "--distance", value)
         yield line("compare", "--rules", "untrained", "--scorecard", value)
+        for option in ("--models", "--mask", "--subjects", "--comparator", "--measure"):
+            yield line("searchlight", "empty", option, value, "--out", "mapped")
         yield line("scorecard", value)
         yield line("scorecard", "untrained", "--criteria", value)
         yield line("scorecard", "untrained", "--architecture", value)
@@ -320,12 +322,16 @@ def cases(place: Path) -> Iterator[tuple[str, list[str]]]:
         yield line("compare", "--rules", "untrained", "--dataset", value)
         yield line("compare", "--config", value)
         yield line("compare", "--rules", "nonsense", "--out", value)
+        yield line("searchlight", value, "--out", "mapped")
+        yield line("searchlight", "empty", "--out", value)
         yield line("sweep", value)
         yield line("report", value)
         yield line("data", "describe", value)
     for value in WHOLE:
         for option in ("--seeds", "--epochs", "--draws", "--stimulus-size", "--readout-images", "--batch-size", "--seed"):
             yield line("compare", "--rules", "untrained", option, value)
+        for option in ("--radius", "--minimum-fraction", "--draws", "--peaks", "--seed"):
+            yield line("searchlight", "empty", option, value, "--out", "mapped")
         yield line("scorecard", "untrained", "--seed", value)
         yield line("scorecard", "untrained", "--workers", value)
         yield line("benchmark", "rules", "--rules", "backprop", "--turns", value)
