@@ -17,13 +17,13 @@ import rsa
 from bioplausible.foundation.errors import InputError, unknown_name
 from experiments import stimuli
 from experiments.activations import read_activations
+from experiments.comparing import large_enough
 from experiments.trained import Trained
 from neurodata import Stimuli
 
 __all__ = ["CATEGORY", "ModelRdms", "model_rdms", "reference_names"]
 
 CATEGORY = "category"
-_MIN_PIXELS = 32
 
 
 class ModelRdms(NamedTuple):
@@ -95,19 +95,13 @@ def _add_reference(found: ModelRdms, name: str, shown: Stimuli, measure: str, as
         else:
             with python_warnings.catch_warnings():
                 python_warnings.simplefilter("ignore")
-                rdm = rsa.reference_rdms(_large_enough(shown.images), [name], measure)[name]
+                rdm = rsa.reference_rdms(large_enough(shown.images), [name], measure)[name]
     except InputError as error:
         if asked:
             raise
         found.warnings.append(str(error))
     else:
         found.rdms[name] = rdm[None]
-
-
-def _large_enough(images: np.ndarray) -> np.ndarray:
-    """Images for filters, which need some pixels a wave; pixels that are repeated hold the same picture."""
-    times = -(-_MIN_PIXELS // min(images.shape[1:3]))
-    return images.repeat(times, axis=1).repeat(times, axis=2)
 
 
 def _add_layers(found: ModelRdms, name: str, shown: Stimuli, measure: str) -> None:

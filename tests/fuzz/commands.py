@@ -317,6 +317,7 @@ def cases(place: Path) -> Iterator[tuple[str, list[str]]]:
         yield line("train", "nonsense", "--out", value)
         yield line("compare", "--rules", "untrained", "--recording", value)
         yield line("compare", "--rules", "untrained", "--activations", value)
+        yield line("compare", "--rules", "untrained", "--fusion", value)
         yield line("compare", "--rules", "untrained", "--store", value)
         yield line("train", "--resume", "--out", value)
         yield line("compare", "--rules", "untrained", "--dataset", value)
