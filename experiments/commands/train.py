@@ -25,6 +25,11 @@ def _epochs(n: int) -> str:
 @click.option("--epochs", type=int, help="Passes over the training images.")
 @click.option("--batch-size", type=int)
 @click.option("--front-end", help="none, zca, on_off or zca_on_off; by default the one that RULE is tuned behind.")
+@click.option(
+    "--stream",
+    help="Whether images are fetched while the network is trained: auto (the default: where they do not fit), always or never; the "
+    "weights are the same.",
+)
 @click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
 @click.option(
     "--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="An option of the rule, or network.OPTION of the network."

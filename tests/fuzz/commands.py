@@ -286,6 +286,7 @@ def cases(place: Path) -> Iterator[tuple[str, list[str]]]:
         yield line("train", value)
         yield line("train", "backprop", "--architecture", value)
         yield line("train", "backprop", "--front-end", value)
+        yield line("train", "backprop", "--stream", value)
         yield line("compare", "--rules", value)
         yield line("compare", "--rules", "untrained", "--architecture", value)
         yield line("compare", "--rules", "untrained", "--comparator", value)
