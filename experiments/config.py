@@ -114,6 +114,8 @@ class TrainConfig:
     optimizer_of
         A rule whose optimiser is used in the place of the rule's own, for rules that train the network's parameters alone;
         "" for its own. What backpropagation reaches with it says what of another rule's accuracy is the optimiser's.
+    init
+        Parameters that the network starts from, every seed from the same (`experiments.pretrained`); "" draws them.
     stream
         Whether images are fetched while a network is trained: "always", "never", or "auto", where they take more than a quarter of
         the device's memory (pictures of a folder are decoded anew where they take more than a quarter of the machine's). The
@@ -137,6 +139,7 @@ class TrainConfig:
     exclude_indices: tuple[int, ...] = ()
     front_end: str = "auto"
     optimizer_of: str = ""
+    init: str = ""
     stream: str = "auto"
     rule_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     architecture_options: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -259,6 +262,8 @@ def deciding_record(config: TrainConfig | Mapping[str, Any]) -> dict[str, Any]:
     """
     record = dict(config) if isinstance(config, Mapping) else to_record(config)
     record.pop("stream", None)  # the weights are the same, to the bit
+    if not record.get("init"):
+        record.pop("init", None)
     return record
 
 

@@ -19,13 +19,14 @@ from bioplausible.foundation.resolve import is_reference, source_of
 from experiments import datasets
 from experiments.config import TrainConfig, deciding_record
 from experiments.environment import describe_code
+from experiments.pretrained import digest_of_start
 from experiments.results import plain
 from learning_rules import LearningRule
 
 __all__ = ["digest_of", "options_record", "reading_code"]
 
 # What of this package decides the weights that a training ends in, beside rules and networks.
-_DECIDES = ("epochs", "feeding", "preparing", "streaming", "training", "warnings", "environment")
+_DECIDES = ("epochs", "feeding", "preparing", "pretrained", "streaming", "training", "warnings", "environment")
 
 
 def options_record(rule: LearningRule) -> dict[str, Any]:
@@ -92,6 +93,8 @@ def digest_of(config: TrainConfig, images: datasets.ImageSet, network: Network, 
     asked = record.pop("rule_options") if is_reference(config.rule) else {}
     for name in ("dataset", "split_seed", "validation_fraction", "n_train", "exclude_indices"):
         del record[name]  # the images say it
+    if config.init:
+        record["init"] = digest_of_start(network)  # wherever it was read
     named = [name for name in (config.rule, config.architecture, config.optimizer_of) if is_reference(name)]
     record |= {
         "asked": asked,

@@ -23,6 +23,7 @@ from experiments.config import TrainConfig, with_fields
 from experiments.environment import check_room, keep_compiled_programs, spread_over_devices
 from experiments.epochs import Programs, in_equal_chunks, keys_of, make_programs, on_one_batch
 from experiments.identity import digest_of
+from experiments.pretrained import check_start, started_from
 from experiments.streaming import is_streamed, stay_in_files
 from learning_rules import LearningRule
 
@@ -154,7 +155,11 @@ def prepare(config: TrainConfig | None = None, **fields: Any) -> Setup:
         raise InputError(f"batch_size={config.batch_size} was given for {n_train} training images: give a batch of at most as many")
     config = dataclasses.replace(config, epochs=epochs_for(config, n_train))
     network = build_network(config, images)
+    if config.init:
+        network = started_from(network, config.init)
     rule = learning_rules.build(config.rule, network.core, **config.rule_options)
+    if config.init:
+        check_start(network, rule.init(jax.random.key(0)), config.rule, config.init)
     assert config.epochs is not None and config.batch_size is not None  # replaced above
     optimizer = _optimizer(config, rule, config.epochs * (n_train // config.batch_size))
     programs = make_programs(rule, optimizer, config.batch_size, images.n_classes)

@@ -301,7 +301,11 @@ def _out_of_place(config: TrainConfig, spec: RuleSpec) -> list[str]:
 
 def _one_start(config: TrainConfig, initial: Any) -> list[str]:
     """Seeds that start from one network."""
-    if config.n_seeds == 1 or any(bool(np.any(np.asarray(leaf) != np.asarray(leaf)[:1])) for leaf in jax.tree.leaves(initial)):
+    if (
+        config.n_seeds == 1
+        or config.init
+        or any(bool(np.any(np.asarray(leaf) != np.asarray(leaf)[:1])) for leaf in jax.tree.leaves(initial))
+    ):
         return []
     return [
         f"one start: all {config.n_seeds} seeds of '{config.architecture}' start from the same network weights, and differ in the "
