@@ -110,7 +110,7 @@ def test_places_that_hold_no_parameters_are_refused_in_a_sentence(first, tmp_pat
     refused({"init": str(tmp_path / "empty")}, ["empty holds no checkpoint"])
     refused({"init": str(tmp_path / "text.npz")}, ["is no .npz"])
     refused({"init": str(tmp_path / "absent")}, ["nothing is there"])
-    refused({"init": f"{folder}@3", "rule": "hebbian/textbook"}, ["'hebbian/textbook'", "weights of its own"])
+    refused({"init": f"{folder}@3", "rule": "stdp/textbook"}, ["'stdp/textbook'", "weights of its own"])
 
 
 def refused(fields, parts):
