@@ -11,9 +11,7 @@ The model is called after its file.
 from __future__ import annotations
 
 import hashlib
-import math
 import zipfile
-import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +20,9 @@ import numpy as np
 
 from bioplausible.foundation.errors import InputError
 from experiments.config import check_seed
-from experiments.environment import check_room
+from experiments.npz_files import READ_ERRORS, check_size
 
 __all__ = ["Activations", "read_activations"]
-
-_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +79,13 @@ def read_activations(path: str, n_stimuli: int, taken: Collection[str] = ()) -> 
             for key in arrays.files:
                 seed, layer = _seed_and_layer(key)
                 origin = f"activations {path}, '{key}'"
-                _check_size(file, key, origin)
+                check_size(file, key, origin, "fewer units of that layer")
                 if layer in layers.setdefault(seed, {}):
                     raise InputError(f"{origin} is layer '{layer}' of seed {seed} once more: name each once")
                 layers[seed][layer] = _checked(arrays[key], origin, n_stimuli)
     except InputError:
         raise
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         why = " ".join(str(error).split())
         raise InputError(f"activations {path}: the file cannot be read ({why}); write it again with numpy.savez") from error
     if not layers:
@@ -110,17 +106,6 @@ def _seed_and_layer(key: str) -> tuple[int, str]:
         return 0, key
     check_seed(int(seed))
     return int(seed), layer
-
-
-def _check_size(file: Path, key: str, origin: str) -> None:
-    """An array whose header says more than any memory holds is refused before it is asked for."""
-    with zipfile.ZipFile(file) as members, members.open(f"{key}.npy") as stream:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(stream)
-    if dtype.hasobject:
-        raise InputError(f"{origin} holds objects of Python, expected numbers")
-    check_room(math.prod(shape) * dtype.itemsize, f"{origin} of shape {shape} take", "fewer units of that layer")
 
 
 def _checked(array: np.ndarray, origin: str, n_stimuli: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import orbax.checkpoint as ocp
 
 from bioplausible.foundation.errors import InputError, shortened
 
-__all__ = ["restore", "save"]
+__all__ = ["restore", "restore_any", "save"]
 
 Tree = TypeVar("Tree")
 
@@ -35,6 +35,29 @@ def save(folder: Path, tree: Any) -> None:
             checkpointer.save(folder.resolve(), tree, force=True)
     except OSError as error:
         raise InputError(f"the checkpoint {folder} cannot be written ({error}): choose a folder with room for it") from error
+
+
+def restore_any(folder: Path) -> Any:
+    """Read a tree of whatever shapes it has, sequences as lists.
+
+    Parameters
+    ----------
+    folder
+        That orbax wrote.
+
+    Raises
+    ------
+    InputError
+        Nothing there, or damage.
+    """
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            return checkpointer.restore(folder.resolve())
+    except Exception as error:  # whatever orbax and the libraries below it raise of bytes that are no checkpoint
+        why = shortened(" ".join(str(error).split()))
+        raise InputError(
+            f"{folder} holds no checkpoint that can be read ({why}): give a folder that train --out or orbax wrote"
+        ) from error
 
 
 def restore(folder: Path, like: Tree) -> Tree:

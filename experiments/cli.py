@@ -1,4 +1,4 @@
-"""The command: `bioplausible list | train | scorecard | compare | sweep | report | benchmark | data`.
+"""The command: `bioplausible list | train | scorecard | compare | searchlight | sweep | report | benchmark | data`.
 
 Results go to stdout, with `--json` as one JSON document and nothing else; progress goes to stderr. A user's mistake ends in
 one line on stderr and exit status 2.
@@ -20,6 +20,7 @@ from experiments.commands.data import data_command
 from experiments.commands.listing import list_command
 from experiments.commands.report import report_command
 from experiments.commands.scorecard import scorecard_command
+from experiments.commands.searchlight import searchlight_command
 from experiments.commands.sweep import sweep_command
 from experiments.commands.train import train_command
 from experiments.interruption import STATUS
@@ -40,6 +41,7 @@ for _subcommand in (
     train_command,
     scorecard_command,
     compare_command,
+    searchlight_command,
     sweep_command,
     report_command,
     benchmark_command,

@@ -129,6 +129,9 @@ class CompareConfig:
     activations
         Files with what models from elsewhere make of the recording's stimuli, one array a layer (`experiments.activations`), which
         are scored beside the rules.
+    fusion
+        A recording of the same stimuli that the regions of this one are found in over time, or the other way round: fMRI by MEG
+        (`experiments.fusion`); None for none.
     readout_images
         Training images that the one readout for all rules and controls is fitted on, whose accuracy is held against the best
         control; 0 for none.
@@ -147,6 +150,7 @@ class CompareConfig:
 
     rules: tuple[str, ...] = (CONTROL, REFERENCE, "feedback_alignment")
     activations: tuple[str, ...] = ()
+    fusion: str | None = None
     readout_images: int = 2000
     scorecard: str = "core"
     rule_options: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)

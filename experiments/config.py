@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from cattrs.preconf.pyyaml import make_converter
 
 from bioplausible.foundation.errors import InputError, unknown_name
-from bioplausible.foundation.options import at_least, make_options
+from bioplausible.foundation.options import at_least, make_options, one_of
 from bioplausible.foundation.yaml_files import read_mapping, to_yaml
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "REFERENCE",
     "TrainConfig",
     "check_seed",
+    "deciding_record",
     "from_record",
     "read_yaml",
     "to_record",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 Config = TypeVar("Config")
+
+STREAMS = ("auto", "always", "never")
 
 # The rule whose hidden layers stay as they were drawn, and the one that all others are held against.
 CONTROL, REFERENCE = "untrained", "backprop"
@@ -111,6 +114,12 @@ class TrainConfig:
     optimizer_of
         A rule whose optimiser is used in the place of the rule's own, for rules that train the network's parameters alone;
         "" for its own. What backpropagation reaches with it says what of another rule's accuracy is the optimiser's.
+    init
+        Parameters that the network starts from, every seed from the same (`experiments.pretrained`); "" draws them.
+    stream
+        Whether images are fetched while a network is trained: "always", "never", or "auto", where they take more than a quarter of
+        the device's memory (pictures of a folder are decoded anew where they take more than a quarter of the machine's). The
+        weights are the same to the bit.
     rule_options
         Options of the rule other than its defaults.
     architecture_options
@@ -130,6 +139,8 @@ class TrainConfig:
     exclude_indices: tuple[int, ...] = ()
     front_end: str = "auto"
     optimizer_of: str = ""
+    init: str = ""
+    stream: str = "auto"
     rule_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     architecture_options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -137,6 +148,7 @@ class TrainConfig:
         """Check ranges."""
         at_least(self, 1, "epochs", "batch_size", "n_seeds", at_most=MOST)
         at_least(self, 0, "split_seed")
+        one_of(self, "stream", STREAMS)
         check_seed(self.seed, self.n_seeds)
         for field, decided in _GIVEN.items():
             for name in getattr(self, field):
@@ -237,6 +249,21 @@ def to_record(config: Any) -> dict[str, Any]:
     record: dict[str, Any] = _converter.unstructure(config)
     for part in _parts(config):
         record[part] = {name: value for name, value in record[part].items() if name not in config.decided}
+    return record
+
+
+def deciding_record(config: TrainConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """What of a configuration decides what it ends in: what was trained before a field was there is found by the others.
+
+    Parameters
+    ----------
+    config
+        Of a training, as it is or as plain values.
+    """
+    record = dict(config) if isinstance(config, Mapping) else to_record(config)
+    record.pop("stream", None)  # the weights are the same, to the bit
+    if not record.get("init"):
+        record.pop("init", None)
     return record
 
 

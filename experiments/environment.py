@@ -26,6 +26,8 @@ from bioplausible.foundation.options import at_least
 __all__ = [
     "check_devices",
     "check_room",
+    "memory_for_arrays",
+    "memory_of_the_machine",
     "check_workers",
     "describe_code",
     "describe_environment",
@@ -105,11 +107,14 @@ def check_workers(workers: int) -> None:
     at_least(SimpleNamespace(workers=workers), 1, "workers", at_most=_MOST_WORKERS)
 
 
-def _room() -> int | None:
+def memory_for_arrays() -> int | None:
     """Bytes that the devices have for arrays, all together, since seeds spread; None where they do not say."""
     stats = jax.devices()[0].memory_stats() or {}
-    if "bytes_limit" in stats:
-        return int(stats["bytes_limit"]) * jax.device_count()
+    return int(stats["bytes_limit"]) * jax.device_count() if "bytes_limit" in stats else memory_of_the_machine()
+
+
+def memory_of_the_machine() -> int | None:
+    """Bytes of memory beside that of accelerators; None where the system does not say."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # elsewhere than on Linux and macOS
@@ -138,7 +143,7 @@ def check_room(n_bytes: int, what: str, instead: str) -> None:
         ...
     bioplausible.foundation.errors.InputError: a network of 2**68 parameters takes 1,099,511,627,776 GiB at the least, ...
     """
-    room = _room()
+    room = memory_for_arrays()
     if room is not None and n_bytes > room:
         device = jax.devices()[0].platform
         raise InputError(

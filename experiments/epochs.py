@@ -13,9 +13,20 @@ from jaxtyping import Float, Int, Key, PRNGKeyArray
 
 from learning_rules import Learner, LearningRule, RuleState, make_step, start
 
-__all__ = ["EpochSummary", "Programs", "in_chunks", "keys_of", "make_programs", "on_one_batch", "over_seeds"]
+__all__ = [
+    "EVALUATION_CHUNK",
+    "EpochSummary",
+    "Programs",
+    "in_chunks",
+    "in_equal_chunks",
+    "keys_of",
+    "make_programs",
+    "on_one_batch",
+    "over_seeds",
+]
 
-_EVALUATION_CHUNK = 500
+EVALUATION_CHUNK = 500
+"""Images whose activations are held at a time where no gradient is taken."""
 
 
 class EpochSummary(NamedTuple):
@@ -34,12 +45,23 @@ class Programs(NamedTuple):
         Keys (n_seeds,) -> Learner.
     epoch
         (learner, keys, epoch, images, labels) -> (learner, EpochSummary).
+    draw
+        (keys, epoch, number of images) -> the images of every step, (n_seeds, n_steps, batch), and the keys of the rule,
+        (n_seeds, n_steps): what an epoch is made of.
+    walk
+        (learner, images, labels, images of every step, keys of the rule) -> (learner, EpochSummary of every step): some steps of an
+        epoch. Images and labels have a leading axis of seeds, and steps find theirs among them.
+    summarise
+        EpochSummary of every step -> EpochSummary.
     evaluate
         (state, images, labels) -> counts of (true class, predicted class), (n_seeds, n_classes, n_classes).
     """
 
     init: Callable[[Array], Learner]
     epoch: Callable[[Learner, PRNGKeyArray, Array, Array, Array], tuple[Learner, EpochSummary]]
+    draw: Callable[[Array, Array, int], tuple[Array, Array]]
+    walk: Callable[[Learner, Array, Array, Array, Array], tuple[Learner, EpochSummary]]
+    summarise: Callable[[EpochSummary], EpochSummary]
     evaluate: Callable[[RuleState, Array, Array], Int[Array, "n_seeds n_classes n_classes"]]
 
 
@@ -72,7 +94,7 @@ def on_one_batch(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda batch, *of_seeds: over_seeds(lambda *given: function(batch, *given))(*of_seeds)
 
 
-def in_chunks(function: Callable[[Array], Any], x: Array, chunk: int = _EVALUATION_CHUNK) -> Any:
+def in_chunks(function: Callable[[Array], Any], x: Array, chunk: int = EVALUATION_CHUNK) -> Any:
     """`function` of x (n, ...) in chunks of bounded memory; it must treat examples apart."""
     n = x.shape[0]
     if n <= chunk:
@@ -83,6 +105,20 @@ def in_chunks(function: Callable[[Array], Any], x: Array, chunk: int = _EVALUATI
     if n_whole == n:
         return joined
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), joined, function(x[n_whole:]))
+
+
+def in_equal_chunks(function: Callable[[Array], Array], x: Array, chunk: int = EVALUATION_CHUNK) -> Array:
+    """`function` of x (n, ...) in chunks of one size, the last one filled up.
+
+    What becomes of an example then does not depend on how many others there are: the last bits of a product of matrices do, since
+    products of another size are added up in another order.
+    """
+    n_rest = len(x) % chunk
+    if not n_rest:
+        return jnp.asarray(in_chunks(function, x, chunk))
+    n_whole = len(x) - n_rest
+    rest = function(jnp.pad(x[n_whole:], ((0, chunk - n_rest), *((0, 0),) * (x.ndim - 1))))[:n_rest]
+    return jnp.concatenate([in_chunks(function, x[:n_whole], chunk), rest]) if n_whole else rest
 
 
 def make_programs(rule: LearningRule, transform: optax.GradientTransformation, batch_size: int, n_classes: int) -> Programs:
@@ -97,18 +133,25 @@ def make_programs(rule: LearningRule, transform: optax.GradientTransformation, b
         starts = [start(rule, transform, jax.random.fold_in(key, 0)) for key in keys]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
 
-    def epoch(learner: Learner, key: PRNGKeyArray, index: Array, images: Array, labels: Array) -> tuple[Learner, EpochSummary]:
-        n_steps = len(labels) // batch_size
+    def draw(key: PRNGKeyArray, index: Array, n_images: int) -> tuple[Int[Array, "n_steps batch"], Key[Array, " n_steps"]]:
+        n_steps = n_images // batch_size
         order_key = jax.random.fold_in(jax.random.fold_in(key, 1), index)
         rule_key = jax.random.fold_in(jax.random.fold_in(key, 2), index)
-        order = jax.random.permutation(order_key, len(labels))[: n_steps * batch_size].reshape(n_steps, batch_size)
+        order = jax.random.permutation(order_key, n_images)[: n_steps * batch_size].reshape(n_steps, batch_size)
+        return order, jax.random.split(rule_key, n_steps)
 
+    def walk(
+        learner: Learner, images: Array, labels: Array, order: Int[Array, "n_steps batch"], keys: Key[Array, " n_steps"]
+    ) -> tuple[Learner, EpochSummary]:
         def step(learner: Learner, now: tuple[Array, PRNGKeyArray]) -> tuple[Learner, EpochSummary]:
             chosen, step_key = now
             learner, info = learn(learner, step_key, (images[chosen], labels[chosen]))
             return learner, EpochSummary(info["loss"], info.get("accuracy", jnp.full((), jnp.nan)))
 
-        learner, trace = jax.lax.scan(step, learner, (order, jax.random.split(rule_key, n_steps)))
+        return jax.lax.scan(step, learner, (order, keys))
+
+    def epoch(learner: Learner, key: PRNGKeyArray, index: Array, images: Array, labels: Array) -> tuple[Learner, EpochSummary]:
+        learner, trace = walk(learner, images, labels, *draw(key, index, len(labels)))
         return learner, jax.tree.map(jnp.mean, trace)
 
     def evaluate(state: RuleState, images: Array, labels: Array) -> Int[Array, "n_classes n_classes"]:
@@ -123,5 +166,8 @@ def make_programs(rule: LearningRule, transform: optax.GradientTransformation, b
             ),
             donate_argnums=0,
         ),
+        draw=jax.jit(lambda keys, index, n_images: over_seeds(lambda key: draw(key, index, n_images))(keys), static_argnums=2),
+        walk=jax.jit(lambda *given: over_seeds(walk)(*given), donate_argnums=0),
+        summarise=jax.jit(over_seeds(lambda trace: jax.tree.map(jnp.mean, trace))),
         evaluate=jax.jit(lambda states, images, labels: over_seeds(lambda state: evaluate(state, images, labels))(states)),
     )

@@ -17,15 +17,16 @@ import numpy as np
 from architectures import Network
 from bioplausible.foundation.resolve import is_reference, source_of
 from experiments import datasets
-from experiments.config import TrainConfig, to_record
+from experiments.config import TrainConfig, deciding_record
 from experiments.environment import describe_code
+from experiments.pretrained import digest_of_start
 from experiments.results import plain
 from learning_rules import LearningRule
 
 __all__ = ["digest_of", "options_record", "reading_code"]
 
 # What of this package decides the weights that a training ends in, beside rules and networks.
-_DECIDES = ("epochs", "preparing", "training", "warnings", "environment")
+_DECIDES = ("epochs", "feeding", "preparing", "pretrained", "streaming", "training", "warnings", "environment")
 
 
 def options_record(rule: LearningRule) -> dict[str, Any]:
@@ -72,7 +73,8 @@ def _pixels(images: datasets.ImageSet) -> str:
     for split in (images.train, images.validation, images.test):
         for array in split:
             digest.update(repr((array.shape, str(array.dtype))).encode())
-            digest.update(np.ascontiguousarray(array).data)
+            for block in datasets.blocks_of(array):
+                digest.update(np.ascontiguousarray(block).data)
     return digest.hexdigest()
 
 
@@ -86,11 +88,13 @@ def digest_of(config: TrainConfig, images: datasets.ImageSet, network: Network, 
     images, network, rule
         What was made of it.
     """
-    record = to_record(config)
+    record = deciding_record(config)
     # Built options hold the defaults too; those of a user's own rule may not show what it was asked for.
     asked = record.pop("rule_options") if is_reference(config.rule) else {}
     for name in ("dataset", "split_seed", "validation_fraction", "n_train", "exclude_indices"):
         del record[name]  # the images say it
+    if config.init:
+        record["init"] = digest_of_start(network)  # wherever it was read
     named = [name for name in (config.rule, config.architecture, config.optimizer_of) if is_reference(name)]
     record |= {
         "asked": asked,

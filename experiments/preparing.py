@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,10 @@ from bioplausible.foundation.errors import InputError
 from experiments import datasets
 from experiments.config import TrainConfig, with_fields
 from experiments.environment import check_room, keep_compiled_programs, spread_over_devices
-from experiments.epochs import Programs, in_chunks, keys_of, make_programs, on_one_batch
+from experiments.epochs import Programs, in_equal_chunks, keys_of, make_programs, on_one_batch
 from experiments.identity import digest_of
+from experiments.pretrained import check_start, started_from
+from experiments.streaming import is_streamed, stay_in_files
 from learning_rules import LearningRule
 
 __all__ = [
@@ -65,6 +68,8 @@ class Setup:
         The functions of the training, over seeds.
     digest
         Of all that decides the weights in the end, a user's own files as they were when this was prepared.
+    streamed
+        Whether images are fetched while a network is trained, since they do not fit on the device.
     """
 
     config: TrainConfig
@@ -74,6 +79,7 @@ class Setup:
     optimizer: optax.GradientTransformation
     programs: Programs
     digest: str
+    streamed: bool = False
 
     @functools.cached_property
     def keys(self) -> jax.Array:
@@ -83,10 +89,23 @@ class Setup:
     @functools.cached_property
     def splits(self) -> tuple[Encoded, Encoded, Encoded]:
         """Training, validation and test images behind the front end: that is fixed, so it works once."""
-        train, validation, test = (
-            _encode(self.network, self.images, split) for split in (self.images.train, self.images.validation, self.images.test)
-        )
+        splits = self.images.train, self.images.validation, self.images.test
+        train, validation, test = ((self.encode(split.images), jnp.asarray(split.labels)) for split in splits)
         return train, validation, test
+
+    def encode(self, images: np.ndarray | datasets.Pictures) -> jax.Array:
+        """Some images of the set behind the front end, on the device.
+
+        Parameters
+        ----------
+        images
+            ``(n, height, width, channels)``, bytes.
+        """
+        return self._encoder(np.asarray(images))
+
+    @functools.cached_property
+    def _encoder(self) -> Callable[[np.ndarray], jax.Array]:
+        return _encoder(self.network, self.images.normalisation)
 
     @functools.cached_property
     def diagnose(self) -> Callable[..., tuple[Any, Any]]:
@@ -101,6 +120,8 @@ class Setup:
     @property
     def diagnostic(self) -> Encoded:
         """The training images on which the rule is looked at."""
+        if self.streamed:
+            return diagnostic_batch(self.network, self.images)
         x, y = self.splits[0]
         return x[:_DIAGNOSTIC_IMAGES], y[:_DIAGNOSTIC_IMAGES]
 
@@ -134,11 +155,19 @@ def prepare(config: TrainConfig | None = None, **fields: Any) -> Setup:
         raise InputError(f"batch_size={config.batch_size} was given for {n_train} training images: give a batch of at most as many")
     config = dataclasses.replace(config, epochs=epochs_for(config, n_train))
     network = build_network(config, images)
+    if config.init:
+        network = started_from(network, config.init)
     rule = learning_rules.build(config.rule, network.core, **config.rule_options)
+    if config.init:
+        check_start(network, rule.init(jax.random.key(0)), config.rule, config.init)
     assert config.epochs is not None and config.batch_size is not None  # replaced above
     optimizer = _optimizer(config, rule, config.epochs * (n_train // config.batch_size))
     programs = make_programs(rule, optimizer, config.batch_size, images.n_classes)
-    return Setup(config, images, network, rule, optimizer, programs, digest_of(config, images, network, rule))
+    n_numbers = sum(len(split.labels) for split in (images.train, images.validation, images.test))
+    n_numbers *= int(np.prod(network.core.input_shape))
+    streamed = isinstance(images.train.images, datasets.Pictures) or is_streamed(config.stream, n_numbers)
+    digest = digest_of(config, images, network, rule)
+    return Setup(config, images, network, rule, optimizer, programs, digest, streamed)
 
 
 def load_images(config: TrainConfig) -> datasets.ImageSet:
@@ -155,6 +184,7 @@ def load_images(config: TrainConfig) -> datasets.ImageSet:
         validation_fraction=config.validation_fraction,
         split_seed=config.split_seed,
         n_train=config.n_train,
+        in_files=lambda n_bytes: stay_in_files(config.stream, n_bytes),
         **excluded,
     )
 
@@ -205,6 +235,8 @@ def build_network(config: TrainConfig, images: datasets.ImageSet) -> Network:
     """
     front_end: FrontEnd | None = None
     if (name := front_end_of(config)) != "none":
+        n_numbers = math.prod(images.train.images.shape)
+        check_room(4 * n_numbers, f"the front end '{name}' is fitted to all training images, which take", "another, or none")
         front_end = architectures.fit_front_end(name, images.normalise(images.train.images))
     network = architectures.build(
         config.architecture,
@@ -251,8 +283,21 @@ def _check_room(network: Network, config: TrainConfig) -> None:
 
 def _encode(network: Network, images: datasets.ImageSet, split: datasets.Split) -> tuple[jax.Array, jax.Array]:
     """A split behind the front end, on the device: that is fixed, so it works once."""
-    encoded = jax.jit(lambda x: in_chunks(network.front_end, x))(jnp.asarray(images.normalise(split.images)))
-    return encoded, jnp.asarray(split.labels)
+    return _encoder(network, images.normalisation)(np.asarray(split.images)), jnp.asarray(split.labels)
+
+
+def _encoder(network: Network, normalisation: datasets.Normalisation) -> Callable[[np.ndarray], jax.Array]:
+    """Bytes, normalised and behind a network's front end: an image's answer does not depend on how many others there are."""
+    # A device divides to another last bit than the host does: it looks bytes up instead, and is sent bytes.
+    levels = np.arange(256, dtype=np.uint8)[:, None].repeat(len(normalisation.mean), axis=1)
+    table = jnp.asarray(normalisation.apply(levels))
+
+    @jax.jit
+    def encode(images: jax.Array, table: jax.Array) -> jax.Array:
+        x = table[images.astype(jnp.int32), jnp.arange(table.shape[1])]
+        return x if network.front_end.name == "none" else in_equal_chunks(network.front_end, x)
+
+    return lambda images: encode(images, table)
 
 
 def diagnostic_batch(network: Network, images: datasets.ImageSet) -> tuple[jax.Array, jax.Array]:

@@ -30,7 +30,7 @@ def readout_images(images: ImageSet, n_images: int) -> tuple[Features, Labels]:
     train, validation, test = images.train, images.validation, images.test
     drawn = np.sort(np.random.default_rng(0).permutation(len(train.labels))[:n_images])
     return (
-        Features(train.images[drawn], validation.images, test.images),
+        Features(train.images[drawn], np.asarray(validation.images), np.asarray(test.images)),
         Labels(train.labels[drawn], validation.labels, test.labels),
     )
 

@@ -6,6 +6,7 @@ DIR/unfinished/                                       until it is: the epochs so
 DIR/results.json                                      what `train --json` prints
 DIR/training.json                                     what else the networks need to be looked at again
 DIR/tables/accuracy.csv, DIR/tables/networks.csv
+DIR/init.npz                                          with --init, what the network starts from
 DIR/checkpoints/last, DIR/checkpoints/best            states, with a leading axis of seeds
 ```
 """
@@ -18,7 +19,7 @@ import math
 import shutil
 import time
 import warnings as python_warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from experiments.config import TrainConfig, read_yaml, write_yaml
 from experiments.environment import spread_over_devices
 from experiments.files import prepare_folder
 from experiments.preparing import Setup, prepare
+from experiments.pretrained import FILE, write_start
 from experiments.results import plain
 from experiments.trained import Trained
 from experiments.training import Callback, Fitting, begin, complete
@@ -151,7 +153,12 @@ def _taken_up(path: Path, record: Mapping[str, Any], setup: Setup) -> Fitting:
 
 
 def train_in(
-    folder: Path, config: TrainConfig | None = None, progress: Progress | None = None, go_on: bool = False, **fields: Any
+    folder: Path,
+    config: TrainConfig | None = None,
+    progress: Progress | None = None,
+    go_on: bool = False,
+    callbacks: Sequence[Callback] = (),
+    **fields: Any,
 ) -> Trained:
     """Train in a folder, saving after every epoch that took two seconds, or after several.
 
@@ -163,6 +170,8 @@ def train_in(
         As `experiments.training.train` takes them.
     go_on
         Go on after the last epoch that was saved.
+    callbacks
+        Called after every epoch.
 
     Raises
     ------
@@ -173,10 +182,12 @@ def train_in(
         raise InputError(f"{folder} holds a training that is finished: nothing is left to do, and Trained.load reads it")
     if not go_on:
         prepare_folder(folder)
-    setup = prepare(config, **fields)
+    setup = prepare(_from_own_start(folder, config) if go_on and config is not None else config, **fields)
     if not go_on:
         write_text(folder / "config.yaml", write_yaml(setup.config))
-    trained = complete(setup, resume(folder, setup), progress, [saved_in(folder)])
+        if setup.config.init:
+            write_start(folder, setup.network)
+    trained = complete(setup, resume(folder, setup), progress, [saved_in(folder), *callbacks])
     save_trained(trained, folder)
     return trained
 
@@ -193,6 +204,8 @@ def save_trained(trained: Trained, folder: Path) -> None:
     """
     checkpoints.save(folder / "checkpoints" / "last", trained.state._asdict())
     checkpoints.save(folder / "checkpoints" / "best", trained.best._asdict())
+    if trained.config.init:
+        write_start(folder, trained.network)
     write_text(folder / "config.yaml", write_yaml(trained.config))
     write_text(folder / "tables" / "accuracy.csv", trained.accuracy.to_csv(index=False))
     write_text(folder / "tables" / "networks.csv", trained.networks.to_csv(index=False))
@@ -231,7 +244,7 @@ def load_trained(folder: Path, setup: Setup | None = None) -> Trained:
         what = "a training that is not finished: go on with train --resume" if begun else "no training"
         raise InputError(f"{folder} holds {what}" if folder.is_dir() else f"there is no folder {folder} with a training in it")
     record = _read(path, "train again")
-    setup = setup or prepare(read_yaml(folder / "config.yaml", TrainConfig))
+    setup = setup or prepare(_from_own_start(folder, read_yaml(folder / "config.yaml", TrainConfig)))
     start = begin(setup).start
     state, best = (
         start._replace(**checkpoints.restore(folder / "checkpoints" / name, start._asdict())) for name in ("last", "best")
@@ -261,6 +274,11 @@ def load_trained(folder: Path, setup: Setup | None = None) -> Trained:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(path, error, "train again") from error
+
+
+def _from_own_start(folder: Path, config: TrainConfig) -> TrainConfig:
+    """The configuration of a folder, started from what it keeps: what it was given may be gone, or another by now."""
+    return dataclasses.replace(config, init=str(folder / FILE)) if config.init and (folder / FILE).is_file() else config
 
 
 def _of_another(folder: Path, record: Mapping[str, Any], setup: Setup) -> list[str]:

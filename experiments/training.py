@@ -20,6 +20,7 @@ import learning_rules
 from bioplausible.foundation.progress import Progress
 from experiments.config import TrainConfig
 from experiments.environment import spread_over_devices
+from experiments.feeding import feed_of
 from experiments.preparing import Setup, prepare
 from experiments.trained import Trained
 from experiments.warnings import warnings_of
@@ -113,25 +114,20 @@ def fit(setup: Setup, after: Fitting | None = None, callbacks: Sequence[Callback
     >>> [fitting.epoch for fitting in fit(setup)]
     [1, 2]
     """
-    config, keys = setup.config, setup.keys
+    config = setup.config
     n_epochs = config.epochs or 0
     started = time.perf_counter()
     fitting = begin(setup) if after is None else after
-    (x, y), validation, test = setup.splits
-    epoch = setup.programs.epoch.lower(fitting.learner, keys, jnp.int32(0), x, y).compile()  # type: ignore[attr-defined]
-    evaluate = [
-        setup.programs.evaluate.lower(fitting.learner.state, *split).compile()  # type: ignore[attr-defined]
-        for split in (validation, test)
-    ]
+    feed = feed_of(setup, fitting.learner)
     compile_seconds = fitting.compile_seconds + time.perf_counter() - started
     if not fitting.epoch:
         fitting = dataclasses.replace(fitting, angles={"start": _angles(setup, fitting, fitting.start)[1]})
     tenth = max(1, round(n_epochs / 10))
     for index in range(fitting.epoch, n_epochs):
         started = time.perf_counter()
-        learner, summary = epoch(fitting.learner, keys, jnp.int32(index), x, y)
+        learner, summary = feed.epoch(fitting.learner, index)
         learner = spread_over_devices(learner, config.n_seeds)  # the compiler may have put it elsewhere
-        counts = [np.asarray(run(learner.state, *split)) for run, split in zip(evaluate, (validation, test), strict=True)]
+        counts = feed.evaluate(learner.state)
         reached = {
             "train_loss": np.asarray(summary.loss),
             "train_accuracy": np.asarray(summary.accuracy),
@@ -305,7 +301,11 @@ def _out_of_place(config: TrainConfig, spec: RuleSpec) -> list[str]:
 
 def _one_start(config: TrainConfig, initial: Any) -> list[str]:
     """Seeds that start from one network."""
-    if config.n_seeds == 1 or any(bool(np.any(np.asarray(leaf) != np.asarray(leaf)[:1])) for leaf in jax.tree.leaves(initial)):
+    if (
+        config.n_seeds == 1
+        or config.init
+        or any(bool(np.any(np.asarray(leaf) != np.asarray(leaf)[:1])) for leaf in jax.tree.leaves(initial))
+    ):
         return []
     return [
         f"one start: all {config.n_seeds} seeds of '{config.architecture}' start from the same network weights, and differ in the "

@@ -69,7 +69,7 @@ def _stimulus_paths(folder: Path, listed: Sequence[Any] | None) -> list[Path]:
     return [by_name[found[str(name)]] for name in listed]
 
 
-def _read_stimuli(folder: Path, settings: Mapping[str, Any]) -> tuple[Stimuli, str]:
+def read_stimuli(folder: Path, settings: Mapping[str, Any]) -> tuple[Stimuli, str]:
     """Read the images as recording.yaml states them, and say what was done to them."""
     shown = stimulus_options(settings)
     paths = _stimulus_paths(folder, shown.files)
@@ -152,7 +152,7 @@ def load_folder(folder: Path, select: Mapping[str, Any] | None = None) -> Record
         raise InputError(f"the folder {folder} {what}; {LAYOUT}")
     settings = read_settings(folder)
     times = time_axis(settings, folder)
-    stimuli, fitted = _read_stimuli(folder, settings)
+    stimuli, fitted = read_stimuli(folder, settings)
     ids = [str(identity) for identity in stimuli.ids]
     regions: dict[str, Region] = {}
     said: list[str] = []

@@ -6,6 +6,7 @@ would have to be guessed, such as fractions without a scale, is refused.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -40,6 +41,8 @@ _GREY = ("1", "L")
 _COLOUR = ("P", "RGB", "CMYK", "YCbCr", "LAB", "HSV")
 _WITH_ALPHA = ("LA", "RGBA", "PA", "La", "RGBa")
 FITS = ("pad", "crop", "stretch")
+
+_OPENING = threading.Lock()
 
 
 def picture_files(paths: Iterable[Path]) -> list[Path]:
@@ -91,12 +94,14 @@ def read_picture(path: Path, background: Sequence[int] | None = None) -> UInt8[n
         for a file that is no whole picture, one of several frames, and pixels that have no scale of 0 to 255 or 65,535.
     """
     try:
-        with warnings.catch_warnings():
+        # Pictures are read by several threads, and what is done to warnings is done to those of all.
+        with _OPENING, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                frames = getattr(file, "n_frames", 1)
-                image = ImageOps.exif_transpose(file)
-                image.load()
+            opened = Image.open(path)
+        with opened as file:
+            frames = getattr(file, "n_frames", 1)
+            image = ImageOps.exif_transpose(file)
+            image.load()
     # Pillow's decoders raise SyntaxError, struct.error and more on damaged files
     except Exception as error:
         reason = " ".join(str(error).replace(str(path), "").replace("''", "").split()) or type(error).__name__

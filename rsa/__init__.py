@@ -17,6 +17,7 @@ from rsa.crossvalidated import crossnobis, poisson_cv
 from rsa.distances import DISTANCES, rdm
 from rsa.factors import FACTORS, MINIMUM, Draws, crossed_variance, draw_all, usable_factors
 from rsa.flexible import FlexibleScore, best_layer, best_layers, weighted_layers
+from rsa.flips import SignFlips, sign_flips, student_t
 from rsa.generalisation import (
     Generalisation,
     GeneralisedContrast,
@@ -66,6 +67,7 @@ __all__ = [
     "Neighbourhoods",
     "NoiseCeiling",
     "PatternComparator",
+    "SignFlips",
     "aggregate",
     "angular_distance",
     "best_layer",
@@ -105,6 +107,8 @@ __all__ = [
     "score_map",
     "searchlight",
     "searchlight_rdms",
+    "sign_flips",
+    "student_t",
     "temporal_generalisation",
     "to_condensed",
     "to_rsatoolbox",

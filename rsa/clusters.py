@@ -118,7 +118,7 @@ def cluster_sign_flips(
         )
     if n_draws < 1:
         raise InputError(f"{n_draws} draws were asked for: give one or more, such as 1000")
-    signs = _signs(key, n_subjects, n_draws)
+    signs = draw_signs(key, n_subjects, n_draws)
     mean = signs @ values / n_subjects
     variance = np.maximum(np.square(values).mean(axis=0) - np.square(mean), 0) / (n_subjects - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -176,7 +176,7 @@ def cluster_permutations(
     return _test(statistics, lower, upper, _edges(adjacency, n_tests))
 
 
-def _signs(key: jax.Array, n_subjects: int, n_draws: int) -> Float[np.ndarray, "n_rows n_subjects"]:
+def draw_signs(key: jax.Array, n_subjects: int, n_draws: int) -> Float[np.ndarray, "n_rows n_subjects"]:
     """Rows of plus and minus one, the first all plus; every such row when there are few."""
     if 2**n_subjects <= n_draws + 1:
         flipped = (np.arange(2**n_subjects)[:, None] >> np.arange(n_subjects)) & 1

@@ -31,7 +31,7 @@ from rsa.precision import CONSTANT_TOLERANCE
 TILE_NUMBERS = 2**17
 TILE_CENTRES = 256
 
-_DISTANCES = ("correlation", "euclidean")
+SEARCHLIGHT_DISTANCES = ("correlation", "euclidean")
 
 
 Tile = tuple[Int[np.ndarray, " n_tile"], Float[np.ndarray, "n_tile n_pairs"]]
@@ -273,12 +273,13 @@ _SCORERS: dict[str, Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]] 
     "spearman": _rho_a_scorer,
     "kendall": _tau_a_scorer,
 }
+SEARCHLIGHT_COMPARATORS = tuple(_SCORERS)
 
 
 def _check_patterns(patterns: object, distance: str) -> np.ndarray:
     values = np.asarray(patterns)
-    if distance not in _DISTANCES:
-        raise unknown_name("distance of searchlights", distance, _DISTANCES)
+    if distance not in SEARCHLIGHT_DISTANCES:
+        raise unknown_name("distance of searchlights", distance, SEARCHLIGHT_DISTANCES)
     if values.ndim < 2 or values.shape[-2] < MINIMUM_CONDITIONS:
         raise InputError(
             f"the patterns have shape {values.shape}: (..., n_conditions, n_voxels) with at least {MINIMUM_CONDITIONS} "
@@ -287,4 +288,4 @@ def _check_patterns(patterns: object, distance: str) -> np.ndarray:
     return values
 
 
-__all__ = ["searchlight", "searchlight_rdms"]
+__all__ = ["SEARCHLIGHT_COMPARATORS", "SEARCHLIGHT_DISTANCES", "searchlight", "searchlight_rdms"]

@@ -71,6 +71,7 @@ def _free_folder() -> Iterator[Path]:
 )
 @click.option("--partial", help="Models, such as pixels,gabor, taken out of layers and regions for scores beside the others.")
 @click.option("--layers", help="all (the default), or best: also every network's best layer, chosen on other stimuli and subjects.")
+@click.option("--fusion", help="A recording of the same stimuli in time (MEG, EEG), or of regions where --recording is in time.")
 @click.option("--draws", "n_draws", type=int, help="Bootstrap draws over stimuli.")
 @click.option("--stimulus-size", metavar="PIXELS[,PIXELS…]", help="Side at which networks see the stimuli; several sweep it.")
 @click.option("--readout-images", type=int, help="Training images for the readout that rules and controls share; 0 for none.")
@@ -101,10 +102,12 @@ def compare_command(
     """Train rules and compare every layer of their networks with every region of a recording."""
     import learning_rules
     import rsa
+    from experiments.beside import add_beside
     from experiments.compare_config import CompareConfig
     from experiments.comparing import compare
-    from experiments.config import read_yaml
+    from experiments.config import read_yaml, with_fields
     from experiments.files import no_empty_folder
+    from experiments.fusion import prepare_fusion
     from experiments.report import controls_table, terminal_table
 
     base = CompareConfig() if config is None else read_yaml(config, CompareConfig)
@@ -141,9 +144,12 @@ def compare_command(
     kept = None if store == "none" else Path(store or _STORE)
     place = _free_folder() if out is None else contextlib.nullcontext(out)
     with no_empty_folder(out), no_empty_folder(kept), place as folder, progress_bar() as progress:
-        comparison = compare(base, folder, progress, kept, **fields)
+        asked = with_fields(base, CompareConfig, fields, "compare", "rules=['backprop']")
+        pair = prepare_fusion(asked) if asked.fusion is not None else None
+        comparison = compare(asked, folder, progress, kept)
+        beside = add_beside(comparison, asked, folder, pair, progress)
     if as_json:
-        print_json(comparison.to_json())
+        print_json(comparison.to_json() | beside)
         return
     show(terminal_table(comparison))
     if (against := controls_table(comparison)) is not None:

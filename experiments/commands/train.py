@@ -25,9 +25,22 @@ def _epochs(n: int) -> str:
 @click.option("--epochs", type=int, help="Passes over the training images.")
 @click.option("--batch-size", type=int)
 @click.option("--front-end", help="none, zca, on_off or zca_on_off; by default the one that RULE is tuned behind.")
+@click.option(
+    "--init",
+    help="Parameters that the network starts from: a folder that train --out wrote (@SEED for one of several), or an .npz or orbax "
+    "folder of parameters.",
+)
+@click.option(
+    "--stream",
+    help="Whether images are fetched while the network is trained: auto (the default: where they do not fit), always or never; the "
+    "weights are the same.",
+)
 @click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
 @click.option(
     "--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="An option of the rule, or network.OPTION of the network."
+)
+@click.option(
+    "--log", "logs", multiple=True, metavar="KIND:PLACE", help="Follow it elsewhere too: tensorboard:DIR or wandb:PROJECT."
 )
 @click.option("--config", type=click.Path(path_type=Path), help="A configuration in YAML, as --out writes it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, configuration and checkpoints, saved as it goes.")
@@ -39,6 +52,7 @@ def train_command(
     config: Path | None,
     out: Path | None,
     resume: bool,
+    logs: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -52,6 +66,7 @@ def train_command(
     from bioplausible.foundation.yaml_files import read_mapping
     from experiments.config import TrainConfig, read_yaml
     from experiments.files import no_empty_folder
+    from experiments.loggers import logging_to
     from experiments.saving import train_in
     from experiments.training import train
 
@@ -66,8 +81,11 @@ def train_command(
         fields["rule_options"] = {**base.rule_options, **rule_options}
     if network_options:
         fields["architecture_options"] = {**base.architecture_options, **network_options}
-    with no_empty_folder(out), progress_bar() as progress:
-        trained = train(base, progress, **fields) if out is None else train_in(out, base, progress, go_on=resume, **fields)
+    with no_empty_folder(out), logging_to(logs) as callbacks, progress_bar() as progress:
+        if out is None:
+            trained = train(base, progress, callbacks, **fields)
+        else:
+            trained = train_in(out, base, progress, go_on=resume, callbacks=callbacks, **fields)
     record = trained.to_json() | {"out": None if out is None else str(out.resolve())}
     if as_json:
         print_json(record)

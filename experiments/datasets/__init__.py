@@ -8,5 +8,6 @@
 
 from .contract import ImageSet, Normalisation, SourceFile, Split
 from .loading import describe, fetch, load, names
+from .pictures import Pictures, blocks_of
 
-__all__ = ["ImageSet", "Normalisation", "SourceFile", "Split", "describe", "fetch", "load", "names"]
+__all__ = ["ImageSet", "Normalisation", "Pictures", "SourceFile", "Split", "blocks_of", "describe", "fetch", "load", "names"]

@@ -16,6 +16,8 @@ passed over.
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,22 +25,25 @@ from jaxtyping import UInt8
 
 from bioplausible.foundation.errors import InputError
 from neurodata.names import composed
-from neurodata.picture_files import picture_files, read_picture
+from neurodata.picture_files import picture_files
 
 from .contract import FileFormat, SourceFile, SourceImages, Split
+from .pictures import Pictures, head_of, subset_of
 from .splits import take_fraction
 
 _TEST_FRACTION = 0.2
 _TEST_SEED = 0
 
 
-def read(folder: Path) -> SourceImages:
+def read(folder: Path, in_files: Callable[[int], bool] | None = None) -> SourceImages:
     """Read a folder of class folders.
 
     Parameters
     ----------
     folder
         The folder.
+    in_files
+        Of how many bytes all images take, whether they stay in their files until they are asked for; by default they do not.
 
     Returns
     -------
@@ -73,16 +78,17 @@ def read(folder: Path) -> SourceImages:
         )
     train_paths, train_labels = _flatten(files, class_names)
     test_paths, test_labels = _flatten(test_files, class_names)
-    images = _read_images(train_paths + test_paths)
+    images = _read_images(train_paths + test_paths, in_files)
     if has_own_split:
-        train = Split(images[: len(train_paths)], train_labels)
-        test = Split(images[len(train_paths) :], test_labels)
+        rows = np.arange(len(images))
+        train = Split(subset_of(images, rows[: len(train_paths)]), train_labels)
+        test = Split(subset_of(images, rows[len(train_paths) :]), test_labels)
     else:
         held_out, kept = take_fraction(
             train_labels, len(class_names), _TEST_FRACTION, _TEST_SEED, every_class=True, what=f"{folder}: test split"
         )
-        train = Split(images[kept], train_labels[kept])
-        test = Split(images[held_out], train_labels[held_out])
+        train = Split(subset_of(images, kept), train_labels[kept])
+        test = Split(subset_of(images, held_out), train_labels[held_out])
     return SourceImages(
         name=folder.resolve().name,
         class_names=class_names,
@@ -124,18 +130,20 @@ def _flatten(files: dict[str, list[Path]], class_names: tuple[str, ...]) -> tupl
     return paths, np.asarray(labels, np.int32)
 
 
-def _read_images(paths: list[Path]) -> UInt8[np.ndarray, "n height width channels"]:
-    """All images in one array, grey where all of them are grey."""
-    arrays = [read_picture(path) for path in paths]
-    for path, array in zip(paths, arrays, strict=True):
-        if array.shape[:2] != arrays[0].shape[:2]:
+def _read_images(
+    paths: list[Path], in_files: Callable[[int], bool] | None
+) -> UInt8[np.ndarray, "n height width channels"] | Pictures:
+    """All images in one size, grey where all of them are grey: in one array, or in their files where they are too many."""
+    shapes = [head_of(path) for path in paths]
+    for path, shape in zip(paths, shapes, strict=True):
+        if shape[:2] != shapes[0][:2]:
             raise InputError(
-                f"{path} is {array.shape[0]}x{array.shape[1]} and {paths[0]} is "
-                f"{arrays[0].shape[0]}x{arrays[0].shape[1]} (height x width), where images of one size were "
+                f"{path} is {shape[0]}x{shape[1]} and {paths[0]} is "
+                f"{shapes[0][0]}x{shapes[0][1]} (height x width), where images of one size were "
                 "expected: resize them"
             )
-    channels = max(array.shape[2] for array in arrays)
-    return np.stack([np.broadcast_to(array, (*array.shape[:2], channels)) for array in arrays])
+    pictures = Pictures(paths, (*shapes[0][:2], max(shape[2] for shape in shapes)))
+    return pictures if in_files is not None and in_files(math.prod(pictures.shape)) else np.asarray(pictures)
 
 
 def _folder_sha256(folder: Path, paths: list[Path]) -> str:
@@ -147,6 +155,6 @@ def _folder_sha256(folder: Path, paths: list[Path]) -> str:
     return digest.hexdigest()
 
 
-FORMAT = FileFormat(kind="a folder of class folders", accepts=lambda path: path.is_dir(), read=read)
+FORMAT = FileFormat("a folder of class folders", lambda path: path.is_dir(), read, may_stay_in_files=True)
 
 __all__ = ["FORMAT", "read"]

@@ -8,6 +8,7 @@ stimuli.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from jaxtyping import Float32, Int32, UInt8
 
 from bioplausible.foundation.errors import InputError
 from neurodata.cache import RemoteFile, data_path
+
+from .pictures import Pictures, blocks_of
 
 
 class SourceFile(NamedTuple):
@@ -32,12 +35,12 @@ class Split(NamedTuple):
     Attributes
     ----------
     images
-        ``(n, height, width, channels)``, uint8, 0 to 255.
+        ``(n, height, width, channels)``, uint8, 0 to 255; of a folder that does not fit into memory, in their files.
     labels
         ``(n,)``, int32, 0 to ``n_classes - 1``.
     """
 
-    images: UInt8[np.ndarray, "n height width channels"]
+    images: UInt8[np.ndarray, "n height width channels"] | Pictures
     labels: Int32[np.ndarray, " n"]
 
 
@@ -172,11 +175,14 @@ class FileFormat(NamedTuple):
         Whether a path looks like one.
     read
         Reads it.
+    may_stay_in_files
+        Whether it also takes what decides if images stay in their files.
     """
 
     kind: str
     accepts: Callable[[Path], bool]
-    read: Callable[[Path], SourceImages]
+    read: Callable[..., SourceImages]
+    may_stay_in_files: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -242,7 +248,7 @@ class ImageSet:
         return len(self.class_names)
 
     def normalise(
-        self, images: UInt8[np.ndarray, "*batch height width channels"]
+        self, images: UInt8[np.ndarray, "*batch height width channels"] | Pictures
     ) -> Float32[np.ndarray, "*batch height width channels"]:
         """Images as the network sees them.
 
@@ -256,7 +262,7 @@ class ImageSet:
         numpy.ndarray
             The same shape, float32, by the training split's mean and standard deviation.
         """
-        return self.normalisation.apply(images)
+        return self.normalisation.apply(np.asarray(images))
 
     def to_record(self) -> dict[str, Any]:
         """What is stored with a run, as plain values that JSON and YAML can hold."""
@@ -282,7 +288,7 @@ class ImageSet:
         }
 
 
-def training_normalisation(images: UInt8[np.ndarray, "n height width channels"], name: str) -> Normalisation:
+def training_normalisation(images: UInt8[np.ndarray, "n height width channels"] | Pictures, name: str) -> Normalisation:
     """Mean and standard deviation per channel, exact because they are taken from the histogram of the bytes.
 
     Parameters
@@ -306,9 +312,13 @@ def training_normalisation(images: UInt8[np.ndarray, "n height width channels"],
     [0.5]
     """
     values = np.arange(256) / 255.0
+    counts = np.zeros((images.shape[-1], 256), np.int64)
+    for block in blocks_of(images):
+        for channel, counted in enumerate(counts):
+            counted += np.bincount(block[..., channel].ravel(), minlength=256)
     means, stds = [], []
-    for channel in range(images.shape[-1]):
-        weights = np.bincount(images[..., channel].ravel(), minlength=256) / images[..., channel].size
+    for channel, counted in enumerate(counts):
+        weights = counted / math.prod(images.shape[:-1])
         mean = float(weights @ values)
         means.append(mean)
         stds.append(float(np.sqrt(weights @ (values - mean) ** 2)))

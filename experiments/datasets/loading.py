@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -12,6 +12,7 @@ from bioplausible.foundation.progress import Progress
 from neurodata.cache import fetch_all
 
 from .contract import ImageSet, SourceImages, Split, training_normalisation
+from .pictures import subset_of
 from .registry import FILE_FORMATS, NAMED_SETS
 from .splits import take_fraction, take_subset
 
@@ -83,6 +84,7 @@ def load(
     split_seed: int = 0,
     n_train: int | None = None,
     exclude_indices: Iterable[SupportsIndex] | None = None,
+    in_files: Callable[[int], bool] | None = None,
 ) -> ImageSet:
     """Load an image set.
 
@@ -100,6 +102,9 @@ def load(
         part of a larger one.
     exclude_indices
         For ``digits`` alone, images to leave out of every split, by their index in scikit-learn's order.
+    in_files
+        Of how many bytes all images of a folder take, whether they stay in their files until they are asked for
+        (`experiments.datasets.pictures`); by default they never do.
 
     Returns
     -------
@@ -122,7 +127,7 @@ def load(
         )
     if split_seed < 0:
         raise InputError(f"split_seed={split_seed} was given, where a whole number from 0 was expected: 0 is the default")
-    source = _read(name, exclude_indices)
+    source = _read(name, exclude_indices, in_files)
     n_classes = len(source.class_names)
     validation, rest = take_fraction(
         source.train.labels,
@@ -135,7 +140,7 @@ def load(
     train_labels = source.train.labels[rest]
     if n_train is not None:
         rest = rest[take_subset(train_labels, n_classes, n_train, split_seed, source.name)]
-    train = Split(source.train.images[rest], source.train.labels[rest])
+    train = Split(subset_of(source.train.images, rest), source.train.labels[rest])
     return ImageSet(
         name=source.name,
         class_names=source.class_names,
@@ -144,7 +149,7 @@ def load(
         notes=source.notes,
         source=source.source,
         train=train,
-        validation=Split(source.train.images[validation], source.train.labels[validation]),
+        validation=Split(subset_of(source.train.images, validation), source.train.labels[validation]),
         test=source.test,
         normalisation=training_normalisation(train.images, source.name),
         validation_fraction=float(validation_fraction),
@@ -154,7 +159,11 @@ def load(
     )
 
 
-def _read(name: str | os.PathLike[str], exclude_indices: Iterable[SupportsIndex] | None) -> SourceImages:
+def _read(
+    name: str | os.PathLike[str],
+    exclude_indices: Iterable[SupportsIndex] | None,
+    in_files: Callable[[int], bool] | None,
+) -> SourceImages:
     """Read a named set or a user's files."""
     given = os.fspath(name)
     if exclude_indices is not None and given != "digits":
@@ -168,7 +177,7 @@ def _read(name: str | os.PathLike[str], exclude_indices: Iterable[SupportsIndex]
     path = Path(given).expanduser()
     for file_format in FILE_FORMATS.values():
         if file_format.accepts(path):
-            return file_format.read(path)
+            return file_format.read(path, in_files) if file_format.may_stay_in_files else file_format.read(path)
     kinds = " or ".join(file_format.kind for file_format in FILE_FORMATS.values())
     if path.exists():
         raise InputError(f"{path} is not an image set that can be read, where {kinds} was expected: convert it to one of them")

@@ -19,6 +19,7 @@ from experiments.report import wording
 from experiments.report.accuracy import plot_accuracy
 from experiments.report.conclusions import conclusions, view_names
 from experiments.report.differences import plot_differences
+from experiments.report.in_time import sections_in_time
 from experiments.report.overview import plot_overview
 from experiments.report.rdms import plot_rdms
 from experiments.report.scorecard import scorecard_html
@@ -135,13 +136,15 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def render(comparison: Comparison) -> str:
+def render(comparison: Comparison, folder: Path | None = None) -> str:
     """Render the page.
 
     Parameters
     ----------
     comparison
         What was run and found.
+    folder
+        Of the report, whose further tables are shown (`experiments.report.in_time`); None for none.
 
     Returns
     -------
@@ -211,6 +214,7 @@ def render(comparison: Comparison) -> str:
         between=verdicts[0]["rdm_correlation_between_seeds"] if verdicts else None,
         by_other_means=learning_rules.BY_OTHER_MEANS,
         figures=_figures(comparison),
+        in_time=sections_in_time(folder),
         score_label=score_label(comparison),
         distance=_said(comparison.view[0]),
         max_stimuli=MAX_STIMULI,
@@ -243,7 +247,7 @@ def write_report(comparison: Comparison, path: Path) -> Path:
     InputError
         The file cannot be written.
     """
-    write_text(path, render(comparison))
+    write_text(path, render(comparison, path.parent))
     return path
 
 

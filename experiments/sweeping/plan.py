@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import learning_rules
 from bioplausible.foundation.resolve import is_reference, source_of
 from experiments import datasets
-from experiments.config import CONTROL, TrainConfig, to_record
+from experiments.config import CONTROL, TrainConfig, deciding_record
 from experiments.controls import RECIPE
 from experiments.files import short_name
 from experiments.identity import options_record
@@ -137,7 +137,7 @@ def _file_name(config: TrainConfig, options: dict[str, Any], sweep: SweepConfig)
     read |= {"readout": sweep.readout} if sweep.readout_images and sweep.readout != RIDGE else {}
     if is_reference(config.rule) and config.rule_options:
         read["asked"] = config.rule_options  # those of a user's own rule may not show in what it was built with
-    record = to_record(config)
+    record = deciding_record(config)
     if not config.optimizer_of:
         del record["optimizer_of"]  # trainings by the rule's own optimiser are called as they were before there was a choice
     identity = json.dumps(plain({**record, "rule_options": options, **sources, **read}), sort_keys=True)
@@ -159,7 +159,7 @@ def _controls_of(folder: Path, configs: list[TrainConfig], readout_images: int, 
     # Of runs that differ in the number of their seeds alone the one with the most has those of the others.
     for config in configs:
         images = _images_of(config)
-        alike = json.dumps(plain({**to_record(images), "n_seeds": None}), sort_keys=True)
+        alike = json.dumps(plain({**deciding_record(images), "n_seeds": None}), sort_keys=True)
         network = repr((config.architecture, config.architecture_options, config.dataset))
         if network not in units:
             units[network] = _dense_units(config)
@@ -167,7 +167,7 @@ def _controls_of(folder: Path, configs: list[TrainConfig], readout_images: int, 
             most[key] = max(most.get(key, images), images, key=lambda each: each.n_seeds)
     cells = []
     for (_, n_units), config in most.items():
-        asked = [to_record(config), readout_images, readout, RECIPE, *([] if n_units is None else [n_units])]
+        asked = [deciding_record(config), readout_images, readout, RECIPE, *([] if n_units is None else [n_units])]
         digest = hashlib.sha256(json.dumps(plain(asked), sort_keys=True).encode()).hexdigest()[:10]
         name = short_name(config.dataset) + ("" if n_units is None else f"__{n_units}_units")
         cells.append(Cell(config, folder / "controls" / f"{name}__{digest}.json", n_units))

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import write_bytes
-from experiments.config import to_record
+from experiments.config import deciding_record
 from experiments.results import plain
 from experiments.sweeping.plan import Cell
 from experiments.sweeping.rdms import rdms_file, read_rdms
@@ -286,7 +286,7 @@ def as_text(value: Any) -> str:
 
 
 def _asked(cell: Cell) -> dict[str, Any]:
-    asked: dict[str, Any] = plain(to_record(cell.config))
+    asked: dict[str, Any] = plain(deciding_record(cell.config))
     return asked
 
 
@@ -300,7 +300,7 @@ def _cell_row(path: Path, record: Any, rdms: list[dict[str, Any]]) -> dict[str, 
     seeds = record.get("seeds", [record])
     config = record.get("config", {})
     row |= {name: record.get(name, config.get(name)) for name in (*_WORDS, "epochs", "seconds")}
-    row |= {"n_seeds": len(seeds), "config": as_text(config) if config else None}
+    row |= {"n_seeds": len(seeds), "config": as_text(deciding_record(config)) if config else None}
     # What diverged has none.
     row["test_accuracy"] = _mean([each["test_accuracy"] for each in seeds])
     row["validation_accuracy"] = _mean([each["validation_accuracy_by_epoch"][-1] for each in seeds])

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from bioplausible.foundation.files import write_text
-from experiments.config import CONTROL, TrainConfig, from_record, read_yaml, to_record, write_yaml
+from experiments.config import CONTROL, TrainConfig, deciding_record, from_record, read_yaml, to_record, write_yaml
 from experiments.results import plain
 from experiments.sweeping.config import SweepConfig, expand, with_controls
 from experiments.sweeping.finals import adopted, as_runs
@@ -74,7 +74,7 @@ def rows_of(config: TrainConfig, record: dict[str, Any]) -> list[dict[str, Any]]
     record
         What came out, as `bioplausible train --json` prints it.
     """
-    fields = to_record(config)
+    fields = deciding_record(config)
     options = {name: fields.pop(name) for name in ("rule_options", "architecture_options", "exclude_indices")}
     shared = {name: value for name, value in fields.items() if name not in ("seed", "n_seeds")}
     shared |= {name: json.dumps(plain(value), sort_keys=True) for name, value in options.items() if name != "exclude_indices"}
@@ -228,7 +228,7 @@ def plan_kept(folder: Path) -> Plan:
     named = {row["config"]: row["name"] for row in rows if row["kind"] == "training"}
     configs = expand(config) if config.search else with_controls(expand(config))
     trainings = [
-        Cell(each, folder / "runs" / f"{named.get(as_text(to_record(each)), f'not trained {number}')}.json")
+        Cell(each, folder / "runs" / f"{named.get(as_text(deciding_record(each)), f'not trained {number}')}.json")
         for number, each in enumerate(configs)
     ]
     controls = [_control_kept(folder, row) for row in rows if row["kind"] == "controls"]

@@ -26,7 +26,7 @@ from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import check_keys, make_options
 from neurodata.fmri.bids import from_bids
 from neurodata.fmri.estimation import patterns_and_notes
-from neurodata.fmri.options import File, FmriOptions
+from neurodata.fmri.options import File, FmriOptions, FmriRun
 from neurodata.names import composed
 from neurodata.pattern_set import PatternSet
 from neurodata.stimuli import Stimuli, natural_key
@@ -86,7 +86,7 @@ def _region_name(path: Path) -> str | None:
     return next((name[: -len(end)] for end in MASK_ENDINGS if name.lower().endswith(end) and name[0] != "."), None)
 
 
-def _found_regions(folder: Path) -> dict[str, Any]:
+def found_regions(folder: Path) -> dict[str, Any]:
     """Find masks/<region> and masks/sub-<label>/<region>."""
     masks = folder / "masks"
     there = sorted(masks.iterdir(), key=lambda path: natural_key(path.name)) if masks.is_dir() else []
@@ -165,6 +165,31 @@ def load_fmri_folder(
     InputError
         for what is stated wrongly, and files that cannot be read or do not fit together.
     """
+    runs, options, stated_regions = stated_runs(folder, stated, stimuli, select)
+    regions = found_regions(folder) if stated_regions is None else stated_regions
+    sets, notes = patterns_and_notes(runs, regions, options, cache)
+    return sets, (estimated(options), *(f"{note}." for note in notes))
+
+
+def stated_runs(
+    folder: Path, stated: Mapping[str, Any], stimuli: Stimuli, select: Mapping[str, Any] | None = None
+) -> tuple[list[FmriRun], FmriOptions, dict[str, Any] | None]:
+    """Read what a folder states of its runs, and find them.
+
+    Parameters
+    ----------
+    folder, stated, stimuli, select
+        as for :func:`load_fmri_folder`.
+
+    Returns
+    -------
+    the runs, how they are modelled, and the regions that are stated, None where none are.
+
+    Raises
+    ------
+    InputError
+        for what is stated wrongly, and a tree without runs.
+    """
     origin = str(folder / ORIGIN)
     given = {key: value for key, value in stated.items() if value is not None}
     checked = _check_stated(given, origin)
@@ -172,11 +197,13 @@ def load_fmri_folder(
     options = FmriOptions(**{name: getattr(checked, name) for name in OPTIONS}, conditions=conditions)
     search = {key: given[key] for key in ("task", "space", "derivatives", "strategy") if key in given}
     runs = from_bids(folder, **search, select=select)
-    regions = _stated_regions(folder, given["regions"], origin) if "regions" in given else _found_regions(folder)
-    sets, notes = patterns_and_notes(runs, regions, options, cache)
+    return runs, options, _stated_regions(folder, given["regions"], origin) if "regions" in given else None
+
+
+def estimated(options: FmriOptions) -> str:
+    """Say in a sentence how patterns were estimated."""
     estimate = "mean of volumes" if options.model == "block" else f"{options.output} of {options.model}, {options.hrf} response"
-    how = f"Patterns from BOLD runs ({estimate}, drift {options.drift}, noise {options.noise_model})."
-    return sets, (how, *(f"{note}." for note in notes))
+    return f"Patterns from BOLD runs ({estimate}, drift {options.drift}, noise {options.noise_model})."
 
 
-__all__ = ["KEYS", "is_fmri_folder", "load_fmri_folder"]
+__all__ = ["KEYS", "estimated", "found_regions", "is_fmri_folder", "load_fmri_folder", "stated_runs"]

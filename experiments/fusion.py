@@ -1,0 +1,281 @@
+"""Fusion: when what a region of one recording distinguishes is distinguished in another, such as fMRI by MEG.
+
+At every time the mean RDM of the recording in time is compared with each subject's RDM of a region. Intervals hold for other
+stimuli and other subjects of the region; the subjects of the recording in time are averaged, as in the papers below. The latency of
+a peak is the time after stimulus onset at which the curve is highest, its interval is that of the same draws, and two regions'
+latencies are compared within draws, which take the same stimuli for both.
+
+Stretches above zero are clusters over time, tested by flipping the signs of the region's subjects, where there are five or more.
+
+References: Cichy, Pantazis and Oliva 2014, doi:10.1038/nn.3635; 2016, doi:10.1093/cercor/bhw135.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+import neurodata
+import rsa
+from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.progress import Progress
+from experiments.compare_config import CompareConfig
+from experiments.comparing import region_rdms
+from neurodata import Recording
+
+__all__ = ["COLUMNS", "Fusion", "Pair", "fuse", "pair_of", "prepare_fusion"]
+
+COLUMNS = {
+    "fusion": ("region", "sensors", "time", "score", "lower", "upper", "p_value", "cluster_p_value", "n_subjects"),
+    "fusion_latencies": ("region", "sensors", "latency", "lower", "upper", "score"),
+    "fusion_differences": ("earlier", "later", "sensors", "difference", "lower", "upper", "p_value"),
+}
+_CLUSTER_SUBJECTS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two recordings of the same stimuli, in one order.
+
+    Attributes
+    ----------
+    regions
+        Region -> RDMs, (n_subjects, n_pairs).
+    in_time
+        What was measured in time (sensors of a kind, say) -> RDMs, the mean over subjects, (n_times, n_pairs).
+    times
+        (n_times,), seconds from stimulus onset.
+    names
+        Of the recording of regions and of that in time.
+    warnings
+        What has to be known of how they fit.
+    """
+
+    regions: dict[str, np.ndarray]
+    in_time: dict[str, np.ndarray]
+    times: np.ndarray
+    names: tuple[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Fusion:
+    """Curves, latencies and their differences, each a table with the columns of `COLUMNS`; and what has to be known."""
+
+    fusion: pd.DataFrame
+    fusion_latencies: pd.DataFrame
+    fusion_differences: pd.DataFrame
+    warnings: tuple[str, ...] = ()
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables by name."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+
+def prepare_fusion(config: CompareConfig) -> Pair:
+    """Read both recordings of a comparison that asks for fusion, and say what does not go together.
+
+    Parameters
+    ----------
+    config
+        Its recording, the part of it that is taken, the recording that it is fused with, and the main measure.
+
+    Raises
+    ------
+    InputError
+        As `pair_of` does, and as recordings are read.
+    """
+    assert config.fusion is not None, "a fusion was asked for"
+    part = {name: getattr(config.stimuli, name) for name in ("subjects", "exclude_subjects", "regions", "conditions")}
+    own = neurodata.select(neurodata.load(config.stimuli.recording), **part)
+    return pair_of(own, neurodata.load(config.fusion), config.scoring.measures[0])
+
+
+def pair_of(first: Recording, second: Recording, measure: str = "correlation") -> Pair:
+    """Bring two recordings together, one of regions and one in time.
+
+    Parameters
+    ----------
+    first
+        Whose stimuli are taken, in its order.
+    second
+        The other, which has them all.
+    measure
+        One of `rsa.MEASURES`.
+
+    Raises
+    ------
+    InputError
+        Both in time or neither, or other stimuli.
+    """
+    timed = [{name for name, region in each.regions.items() if region.times is not None} for each in (first, second)]
+    if bool(timed[0]) == bool(timed[1]):
+        what = "both have" if timed[0] else "neither has"
+        raise InputError(
+            f"fusion of recordings '{first.name}' and '{second.name}': {what} a time axis; expected regions of one (fMRI) and "
+            "the time course of the other (MEG, EEG)"
+        )
+    order, warnings = _order(first, second)
+    spatial, temporal = (second, first) if timed[0] else (first, second)
+    places = {id(second): order}
+    regions = {name: _in_order(rdms, places.get(id(spatial))) for name, rdms in region_rdms(spatial, measure).items()}
+    in_time = {
+        name: _in_order(rdms.mean(axis=1), places.get(id(temporal)))
+        for name, rdms in region_rdms(temporal, measure).items()
+        if temporal.regions[name].times is not None
+    }
+    assert temporal.times is not None, "it has a time axis"
+    return Pair(regions, in_time, np.asarray(temporal.times, float).round(9), (spatial.name, temporal.name), tuple(warnings))
+
+
+def _order(first: Recording, second: Recording) -> tuple[list[int] | None, list[str]]:
+    """Where each stimulus of the first stands in the second; None where as many have other names, which is said."""
+    ids, others = ([str(each) for each in recording.stimuli.ids] for recording in (first, second))
+    if set(ids) <= set(others):
+        return [others.index(each) for each in ids], []
+    if len(ids) == len(others) and not set(ids) & set(others):
+        return None, [
+            f"fusion: the {len(ids)} stimuli of '{first.name}' and '{second.name}' have other names, and are taken to be the same "
+            "in the same order"
+        ]
+    missing = [each for each in ids if each not in others]
+    raise InputError(
+        f"fusion of recordings '{first.name}' and '{second.name}': {len(missing)} of {len(ids)} stimuli, such as '{missing[0]}', "
+        "are not in the second; expected the same stimuli, name those that both have with --conditions"
+    )
+
+
+def _in_order(rdms: np.ndarray, order: Sequence[int] | None) -> np.ndarray:
+    if order is None:
+        return rdms
+    first, second = np.triu_indices(len(order), 1)
+    n = rsa.condition_count(rdms.shape[-1])
+    square = np.zeros((n, n), int)
+    square[np.triu_indices(n, 1)] = np.arange(rdms.shape[-1])
+    places = (square + square.T)[np.asarray(order)[first], np.asarray(order)[second]]
+    return rdms[..., places]
+
+
+def fuse(
+    pair: Pair,
+    comparator: str = "spearman",
+    n_draws: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Fusion:
+    """Compare regions with every time.
+
+    Parameters
+    ----------
+    pair
+        From `pair_of`.
+    comparator
+        One of `rsa.COMPARATORS`.
+    n_draws
+        Bootstrap draws; 0 for curves without intervals.
+    confidence
+        Coverage of the intervals.
+    seed
+        Repeats the draws.
+    progress
+        Called with curves done, curves in all and a line to show.
+
+    Raises
+    ------
+    InputError
+        As `rsa.compare` does.
+    """
+    latencies: dict[tuple[str, str], np.ndarray] = {}
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
+    after = pair.times > 0 if (pair.times > 0).any() else np.ones(len(pair.times), bool)
+    curves = [(sensors, region) for sensors in pair.in_time for region in pair.regions]
+    warnings = list(pair.warnings)
+    for place, (sensors, region) in enumerate(curves):
+        if progress is not None:
+            progress(place, len(curves), f"fusion of {region} with {sensors}")
+        in_time, subjects = pair.in_time[sensors], pair.regions[region]
+        curve = _curve(in_time, subjects, comparator, n_draws, confidence, seed)
+        own = {"region": region, "sensors": sensors}
+        tables["fusion"] += [
+            {**own, "time": time, "n_subjects": len(subjects), **{name: values[index] for name, values in curve.columns.items()}}
+            for index, time in enumerate(pair.times)
+        ]
+        when = pair.times[after]
+        peak = int(curve.columns["score"][after].argmax())
+        row = {**own, "latency": when[peak], "score": curve.columns["score"][after][peak], "lower": np.nan, "upper": np.nan}
+        if len(curve.draws):
+            # A draw of too few stimuli has no curve.
+            usable = np.isfinite(curve.draws).all(axis=1)
+            latencies[sensors, region] = np.where(usable, when[curve.draws[:, after].argmax(axis=1)], np.nan)
+            row["lower"], row["upper"] = _interval(latencies[sensors, region], confidence)
+        elif n_draws:
+            warnings.append(f"fusion: too few stimuli and subjects for intervals of region '{region}': six and four are needed")
+        tables["fusion_latencies"].append(row)
+    for sensors in pair.in_time:
+        peaks = {row["region"]: row["latency"] for row in tables["fusion_latencies"] if row["sensors"] == sensors}
+        for pair_of_regions in combinations([each for each in pair.regions if (sensors, each) in latencies], 2):
+            early, late = sorted(pair_of_regions, key=lambda region: peaks[region])
+            drawn = latencies[sensors, late] - latencies[sensors, early]
+            lower, upper = _interval(drawn, confidence)
+            tables["fusion_differences"].append(
+                {
+                    "earlier": early,
+                    "later": late,
+                    "sensors": sensors,
+                    "difference": round(peaks[late] - peaks[early], 9),
+                    "lower": lower,
+                    "upper": upper,
+                    "p_value": _two_sided(drawn),
+                }
+            )
+    frames = {name: pd.DataFrame(rows, columns=list(COLUMNS[name])) for name, rows in tables.items()}
+    return Fusion(**frames, warnings=tuple(dict.fromkeys(warnings)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """Columns of the table, and the curve in every draw, (n_draws, n_times) or empty."""
+
+    columns: dict[str, np.ndarray]
+    draws: np.ndarray
+
+
+def _curve(in_time: np.ndarray, subjects: np.ndarray, comparator: str, n_draws: int, confidence: float, seed: int) -> _Curve:
+    factors = rsa.usable_factors(rsa.condition_count(in_time.shape[-1]), len(subjects), 1)
+    nothing = np.full(len(in_time), np.nan)
+    if n_draws and factors:
+        found = rsa.generalise(
+            jax.random.key(seed), in_time, subjects, comparator, factors=factors, n_draws=n_draws, confidence=confidence
+        )
+        scores = found.scores[:, 0]
+        columns = {"score": found.mean, "lower": found.lower, "upper": found.upper, "p_value": found.p_value}
+        draws = found.draws[factors]
+    else:
+        scores = np.asarray(rsa.compare(in_time, subjects, comparator))
+        columns, draws = {"score": scores.mean(axis=1), "lower": nothing, "upper": nothing, "p_value": nothing}, np.empty((0, 0))
+    clusters = nothing.copy()
+    if n_draws and len(subjects) >= _CLUSTER_SUBJECTS:
+        key = jax.random.fold_in(jax.random.key(seed), 1)
+        for cluster in rsa.cluster_sign_flips(key, scores.T, n_draws=n_draws).clusters:
+            clusters[cluster.start : cluster.stop] = cluster.p_value
+    return _Curve(columns | {"cluster_p_value": clusters}, draws)
+
+
+def _interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Percentiles of what was drawn."""
+    lower, upper = np.nanquantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return round(float(lower), 9), round(float(upper), 9)
+
+
+def _two_sided(differences: np.ndarray) -> float:
+    """Twice the share of draws on the rarer side of nought, those at nought on both, and the data one more draw."""
+    drawn = differences[np.isfinite(differences)]
+    rarer = min((drawn <= 0).sum(), (drawn >= 0).sum())
+    return float(min(1.0, 2 * (1 + rarer) / (1 + len(drawn))))
