@@ -23,6 +23,7 @@ from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from experiments import stimuli, views
 from experiments.activations import Activations
+from experiments.beside import tables_beside
 from experiments.compare_config import CompareConfig
 from experiments.config import to_record, with_fields, write_yaml
 from experiments.environment import describe_environment
@@ -108,7 +109,9 @@ def compare(
         if config.scorecard != "none":
             tell(n_parts - 1, "asking how plausible the rules are")
         cards = _cards([each.name for each in networks], config, kept)
-    told = [*(line for each in networks for line in each.warnings), *unusable, *scored.warnings]
+    with clock("beside"):
+        beside, of_beside = tables_beside(planned.recording, config, planned.pair, lambda done, of, line: tell(n_parts - 1, line))
+    told = [*(line for each in networks for line in each.warnings), *unusable, *scored.warnings, *of_beside]
     comparison = Comparison(
         **_described(planned, networks),
         **scored.tables,
@@ -120,6 +123,7 @@ def compare(
         scorecards=cards,
         layer_rdms=_mean_by_layer(of_main),
         region_rdms={name: mean_rdm(data) for name, data in scored.measured.items()},
+        beside=beside,
         warnings=list(dict.fromkeys(told)),
         seconds=clock.seconds,
     )

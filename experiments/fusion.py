@@ -21,15 +21,13 @@ import jax
 import numpy as np
 import pandas as pd
 
-import neurodata
 import rsa
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.progress import Progress
-from experiments.compare_config import CompareConfig
 from experiments.comparing import region_rdms
 from neurodata import Recording
 
-__all__ = ["COLUMNS", "Fusion", "Pair", "fuse", "pair_of", "prepare_fusion"]
+__all__ = ["COLUMNS", "Fusion", "Pair", "fuse", "pair_of"]
 
 COLUMNS = {
     "fusion": ("region", "sensors", "time", "score", "lower", "upper", "p_value", "cluster_p_value", "n_subjects"),
@@ -76,25 +74,6 @@ class Fusion:
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables by name."""
         return {name: getattr(self, name) for name in COLUMNS}
-
-
-def prepare_fusion(config: CompareConfig) -> Pair:
-    """Read both recordings of a comparison that asks for fusion, and say what does not go together.
-
-    Parameters
-    ----------
-    config
-        Its recording, the part of it that is taken, the recording that it is fused with, and the main measure.
-
-    Raises
-    ------
-    InputError
-        As `pair_of` does, and as recordings are read.
-    """
-    assert config.fusion is not None, "a fusion was asked for"
-    part = {name: getattr(config.stimuli, name) for name in ("subjects", "exclude_subjects", "regions", "conditions")}
-    own = neurodata.select(neurodata.load(config.stimuli.recording), **part)
-    return pair_of(own, neurodata.load(config.fusion), config.scoring.measures[0])
 
 
 def pair_of(first: Recording, second: Recording, measure: str = "correlation") -> Pair:

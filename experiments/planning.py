@@ -20,6 +20,7 @@ from experiments.activations import Activations, read_activations
 from experiments.compare_config import CompareConfig
 from experiments.config import CONTROL, TrainConfig
 from experiments.environment import check_room
+from experiments.fusion import Pair, pair_of
 from experiments.preparing import build_network, load_images
 from experiments.recordings import load_recording
 from experiments.responding import part_for_size
@@ -42,12 +43,15 @@ class Plan:
         Of every rule, in their order, what trains it; stimuli are none of its images.
     elsewhere
         What models from elsewhere make of the recording's stimuli.
+    pair
+        The recording and the one that it is fused with, where that is asked for.
     """
 
     config: CompareConfig
     recording: Recording
     trainings: tuple[TrainConfig, ...]
     elsewhere: tuple[Activations, ...] = ()
+    pair: Pair | None = None
 
 
 def with_control(config: CompareConfig) -> CompareConfig:
@@ -107,7 +111,8 @@ def plan(config: CompareConfig, input_shape: tuple[int, ...]) -> Plan:
     Raises
     ------
     InputError
-        A recording that cannot be used, whose stimuli no memory holds at the sizes asked for, or activations of others.
+        A recording that cannot be used, whose stimuli no memory holds at the sizes asked for, activations of others, or a recording
+        that this one cannot be fused with.
     """
     asked = config.stimuli
     whole = load_recording(asked.recording)
@@ -127,7 +132,8 @@ def plan(config: CompareConfig, input_shape: tuple[int, ...]) -> Plan:
     for path in config.activations:
         taken = [*config.rules, *(each.name for each in elsewhere)]
         elsewhere.append(read_activations(path, len(recording.stimuli.images), taken))
-    return Plan(config, recording, tuple(config.training_of(rule, excluded) for rule in config.rules), tuple(elsewhere))
+    pair = None if config.fusion is None else pair_of(recording, load_recording(config.fusion), config.scoring.measures[0])
+    return Plan(config, recording, tuple(config.training_of(rule, excluded) for rule in config.rules), tuple(elsewhere), pair)
 
 
 def _check_names(config: CompareConfig) -> None:

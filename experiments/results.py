@@ -37,6 +37,7 @@ import pandas as pd
 
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.files import write_bytes, write_text
+from experiments.beside import GENERALISATION
 from experiments.files import write_arrays
 from experiments.results_schema import check_arrays, check_record, check_tables
 
@@ -233,6 +234,9 @@ class Comparison:
         Their names.
     categories
         One a stimulus, or None.
+    beside
+        Further tables by name (`experiments.beside`), which stand in the folder with the others: fusion with another recording, and
+        how long a region's geometry lasts.
     warnings
         What went wrong or has to be known, by name.
     seconds
@@ -265,6 +269,7 @@ class Comparison:
     verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
     scorecards: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     factors: dict[str, list[str]] = field(default_factory=dict)
+    beside: dict[str, pd.DataFrame] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     report: str | None = None
@@ -340,12 +345,16 @@ class Comparison:
                 "seconds",
             )
         }
-        return {**record, **{name: rows(getattr(self, name)) for name in _TABLES}, "report": self.report}
+        # Every time with every other is too long for a document.
+        further = {name: rows(table) for name, table in self.beside.items() if name != GENERALISATION}
+        return {**record, **{name: rows(getattr(self, name)) for name in _TABLES}, **further, "report": self.report}
 
     def save(self, folder: Path) -> None:
         """Write everything but the report into a folder, each file beside its name and renamed."""
         for name in _TABLES:
             write_text(folder / "tables" / f"{name}.csv", getattr(self, name).to_csv(index=False))
+        for name, table in self.beside.items():
+            write_text(folder / "tables" / f"{name}.csv", table.to_csv(index=False))
         write_bytes(folder / "tables" / "scores.parquet", _parquet(self.scores))
         arrays: dict[str, np.ndarray] = {"stimuli": self.stimuli, "stimulus_ids": np.array(self.stimulus_ids)}
         if self.categories is not None:

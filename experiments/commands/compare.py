@@ -5,16 +5,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bioplausible.foundation.progress import progress_bar
 from experiments.terminal import ARCHITECTURE_HELP, as_json, given, named, print_json, settings, show, whole_numbers
 
+if TYPE_CHECKING:
+    from experiments.compare_config import CompareConfig
+
 __all__ = ["compare_command"]
 
 _STORE = Path("runs") / "store"
+_LISTS = (
+    *("rules", "subjects", "exclude_subjects", "regions", "conditions", "partial", "activations"),
+    *("measure", "comparator", "stimulus_size"),
+)
 
 
 @contextlib.contextmanager
@@ -82,16 +89,6 @@ def _free_folder() -> Iterator[Path]:
 @click.option("--store", help="Folder where trained networks are kept and found again (runs/store by default); none keeps none.")
 @as_json
 def compare_command(
-    rules: str | None,
-    subjects: str | None,
-    exclude_subjects: str | None,
-    regions: str | None,
-    conditions: str | None,
-    partial: str | None,
-    activations: str | None,
-    measure: str | None,
-    comparator: str | None,
-    stimulus_size: str | None,
     assignments: tuple[str, ...],
     config: Path | None,
     out: Path | None,
@@ -100,40 +97,15 @@ def compare_command(
     **options: Any,
 ) -> None:
     """Train rules and compare every layer of their networks with every region of a recording."""
-    import learning_rules
-    import rsa
-    from experiments.beside import add_beside
     from experiments.compare_config import CompareConfig
     from experiments.comparing import compare
-    from experiments.config import read_yaml, with_fields
+    from experiments.config import read_yaml
     from experiments.files import no_empty_folder
-    from experiments.fusion import prepare_fusion
     from experiments.report import controls_table, terminal_table
 
     base = CompareConfig() if config is None else read_yaml(config, CompareConfig)
-    fields = given(**options)
-    if rules is not None:
-        fields["rules"] = learning_rules.names() if rules == "all" else tuple(rule.strip() for rule in rules.split(","))
-    several = {
-        "subjects": subjects,
-        "exclude_subjects": exclude_subjects,
-        "regions": regions,
-        "conditions": conditions,
-        "partial": partial,
-        "activations": activations,
-    }
-    for name, text in several.items():
-        if text is not None:
-            fields[name] = tuple(named(f"--{name.replace('_', '-')}", text) or ())
-    if sizes := whole_numbers("--stimulus-size", stimulus_size):
-        fields["sizes"] = tuple(sizes)
-    if measured := named("--measure", measure):
-        fields["measures"] = tuple(each for each in measured if each not in rsa.PATTERN_COMPARATORS)
-    # What compares patterns themselves is a measure to whoever asks for several, and to the engine a comparator that needs no RDM.
-    compared = [*(named("--comparator", comparator) or ())]
-    of_patterns = [each for each in measured or () if each in rsa.PATTERN_COMPARATORS and each not in compared]
-    if compared or of_patterns:
-        fields["comparators"] = (*(compared or base.scoring.comparators), *of_patterns)
+    lists = {name: options.pop(name) for name in _LISTS}
+    fields = given(**options) | _of_lists(base, given(**lists))
     rule_options, network_options = settings(assignments)
     if rule_options:
         raise click.UsageError(
@@ -144,12 +116,9 @@ def compare_command(
     kept = None if store == "none" else Path(store or _STORE)
     place = _free_folder() if out is None else contextlib.nullcontext(out)
     with no_empty_folder(out), no_empty_folder(kept), place as folder, progress_bar() as progress:
-        asked = with_fields(base, CompareConfig, fields, "compare", "rules=['backprop']")
-        pair = prepare_fusion(asked) if asked.fusion is not None else None
-        comparison = compare(asked, folder, progress, kept)
-        beside = add_beside(comparison, asked, folder, pair, progress)
+        comparison = compare(base, folder, progress, kept, **fields)
     if as_json:
-        print_json(comparison.to_json() | beside)
+        print_json(comparison.to_json())
         return
     show(terminal_table(comparison))
     if (against := controls_table(comparison)) is not None:
@@ -159,3 +128,26 @@ def compare_command(
     if kept is not None:
         click.echo(f"networks: {kept.resolve()}, where whatever asks for the same ones finds them")
     click.echo(f"report: {comparison.report}")
+
+
+def _of_lists(base: CompareConfig, texts: dict[str, str]) -> dict[str, Any]:
+    """Fields of a comparison from options that hold several values, separated by commas."""
+    import learning_rules
+    import rsa
+
+    fields: dict[str, Any] = {}
+    for name, text in texts.items():
+        if name == "rules":
+            fields[name] = learning_rules.names() if text == "all" else tuple(rule.strip() for rule in text.split(","))
+        elif name == "stimulus_size":
+            fields["sizes"] = tuple(whole_numbers("--stimulus-size", text) or ())
+        elif name not in ("measure", "comparator"):
+            fields[name] = tuple(named(f"--{name.replace('_', '-')}", text) or ())
+    measured, compared = (named(f"--{name}", texts.get(name)) or [] for name in ("measure", "comparator"))
+    if measured:
+        fields["measures"] = tuple(each for each in measured if each not in rsa.PATTERN_COMPARATORS)
+    # What compares patterns themselves is a measure to whoever asks for several, and to the engine a comparator that needs no RDM.
+    of_patterns = [each for each in measured if each in rsa.PATTERN_COMPARATORS and each not in compared]
+    if compared or of_patterns:
+        fields["comparators"] = (*(compared or base.scoring.comparators), *of_patterns)
+    return fields

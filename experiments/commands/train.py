@@ -90,6 +90,11 @@ def train_command(
     if as_json:
         print_json(record)
         return
+    _tell(record)
+
+
+def _tell(record: dict[str, Any]) -> None:
+    """What a training reached, and what it did to every layer."""
     told = f"{record['rule']} on {record['dataset']} ({record['architecture']}, {_epochs(record['epochs'])}): test accuracy "
     accuracies = [each["test_accuracy"] for each in record.get("seeds", [record])]
     if len(accuracies) > 1:

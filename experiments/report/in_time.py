@@ -21,7 +21,8 @@ from experiments.report.svg import inline_svg
 
 __all__ = ["GENERALISATION", "plot_fusion", "plot_generalisation", "sections_in_time"]
 
-GENERALISATION = "generalisation_over_time"
+from experiments.beside import GENERALISATION
+
 _TABLES = {**fusion.COLUMNS, GENERALISATION: lasting.COLUMNS}
 _WORDS = ("region", "sensors", "earlier", "later", "what")
 _PANELS_A_ROW = 3

@@ -136,21 +136,8 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def render(comparison: Comparison, folder: Path | None = None) -> str:
-    """Render the page.
-
-    Parameters
-    ----------
-    comparison
-        What was run and found.
-    folder
-        Of the report, whose further tables are shown (`experiments.report.in_time`); None for none.
-
-    Returns
-    -------
-    str
-        HTML, the same bytes for the same comparison.
-    """
+def _environment() -> Environment:
+    """What templates are read and filled in by."""
     environment = Environment(
         loader=PackageLoader("experiments", "report"),
         autoescape=True,
@@ -173,57 +160,79 @@ def render(comparison: Comparison, folder: Path | None = None) -> str:
     environment.globals |= {
         name: getattr(wording, name) for name in ("interval", "verdict", "control_name", "control_verdict", "degrees")
     }
+    return environment
+
+
+def render(comparison: Comparison, folder: Path | None = None) -> str:
+    """Render the page.
+
+    Parameters
+    ----------
+    comparison
+        What was run and found.
+    folder
+        Of the report, whose further tables are shown (`experiments.report.in_time`); None for none.
+
+    Returns
+    -------
+    str
+        HTML, the same bytes for the same comparison.
+    """
     styles = rule_styles(rule_names(comparison))
     places = {light: f"--rule-{index}" for index, (light, _) in enumerate(RULE_COLOURS)} | {CONTROL_COLOUR: "--rule-control"}
     accuracy = final_accuracy(comparison)
     style_sheet = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html.j2").render(
-        comparison=comparison,
-        training=comparison.config["training"],
-        scoring=comparison.config["scoring"],
-        config=comparison.config,
-        recording=comparison.recording,
-        dataset=comparison.dataset,
-        control=CONTROL,
-        rules=rule_names(comparison),
-        regions=region_names(comparison),
-        layers=layer_names(comparison),
-        rule_variables={rule: places[style.colour] for rule, style in styles.items()},
-        rule_markers={rule: style.marker for rule, style in styles.items()},
-        summary=wording.summary(comparison),
-        findings=[wording.region_finding(comparison, region) for region in region_names(comparison)],
-        failed=wording.failures(comparison),
-        view_names=(views_there := view_names(comparison)),
-        conclusions=conclusions(comparison) if len(views_there) > 1 else [],
-        subjects=_subjects(comparison.recording),
-        accuracy={rule: accuracy.loc[rule].to_dict() for rule in accuracy.index},
-        aggregates=_rows(comparison.aggregates()),
-        further=_rows(comparison.further_aggregates()),
-        comparator_labels=COMPARATOR_LABELS,
-        measures={name: measure.summary for name, measure in rsa.MEASURES.items()},
-        differences=_rows(comparison.main.differences),
-        reference_models=_rows(comparison.main.reference_models),
-        clusters=_rows(comparison.clusters),
-        drawn=wording.drawn(comparison),
-        timed=has_times(comparison),
-        networks=_network_rows(comparison),
-        card=scorecard_html(comparison.scorecards) if comparison.scorecards else "",
-        min_weight_change=MIN_WEIGHT_CHANGE,
-        verdicts=(verdicts := [row for row in _rows(comparison.verdicts) if row["rule"] in styles]),
-        controls=list(dict.fromkeys(comparison.controls["control"])) if len(comparison.controls) else [],
-        between=verdicts[0]["rdm_correlation_between_seeds"] if verdicts else None,
-        by_other_means=learning_rules.BY_OTHER_MEANS,
-        figures=_figures(comparison),
-        in_time=sections_in_time(folder),
-        score_label=score_label(comparison),
-        distance=_said(comparison.view[0]),
-        max_stimuli=MAX_STIMULI,
-        configuration=to_yaml(plain(comparison.config)),
-        withheld=sorted({row["withheld"] for row in comparison.ceilings if row.get("withheld")}),
-        # The style sheet is ours and holds no data.
-        style_sheet=Markup(style_sheet),
-        colours=[(f"--rule-{index}", light, dark) for index, (light, dark) in enumerate(RULE_COLOURS)]
-        + [("--rule-control", CONTROL_COLOUR, CONTROL_COLOUR_DARK)],
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            comparison=comparison,
+            training=comparison.config["training"],
+            scoring=comparison.config["scoring"],
+            config=comparison.config,
+            recording=comparison.recording,
+            dataset=comparison.dataset,
+            control=CONTROL,
+            rules=rule_names(comparison),
+            regions=region_names(comparison),
+            layers=layer_names(comparison),
+            rule_variables={rule: places[style.colour] for rule, style in styles.items()},
+            rule_markers={rule: style.marker for rule, style in styles.items()},
+            summary=wording.summary(comparison),
+            findings=[wording.region_finding(comparison, region) for region in region_names(comparison)],
+            failed=wording.failures(comparison),
+            view_names=(views_there := view_names(comparison)),
+            conclusions=conclusions(comparison) if len(views_there) > 1 else [],
+            subjects=_subjects(comparison.recording),
+            accuracy={rule: accuracy.loc[rule].to_dict() for rule in accuracy.index},
+            aggregates=_rows(comparison.aggregates()),
+            further=_rows(comparison.further_aggregates()),
+            comparator_labels=COMPARATOR_LABELS,
+            measures={name: measure.summary for name, measure in rsa.MEASURES.items()},
+            differences=_rows(comparison.main.differences),
+            reference_models=_rows(comparison.main.reference_models),
+            clusters=_rows(comparison.clusters),
+            drawn=wording.drawn(comparison),
+            timed=has_times(comparison),
+            networks=_network_rows(comparison),
+            card=scorecard_html(comparison.scorecards) if comparison.scorecards else "",
+            min_weight_change=MIN_WEIGHT_CHANGE,
+            verdicts=(verdicts := [row for row in _rows(comparison.verdicts) if row["rule"] in styles]),
+            controls=list(dict.fromkeys(comparison.controls["control"])) if len(comparison.controls) else [],
+            between=verdicts[0]["rdm_correlation_between_seeds"] if verdicts else None,
+            by_other_means=learning_rules.BY_OTHER_MEANS,
+            figures=_figures(comparison),
+            in_time=sections_in_time(folder),
+            score_label=score_label(comparison),
+            distance=_said(comparison.view[0]),
+            max_stimuli=MAX_STIMULI,
+            configuration=to_yaml(plain(comparison.config)),
+            withheld=sorted({row["withheld"] for row in comparison.ceilings if row.get("withheld")}),
+            # The style sheet is ours and holds no data.
+            style_sheet=Markup(style_sheet),
+            colours=[(f"--rule-{index}", light, dark) for index, (light, dark) in enumerate(RULE_COLOURS)]
+            + [("--rule-control", CONTROL_COLOUR, CONTROL_COLOUR_DARK)],
+        )
     )
 
 

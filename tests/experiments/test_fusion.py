@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.stats import spearmanr
 
 import neurodata
-from experiments.beside import add_beside
+from experiments.beside import tables_beside
 from experiments.compare_config import CompareConfig
 from experiments.fusion import fuse, pair_of
 from experiments.lasting import generalisation_table
@@ -147,13 +147,15 @@ def test_tables_and_pictures_stand_beside_a_comparison_and_are_found_again(two, 
     own, other, _ = two
     # Other pictures of the page are drawn elsewhere, and take long.
     monkeypatch.setattr(page_of_report, "inline_svg", lambda *_: Markup("<svg></svg>"))
-    neurodata.save(other, tmp_path / "meg")
     comparison = fake.fake_comparison(n_draws=0)
     comparison = dataclasses.replace(comparison, recording={**comparison.recording, "times": list(TIMES)}, warnings=[])
     folder = tmp_path / "out"
+    tables, warnings = tables_beside(other, CompareConfig.of(fusion="any", n_draws=60), pair_of(other, own))
+    assert all(isinstance(each, str) for each in warnings)
+    comparison = dataclasses.replace(comparison, beside=tables)
     comparison.save(folder)
-    config = CompareConfig.of(recording=str(tmp_path / "meg"), fusion="any", n_draws=60)
-    record = add_beside(comparison, config, folder, pair_of(other, own))
+    write_report(comparison, folder / "report.html")
+    record = comparison.to_json()
     assert [row["latency"] for row in record["fusion_latencies"]] == [0.1, 0.25]
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "IT peaks 150&nbsp;ms after EVC" in page and "How long a region" in page
