@@ -8,11 +8,10 @@ from bioplausible.foundation.progress import Progress
 from experiments.compare_config import CompareConfig
 from experiments.fusion import Pair, fuse
 from experiments.lasting import generalisation_table
+from experiments.results import GENERALISATION
 from neurodata import Recording
 
-__all__ = ["GENERALISATION", "tables_beside"]
-
-GENERALISATION = "generalisation_over_time"
+__all__ = ["tables_beside"]
 
 
 def tables_beside(

@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-import warnings as python_warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +29,7 @@ from experiments.environment import describe_environment
 from experiments.files import prepare_folder
 from experiments.identity import options_record
 from experiments.judging import judge, rdm_correlations
+from experiments.measured import mean_rdm, reference_rdms, region_rdms
 from experiments.planning import Plan, check, plan, with_control
 from experiments.preparing import prepare
 from experiments.responding import Layers, respond
@@ -41,10 +41,8 @@ from experiments.trained import Trained
 from experiments.training import complete
 from neurodata import PatternSet, Recording
 
-__all__ = ["compare", "large_enough", "mean_rdm", "region_rdms"]
+__all__ = ["compare"]
 
-
-_MIN_PIXELS = 32
 
 Tell = Callable[[int, str], None]
 """Called with parts done and a line to show."""
@@ -200,7 +198,7 @@ def _score(planned: Plan, shown: dict[int | None, Layers], input_shape: tuple[in
         warnings += _of_another_measure(recording, measure)
         main = measure == config.scoring.measures[0]
         of_models = (config.scoring.reference_models, config.scoring.partial if main else ())
-        references, taken_out = (_reference_rdms(recording, names, measure, warnings) for names in of_models)
+        references, taken_out = (reference_rdms(recording, names, measure, warnings) for names in of_models)
         rdms[measure] = views.Rdms(region_rdms(recording, measure), references, taken_out)
     others = [each.name for each in planned.elsewhere]
     seen = views.score_views(recording, rdms, shown, config, tell, others)
@@ -258,41 +256,6 @@ def _categories(recording: Recording) -> list[str] | None:
     return None if categories is None else [str(each) for each in categories]
 
 
-def region_rdms(recording: Recording, measure: str) -> dict[str, np.ndarray]:
-    """Condensed RDMs of every region, (n_subjects, n_pairs) or (n_times, n_subjects, n_pairs); what comes as RDMs stays as it is.
-
-    Parameters
-    ----------
-    recording
-        Any.
-    measure
-        One of `rsa.MEASURES`.
-    """
-    found = {}
-    by_run = rsa.measure_named(measure).across_runs
-    for name, region in recording.regions.items():
-        if isinstance(region, PatternSet):
-            patterns = region.patterns_by_run() if by_run else region.patterns()
-            rdms = np.stack([rsa.region_rdm(each, measure, by_run) for each in patterns])
-        else:
-            rdms = np.asarray(region.rdms())
-        found[name] = np.moveaxis(rdms, 1, 0) if rdms.ndim == 3 else rdms
-    return found
-
-
-def mean_rdm(rdms: np.ndarray) -> np.ndarray:
-    """Mean over subjects (and times) of condensed RDMs, each pair over those that have it; NaN where none has.
-
-    Parameters
-    ----------
-    rdms
-        (..., n_pairs), NaN where a pair was not measured.
-    """
-    flat = rdms.reshape(-1, rdms.shape[-1])
-    n_known = np.isfinite(flat).sum(axis=0)
-    return np.asarray(np.where(n_known > 0, np.nansum(flat, axis=0) / np.maximum(n_known, 1), np.nan))
-
-
 def _of_another_measure(recording: Recording, measure: str) -> list[str]:
     """Name regions that come as RDMs of another measure than networks are given."""
     asked = rsa.MEASURES[measure]
@@ -317,26 +280,6 @@ def _mean_by_layer(rdms: dict[Model, np.ndarray]) -> dict[tuple[str, str], np.nd
 def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(columns))
     return frame.astype({name: "Int64" for name in ("seed", "size") if name in columns})
-
-
-def large_enough(images: np.ndarray) -> np.ndarray:
-    """Images for filters, which need some pixels a wave; pixels that are repeated hold the same picture."""
-    times = -(-_MIN_PIXELS // min(images.shape[1:3]))
-    return images.repeat(times, axis=1).repeat(times, axis=2)
-
-
-def _reference_rdms(recording: Recording, names: Sequence[str], measure: str, warnings: list[str]) -> dict[str, np.ndarray]:
-    """RDMs of models that are no networks; one that tells no stimuli apart is named instead."""
-    found: dict[str, np.ndarray] = {}
-    images = large_enough(recording.stimuli.images)
-    for name in names:
-        try:
-            with python_warnings.catch_warnings():
-                python_warnings.simplefilter("ignore")
-                found |= rsa.reference_rdms(images, [name], measure)
-        except rsa.InputError as error:
-            warnings.append(f"no RDM: reference model '{name}': {error}")
-    return found
 
 
 def _describe_architecture(trained: Trained) -> dict[str, Any]:

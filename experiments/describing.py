@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 import neurodata
 import rsa
 from bioplausible.foundation.progress import Progress
-from experiments.comparing import large_enough, mean_rdm, region_rdms
+from experiments.measured import large_enough, mean_rdm, region_rdms
 from experiments.recordings import load_recording
 from neurodata import Recording
 
@@ -84,7 +84,7 @@ def shared(rdms: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
     """
     if len(rdms) < 3:
         return np.nan, np.nan
-    alone = [float(rsa.noise_ceiling(np.stack([rdms[i], np.delete(rdms, i, axis=0).mean(axis=0)])).lower) for i in range(len(rdms))]
+    alone = [float(rsa.noise_ceiling(np.stack([rdms[i], mean_rdm(np.delete(rdms, i, axis=0))])).lower) for i in range(len(rdms))]
     half = stats.t.ppf((1 + confidence) / 2, len(alone) - 1) * np.std(alone, ddof=1) / np.sqrt(len(alone))
     return float(np.mean(alone) - half), float(np.mean(alone) + half)
 

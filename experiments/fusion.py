@@ -24,7 +24,7 @@ import pandas as pd
 import rsa
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.progress import Progress
-from experiments.comparing import region_rdms
+from experiments.measured import region_rdms
 from neurodata import Recording
 
 __all__ = ["COLUMNS", "Fusion", "Pair", "fuse", "pair_of"]

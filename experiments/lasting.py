@@ -13,7 +13,7 @@ import pandas as pd
 
 import rsa
 from bioplausible.foundation.errors import InputError
-from experiments.comparing import region_rdms
+from experiments.measured import region_rdms
 from neurodata import PatternSet, Recording
 
 __all__ = ["COLUMNS", "generalisation_table"]

@@ -17,7 +17,7 @@ import rsa
 from bioplausible.foundation.errors import InputError, unknown_name
 from experiments import stimuli
 from experiments.activations import read_activations
-from experiments.comparing import large_enough
+from experiments.measured import large_enough
 from experiments.trained import Trained
 from neurodata import Stimuli
 

@@ -37,7 +37,6 @@ import pandas as pd
 
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.files import write_bytes, write_text
-from experiments.beside import GENERALISATION
 from experiments.files import write_arrays
 from experiments.results_schema import check_arrays, check_record, check_tables
 
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLUSTER_COLUMNS",
+    "GENERALISATION",
     "REFERENCE_MODEL_COLUMNS",
     "DIFFERENCE_COLUMNS",
     "SCORE_COLUMNS",
@@ -80,6 +80,8 @@ DIFFERENCE_COLUMNS = (
 )
 REFERENCE_MODEL_COLUMNS = ("model", "region", "time", "score", "lower", "upper", "p_value", *VIEW_COLUMNS)
 CLUSTER_COLUMNS = ("rule", "layer", "region", "start", "stop", "mass", "p_value")
+GENERALISATION = "generalisation_over_time"
+"""Of the tables beside a comparison, that which documents leave out."""
 _TABLES = (
     *("scores", "differences", "reference_models", "clusters"),
     *("accuracy", "networks", "readouts", "controls", "verdicts"),

@@ -18,10 +18,10 @@ from experiments import fusion, lasting
 from experiments.report.scores import value_limits
 from experiments.report.style import RULE_COLOURS, TEXT, empty_figure, figure_style, horizontal_grid
 from experiments.report.svg import inline_svg
+from experiments.results import GENERALISATION
 
 __all__ = ["GENERALISATION", "plot_fusion", "plot_generalisation", "sections_in_time"]
 
-from experiments.beside import GENERALISATION
 
 _TABLES = {**fusion.COLUMNS, GENERALISATION: lasting.COLUMNS}
 _WORDS = ("region", "sensors", "earlier", "later", "what")

@@ -14,7 +14,7 @@ import experiments.store as store
 import neurodata
 import rsa
 from bioplausible.foundation.errors import InputError
-from experiments import datasets, scoring, stimuli
+from experiments import datasets, measured, scoring, stimuli
 from experiments.compare_config import CompareConfig
 from experiments.comparing import compare
 from experiments.config import read_yaml
@@ -379,13 +379,13 @@ def test_the_planted_layer_is_found_by_every_measure(views):
 def test_what_is_left_beyond_other_models_is_the_partial_correlation(views, recording):
     comparison, _ = views
     held = [
-        rsa.reference_rdms(comparing.large_enough(SHOWN.images), [name], "correlation")[name] for name in ("pixels", "luminance")
+        rsa.reference_rdms(measured.large_enough(SHOWN.images), [name], "correlation")[name] for name in ("pixels", "luminance")
     ]
     place = "rule == 'backprop' and layer == 'conv_1' and region == 'planted'"
     found = comparison.scores.query(f"comparator == 'spearman beyond pixels, luminance' and {place}")
     single = found.dropna(subset=["subject"]).sort_values("subject")
     # One seed: the mean over networks is the network.
-    layer, data = comparison.layer_rdms["backprop", "conv_1"], comparing.region_rdms(recording, "correlation")["planted"]
+    layer, data = comparison.layer_rdms["backprop", "conv_1"], measured.region_rdms(recording, "correlation")["planted"]
     ranked = [np.apply_along_axis(rankdata, -1, np.atleast_2d(each)) for each in (layer, data, held)]
     design = np.concatenate([np.ones((1, len(layer))), ranked[2]]).T
     left = [each - (design @ np.linalg.lstsq(design, each.T, rcond=None)[0]).T for each in ranked[:2]]

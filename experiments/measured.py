@@ -1,0 +1,70 @@
+"""What layers are held against: RDMs of a recording's regions, and of models of its stimuli that are no networks."""
+
+from __future__ import annotations
+
+import warnings as python_warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+import rsa
+from neurodata import PatternSet, Recording
+
+__all__ = ["large_enough", "mean_rdm", "reference_rdms", "region_rdms"]
+
+_MIN_PIXELS = 32
+
+
+def region_rdms(recording: Recording, measure: str) -> dict[str, np.ndarray]:
+    """Condensed RDMs of every region, (n_subjects, n_pairs) or (n_times, n_subjects, n_pairs); what comes as RDMs stays as it is.
+
+    Parameters
+    ----------
+    recording
+        Any.
+    measure
+        One of `rsa.MEASURES`.
+    """
+    found = {}
+    by_run = rsa.measure_named(measure).across_runs
+    for name, region in recording.regions.items():
+        if isinstance(region, PatternSet):
+            patterns = region.patterns_by_run() if by_run else region.patterns()
+            rdms = np.stack([rsa.region_rdm(each, measure, by_run) for each in patterns])
+        else:
+            rdms = np.asarray(region.rdms())
+        found[name] = np.moveaxis(rdms, 1, 0) if rdms.ndim == 3 else rdms
+    return found
+
+
+def mean_rdm(rdms: np.ndarray) -> np.ndarray:
+    """Mean over subjects (and times) of condensed RDMs, each pair over those that have it; NaN where none has.
+
+    Parameters
+    ----------
+    rdms
+        (..., n_pairs), NaN where a pair was not measured.
+    """
+    flat = rdms.reshape(-1, rdms.shape[-1])
+    n_known = np.isfinite(flat).sum(axis=0)
+    return np.asarray(np.where(n_known > 0, np.nansum(flat, axis=0) / np.maximum(n_known, 1), np.nan))
+
+
+def large_enough(images: np.ndarray) -> np.ndarray:
+    """Images for filters, which need some pixels a wave; pixels that are repeated hold the same picture."""
+    times = -(-_MIN_PIXELS // min(images.shape[1:3]))
+    return images.repeat(times, axis=1).repeat(times, axis=2)
+
+
+def reference_rdms(recording: Recording, names: Sequence[str], measure: str, warnings: list[str]) -> dict[str, np.ndarray]:
+    """RDMs of models that are no networks; one that tells no stimuli apart is named instead."""
+    found: dict[str, np.ndarray] = {}
+    images = large_enough(recording.stimuli.images)
+    for name in names:
+        try:
+            with python_warnings.catch_warnings():
+                python_warnings.simplefilter("ignore")
+                found |= rsa.reference_rdms(images, [name], measure)
+        except rsa.InputError as error:
+            warnings.append(f"no RDM: reference model '{name}': {error}")
+    return found
