@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import click
@@ -125,7 +126,7 @@ def _list_options(what: str, name: str, as_json: bool) -> None:
         kind = kinds[name]
         told, rows = (
             {"configuration": name, "what": (kind.__doc__ or "").partition("\n")[0]},
-            option_rows(kind, meaning={"`TrainConfig`": "a training (list configurations train)"}),
+            _fields(kind),
         )
         how = "a line of the file sets one, as 'seed: 1'"
     else:
@@ -136,6 +137,18 @@ def _list_options(what: str, name: str, as_json: bool) -> None:
         print_entries([told])
         print_table(rows)
         click.echo(how)
+
+
+def _fields(kind: Any) -> list[dict[str, Any]]:
+    """Fields of a kind of configuration, and after its own those of its parts, with the defaults that they have in it."""
+    from experiments.options_table import option_rows
+
+    parts = {field.name: field.default for field in dataclasses.fields(kind) if dataclasses.is_dataclass(field.default)}
+    rows = option_rows(kind, hidden=tuple(parts), meaning={"`TrainConfig`": "a training (list configurations train)"})
+    for name, part in parts.items():
+        of_part = option_rows(part, hidden=tuple(kind.decided))
+        rows += [{**row, "what": f"{row['what']} (of {name})"} for row in of_part]
+    return rows
 
 
 def _list_support(architecture: str | None, as_json: bool) -> None:

@@ -52,7 +52,7 @@ def test_list_rules_tells_what_a_rule_was_published_with(run_json):
     ("what", "name", "options"),
     [("rules", rule, learning_rules.options_of(rule)) for rule in learning_rules.names(variants=True)]
     + [("architectures", name, entry.options()) for name, entry in architectures.ARCHITECTURES.items()]
-    + [("configurations", "train", TrainConfig()), ("configurations", "compare", CompareConfig())]
+    + [("configurations", "train", TrainConfig())]
     + [("configurations", "sweep", SweepConfig(runs=({},))), ("configurations", "search", SearchConfig())],
 )
 def test_what_can_be_set_is_told_with_its_default(what, name, options, run_json):
@@ -61,6 +61,17 @@ def test_what_can_be_set_is_told_with_its_default(what, name, options, run_json)
     for option, row in told.items():
         default = plain(getattr(options, option)) if option != "runs" else []  # which a sweep must have, and so has no default
         assert row["default"] == default
+
+
+def test_fields_of_a_comparison_s_parts_are_told_as_they_are_given(run_json):
+    told = {row["option"]: row for row in run_json("list", "configurations", "compare")["options"]}
+    config = CompareConfig()
+    own = {name: value for name, value in vars(config).items() if name not in ("training", "stimuli", "scoring")}
+    of_training = {name: value for name, value in vars(config.training).items() if name not in config.decided}
+    expected = {**of_training, **vars(config.stimuli), **vars(config.scoring), **own}
+    assert {name: row["default"] for name, row in told.items()} == {name: plain(value) for name, value in expected.items()}
+    assert told["architecture"]["default"] == "cnn" and told["epochs"]["what"].endswith("(of training)")
+    assert all(row["what"] for row in told.values())
 
 
 def test_what_can_be_set_is_a_table_and_other_names_are_refused(run):

@@ -49,9 +49,9 @@ def place(tmp_path, study):
     square = np.random.default_rng(0).random((8, 8))
     square = (square + square.T) * (1 - np.eye(8))
     spoiled = square.copy()
-    spoiled[2, 3] = spoiled[3, 2] = np.nan
+    spoiled[2, 3] = spoiled[3, 2] = np.inf
     _recording(tmp_path / "not_square", square[:, :7])
-    _recording(tmp_path / "with_nan", spoiled)
+    _recording(tmp_path / "with_infinity", spoiled)
     _recording(tmp_path / "too_few_rows", square[:6, :6])
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "mine.txt").write_text("mine")
@@ -100,7 +100,7 @@ MISTAKES = {
     "recording": ("compare --config {study} --recording cichy", ["'cichy'", "cichy92", "simulated"]),
     "no folder": ("compare --config {study} --recording {here}/nowhere", ["nowhere", "does not exist"]),
     "RDM not square": ("compare --config {study} --recording {here}/not_square", ["rdms_V1.npy", "(8, 7)"]),
-    "RDM with NaN": ("compare --config {study} --recording {here}/with_nan", ["rdms_V1.npy", "NaN"]),
+    "infinite RDM": ("compare --config {study} --recording {here}/with_infinity", ["rdms_V1.npy", "inf"]),
     "too few rows": ("compare --config {study} --recording {here}/too_few_rows", ["rdms_V1.npy", "6", "8"]),
     "distance": ("compare --config {study} --distance euclid", ["'euclid'", "did you mean 'euclidean'"]),
     "comparator": ("compare --config {study} --comparator spearmen", ["'spearmen'", "did you mean 'spearman'"]),
