@@ -114,9 +114,10 @@ def draw_growth(table: pd.DataFrame) -> str:
     from matplotlib.figure import Figure
 
     names = {"n_conditions": "conditions", "n_models": "models", "n_subjects": "subjects", "n_draws": "draws and permutations"}
-    figure = Figure(figsize=(11, 5.2), layout="constrained")
-    axes = figure.subplots(2, len(names), sharey="row", squeeze=False)
-    for column, (grows, label) in enumerate(names.items()):
+    grown = [name for name in names if (table["grows"] == name).any()]
+    figure = Figure(figsize=(1.8 + 2.3 * len(grown), 5.2), layout="constrained")
+    axes = figure.subplots(2, len(grown), sharey="row", squeeze=False)
+    for column, (grows, label) in enumerate((name, names[name]) for name in grown):
         rows = table[table["grows"] == grows]
         for comparator, own in rows.groupby("comparator", sort=False):
             ordered = own.sort_values(grows)
@@ -126,10 +127,8 @@ def draw_growth(table: pd.DataFrame) -> str:
             axes[row, column].set_xscale("log")
             axes[row, column].set_xticks(sorted(rows[grows].unique()), [str(each) for each in sorted(rows[grows].unique())])
             axes[row, column].minorticks_off()
-        first = rows.iloc[0] if len(rows) else None
-        if first is not None:
-            fixed = ", ".join(f"{first[name]} {text.split()[0]}" for name, text in names.items() if name != grows)
-            axes[0, column].set_title(f"growing {label}\n({fixed})", fontsize=8)
+        fixed = ", ".join(f"{rows.iloc[0][name]} {text.split()[0]}" for name, text in names.items() if name != grows)
+        axes[0, column].set_title(f"growing {label}\n({fixed})", fontsize=8)
         axes[1, column].set_xlabel(label)
         axes[0, column].set_yscale("log")
         axes[1, column].set_ylim(bottom=0)
