@@ -73,7 +73,9 @@ def _of_sweep(row: dict[str, Any]) -> dict[str, str]:
     above = row.get("beats_control")
     return {
         "rule": row["rule"],
-        "network": row["architecture"] + ("" if row["front_end"] == "none" else f" behind {row['front_end']}"),
+        "network": row["architecture"]
+        + ("" if row["front_end"] == "none" else f" behind {row['front_end']}")
+        + (f", from {row['init']}" if isinstance(row.get("init"), str) else ""),
         "test accuracy": number("mean") + (f" ± {spread}" if spread else ""),
         "one readout": number("readout_mean"),
         "best control": number("control"),

@@ -43,7 +43,16 @@ BETWEEN_SEEDS = {"correlation": "rdm_between_seeds", "euclidean": "rdm_between_s
 """Distance between responses -> the column that holds how alike a network's RDMs are to those of its own rule from other seeds."""
 
 _COMPARATOR = "spearman"
-_SAME_NETWORK = ["architecture", "architecture_options", "dataset", "n_train", "validation_fraction", "split_seed", "epochs"]
+_SAME_NETWORK = [
+    "architecture",
+    "architecture_options",
+    "init",
+    "dataset",
+    "n_train",
+    "validation_fraction",
+    "split_seed",
+    "epochs",
+]
 _SAME_TRAINING = [*_SAME_NETWORK, "batch_size", "rule", "rule_options", "front_end", "optimizer_of"]
 _MIN_PAIRS = 3
 

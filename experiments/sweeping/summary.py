@@ -34,7 +34,7 @@ ANGLES = ("angle_start", "angle_tenth", "angle", "angle_in_double", "angle_of_me
 # What the controls that belong to no network depend on.
 IMAGES_OF = ("dataset", "n_train", "validation_fraction", "split_seed")
 # Within a task a rule is held against its controls; a run is what seeds are averaged over.
-_SAME_TASK = ("architecture", "architecture_options", "epochs", *IMAGES_OF)
+_SAME_TASK = ("architecture", "architecture_options", "init", "epochs", *IMAGES_OF)
 _RUN = ("rule", "front_end", "rule_options", "batch_size", *_SAME_TASK)
 BESIDE = "backprop_with_its_optimizer"
 # What else tells tasks apart, and how it is said.
@@ -78,6 +78,9 @@ def networks_of(summary: pd.DataFrame) -> list[str]:
         if column in summary and summary[column].nunique(dropna=False) > 1:
             told = ["all training images" if pd.isna(value) else said.format(_whole(value)) for value in summary[column]]
             names = [", ".join(pair) for pair in zip(names, told, strict=True)]
+    if "init" in summary:
+        starts = ["" if pd.isna(value) else f", from {value}" for value in summary["init"]]
+        names = ["".join(pair) for pair in zip(names, starts, strict=True)]
     if "dataset" in summary and summary["dataset"].nunique() > 1:
         names = [": ".join(pair) for pair in zip(summary["dataset"], names, strict=True)]
     return names

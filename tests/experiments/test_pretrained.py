@@ -5,12 +5,15 @@ import dataclasses
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+import pandas as pd
 import pytest
 
 from bioplausible.foundation.errors import InputError
 from experiments.config import TrainConfig, deciding_record
 from experiments.preparing import prepare
 from experiments.saving import train_in
+from experiments.sweeping.config import SweepConfig
+from experiments.sweeping.summary import networks_of, summarise
 from experiments.trained import Trained
 from experiments.training import begin
 
@@ -111,6 +114,22 @@ def test_places_that_hold_no_parameters_are_refused_in_a_sentence(first, tmp_pat
     refused({"init": str(tmp_path / "text.npz")}, ["is no .npz"])
     refused({"init": str(tmp_path / "absent")}, ["nothing is there"])
     refused({"init": f"{folder}@3", "rule": "stdp/textbook"}, ["'stdp/textbook'", "weights of its own"])
+
+
+def test_runs_of_a_sweep_that_start_elsewhere_are_rows_and_tasks_of_their_own():
+    shared = {"architecture": "mlp", "dataset": "digits", "front_end": "none", "architecture_options": "{}", "rule_options": "{}"}
+    shared |= {"epochs": 1, "seconds": 1.0, "warnings": ""}
+    accuracies = {("untrained", None): 0.3, ("backprop", None): 0.4, ("untrained", "a"): 0.8, ("backprop", "a"): 0.9}
+    rows = [
+        {**shared, "rule": rule, "init": init, "seed": seed, "test_accuracy": value, "validation_accuracy": value}
+        for (rule, init), value in accuracies.items()
+        for seed in range(3)
+    ]
+    table = summarise(pd.DataFrame(rows), SweepConfig(runs=({"rule": "backprop"},)))
+    own = table[table["rule"] == "backprop"]
+    assert own["mean"].tolist() == pytest.approx([0.4, 0.9])
+    assert own["difference"].tolist() == pytest.approx([0.1, 0.1])  # each from the control that starts where it does
+    assert networks_of(own) == ["mlp", "mlp, from a"]
 
 
 def refused(fields, parts):
