@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
-from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.errors import InputError, shortened, unknown_name
+from experiments.environment import check_workers
 
-__all__ = ["Failure", "run_all"]
+__all__ = ["ENGINES", "Engine", "Failure", "Job", "run_all", "tried"]
+
+ENGINES = ("local", "dask")
+"""Who does jobs: processes of this machine, or the workers of a dask cluster (`experiments.cluster`)."""
 
 # joblib hands out one job to each process, and as many in advance.
 _HANDED_OUT = 2
@@ -41,6 +47,55 @@ class Failure(NamedTuple):
 
     reason: str
     details: str = ""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Who does jobs.
+
+    Attributes
+    ----------
+    name
+        One of `ENGINES`.
+    workers
+        Processes; of the local engine 1 does everything in this one.
+    address
+        Of a dask scheduler, HOST:PORT; None for a cluster of this machine's own.
+    """
+
+    name: str = "local"
+    workers: int = 1
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that they go together."""
+        if self.name not in ENGINES:
+            raise unknown_name("engine", self.name, ENGINES)
+        check_workers(self.workers)
+        if self.address is None:
+            return
+        if self.name != "dask":
+            raise InputError(f"address {shortened(self.address)} was given with the engine {self.name}: add --engine dask")
+        if self.workers > 1:
+            raise InputError(
+                f"{self.workers} workers were asked for at {shortened(self.address)}: a cluster has its own, leave --workers out"
+            )
+        if not re.fullmatch(r"(\w+://)?[^\s/]+:\d{1,5}", self.address):
+            raise InputError(f"address {shortened(repr(self.address))} was given, expected HOST:PORT, such as 10.0.0.7:8786")
+
+    def run(self, jobs: Mapping[str, Job]) -> Iterator[tuple[str, Any]]:
+        """Do all jobs, as `run_all` does.
+
+        Parameters
+        ----------
+        jobs
+            As of `run_all`.
+        """
+        if self.name == "local":
+            return run_all(jobs, self.workers)
+        from experiments.cluster import run_on_cluster
+
+        return run_on_cluster(jobs, self.workers, self.address)
 
 
 def run_all(jobs: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Any]]:
@@ -90,9 +145,27 @@ def _alone(name: str, job: Job) -> Any:
 
 
 def _tried(name: str, job: Job, parent: int) -> tuple[str, Any]:
-    """What a job gives, or why it gives nothing."""
+    """The same in a process that is to end when the one that started it does."""
     if os.getpid() != parent:
         _end_with(parent)
+    return tried(name, job)
+
+
+def tried(name: str, job: Job) -> tuple[str, Any]:
+    """What a job gives, or why it gives nothing.
+
+    Parameters
+    ----------
+    name
+        Of the job.
+    job
+        What is to be done.
+
+    Returns
+    -------
+    tuple of (str, Any)
+        The name, and what came of it or a `Failure`.
+    """
     try:
         return name, job()
     except InputError as error:

@@ -30,6 +30,7 @@ from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from experiments import checkpoints
+from experiments.claims import claim
 from experiments.config import TrainConfig, read_yaml, write_yaml
 from experiments.environment import spread_over_devices
 from experiments.files import prepare_folder
@@ -42,6 +43,7 @@ from learning_rules import Learner
 
 __all__ = ["UNFINISHED", "load_trained", "resume", "save_trained", "saved_in", "train_in"]
 
+_CLAIM = "training.lock"
 UNFINISHED = "unfinished"
 """Where a folder keeps what is not trained to the end."""
 _TRAINING = "training.json"
@@ -176,19 +178,23 @@ def train_in(
     Raises
     ------
     InputError
-        A configuration that cannot be trained, or a folder that cannot be written, holds something else, or is finished.
+        A configuration that cannot be trained, or a folder that cannot be written, holds something else, is finished, or is another
+        process's at this moment.
     """
-    if go_on and (folder / "results.json").is_file():
-        raise InputError(f"{folder} holds a training that is finished: nothing is left to do, and Trained.load reads it")
     if not go_on:
-        prepare_folder(folder)
-    setup = prepare(_from_own_start(folder, config) if go_on and config is not None else config, **fields)
-    if not go_on:
-        write_text(folder / "config.yaml", write_yaml(setup.config))
-        if setup.config.init:
-            write_start(folder, setup.network)
-    trained = complete(setup, resume(folder, setup), progress, [saved_in(folder), *callbacks])
-    save_trained(trained, folder)
+        prepare_folder(folder, besides=_CLAIM)
+    with claim(folder / _CLAIM) as mine:
+        if not mine:
+            raise InputError(f"another process is training in {folder}: wait until it is done, or give another folder")
+        if go_on and (folder / "results.json").is_file():
+            raise InputError(f"{folder} holds a training that is finished: nothing is left to do, and Trained.load reads it")
+        setup = prepare(_from_own_start(folder, config) if go_on and config is not None else config, **fields)
+        if not go_on:
+            write_text(folder / "config.yaml", write_yaml(setup.config))
+            if setup.config.init:
+                write_start(folder, setup.network)
+        trained = complete(setup, resume(folder, setup), progress, [saved_in(folder), *callbacks])
+        save_trained(trained, folder)
     return trained
 
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
+from experiments.claims import claim
 from experiments.files import short_name
 from experiments.identity import reading_code
 from experiments.preparing import Setup
@@ -116,12 +116,13 @@ class Store:
         if (found := self.find(setup)) is not None:
             return found, True
         place = self.place_of(setup)
-        lock = self._lock(place)
-        try:
-            if not _taken(lock):
-                if progress is not None:
-                    progress(0, setup.config.epochs or 0, "another process is at it: waiting")
-                lock.acquire()
+        self._make(place)
+
+        def told() -> None:
+            if progress is not None:
+                progress(0, setup.config.epochs or 0, "another process is at it: waiting")
+
+        with claim(self.folder / "locks" / f"{place.name}.lock", wait=-1, told=told):
             # Somebody may have trained it meanwhile.
             if (found := self.find(setup)) is not None:
                 return found, True
@@ -130,8 +131,6 @@ class Store:
             trained = complete(setup, _interrupted(place, setup), progress, [saved_in(place)])
             save_trained(trained, place)
             return trained, False
-        finally:
-            lock.release()
 
     def table(self, name: str, decided_by: Sequence[Any], make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """A table that is there, else made and kept.
@@ -159,23 +158,11 @@ class Store:
         write_text(path, json.dumps({"columns": list(made.columns), "rows": made.to_numpy(object).tolist()}) + "\n")
         return made
 
-    def _lock(self, place: Path) -> FileLock:
+    def _make(self, place: Path) -> None:
         try:
             place.mkdir(parents=True, exist_ok=True)
-            locks = self.folder / "locks"
-            locks.mkdir(exist_ok=True)
         except OSError as error:
             raise self._cannot(error) from error
-        return FileLock(locks / f"{place.name}.lock")
-
-
-def _taken(lock: FileLock) -> bool:
-    """Take a lock if nobody has it."""
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    return True
 
 
 def _put_aside(place: Path) -> None:

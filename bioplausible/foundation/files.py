@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bioplausible.foundation.errors import InputError
 
-__all__ = ["FULL", "cannot_write", "whole_file", "whole_folder", "write_bytes", "write_text"]
+__all__ = ["FULL", "cannot_write", "clear_partial", "whole_file", "whole_folder", "write_bytes", "write_text"]
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of errors that say that a disk, or a user's share of it, is full."""
@@ -42,6 +42,21 @@ def cannot_write(path: str | os.PathLike[str], error: OSError, instead: str = "c
 def _beside(path: Path) -> Path:
     # Hidden, and with the name's own ending, by which some libraries choose how they write.
     return path.with_name(f".part-{os.getpid()}-{secrets.token_hex(4)}.{path.name}")
+
+
+def clear_partial(folder: Path, name: str = "*") -> None:
+    """Delete what somebody who was killed has left half written; nobody else may be writing it.
+
+    Parameters
+    ----------
+    folder
+        where.
+    name
+        of the file that it was to be, or a pattern.
+    """
+    for each in folder.glob(f".part-*-????????.{name}"):
+        with contextlib.suppress(OSError):
+            each.unlink()
 
 
 @contextlib.contextmanager

@@ -18,13 +18,29 @@ __all__ = ["sweep_command"]
 @click.command("sweep")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--workers", type=int, default=1, show_default=True, help="Trainings at a time, each in a process of its own.")
+@click.option(
+    "--engine", type=click.Choice(["local", "dask"]), default="local", show_default=True, help="Processes here, or a dask cluster."
+)
+@click.option("--address", metavar="HOST:PORT", help="Of a dask scheduler whose workers train; by default one is started here.")
 @click.option("--shard", metavar="I/N", help="The part of the plan that is done here, as a task of an array job; all by default.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables; a sweep that was interrupted goes on there.")
+@click.option("--store", type=click.Path(path_type=Path), help="Folder to keep the networks in, where `compare` finds them.")
 @click.option("--tables-only", is_flag=True, help="Train nothing: write the tables of what is there, and pack it.")
 @as_json
-def sweep_command(config: Path, workers: int, shard: str | None, out: Path | None, tables_only: bool, as_json: bool) -> None:
+def sweep_command(
+    config: Path,
+    workers: int,
+    engine: str,
+    address: str | None,
+    shard: str | None,
+    out: Path | None,
+    store: Path | None,
+    tables_only: bool,
+    as_json: bool,
+) -> None:
     """Train everything that CONFIG asks for, and write one table; see experiments/configs."""
     from experiments.config import read_yaml
+    from experiments.engine import Engine
     from experiments.files import no_empty_folder
     from experiments.results import rows
     from experiments.sweeping import SweepConfig, sweep
@@ -32,8 +48,9 @@ def sweep_command(config: Path, workers: int, shard: str | None, out: Path | Non
     folder = out or Path("runs") / config.stem
     part = _part(shard)
     chosen = read_yaml(config, SweepConfig)
-    with no_empty_folder(folder), progress_bar() as progress:
-        done = sweep(chosen, folder, workers, progress, part, tables_only)
+    by = Engine(engine, workers, address)
+    with no_empty_folder(folder), no_empty_folder(store), progress_bar() as progress:
+        done = sweep(chosen, folder, workers, progress, part, tables_only, by, store)
     if as_json:
         found = {"summary": rows(done.summary), "runs": rows(done.runs), "failed": done.failed, "to_come": done.to_come}
         print_json(found | {"out": str(folder.resolve())})
@@ -41,6 +58,8 @@ def sweep_command(config: Path, workers: int, shard: str | None, out: Path | Non
         if len(done.summary):
             print_table([_of_sweep(row) for row in rows(done.summary)])
         click.echo(f"tables: {folder.resolve()}")
+    for line in done.damaged:
+        click.echo(line, err=True)
     if others := done.to_come - len(done.failed):
         click.echo(
             f"{others} of the plan are not there yet: of another shard, or left to another process that is at them", err=True

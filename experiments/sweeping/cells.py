@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from bioplausible.foundation.files import write_text
+from bioplausible.foundation.files import clear_partial, write_text
 from experiments.claims import claim
 from experiments.config import TrainConfig, from_record, to_record
 from experiments.controls import control_accuracies, equal_features
 from experiments.mean_angles import angle_of_the_mean
 from experiments.precise_angles import angle_in_double
+from experiments.preparing import prepare
 from experiments.reading import read_out
 from experiments.readouts import RIDGE
 from experiments.results import plain
+from experiments.store import Store
 from experiments.sweeping.config import SweepConfig
 from experiments.sweeping.plan import CONTROL_IMAGES
 from experiments.sweeping.rdms import rdms_file, rdms_of, write_rdms
@@ -37,9 +39,16 @@ LOCKS = "locks"
 _RDMS = "rdms"
 
 
-def _run(record: dict[str, Any], readout_images: int = 0, readout: str = RIDGE, beside_backprop: bool = False) -> dict[str, Any]:
+def _run(
+    record: dict[str, Any],
+    readout_images: int = 0,
+    readout: str = RIDGE,
+    beside_backprop: bool = False,
+    store: Path | None = None,
+) -> dict[str, Any]:
     """One training, from plain values to plain values and RDMs, so that any process can do it."""
-    trained = train(from_record(record, TrainConfig, "a run of the sweep"))
+    config = from_record(record, TrainConfig, "a run of the sweep")
+    trained = train(config) if store is None else Store(store).fit(prepare(config))[0]
     plain_record: dict[str, Any] = plain(trained.to_json())
     if beside_backprop:
         angles, warnings = _in_double(trained)
@@ -82,6 +91,10 @@ def _claimed(path: Path) -> Iterator[bool]:
     """Whether what a file is to hold is this process's to make: nobody else is at it, and it is not there."""
     folder = path.parent.parent
     with claim(folder / LOCKS / f"{path.stem}.lock") as mine:
+        if mine:
+            # Whoever had the claim and was killed may have left a part of a file.
+            for each in (path, rdms_file(path)):
+                clear_partial(each.parent, each.name)
         yield mine and not Study(folder).has(path)
 
 
@@ -89,7 +102,7 @@ def _write(path: Path, record: Any) -> None:
     write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
-def train_cell(config: TrainConfig, path: Path, sweep: SweepConfig) -> str | None:
+def train_cell(config: TrainConfig, path: Path, sweep: SweepConfig, store: Path | None = None) -> str | None:
     """Train, and write the record and its RDMs.
 
     Parameters
@@ -100,6 +113,8 @@ def train_cell(config: TrainConfig, path: Path, sweep: SweepConfig) -> str | Non
         Of the record.
     sweep
         What it is part of.
+    store
+        Folder to keep the networks in, where they are to be kept.
 
     Returns
     -------
@@ -109,7 +124,7 @@ def train_cell(config: TrainConfig, path: Path, sweep: SweepConfig) -> str | Non
     with _claimed(path) as mine:
         if not mine:
             return None
-        record = _run(to_record(config), sweep.readout_images, sweep.readout, sweep.search is None)
+        record = _run(to_record(config), sweep.readout_images, sweep.readout, sweep.search is None, store)
         if rdms := record.pop(_RDMS, {}):
             write_rdms(rdms_file(path), rdms)
         _write(path, record)

@@ -11,23 +11,25 @@ from typing import Any
 
 import pandas as pd
 
-from bioplausible.foundation.errors import InputError
-from bioplausible.foundation.files import write_text
+from bioplausible.foundation.errors import InputError, shortened
+from bioplausible.foundation.files import clear_partial, write_text
 from bioplausible.foundation.progress import Progress
 from experiments.claims import claim
 from experiments.config import read_yaml, to_record, write_yaml
-from experiments.engine import Failure, run_all
-from experiments.environment import check_workers
+from experiments.engine import Engine, Failure
+from experiments.store import Store
 from experiments.sweeping.cells import LOCKS, fit_controls, train_cell
 from experiments.sweeping.config import SweepConfig
 from experiments.sweeping.finals import finalists
 from experiments.sweeping.plan import Cell, Plan, planned, trainings_of
+from experiments.sweeping.rdms import rdms_file
 from experiments.sweeping.study import Study
-from experiments.sweeping.tables import Sweep, can_be_made, validation_of, write_tables
+from experiments.sweeping.tables import Sweep, can_be_made, check_cell, validation_of, write_tables
 
 __all__ = ["sweep"]
 
 _FAILED = "failed"
+_DAMAGED = "damaged"
 _TABLES = "tables.lock"
 # Seconds to wait for whoever writes tables: with a thousand trainings that takes some ten.
 _PATIENCE = 600.0
@@ -37,7 +39,8 @@ def _prepare(plan: Plan, study: Study) -> None:
     """Make the folder, or go on in one that holds a part of this sweep, whose plan may have changed since."""
     out, config = plan.folder, plan.config
     path = out / "sweep.yaml"
-    if out.is_dir() and any(out.iterdir()):
+    # Whoever was killed at the very beginning has left a claim and a part of a file.
+    if out.is_dir() and any(each.name != LOCKS and not each.name.startswith(".part-") for each in out.iterdir()):
         elsewhere = f"--out {out} holds something other than a part of this sweep"
         if not path.is_file():
             raise InputError(f"{elsewhere}: give a folder that is new or empty")
@@ -46,21 +49,45 @@ def _prepare(plan: Plan, study: Study) -> None:
         if trained and there != here and not any(study.has(cell.path) for cell in plan.trainings):
             differ = ", ".join(name for name in here if here[name] != there[name])
             raise InputError(f"{elsewhere}, none of its trainings: their {differ} differ; give a folder that is new or empty")
-    write_text(path, write_yaml(config))
+    content = write_yaml(config)
+    if path.is_file() and path.read_text(encoding="utf-8") == content:
+        return
+    with claim(out / LOCKS / _TABLES, wait=_PATIENCE):
+        write_text(path, content)
+
+
+def _put_aside(cells: Sequence[Cell], study: Study, folder: Path) -> list[str]:
+    """Move files that are torn or tampered with out of the way, so that what they were of is done again; a line each."""
+    told = []
+    for cell in cells:
+        if not cell.path.is_file():
+            continue
+        try:
+            check_cell(cell, study)
+        except Exception as error:  # whatever stands in a file that somebody has edited
+            why = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            aside = folder / _DAMAGED
+            aside.mkdir(exist_ok=True)
+            for each in (cell.path, rdms_file(cell.path)):
+                with contextlib.suppress(FileNotFoundError):  # another process was quicker, or there are no RDMs
+                    each.replace(aside / each.name)
+            told.append(f"{cell.path.name} is damaged ({shortened(why)}): it lies in {aside} now, and is made again")
+    return told
 
 
 def _run_missing(
     plan: Plan,
     study: Study,
-    workers: int,
+    engine: Engine,
     progress: Progress | None,
     shard: tuple[int, int],
     tables: Callable[[], Any],
+    store: Path | None,
 ) -> dict[str, str]:
     """Run what is not there yet, controls first, and write the tables anew after each; why what failed failed."""
     cells: dict[Path, Callable[[], Any]] = {
         **{each.path: functools.partial(fit_controls, *each, plan.config) for each in plan.controls},
-        **{each.path: functools.partial(train_cell, each.config, each.path, plan.config) for each in plan.trainings},
+        **{each.path: functools.partial(train_cell, each.config, each.path, plan.config, store) for each in plan.trainings},
     }
     ours = [path for place, path in enumerate(cells) if place % shard[1] == shard[0] - 1]
     missing = {path.stem: cells[path] for path in ours if not study.has(path)}
@@ -71,7 +98,7 @@ def _run_missing(
             progress(done, in_all, "")
         tables()
     # As soon as a training is done its file is there, whatever becomes of the others.
-    for name, outcome in run_all(missing, workers):
+    for name, outcome in engine.run(missing):
         done += 1
         if isinstance(outcome, Failure):
             failed[name] = outcome.reason
@@ -96,6 +123,8 @@ def _log(folder: Path, name: str, failure: Failure) -> None:
 def _tables_so_far(plan: Plan, study: Study, final: Sequence[Cell] = ()) -> None:
     """Write the tables while others are trained, unless another process is at it."""
     with claim(plan.folder / LOCKS / _TABLES) as mine:
+        if mine:
+            clear_partial(plan.folder)
         if mine and can_be_made(plan, study):
             write_tables(plan, study, final)
 
@@ -103,6 +132,8 @@ def _tables_so_far(plan: Plan, study: Study, final: Sequence[Cell] = ()) -> None
 def _closed(plan: Plan, study: Study, final: Sequence[Cell] = ()) -> Sweep:
     """Write the tables, of whatever other processes have added meanwhile too, and pack what they are made of."""
     with claim(plan.folder / LOCKS / _TABLES, wait=_PATIENCE) as mine:
+        if mine:
+            clear_partial(plan.folder)
         made = write_tables(plan, study, final) if can_be_made(plan, study) else None
         # Who packs while another does could lose what that one adds.
         if mine:
@@ -119,6 +150,8 @@ def sweep(
     progress: Progress | None = None,
     shard: tuple[int, int] = (1, 1),
     tables_only: bool = False,
+    engine: Engine | None = None,
+    store: Path | None = None,
 ) -> Sweep:
     """Train everything that a sweep asks for, and write its tables.
 
@@ -153,37 +186,46 @@ def sweep(
         server. Tables are of what is there.
     tables_only
         Train nothing: write the tables of what is there, and pack it.
+    engine
+        Who trains; by default `workers` processes of this machine. All give the same bits.
+    store
+        A folder to keep the networks in (`experiments.store`), where a comparison finds them again; by default none.
 
     Raises
     ------
     InputError
         A configuration that no run could follow, a folder that holds something else, or nothing but failures.
     """
-    check_workers(workers)
+    engine = engine or Engine(workers=workers)
     if not 1 <= shard[0] <= shard[1]:
         raise InputError(f"shard {shard[0]}/{shard[1]} was given, expected a part from 1 to the number of parts, such as 1/4")
-    plan = planned(Path(out), config)
+    if store is not None:
+        store = Store(store).ready().folder.resolve()
+    # Workers of a cluster are not where this process is.
+    plan = planned(Path(out).resolve() if engine.name == "dask" else Path(out), config)
     study = Study(plan.folder)
     _prepare(plan, study)
+    damaged = _put_aside([*plan.controls, *plan.trainings], study, plan.folder)
     so_far = functools.partial(_tables_so_far, plan, study)
-    failed = {} if tables_only else _run_missing(plan, study, workers, progress, shard, so_far)
+    failed = {} if tables_only else _run_missing(plan, study, engine, progress, shard, so_far, store)
     to_come = _to_come(plan, study)
     if not can_be_made(plan, study) and failed:
         told = "; ".join(f"{name}: {why}" for name, why in failed.items())
         _closed(plan, study)
         raise InputError(f"no table could be made, since something that every row needs failed: {told}")
     if not (config.search and config.search.finalists) or to_come > len(failed):
-        return dataclasses.replace(_closed(plan, study), failed=failed, to_come=to_come)
+        return dataclasses.replace(_closed(plan, study), failed=failed, to_come=to_come, damaged=damaged)
 
     # A trial that failed takes no part.
     tried = [(cell.config, validation_of(study.record(cell.path))) for cell in plan.trainings if study.has(cell.path)]
     chosen = finalists([each for each, _ in tried], [reached for _, reached in tried], config.search)
     final = trainings_of(plan.folder, config, chosen)
+    damaged += _put_aside(final, study, plan.folder)
     so_far = functools.partial(_tables_so_far, plan, study, final)
     if not tables_only:
-        failed |= _run_missing(plan._replace(trainings=final), study, workers, progress, shard, so_far)
+        failed |= _run_missing(plan._replace(trainings=final), study, engine, progress, shard, so_far, store)
     left = to_come + _to_come(plan._replace(trainings=final), study)
-    return dataclasses.replace(_closed(plan, study, final), failed=failed, to_come=left)
+    return dataclasses.replace(_closed(plan, study, final), failed=failed, to_come=left, damaged=damaged)
 
 
 def _to_come(plan: Plan, study: Study) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import write_text
 from experiments.config import CONTROL, TrainConfig, deciding_record, from_record, read_yaml, to_record, write_yaml
 from experiments.results import plain
@@ -23,7 +24,7 @@ from experiments.sweeping.study import STUDY, Study, as_text
 from experiments.sweeping.summary import ANGLES, IMAGES_OF, best_trials, summarise
 from experiments.verdicts import keeps_maps, n_hidden_units
 
-__all__ = ["Sweep", "can_be_made", "plan_kept", "rows_of", "validation_of", "write_tables"]
+__all__ = ["Sweep", "can_be_made", "check_cell", "plan_kept", "rows_of", "validation_of", "write_tables"]
 
 # Which test images a readout told right, kept of trainings and too long for tables.
 _IMAGES = ("right", "frozen_right")
@@ -49,6 +50,8 @@ class Sweep:
         What was to be trained or fitted and could not -> why, in one line. Asked for again, it is tried again.
     to_come
         How many trainings and controls are not there: failed, of another shard, or left to another process that is at them.
+    damaged
+        Which files of trainings were put aside since nobody can read them, a line each.
     """
 
     config: SweepConfig
@@ -58,6 +61,7 @@ class Sweep:
     adopted: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     to_come: int = 0
+    damaged: Sequence[str] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """One row a network."""
@@ -126,6 +130,33 @@ def validation_of(record: dict[str, Any]) -> float:
 def _is_claim(config: TrainConfig) -> bool:
     """Whether a training is of a rule that is held against controls."""
     return config.rule != CONTROL and not config.optimizer_of
+
+
+def check_cell(cell: Cell, study: Study) -> None:
+    """See that a cell that is there can be told in tables.
+
+    Parameters
+    ----------
+    cell, study
+        It, and where it is kept.
+
+    Raises
+    ------
+    Exception
+        It cannot; whatever comes of reading what is no record of a training.
+    """
+    record = study.record(cell.path)
+    if cell.path.parent.name == "controls":
+        told = [(str(each["control"]), int(each["seed"]), str(each["read_from"]), float(each["test_accuracy"])) for each in record]
+        n_seeds = len({seed for _, seed, _, _ in told})
+    else:
+        rows = rows_of(cell.config, record)
+        n_seeds = len({int(row["seed"]) for row in rows})
+        # One that diverged has no accuracy.
+        validation_of(record), [float(row["test_accuracy"] or 0) + float(row["seconds"]) for row in rows]
+        study.rdms(cell.path)
+    if n_seeds != cell.config.n_seeds:
+        raise InputError(f"{cell.path} holds {n_seeds} seeds, expected {cell.config.n_seeds}")
 
 
 def _controls_read(study: Study, planned: Sequence[Cell]) -> pd.DataFrame:

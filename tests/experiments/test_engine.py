@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from bioplausible.foundation.errors import InputError
-from experiments.engine import Failure, run_all
+from experiments.engine import Engine, Failure, run_all
 
 
 def half(n):
@@ -43,6 +43,54 @@ def test_who_is_killed_is_named_and_the_rest_goes_on():
     found = dict(run_all(jobs, 2))
     assert "killed" in found.pop("killed").reason and found.pop("beside it") == "done"
     assert found == {str(n): n / 2 for n in range(8)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"name": "slurm"}, "unknown engine 'slurm'"),
+        ({"workers": 0}, "workers=0 was given"),
+        ({"address": "here:1"}, "with the engine local: add --engine dask"),
+        ({"name": "dask", "address": "here:1", "workers": 2}, "a cluster has its own"),
+        ({"name": "dask", "address": "here"}, "expected HOST:PORT"),
+        ({"name": "dask", "address": "a b:8786"}, "expected HOST:PORT"),
+    ],
+)
+def test_an_engine_that_cannot_be_is_refused(fields, said):
+    with pytest.raises(InputError, match=said):
+        Engine(**fields)
+
+
+def test_where_no_scheduler_answers_it_is_said(monkeypatch):
+    pytest.importorskip("distributed")
+    from experiments import cluster
+
+    monkeypatch.setattr(cluster, "_ANSWERS_WITHIN", 0.5)
+    with pytest.raises(InputError, match="no dask scheduler answers at 127.0.0.1:1 "):
+        list(Engine("dask", address="127.0.0.1:1").run({"a": slow}))
+
+
+def test_where_dask_is_not_installed_it_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match=r"pip install 'bioplausible\[dask\]'"):
+        list(Engine("dask").run({"a": slow}))
+
+
+@pytest.fixture(scope="module")
+def in_thread():
+    """A scheduler and a worker in threads of this process: what a cluster is to whoever asks it, and started at once."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+        yield cluster
+
+
+def test_a_cluster_does_jobs_and_says_what_fails(in_thread):
+    jobs = {"a": partial(half, 1), "refused": refused, "wrong": partial(half, "one"), "b": partial(half, 2)}
+    engine = Engine("dask", address=in_thread.scheduler_address.replace("inproc://", "inproc://"))
+    found = dict(engine.run(jobs))
+    assert found.pop("refused") == Failure("no such thing: give another")
+    assert found.pop("wrong").reason.startswith("TypeError: unsupported operand")
+    assert found == {"a": 0.5, "b": 1.0}
 
 
 WORKER = """

@@ -4,10 +4,11 @@ import json
 import jax
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from bioplausible.foundation.errors import InputError
 from experiments import saving
-from experiments.config import TrainConfig
+from experiments.config import TrainConfig, write_yaml
 from experiments.preparing import prepare
 from experiments.saving import load_trained, resume, save_trained, saved_in, train_in
 from experiments.trained import Trained
@@ -173,6 +174,18 @@ def test_the_command_goes_on_with_what_was_interrupted(run, tmp_path, monkeypatc
     assert sorted(path.name for path in out.iterdir()) == ["checkpoints", "config.yaml", "results.json", "tables", "training.json"]
     status, _, err = run("train", "--resume", "--out", out)
     assert status == 2 and "is finished" in err
+
+
+def test_two_at_once_in_one_folder_are_refused(tmp_path, setup):
+    """Whichever comes second is told so, and writes nothing."""
+    (tmp_path / "config.yaml").write_text(write_yaml(TINY))
+    with FileLock(tmp_path / "training.lock"):
+        with pytest.raises(InputError, match="another process is training in"):
+            train_in(tmp_path, TINY, go_on=True)
+    assert {path.name for path in tmp_path.iterdir()} <= {"config.yaml", "training.lock"}
+    with FileLock(tmp_path / "new.lock"):  # another's lock is another's file
+        with pytest.raises(InputError, match="holds files already"):
+            train_in(tmp_path, TINY)
 
 
 def stopping(save):

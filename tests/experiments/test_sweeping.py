@@ -1,8 +1,10 @@
 """A sweep trains what it says, once; its table holds every rule against its control and its floor."""
 
 import dataclasses
+import errno
 import functools
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -341,14 +343,74 @@ def test_a_plan_may_change_between_one_command_and_the_next(tmp_path, trainings)
     sweep(SweepConfig(train=TRAIN | {"epochs": 2}, runs=({"rule": "backprop"},)), tmp_path / "new")
 
 
-def test_a_training_that_is_damaged_is_named(tmp_path, trainings):
-    config = SweepConfig(train=TRAIN, runs=({"rule": "backprop"},))
-    sweep(config, tmp_path)
+def torn(text):
+    return text[: len(text) // 2]
+
+
+def without_accuracy(text):
+    return text.replace('"test_accuracy"', '"accuracy"')
+
+
+def with_a_word(text):
+    return text.replace('"seconds": 1.0', '"seconds": "fast"')
+
+
+def with_one_seed_less(text):
+    record = json.loads(text)
+    return json.dumps({**record, "seeds": record["seeds"][1:]})
+
+
+@pytest.mark.parametrize("tamper", [torn, without_accuracy, with_a_word, with_one_seed_less, lambda text: "[]"])
+def test_a_file_that_is_torn_or_tampered_with_is_named_and_made_again(tmp_path, trainings, tamper):
+    config = SweepConfig(train=TRAIN | {"n_seeds": 2}, runs=({"rule": ["untrained", "backprop"]},), search=SearchConfig(trials=1))
+    whole = sweep(config, tmp_path)
+    text = json.dumps(fake_run(trainings[-1]))
     path = tmp_path / "runs" / f"{lose(tmp_path, 'backprop')}.json"
     path.parent.mkdir()
-    path.write_text("{")
-    with pytest.raises(InputError, match=f"{path.name} is damaged: delete it"):
-        sweep(config, tmp_path)
+    path.write_text(tamper(text))
+    trainings.clear()
+    again = sweep(config, tmp_path)
+    (said,) = again.damaged
+    assert said.startswith(f"{path.name} is damaged") and [record["rule"] for record in trainings] == ["backprop"]
+    assert (tmp_path / "damaged" / path.name).read_text() == tamper(text)
+    pd.testing.assert_frame_equal(again.runs, whole.runs)
+    assert sweep(config, tmp_path).damaged == [] and len(trainings) == 1
+
+
+@pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "no disk space left"), (errno.EROFS, "cannot be written")])
+def test_what_cannot_be_written_is_said_and_nothing_that_is_there_is_lost(tmp_path, trainings, monkeypatch, number, said):
+    """A full disk, or a folder that may not be written, at every second write of a study in turn."""
+    config = SweepConfig(train=TRAIN, runs=({"rule": ["untrained", "backprop"]},), search=SearchConfig(trials=1))
+    writes = []
+
+    def failing(which, write=Path.write_bytes):
+        def write_bytes(path, content):
+            writes.append(path)
+            if len(writes) == which:
+                write(path, content[: len(content) // 2])
+                raise OSError(number, os.strerror(number))
+            return write(path, content)
+
+        return write_bytes
+
+    monkeypatch.setattr(Path, "write_bytes", failing(0))
+    whole = sweep(config, tmp_path / "whole")
+    n_writes = len(writes)
+    assert n_writes > 8
+    for which in range(1 + (number == errno.EROFS), n_writes + 1, 2):
+        out = tmp_path / str(which)
+        writes.clear()
+        monkeypatch.setattr(Path, "write_bytes", failing(which))
+        try:
+            told = " ".join(sweep(config, out).failed.values())
+        except InputError as error:
+            told = str(error)
+        assert said in told and told.count("\n") == 0, (which, told)
+        trained = len(trainings)
+        done = sweep(config, out)
+        # What is there was trained before: at the most the one that could not be written is trained again.
+        assert len(trainings) - trained <= 2 and done.runs.equals(whole.runs)
+        assert {path.name for path in out.rglob("*")} == {path.name for path in (tmp_path / "whole").rglob("*")}
 
 
 def runs_of(**accuracies):
@@ -502,7 +564,7 @@ def test_how_features_are_read_is_a_part_of_what_was_run(tmp_path, trainings, mo
         names[readout] = names_in(tmp_path / readout)
         said = {"ridge": "alike, ridge regression", "logistic": "alike, multinomial logistic regression"}[readout]
         assert said in (tmp_path / readout / "README.md").read_text()
-    assert asked == [(100, "ridge", True), (100, "logistic", True)] and names["ridge"] != names["logistic"]
+    assert asked == [(100, "ridge", True, None), (100, "logistic", True, None)] and names["ridge"] != names["logistic"]
     with pytest.raises(InputError, match="did you mean 'logistic'"):
         SweepConfig(runs=({"rule": "backprop"},), readout="logistics")
     with pytest.raises(InputError, match="readout='logistic' was given without readout_images"):
