@@ -163,9 +163,9 @@ class TrainConfig:
 
 
 def _parts(config: Any) -> dict[str, Any]:
-    """The configurations that one is composed of, by the name of their field."""
-    found = _values(config)
-    return {name: value for name, value in found.items() if dataclasses.is_dataclass(value)}
+    """The configurations that one is composed of, by the name of their field: those that it has by default."""
+    names = [field.name for field in dataclasses.fields(config) if dataclasses.is_dataclass(field.default)]
+    return {name: getattr(config, name) for name in names}
 
 
 def _values(config: Any) -> dict[str, Any]:
