@@ -16,7 +16,7 @@ from experiments.environment import memory_for_arrays, memory_of_the_machine
 __all__ = ["ahead", "is_streamed", "stay_in_files", "steps_at_once"]
 
 _SHARE = 4  # of the memory, beside the learner, its optimiser and activations
-_CHUNK_BYTES = 64 * 2**20  # of images on the device at a time; two such chunks are on their way
+_CHUNK_BYTES = 16 * 2**20  # of images on the device at a time; some such chunks are on their way, and looked up
 _MOST_STEPS = 64
 _DEPTH = 2
 
@@ -73,7 +73,7 @@ def steps_at_once(n_steps: int, bytes_a_step: int) -> int:
         Of the images of a step, of all seeds.
 
     >>> steps_at_once(100, 2**20), steps_at_once(97, 2**20), steps_at_once(5, 2**40)
-    (50, 64, 1)
+    (10, 16, 1)
     """
     most = max(1, min(n_steps, _MOST_STEPS, _CHUNK_BYTES // max(bytes_a_step, 1)))
     divisors = [count for count in range(most, max(most // 2, 1) - 1, -1) if n_steps % count == 0]
