@@ -122,7 +122,7 @@ class Store:
             if progress is not None:
                 progress(0, setup.config.epochs or 0, "another process is at it: waiting")
 
-        with claim(self.folder / "locks" / f"{place.name}.lock", wait=-1, told=told):
+        with claim(self.folder / "locks" / f"{place.name}.lock", wait=-1.0, told=told):
             # Somebody may have trained it meanwhile.
             if (found := self.find(setup)) is not None:
                 return found, True
