@@ -80,7 +80,7 @@ class Engine:
             raise InputError(
                 f"{self.workers} workers were asked for at {shortened(self.address)}: a cluster has its own, leave --workers out"
             )
-        if not re.fullmatch(r"(\w+://)?[^\s/]+:\d{1,5}", self.address):
+        if not re.fullmatch(r"\w+://\S+|[^\s/:]+:\d{1,5}", self.address):
             raise InputError(f"address {shortened(repr(self.address))} was given, expected HOST:PORT, such as 10.0.0.7:8786")
 
     def run(self, jobs: Mapping[str, Job]) -> Iterator[tuple[str, Any]]:

@@ -75,3 +75,11 @@ def study(recording, tmp_path_factory):
 def comparisons() -> dict[str, Comparison]:
     """Made-up comparisons of every kind, to be read and not changed."""
     return {name: fake.fake_comparison(**options) for name, options in fake.VARIANTS.items()}
+
+
+@pytest.fixture(scope="session")
+def cluster_in_threads():
+    """The address of a scheduler and two workers in threads of this process: to whoever asks it a cluster, and started at once."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+        yield cluster.scheduler_address

@@ -58,6 +58,7 @@ def place(tmp_path, study):
     (tmp_path / "broken.yaml").write_text("epochs: [1")
     (tmp_path / "unknown.yaml").write_text("epoch: 1")
     (tmp_path / "no_rule.yaml").write_text("epochs: 1")
+    (tmp_path / "sweep.yaml").write_text("runs: [{rule: backprop}]")
     return {"here": str(tmp_path), "study": str(study)}
 
 
@@ -108,6 +109,9 @@ MISTAKES = {
     "rule's option": ("compare --config {study} --set learning_rate=1", ["learning_rate", "--config"]),
     "stimulus size": ("compare --config {study} --stimulus-size 16", ["mlp", "(16, 16, 1)", "convolutional"]),
     "fetch": ("data fetch digist", ["'digist'", "did you mean 'digits'"]),
+    "engine": ("sweep {here}/absent.yaml --engine slurm", ["slurm", "dask"]),
+    "address": ("sweep {here}/sweep.yaml --address here:1", ["here:1", "--engine dask"]),
+    "no port": ("sweep {here}/sweep.yaml --engine dask --address here", ["'here'", "HOST:PORT"]),
     "shard": ("sweep {here}/absent.yaml --shard 2", ["--shard 2", "such as 1/4"]),
     "report": ("report {here}/used", ["used", "results.json"]),
 }

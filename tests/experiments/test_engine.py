@@ -76,18 +76,9 @@ def test_where_dask_is_not_installed_it_is_said(monkeypatch):
         list(Engine("dask").run({"a": slow}))
 
 
-@pytest.fixture(scope="module")
-def in_thread():
-    """A scheduler and a worker in threads of this process: what a cluster is to whoever asks it, and started at once."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
-        yield cluster
-
-
-def test_a_cluster_does_jobs_and_says_what_fails(in_thread):
+def test_a_cluster_does_jobs_and_says_what_fails(cluster_in_threads):
     jobs = {"a": partial(half, 1), "refused": refused, "wrong": partial(half, "one"), "b": partial(half, 2)}
-    engine = Engine("dask", address=in_thread.scheduler_address.replace("inproc://", "inproc://"))
-    found = dict(engine.run(jobs))
+    found = dict(Engine("dask", address=cluster_in_threads).run(jobs))
     assert found.pop("refused") == Failure("no such thing: give another")
     assert found.pop("wrong").reason.startswith("TypeError: unsupported operand")
     assert found == {"a": 0.5, "b": 1.0}

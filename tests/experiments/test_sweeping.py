@@ -19,8 +19,10 @@ import experiments
 import learning_rules
 from bioplausible.foundation.errors import InputError
 from experiments.config import TrainConfig, read_yaml, write_yaml
-from experiments.preparing import network_options
+from experiments.engine import Engine
+from experiments.preparing import network_options, prepare
 from experiments.readouts import as_text
+from experiments.store import Store
 from experiments.sweeping import SearchConfig, SweepConfig, best_trials, cells, expand, plan, summarise, sweep
 from experiments.sweeping.config import with_controls
 from experiments.sweeping.finals import adopted, as_runs, finalists
@@ -254,6 +256,46 @@ def test_shards_share_a_plan_and_the_last_one_has_the_tables_of_all(tmp_path, tr
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     with pytest.raises(InputError, match="shard 4/3 was given"):
         sweep(config, tmp_path / "parts", shard=(4, 3))
+
+
+def without_times(folder):
+    """The tables, but for how long trainings took."""
+    runs = pd.read_csv(folder / "runs.csv").drop(columns=["seconds", "compile_seconds"]).to_csv()
+    return [runs, *((folder / name).read_bytes() for name in ("summary.csv", "README.md"))]
+
+
+def test_a_cluster_is_given_the_same_plan_and_leaves_the_same_tables(tmp_path, trainings, cluster_in_threads):
+    config = SweepConfig(train=TRAIN | {"n_seeds": 2}, runs=({"rule": ["untrained", "backprop", "feedback_alignment"]},))
+    sweep(config, tmp_path / "local")
+    asked = sorted(map(str, trainings))
+    trainings.clear()
+    done = sweep(config, tmp_path / "cluster", engine=Engine("dask", address=cluster_in_threads))
+    assert (done.failed, done.to_come) == ({}, 0) and sorted(map(str, trainings)) == asked
+    for name in ("runs.csv", "summary.csv", "controls.csv", "README.md", STUDY):
+        assert (tmp_path / "local" / name).read_bytes() == (tmp_path / "cluster" / name).read_bytes(), name
+
+
+@pytest.mark.thorough
+def test_all_engines_give_the_same_bits(tmp_path):
+    small = {"n_train": 200, "batch_size": 32, "architecture_options": {"hidden": [8]}, "n_seeds": 2}
+    search = SearchConfig(trials=2, space={"all": {"learning_rate": [0.01]}})
+    config = SweepConfig(train=TRAIN | small, runs=({"rule": ["backprop", "feedback_alignment"]},), search=search)
+    engines = {"one": Engine(), "two": Engine(workers=2), "dask": Engine("dask", workers=2)}
+    found = {}
+    for name, engine in engines.items():
+        sweep(config, tmp_path / name, engine=engine)
+        found[name] = without_times(tmp_path / name)
+    assert found["one"] == found["two"] == found["dask"]
+
+
+def test_a_sweep_keeps_its_networks_where_a_comparison_finds_them(tmp_path):
+    small = {"n_train": 200, "batch_size": 32, "architecture_options": {"hidden": [8]}}
+    config = SweepConfig(train=TRAIN | small, runs=({"rule": "backprop"},), search=SearchConfig(trials=1))
+    done = sweep(config, tmp_path / "out", store=tmp_path / "store")
+    setup = prepare(expand(config)[0])
+    trained, was_there = Store(tmp_path / "store").fit(setup)
+    assert was_there and trained.to_json()["test_accuracy"] == done.runs["test_accuracy"][0]
+    assert {path.name for path in (tmp_path / "store").iterdir()} == {"trainings", "locks"}
 
 
 def test_what_another_process_is_at_is_left_to_it(tmp_path, trainings):

@@ -49,6 +49,7 @@ NAMES = (
     "", " ", "nonsense", "/", "backprop/", "/backprop", "..", LONG, "Ünïcode", "a\nb", "backprop,backprop", "None", "3", "*", "$HOME",
     "absent.py:rule", ":rule", "absent_module:rule", "os:system", "os.path:join", "json:", "json:absent", "~nobody/x.py:rule", "-",
 )  # fmt: skip
+ADDRESSES = ("", "here", ":8786", "here:", "tcp://", "a b:1", "here:123456", "a\nb:1")
 PATHS = ("", "absent", "~nobody/absent", LONG, "empty", "empty.npz", "words.txt", "noise.bin", "a\nb", ".", "/dev/null", "*")
 VALUES = (
     "", "nan", "inf", "-inf", "1e999", "-1", "0", "true", "None", "[]", "[1, 2]", "{}", "{a: 1}", "word", "1e-400", str(2**64 + 1),
@@ -358,6 +359,13 @@ def cases(place: Path) -> Iterator[tuple[str, list[str]]]:
     for value in WHOLE:
         path = yaml("runs: [{rule: backprop}]")
         yield f"sweep --workers {value[:20]!r}", ["sweep", path, "--workers", value, "--out", str(place / f"swept_{written}")]
+    for value in ADDRESSES:
+        for engine in ("dask", "local"):
+            given = ["sweep", yaml("runs: [{rule: backprop}]"), "--engine", engine, "--address", value]
+            yield f"sweep --engine {engine} --address {value[:20]!r}", [*given, "--out", str(place / f"swept_{written}")]
+    for value in PATHS:
+        given = ["sweep", yaml("runs: [{rule: nonsense}]"), "--store", value]
+        yield f"sweep --store {value[:20]!r}", [*given, "--out", str(place / f"swept_{written}")]
     for index, (name, held) in enumerate(npz_files()):
         path = place / f"images_{index}.npz"
         path.write_bytes(held)

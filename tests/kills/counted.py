@@ -9,7 +9,7 @@ def counted(network, number=0):
     rule = learning_rules.build("backprop", network)
 
     def optimizer(n_steps=None):
-        if n_steps and n_steps > 1:  # a plan asks for one step
+        if n_steps and n_steps > 10:  # plans and checks ask for ten at the most
             with open(os.environ["BEGUN"], "a", encoding="utf-8") as log:
                 log.write(f"{number} {os.getpid()}\n")
         return rule.optimizer(n_steps)
