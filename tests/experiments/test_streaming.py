@@ -160,7 +160,8 @@ def test_what_goes_wrong_ahead_is_raised_in_its_place():
 
 
 @pytest.mark.parametrize(
-    ("n_steps", "bytes_a_step", "expected"), [(60, 2**20, 15), (60, 2**10, 60), (128, 2**10, 64), (97, 2**20, 16), (10, 2**23, 2), (3, 2**30, 1)]
+    ("n_steps", "bytes_a_step", "expected"),
+    [(60, 2**20, 15), (60, 2**10, 60), (128, 2**10, 64), (97, 2**20, 16), (10, 2**23, 2), (3, 2**30, 1)],
 )
 def test_chunks_fit_and_divide_an_epoch_where_they_can(n_steps, bytes_a_step, expected):
     assert streaming.steps_at_once(n_steps, bytes_a_step) == expected
