@@ -6,7 +6,6 @@ those that may have been at work are then done again, each in a process of its o
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import threading
@@ -128,8 +127,8 @@ def run_all(jobs: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Any]]:
 
 
 def _in_parallel(jobs: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Any]]:
-    tasks = [delayed(_tried)(name, job, os.getpid()) for name, job in jobs.items()]
-    pool = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)
+    tasks = [delayed(tried)(name, job) for name, job in jobs.items()]
+    pool = Parallel(workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1, **_ending_with_this())
     results: Iterator[tuple[str, Any]] = pool(tasks)
     return results
 
@@ -138,17 +137,10 @@ def _alone(name: str, job: Job) -> Any:
     """One job in a process of its own."""
     try:
         # Two processes, of which one has nothing to do: with one, joblib would do it in this one.
-        ((_, outcome),) = Parallel(n_jobs=2)([delayed(_tried)(name, job, os.getpid())])
+        ((_, outcome),) = Parallel(2, **_ending_with_this())([delayed(tried)(name, job)])
     except BrokenProcessPool:
         return Failure("its process was killed, as the system does when memory runs out, though it ran alone: try a smaller one")
     return outcome
-
-
-def _tried(name: str, job: Job, parent: int) -> tuple[str, Any]:
-    """The same in a process that is to end when the one that started it does."""
-    if os.getpid() != parent:
-        _end_with(parent)
-    return tried(name, job)
 
 
 def tried(name: str, job: Job) -> tuple[str, Any]:
@@ -176,7 +168,11 @@ def tried(name: str, job: Job) -> tuple[str, Any]:
         return name, Failure(" ".join(f"{type(error).__name__}: {error}".split()), traceback.format_exc())
 
 
-@functools.cache
+def _ending_with_this() -> dict[str, Any]:
+    """Options of joblib, after which workers end soon after this process, those that were never given a job among them."""
+    return {"initializer": _end_with, "initargs": (os.getpid(),)}
+
+
 def _end_with(parent: int) -> None:
     """End this process soon after the one that started it."""
 

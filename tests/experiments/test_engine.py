@@ -94,17 +94,21 @@ def wait(folder):
 
 if __name__ == "__main__":
     from functools import partial
-    list(run_all({str(n): partial(wait, sys.argv[1]) for n in range(2)}, 2))
+    list(run_all({str(n): partial(wait, sys.argv[1]) for n in range(int(sys.argv[2]))}, 2))
 """
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks for processes in /proc")
-def test_nobody_stays_behind_when_the_command_is_killed(tmp_path):
-    started = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)])
+@pytest.mark.parametrize("n_jobs", [2, 1])
+def test_nobody_stays_behind_when_the_command_is_killed(tmp_path, n_jobs):
+    """Nor who had nothing to do yet."""
+    psutil = pytest.importorskip("psutil")
+    started = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path), str(n_jobs)])
     for _ in range(600):
-        if len(workers := [int(each.name) for each in tmp_path.iterdir()]) == 2:
+        if len(list(tmp_path.iterdir())) == n_jobs:
             break
         time.sleep(0.1)
+    workers = [each.pid for each in psutil.Process(started.pid).children(recursive=True)]
+    assert len(workers) >= 2
     started.kill()
     started.wait()
     for _ in range(100):
