@@ -18,6 +18,7 @@ def killed(scenario, kills, cells, out):
     return json.loads(out.read_text())[scenario]
 
 
+@pytest.mark.thorough
 def test_a_study_that_was_killed_ends_in_the_same_tables_and_trains_nothing_twice(tmp_path):
     counts = killed("local1", 1, 3, tmp_path / "counts.json")
     assert counts["kills"] == 1 and 3 * counts["studies"] <= counts["trainings begun"] <= 3 * counts["studies"] + 1

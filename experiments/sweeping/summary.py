@@ -133,49 +133,11 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
     runs = runs.assign(optimizer_of=runs.get("optimizer_of", pd.Series("", runs.index)).fillna(""))
     beside = runs[runs["optimizer_of"] != ""]
     runs = runs[runs["optimizer_of"] == ""]
-    rows = []
     of_run = [name for name in _RUN if name in runs]
-    for names, group in runs.groupby(of_run, sort=False, dropna=False):
-        key = dict(zip(of_run, names, strict=True))
-        accuracy = group["test_accuracy"].to_numpy()
-        row: dict[str, Any] = {
-            **key,
-            "activation": _own_activation(key["rule"]),
-            "n_seeds": len(accuracy),
-            "mean": float(accuracy.mean()),
-            "standard_deviation": deviation(accuracy),
-            "validation_accuracy": float(group["validation_accuracy"].mean()),
-        }
-        if "readout_accuracy" in group:
-            read = group["readout_accuracy"].to_numpy()
-            layers = ", ".join(dict.fromkeys(group["read_from"]))
-            row |= {"readout_mean": float(read.mean()), "readout_standard_deviation": deviation(read), "read_from": layers}
-            row["readout_validation_accuracy"] = float(group["readout_validation_accuracy"].mean())
-        row |= against_controls(group, *_controls_of(group, runs, controls))
-        if "right" in group:
-            row["image_error"] = _image_error(group, runs, controls, row["best_control"])
-        # A network that keeps maps is held against random maps, beside which dense features of any number are nothing.
-        dense = key["rule"] != CONTROL and not bool(group.iloc[0].get("keeps_maps", False))
-        if dense and controls is not None and not controls.empty:
-            row["p_wider"] = against_one(group, _of_same_images(controls, group.iloc[0]), WIDER_FEATURES)
-            row["p_equal"] = _with_as_many(group, runs, controls)
-        if len(beside):
-            row[BESIDE] = _beside(group.iloc[0], beside)
-        row |= {name: float(group[name].mean()) for name in (*ANGLES, *COLUMNS.values(), *BETWEEN_SEEDS.values()) if name in group}
-        if "angle" in group:
-            row["angle_standard_deviation"] = deviation(group["angle"].to_numpy(float))
-        if "rdm_correlation" in group:
-            row["without_rdms"] = int(group["rdm_correlation"].isna().sum())
-        of_rule = (key["architecture"], key["architecture_options"], key["rule"])
-        floor = _of_rule(config.floors, *of_rule)
-        row |= {
-            "floor": np.nan if floor is None else float(floor),
-            "reaches_floor": None if floor is None else row["mean"] >= floor,
-        }
-        published = _of_rule(config.published, *of_rule) or {}
-        row |= {"published": published.get("accuracy", np.nan), "published_source": published.get("source", "")}
-        row["image_notes"] = group["image_notes"].iloc[0] if "image_notes" in group else ""
-        rows.append({**row, "seconds": float(group["seconds"].iloc[0]), "warnings": group["warnings"].iloc[0]})
+    groups = [group for _, group in runs.groupby(of_run, sort=False, dropna=False)]
+    rows = [
+        _accuracies(group, of_run) | _beside_others(group, runs, controls, beside) | _expected(group, config) for group in groups
+    ]
     table = verdicts(pd.DataFrame(rows), to_come)
     if "batch_size" in table:
         # Batches are a rule's own choice, and said where it was trained with several.
@@ -189,6 +151,62 @@ def summarise(runs: pd.DataFrame, config: SweepConfig, controls: pd.DataFrame | 
         if table[f"p_{name}"].notna().any():
             table.insert(place, f"beats_{name}", beats(corrected(table[f"p_{name}"].to_numpy(), to_come)))
     return table.drop(columns=[f"p_{name}" for name in others])
+
+
+def _accuracies(group: pd.DataFrame, of_run: Sequence[str]) -> dict[str, Any]:
+    """What one rule reached over its seeds, and what tells it from the other rows."""
+    first, accuracy = group.iloc[0], group["test_accuracy"].to_numpy()
+    row: dict[str, Any] = {
+        **{name: first[name] for name in of_run},
+        "activation": _own_activation(first["rule"]),
+        "n_seeds": len(accuracy),
+        "mean": float(accuracy.mean()),
+        "standard_deviation": deviation(accuracy),
+        "validation_accuracy": float(group["validation_accuracy"].mean()),
+    }
+    if "readout_accuracy" in group:
+        read = group["readout_accuracy"].to_numpy()
+        layers = ", ".join(dict.fromkeys(group["read_from"]))
+        row |= {"readout_mean": float(read.mean()), "readout_standard_deviation": deviation(read), "read_from": layers}
+        row["readout_validation_accuracy"] = float(group["readout_validation_accuracy"].mean())
+    return row
+
+
+def _beside_others(group: pd.DataFrame, runs: pd.DataFrame, controls: pd.DataFrame | None, beside: pd.DataFrame) -> dict[str, Any]:
+    """One rule beside its controls, and beside backpropagation."""
+    first = group.iloc[0]
+    row = against_controls(group, *_controls_of(group, runs, controls))
+    if "right" in group:
+        row["image_error"] = _image_error(group, runs, controls, row["best_control"])
+    # A network that keeps maps is held against random maps, beside which dense features of any number are nothing.
+    dense = first["rule"] != CONTROL and not bool(first.get("keeps_maps", False))
+    if dense and controls is not None and not controls.empty:
+        row["p_wider"] = against_one(group, _of_same_images(controls, first), WIDER_FEATURES)
+        row["p_equal"] = _with_as_many(group, runs, controls)
+    if len(beside):
+        row[BESIDE] = _beside(first, beside)
+    row |= {name: float(group[name].mean()) for name in (*ANGLES, *COLUMNS.values(), *BETWEEN_SEEDS.values()) if name in group}
+    if "angle" in group:
+        row["angle_standard_deviation"] = deviation(group["angle"].to_numpy(float))
+    if "rdm_correlation" in group:
+        row["without_rdms"] = int(group["rdm_correlation"].isna().sum())
+    return row
+
+
+def _expected(group: pd.DataFrame, config: SweepConfig) -> dict[str, Any]:
+    """Floors and published figures of one rule, and what must be known of it."""
+    first, mean = group.iloc[0], float(group["test_accuracy"].mean())
+    of_rule = (first["architecture"], first["architecture_options"], first["rule"])
+    floor, published = _of_rule(config.floors, *of_rule), _of_rule(config.published, *of_rule) or {}
+    return {
+        "floor": np.nan if floor is None else float(floor),
+        "reaches_floor": None if floor is None else mean >= floor,
+        "published": published.get("accuracy", np.nan),
+        "published_source": published.get("source", ""),
+        "image_notes": first["image_notes"] if "image_notes" in group else "",
+        "seconds": float(first["seconds"]),
+        "warnings": first["warnings"],
+    }
 
 
 def _with_as_many(group: pd.DataFrame, runs: pd.DataFrame, controls: pd.DataFrame) -> float:
