@@ -188,7 +188,7 @@ def saved(tmp_path_factory):
 def test_tables_without_a_column_or_with_words_for_numbers_are_named(saved, tmp_path):
     shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
     tried = 0
-    for path in sorted((tmp_path / "tables").iterdir()):
+    for path in sorted((tmp_path / "tables").glob("*.csv")):
         whole = path.read_text()
         table = pd.read_csv(path) if whole.strip() else pd.DataFrame()
         for column in _COLUMNS[path.stem] if len(table) else ():
