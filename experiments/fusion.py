@@ -24,7 +24,7 @@ import pandas as pd
 import rsa
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.progress import Progress
-from experiments.measured import region_rdms
+from experiments.measured import mean_rdm, region_rdms
 from neurodata import Recording
 
 __all__ = ["COLUMNS", "Fusion", "Pair", "fuse", "pair_of"]
@@ -105,7 +105,7 @@ def pair_of(first: Recording, second: Recording, measure: str = "correlation") -
     places = {id(second): order}
     regions = {name: _in_order(rdms, places.get(id(spatial))) for name, rdms in region_rdms(spatial, measure).items()}
     in_time = {
-        name: _in_order(rdms.mean(axis=1), places.get(id(temporal)))
+        name: _in_order(np.stack([mean_rdm(each) for each in rdms]), places.get(id(temporal)))
         for name, rdms in region_rdms(temporal, measure).items()
         if temporal.regions[name].times is not None
     }

@@ -12,7 +12,7 @@ from experiments.datasets import registry
 from experiments.datasets.known_files import CIFAR10_CLASSES
 
 # Modules that are no image set.
-INFRASTRUCTURE = {"__init__", "checks", "contract", "known_files", "loading", "registry", "splits"}
+INFRASTRUCTURE = {"__init__", "checks", "contract", "known_files", "loading", "pictures", "registry", "splits"}
 
 
 class Row(NamedTuple):
