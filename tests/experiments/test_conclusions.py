@@ -123,7 +123,6 @@ def networks():
         "epochs": 1,
         "n_train": 100,
         "n_seeds": 2,
-        "batch_size": 20,
         "architecture_options": {"hidden": (6,)},
     }
     return [train(rule=rule, batch_size=20, **small) for rule in ("untrained", "backprop")]

@@ -5,9 +5,11 @@ import time
 
 # A call of compiled code that looks for no signals, and lets other threads run meanwhile.
 BUSY = """
-import hashlib, sys
+import hashlib, signal, sys
 from experiments.interruption import at_once
 
+# Whoever runs the tests in the background of a shell hands on that this signal is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with at_once("stopped", patience=float(sys.argv[1])):
     print("ready", flush=True)
     try:

@@ -401,7 +401,7 @@ def become(arguments: list[str]) -> dict[str, Any]:
 class Nothing:
     """In the place of processes: work that is handed to it has been accepted."""
 
-    def __init__(self, **_: Any) -> None:
+    def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
     def __call__(self, _: Any) -> Any:
