@@ -321,10 +321,11 @@ def summary(comparison: Comparison) -> str:
             clause = f"{best.rule} scores best {'and' if best.beats else 'but'} {verdict(best)}"
         held = found.get((region, best.rule))
         if held is not None:
+            n_views = sum(each.verdict != ABSENT for each in held.views.values())
             clause += {
-                "holds": f", in all {len(several)} views",
+                "holds": f", in all {n_views} views",
                 "turns": ", which turns with the measure",
-                "undecided": f", which {len(several)} views do not all decide",
+                "undecided": f", which {n_views} views do not all decide",
             }[held.holds]
         clauses.append(f"{place}{clause} ({decimal(best.score)})")
     if not clauses:
