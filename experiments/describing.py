@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 import neurodata
 import rsa
 from bioplausible.foundation.progress import Progress
-from experiments.measured import large_enough, mean_rdm, region_rdms
+from experiments.measured import in_order, large_enough, mean_rdm, region_rdms
 from experiments.recordings import load_recording
 from neurodata import Recording
 
@@ -122,7 +122,7 @@ def _rows_together(first: _Read, second: _Read) -> list[dict[str, Any]]:
             "recording": first.name,
             "region": region,
             "what": f"rho with {other} of {second.name}",
-            "value": _rho(mean, _in_order(rdm, order)),
+            "value": _rho(mean, in_order(rdm, order)),
         }
         for region, mean in first.means.items()
         for other, rdm in second.means.items()
@@ -134,7 +134,7 @@ def _rows_together(first: _Read, second: _Read) -> list[dict[str, Any]]:
             "recording": one.name,
             "region": region,
             "what": f"rho with {model} of {another.name}'s images",
-            "value": _rho(mean, _in_order(rdm, how)),
+            "value": _rho(mean, in_order(rdm, how)),
         }
         for one, another, how in ((first, second, order), (second, first, back))
         for region, mean in one.means.items()
@@ -190,17 +190,19 @@ def describe_recordings(
         if progress is not None:
             progress(index, len(names), f"recording {name}")
         read.append(_read(name))
+    rows = []
+    for each in read:
+        own = _own_rows(each)
+        rows += own
         if notes is not None:
-            _take_notes(read[-1], notes)
-    rows = [row for each in read for row in _own_rows(each)]
+            _take_notes(each, own, notes)
     return rows + [row for first, second in combinations(read, 2) for row in _rows_together(first, second)]
 
 
-def _take_notes(read: _Read, notes: dict[str, str]) -> None:
+def _take_notes(read: _Read, rows: Sequence[dict[str, Any]], notes: dict[str, str]) -> None:
     """What the recording says of itself, and in which regions its subjects share next to nothing."""
     told = [read.recording.notes] if read.recording.notes else []
-    intervals = {region: shared(_summed_up(rdms)) for region, rdms in read.measured.items()}
-    alone = [region for region, (low, high) in intervals.items() if low <= 0 <= high]
+    alone = [row["region"] for row in rows if "interval" in row and row["interval"][0] <= 0 <= row["interval"][1]]
     if alone:
         told.append(
             f"subjects share next to nothing in {', '.join(alone)}: the interval of the noise ceiling's lower bound holds zero, so "
@@ -213,10 +215,6 @@ def _take_notes(read: _Read, notes: dict[str, str]) -> None:
 def _common_order(ids: Sequence[str], others: Sequence[str]) -> list[int] | None:
     """Where each stimulus stands among the others'; None where their names differ, and both are taken to be in one order."""
     return [others.index(each) for each in ids] if set(ids) == set(others) else None
-
-
-def _in_order(rdm: np.ndarray, order: Sequence[int] | None) -> np.ndarray:
-    return rdm if order is None else rsa.to_condensed(rsa.to_square(rdm)[np.ix_(order, order)])
 
 
 def _rho(first: np.ndarray, second: np.ndarray) -> float:

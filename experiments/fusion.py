@@ -12,7 +12,6 @@ References: Cichy, Pantazis and Oliva 2014, doi:10.1038/nn.3635; 2016, doi:10.10
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -24,7 +23,7 @@ import pandas as pd
 import rsa
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.progress import Progress
-from experiments.measured import mean_rdm, region_rdms
+from experiments.measured import in_order, mean_rdm, region_rdms
 from neurodata import Recording
 
 __all__ = ["COLUMNS", "Fusion", "Pair", "fuse", "pair_of"]
@@ -103,9 +102,9 @@ def pair_of(first: Recording, second: Recording, measure: str = "correlation") -
     order, warnings = _order(first, second)
     spatial, temporal = (second, first) if timed[0] else (first, second)
     places = {id(second): order}
-    regions = {name: _in_order(rdms, places.get(id(spatial))) for name, rdms in region_rdms(spatial, measure).items()}
+    regions = {name: in_order(rdms, places.get(id(spatial))) for name, rdms in region_rdms(spatial, measure).items()}
     in_time = {
-        name: _in_order(np.stack([mean_rdm(each) for each in rdms]), places.get(id(temporal)))
+        name: in_order(np.stack([mean_rdm(each) for each in rdms]), places.get(id(temporal)))
         for name, rdms in region_rdms(temporal, measure).items()
         if temporal.regions[name].times is not None
     }
@@ -128,17 +127,6 @@ def _order(first: Recording, second: Recording) -> tuple[list[int] | None, list[
         f"fusion of recordings '{first.name}' and '{second.name}': {len(missing)} of {len(ids)} stimuli, such as '{missing[0]}', "
         "are not in the second; expected the same stimuli, name those that both have with --conditions"
     )
-
-
-def _in_order(rdms: np.ndarray, order: Sequence[int] | None) -> np.ndarray:
-    if order is None:
-        return rdms
-    first, second = np.triu_indices(len(order), 1)
-    n = rsa.condition_count(rdms.shape[-1])
-    square = np.zeros((n, n), int)
-    square[np.triu_indices(n, 1)] = np.arange(rdms.shape[-1])
-    places = (square + square.T)[np.asarray(order)[first], np.asarray(order)[second]]
-    return rdms[..., places]
 
 
 def fuse(

@@ -10,7 +10,7 @@ import numpy as np
 import rsa
 from neurodata import PatternSet, Recording
 
-__all__ = ["large_enough", "mean_rdm", "reference_rdms", "region_rdms"]
+__all__ = ["in_order", "large_enough", "mean_rdm", "reference_rdms", "region_rdms"]
 
 _MIN_PIXELS = 32
 
@@ -68,3 +68,15 @@ def reference_rdms(recording: Recording, names: Sequence[str], measure: str, war
         except rsa.InputError as error:
             warnings.append(f"no RDM: reference model '{name}': {error}")
     return found
+
+
+def in_order(rdms: np.ndarray, order: Sequence[int] | None) -> np.ndarray:
+    """Condensed RDMs, (..., n_pairs), of stimuli in another order, or of some of them; None leaves them as they are."""
+    if order is None:
+        return rdms
+    first, second = np.triu_indices(len(order), 1)
+    n = rsa.condition_count(rdms.shape[-1])
+    square = np.zeros((n, n), int)
+    square[np.triu_indices(n, 1)] = np.arange(rdms.shape[-1])
+    places = (square + square.T)[np.asarray(order)[first], np.asarray(order)[second]]
+    return rdms[..., places]

@@ -97,7 +97,9 @@ class Aggregate(NamedTuple):
     p_value: np.ndarray
 
 
-class _Resampled(NamedTuple):
+class Resampled(NamedTuple):
+    """Scores under resampled conditions."""
+
     draws: np.ndarray  # (n_draws, n_models, n_subjects)
     jackknife: np.ndarray  # (n_conditions, n_models, n_subjects)
     null: np.ndarray  # (n_draws, n_models)
@@ -105,12 +107,12 @@ class _Resampled(NamedTuple):
 
 def _resample(
     measure: Comparator, models: Prepared, data: Prepared, data_rdms: np.ndarray, counts: np.ndarray, permutations: np.ndarray
-) -> _Resampled:
+) -> Resampled:
     draws = missing.draw_scores(measure, models, data, counts)
     # Too few distinct conditions tell no models apart.
     draws[(counts > 0).sum(axis=1) < MINIMUM_DISTINCT_CONDITIONS] = np.nan
     jackknife = missing.jackknife_scores(measure, models, data)
-    return _Resampled(draws, jackknife, missing.null_scores(measure, models, data, data_rdms, permutations))
+    return Resampled(draws, jackknife, missing.null_scores(measure, models, data, data_rdms, permutations))
 
 
 def _evaluate_one(
@@ -123,19 +125,20 @@ def _evaluate_one(
     keep_subjects: bool,
 ) -> Evaluation:
     """Evaluate the subjects of one time."""
-    n_pairs = data_rdms.shape[1]
-    n_conditions = condition_count(n_pairs)
     data = missing.prepare(measure, data_rdms)
     scores = missing.score(measure, models, data)
-    n_models, n_subjects = scores.shape
     if resamples is None:
-        resampled = _Resampled(
-            np.empty((0, n_models, n_subjects)),
-            np.full((n_conditions, n_models, n_subjects), np.nan),
-            np.empty((0, n_models)),
-        )
+        resampled = not_resampled(condition_count(data_rdms.shape[1]), *scores.shape)
     else:
         resampled = _resample(measure, models, data, data_rdms, *resamples)
+    return summed_up(scores, resampled, noise_ceiling(data_rdms, comparator), comparator, confidence, keep_subjects)
+
+
+def summed_up(
+    scores: np.ndarray, resampled: Resampled, ceiling: NoiseCeiling, comparator: str, confidence: float, keep_subjects: bool
+) -> Evaluation:
+    """Intervals and p-values of scores (n_models, n_subjects), from what resampled conditions gave."""
+    n_conditions = len(resampled.jackknife)
     standard_error = np.sqrt(corrected_variance(resampled.draws, resampled.jackknife))
     lower, upper = t_interval(scores, standard_error, n_conditions, confidence)
     mean, draws, jackknife = (x.mean(axis=-1) for x in (scores, resampled.draws, resampled.jackknife))
@@ -153,12 +156,27 @@ def _evaluate_one(
         draws=draws,
         jackknife=jackknife,
         null=resampled.null,
-        ceiling=noise_ceiling(data_rdms, comparator),
+        ceiling=ceiling,
         comparator=comparator,
         confidence=confidence,
         subject_draws=resampled.draws if keep_subjects else None,
         subject_jackknife=resampled.jackknife if keep_subjects else None,
     )
+
+
+def not_resampled(n_conditions: int, n_models: int, n_subjects: int) -> Resampled:
+    """What there is without draws."""
+    draws, jackknife = np.empty((0, n_models, n_subjects)), np.full((n_conditions, n_models, n_subjects), np.nan)
+    return Resampled(draws, jackknife, np.empty((0, n_models)))
+
+
+def check_enough_conditions(n_conditions: int) -> None:
+    """Refuse to resample too few conditions."""
+    if n_conditions < MINIMUM_CONDITIONS_FOR_DRAWS:
+        raise InputError(
+            f"{n_conditions} conditions are too few to resample, at least {MINIMUM_CONDITIONS_FOR_DRAWS} are "
+            "needed: use n_draws=0 for scores without intervals"
+        )
 
 
 @in_double_precision
@@ -226,11 +244,7 @@ def evaluate(
     n_conditions = condition_count(models.shape[1])
     resamples = None
     if n_draws:
-        if n_conditions < MINIMUM_CONDITIONS_FOR_DRAWS:
-            raise InputError(
-                f"{n_conditions} conditions are too few to resample, at least {MINIMUM_CONDITIONS_FOR_DRAWS} are "
-                "needed: use n_draws=0 for scores without intervals"
-            )
+        check_enough_conditions(n_conditions)
         bootstrap_key, null_key = jax.random.split(key)
         resamples = (
             bootstrap_counts(bootstrap_key, n_draws, n_conditions),

@@ -16,11 +16,10 @@ from jaxtyping import Real
 from bioplausible.foundation.errors import InputError
 from rsa.bootstrap import bootstrap_counts, leave_one_out_counts
 from rsa.ceilings import NoiseCeiling
-from rsa.inference import MINIMUM_CONDITIONS_FOR_DRAWS, MINIMUM_DISTINCT_CONDITIONS, Evaluation
+from rsa.inference import MINIMUM_DISTINCT_CONDITIONS, Evaluation, check_enough_conditions, not_resampled, summed_up
 from rsa.pairs import Array, condition_count
 from rsa.partial import partial_compare, partial_scores, sorted_entries
 from rsa.precision import in_double_precision
-from rsa.variance import corrected_variance, t_interval
 
 __all__ = ["partial_evaluate"]
 
@@ -66,13 +65,9 @@ def partial_evaluate(
     """
     scores = partial_compare(model_rdms, data_rdms, covariate_rdms, comparator)
     n_conditions = condition_count(np.asarray(data_rdms).shape[1])
-    draws, jackknife = np.empty((0, *scores.shape)), np.full((n_conditions, *scores.shape), np.nan)
+    resampled = not_resampled(n_conditions, *scores.shape)
     if n_draws:
-        if n_conditions < MINIMUM_CONDITIONS_FOR_DRAWS:
-            raise InputError(
-                f"{n_conditions} conditions are too few to resample, at least {MINIMUM_CONDITIONS_FOR_DRAWS} are "
-                "needed: use n_draws=0 for scores without intervals"
-            )
+        check_enough_conditions(n_conditions)
         models, data, covariates = (
             sorted_entries(np.asarray(each, np.float64), comparator) for each in (model_rdms, data_rdms, covariate_rdms)
         )
@@ -91,25 +86,6 @@ def partial_evaluate(
         bootstrap_key, _ = jax.random.split(key)
         draws = np.stack([drawn(counts) for counts in bootstrap_counts(bootstrap_key, n_draws, n_conditions)])
         jackknife = np.stack([drawn(counts) for counts in leave_one_out_counts(n_conditions)])
-    lower, upper = t_interval(scores, np.sqrt(corrected_variance(draws, jackknife)), n_conditions, confidence)
-    mean, mean_draws, mean_jackknife = (each.mean(axis=-1) for each in (scores, draws, jackknife))
-    standard_error = np.sqrt(corrected_variance(mean_draws, mean_jackknife))
-    mean_lower, mean_upper = t_interval(mean, standard_error, n_conditions, confidence)
-    return Evaluation(
-        scores=scores,
-        mean=mean,
-        lower=lower,
-        upper=upper,
-        mean_lower=mean_lower,
-        mean_upper=mean_upper,
-        standard_error=standard_error,
-        p_value=np.full(mean.shape, np.nan),
-        draws=mean_draws,
-        jackknife=mean_jackknife,
-        null=np.empty((0, len(mean))),
-        ceiling=NoiseCeiling(np.float64(np.nan), np.float64(np.nan), "once covariates are taken out there is no noise ceiling"),
-        comparator=comparator,
-        confidence=confidence,
-        subject_draws=draws if keep_subjects else None,
-        subject_jackknife=jackknife if keep_subjects else None,
-    )
+        resampled = resampled._replace(draws=draws, jackknife=jackknife)
+    none = NoiseCeiling(np.float64(np.nan), np.float64(np.nan), "once covariates are taken out there is no noise ceiling")
+    return summed_up(scores, resampled, none, comparator, confidence, keep_subjects)

@@ -5,7 +5,6 @@ Both are tables beside the report, and are drawn where they are there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from experiments import fusion, lasting
 from experiments.report.scores import value_limits
 from experiments.report.style import RULE_COLOURS, TEXT, empty_figure, figure_style, horizontal_grid
 from experiments.report.svg import inline_svg
+from experiments.report.views import table_rows
 from experiments.results import GENERALISATION
 
 __all__ = ["GENERALISATION", "plot_fusion", "plot_generalisation", "sections_in_time"]
@@ -161,8 +161,8 @@ def sections_in_time(folder: Path | None) -> dict[str, Any]:
                 "fusion",
                 f"Similarity over time of {', '.join(dict.fromkeys(tables['fusion']['region']))}. Latencies are in the table.",
             ),
-            "latencies": _rows(tables["fusion_latencies"]),
-            "differences": _rows(tables["fusion_differences"]),
+            "latencies": table_rows(tables["fusion_latencies"]),
+            "differences": table_rows(tables["fusion_differences"]),
         }
     if GENERALISATION in tables and len(tables[GENERALISATION]):
         table = tables[GENERALISATION]
@@ -192,9 +192,3 @@ def _read(folder: Path, name: str) -> pd.DataFrame | None:
     except (ValueError, OSError) as error:  # pandas' own errors among them
         raise InputError(f"{path} cannot be read ({error}): run compare again") from None
     return table
-
-
-def _rows(table: pd.DataFrame) -> Sequence[dict[str, Any]]:
-    return [
-        {name: None if pd.isna(value) else value for name, value in row.items()} for row in table.astype(object).to_dict("records")
-    ]

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -29,7 +28,7 @@ from experiments.report.stimuli import MAX_STIMULI, plot_stimuli
 from experiments.report.style import CONTROL_COLOUR, CONTROL_COLOUR_DARK, RULE_COLOURS, rule_styles
 from experiments.report.svg import inline_svg
 from experiments.report.time_course import plot_scores_over_time
-from experiments.report.views import final_accuracy, has_times, layer_names, number, region_names, rule_names
+from experiments.report.views import final_accuracy, has_times, layer_names, number, region_names, rule_names, table_rows
 from experiments.results import Comparison, plain
 
 # Below this a layer's weights hardly moved, and its score is the architecture's rather than the rule's.
@@ -128,14 +127,6 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a table, its missing values as None."""
-    return [
-        {str(name): None if pd.isna(value) else value for name, value in row.items()}
-        for row in frame.astype(object).to_dict("records")
-    ]
-
-
 def _environment() -> Environment:
     """What templates are read and filled in by."""
     environment = Environment(
@@ -205,19 +196,19 @@ def render(comparison: Comparison, folder: Path | None = None) -> str:
             conclusions=conclusions(comparison) if len(views_there) > 1 else [],
             subjects=_subjects(comparison.recording),
             accuracy={rule: accuracy.loc[rule].to_dict() for rule in accuracy.index},
-            aggregates=_rows(comparison.aggregates()),
-            further=_rows(comparison.further_aggregates()),
+            aggregates=table_rows(comparison.aggregates()),
+            further=table_rows(comparison.further_aggregates()),
             comparator_labels=COMPARATOR_LABELS,
             measures={name: measure.summary for name, measure in rsa.MEASURES.items()},
-            differences=_rows(comparison.main.differences),
-            reference_models=_rows(comparison.main.reference_models),
-            clusters=_rows(comparison.clusters),
+            differences=table_rows(comparison.main.differences),
+            reference_models=table_rows(comparison.main.reference_models),
+            clusters=table_rows(comparison.clusters),
             drawn=wording.drawn(comparison),
             timed=has_times(comparison),
             networks=_network_rows(comparison),
             card=scorecard_html(comparison.scorecards) if comparison.scorecards else "",
             min_weight_change=MIN_WEIGHT_CHANGE,
-            verdicts=(verdicts := [row for row in _rows(comparison.verdicts) if row["rule"] in styles]),
+            verdicts=(verdicts := [row for row in table_rows(comparison.verdicts) if row["rule"] in styles]),
             controls=list(dict.fromkeys(comparison.controls["control"])) if len(comparison.controls) else [],
             between=verdicts[0]["rdm_correlation_between_seeds"] if verdicts else None,
             by_other_means=learning_rules.BY_OTHER_MEANS,

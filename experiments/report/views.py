@@ -204,6 +204,14 @@ def final_accuracy(comparison: Comparison) -> pd.DataFrame:
     return table.reindex([rule for rule in rule_names(comparison) if rule in table.index])
 
 
+def table_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table, its missing values as None."""
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        for row in frame.astype(object).to_dict("records")
+    ]
+
+
 __all__ = [
     "LEVEL",
     "Ceiling",
@@ -222,4 +230,5 @@ __all__ = [
     "region_names",
     "rule_names",
     "standings",
+    "table_rows",
 ]
