@@ -42,6 +42,8 @@ class StimulusConfig:
     ----------
     recording
         A named recording or a user's folder.
+    select
+        Which raw files of a folder, by the entities of their names: "task=objects", "res=2".
     subjects
         Of the recording, those that are compared with; all by default.
     exclude_subjects
@@ -56,6 +58,7 @@ class StimulusConfig:
     """
 
     recording: str = "simulated"
+    select: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     exclude_subjects: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()

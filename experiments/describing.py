@@ -50,8 +50,8 @@ class _Read(NamedTuple):
         return [str(each) for each in self.recording.stimuli.ids]
 
 
-def _read(name: str) -> _Read:
-    recording = load_recording(name, needs_pictures=False)
+def _read(name: str, select: Sequence[str]) -> _Read:
+    recording = load_recording(name, needs_pictures=False, select=select)
     measured, references = region_rdms(recording, _DISTANCE), _reference_rdms(recording)
     models = {**references, **_same_category(recording), **neurodata.references(name)}
     varied = {model: rdm for model, rdm in models.items() if np.ptp(rdm) > 0}
@@ -159,7 +159,10 @@ def _reference_rdms(recording: Recording) -> dict[str, np.ndarray]:
 
 
 def describe_recordings(
-    names: Sequence[str], progress: Progress | None = None, notes: dict[str, str] | None = None
+    names: Sequence[str],
+    progress: Progress | None = None,
+    notes: dict[str, str] | None = None,
+    select: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Describe recordings, and how those of the same number of stimuli agree.
 
@@ -171,6 +174,8 @@ def describe_recordings(
         Called with parts done, parts in all and a line to show.
     notes
         Where what each recording says of how it was read is put, by its name.
+    select
+        Which raw files of folders, by the entities of their names: "task=objects", "res=2".
 
     Returns
     -------
@@ -189,7 +194,7 @@ def describe_recordings(
     for index, name in enumerate(names):
         if progress is not None:
             progress(index, len(names), f"recording {name}")
-        read.append(_read(name))
+        read.append(_read(name, select))
     rows = []
     for each in read:
         own = _own_rows(each)

@@ -115,7 +115,7 @@ def plan(config: CompareConfig, input_shape: tuple[int, ...]) -> Plan:
         that this one cannot be fused with.
     """
     asked = config.stimuli
-    whole = load_recording(asked.recording)
+    whole = load_recording(asked.recording, select=asked.select)
     recording = neurodata.select(whole, asked.subjects, asked.exclude_subjects, asked.regions, asked.conditions)
     views.check_patterns(recording, config)
     for measure in config.scoring.measures:

@@ -7,6 +7,7 @@ seed that no comparison uses. A comparison of networks with this region has a ri
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import neurodata
@@ -16,6 +17,7 @@ from experiments import stimuli
 from experiments.config import TrainConfig
 from experiments.training import train
 from neurodata import Recording
+from neurodata.entities import selection_of
 from neurodata.simulated import DEFAULT_DRIVERS
 
 __all__ = ["REFERENCE_LAYER", "REFERENCE_REGION", "load_recording", "simulated_with_reference"]
@@ -50,7 +52,9 @@ def simulated_with_reference(progress: Progress | None = None) -> Recording:
     return dataclasses.replace(recording, truth=truth, notes=notes)
 
 
-def load_recording(name: str, progress: Progress | None = None, needs_pictures: bool = True) -> Recording:
+def load_recording(
+    name: str, progress: Progress | None = None, needs_pictures: bool = True, select: Sequence[str] = ()
+) -> Recording:
     """A named recording or a user's folder.
 
     Parameters
@@ -61,15 +65,18 @@ def load_recording(name: str, progress: Progress | None = None, needs_pictures: 
         Called with parts done, parts in all and a line to show.
     needs_pictures
         Whether networks are to be shown its stimuli.
+    select
+        Which raw files of a folder, by the entities of their names: "task=objects", "res=2".
 
     Raises
     ------
     InputError
         Unknown name, a folder that does not hold a recording, or a recording without pictures where they are needed.
     """
-    if name == "simulated" and not Path(name).is_dir():
+    chosen = selection_of(select, "select")
+    if name == "simulated" and not chosen and not Path(name).is_dir():
         return simulated_with_reference(progress)
-    recording = neurodata.load(name)
+    recording = neurodata.load(name, select=chosen)
     if needs_pictures and not recording.stimuli.has_pictures:
         raise InputError(
             f"the pictures of recording '{recording.name}' were not published, so networks cannot be shown them: try another "

@@ -39,6 +39,7 @@ from experiments.environment import check_room, describe_environment
 from experiments.files import prepare_folder, short_name
 from experiments.model_rdms import model_rdms
 from experiments.results import plain, rows
+from neurodata.entities import selection_of
 from neurodata.fmri import Volumes, load_volumes, volume_stimuli
 from rsa.searchlights import SEARCHLIGHT_COMPARATORS, SEARCHLIGHT_DISTANCES
 
@@ -60,6 +61,8 @@ class SearchlightConfig:
         As `experiments.model_rdms` takes them; none for every reference model that the stimuli allow.
     mask
         A NIfTI file or a region of the folder; "" for fMRIPrep's brain masks, else the whole volume.
+    select
+        Which raw files, by the entities of their names: "task=objects", "space=MNI152NLin2009cAsym".
     subjects
         Those whose maps are made; all by default.
     radius
@@ -83,6 +86,7 @@ class SearchlightConfig:
     recording: str = ""
     models: tuple[str, ...] = ()
     mask: str = ""
+    select: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     radius: float | int = 3.0
     minimum_fraction: float | int = 0.5
@@ -191,11 +195,12 @@ def searchlight_maps(
     """
     config = with_fields(config, SearchlightConfig, fields, "searchlight_maps", "recording='my_folder'")
     folder = None if out is None else prepare_folder(Path(out))
+    chosen = selection_of(config.select, "select")
     # What is wrong with models is said before patterns are estimated, which may take long.
     models = model_rdms(config.models, volume_stimuli(config.recording), config.distance)
     if progress is not None:
         progress(0, 0, f"patterns of {config.recording}")
-    volumes = _chosen(load_volumes(config.recording, config.mask or None), config.subjects)
+    volumes = _chosen(load_volumes(config.recording, config.mask or None, chosen), config.subjects)
     by_subject = _score(config, volumes, models.rdms, progress)
     warnings = list(models.warnings)
     mean, t, p_value = _group(config, volumes, by_subject, warnings)

@@ -107,6 +107,37 @@ def checked_selection(select: Mapping[str, Any] | None, origin: str) -> dict[str
     return chosen
 
 
+def selection_of(texts: Sequence[str], origin: str) -> dict[str, tuple[str, ...]]:
+    """Read a selection from texts such as "task=objects", as a command line gives them.
+
+    Parameters
+    ----------
+    texts
+        an entity and a value each, by "="; several values of one entity are several texts.
+    origin
+        where they are stated, for errors.
+
+    Returns
+    -------
+    as :func:`checked_selection`.
+
+    Raises
+    ------
+    InputError
+        for a text without "=" or without a value, and as :func:`checked_selection` does.
+
+    >>> selection_of(["task=objects", "run=1", "run=2"], "--select")
+    {'task': ('objects',), 'run': ('1', '2')}
+    """
+    values: dict[str, list[str]] = defaultdict(list)
+    for text in texts:
+        entity, equals, value = (part.strip() for part in text.partition("="))
+        if not (entity and equals and value):
+            raise InputError(f"{origin} holds '{text}'; expected an entity and its value, such as task=objects")
+        values[entity].append(value)
+    return checked_selection(values, origin)
+
+
 def _is(value: str, wanted: str, entity: str) -> bool:
     if value == wanted:
         return True
@@ -178,8 +209,8 @@ def _check_one(
         raise InputError(
             f"{origin} holds several {name}{'e' if name.endswith('s') else ''}s ({', '.join(values)}); state which as "
             f"{entity}, such as "
-            f"'{told}: {{{entity}: {first}}}' in recording.yaml"
+            f"'{told}: {{{entity}: {first}}}' in recording.yaml, or {entity}={first} with --select"
         )
 
 
-__all__ = ["A_RUN", "ENTITIES", "OF_ONE_RUN", "checked_selection", "choose", "entities_of", "is_selection"]
+__all__ = ["A_RUN", "ENTITIES", "OF_ONE_RUN", "checked_selection", "choose", "entities_of", "is_selection", "selection_of"]

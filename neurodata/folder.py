@@ -127,6 +127,30 @@ def _region_files(folder: Path) -> dict[str, Path]:
     return found
 
 
+def _check_that_all_means_something(
+    settings: Mapping[str, Any], folder: Path, files: Mapping[str, Path], regions: Mapping[str, Region]
+) -> None:
+    """Refuse what is stated of something that the folder does not hold: whoever wrote it believes that it acts."""
+    kinds = raw_folder.found_kinds(folder) if settings.keys() & raw_folder.KINDS.keys() else []
+    has_rdms = any(path.stem.lower().startswith("rdms_") for path in files.values())
+    of_arrays = "rdms_<region> or patterns_<region> files; raw files name their subjects themselves, --subjects chooses among them"
+    needed = {
+        "subjects": (bool(files), of_arrays),
+        "measure": (has_rdms, "rdms_<region> files; distances between patterns are chosen by --measure"),
+        "times": (any(regions[name].times is not None for name in files), "rdms_<region> or patterns_<region> files with times"),
+        **{kind: (kind in kinds, f"raw files: {raw_folder.KINDS[kind].layout}") for kind in raw_folder.KINDS},
+    }
+    for key, (is_there, what) in needed.items():
+        if key in settings and not is_there:
+            raise InputError(f"{folder / FILE_NAME}: '{key}' means nothing here, it is for {what}; leave it out")
+    for key in ("subjects", "truth", "drive_windows"):
+        named = settings.get(key)
+        known = files if key == "subjects" else regions
+        for region in named if isinstance(named, dict) else ():
+            if region not in known:
+                raise InputError(f"{folder / FILE_NAME}: '{key}' names the region {region}; expected one of {', '.join(known)}")
+
+
 def load_folder(folder: Path, select: Mapping[str, Any] | None = None) -> Recording:
     """Load a recording from a folder in the layout above.
 
@@ -175,6 +199,7 @@ def load_folder(folder: Path, select: Mapping[str, Any] | None = None) -> Record
             regions[region] = patterns
         said += raw.notes
     axes = [region.times for region in regions.values() if region.times is not None]
+    _check_that_all_means_something(settings, folder, _region_files(folder), regions)
     return Recording(
         name=settings.get("name", folder.resolve().name),
         stimuli=stimuli,

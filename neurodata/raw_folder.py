@@ -103,14 +103,14 @@ def load_raw(folder: Path, settings: Mapping[str, Any], stimuli: Stimuli, select
     """
     origin = f"{folder / 'recording.yaml'}: 'select'"
     kinds = found_kinds(folder)
-    given = {**checked_selection(settings.get("select"), origin), **checked_selection(select, "select")}
-    if given and not kinds:
+    stated_for_all, asked = checked_selection(settings.get("select"), origin), checked_selection(select, "select")
+    if (given := {**stated_for_all, **asked}) and not kinds:
         raise InputError(f"{folder} has a selection ({', '.join(given)}) but no raw files to choose from; leave it out")
     raws = []
     for name in kinds:
         stated = dict(settings.get(name) or {})
         own = checked_selection(stated.pop("select", None), f"{folder / 'recording.yaml'}: 'select' under '{name}'")
-        raws.append(KINDS[name].load(folder, stated, stimuli, {**given, **own}))
+        raws.append(KINDS[name].load(folder, stated, stimuli, {**stated_for_all, **own, **asked}))
     return raws
 
 

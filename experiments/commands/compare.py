@@ -19,7 +19,7 @@ __all__ = ["compare_command"]
 
 _STORE = Path("runs") / "store"
 _LISTS = (
-    *("rules", "subjects", "exclude_subjects", "regions", "conditions", "partial", "activations"),
+    *("rules", "select", "subjects", "exclude_subjects", "regions", "conditions", "partial", "activations"),
     *("measure", "comparator", "stimulus_size"),
 )
 
@@ -49,6 +49,7 @@ def _free_folder() -> Iterator[Path]:
 @click.option("--architecture", help=ARCHITECTURE_HELP.format("cnn"))
 @click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
 @click.option("--recording", help="A named recording (simulated by default), or a folder of your own.")
+@click.option("--select", help="Which raw files of a folder, by the entities of their names, such as task=objects,res=2.")
 @click.option("--subjects", help="Of the recording, those that are compared with, separated by commas; all by default.")
 @click.option("--exclude-subjects", help="Those that are left out.")
 @click.option("--regions", help="Those that are compared with; all by default.")

@@ -7,7 +7,7 @@ import sys
 import click
 
 from bioplausible.foundation.progress import progress_bar
-from experiments.terminal import as_json, print_json, print_table
+from experiments.terminal import as_json, named, print_json, print_table
 
 __all__ = ["data_command"]
 
@@ -44,14 +44,15 @@ def data_list_command(as_json: bool) -> None:
 
 @data_command.command("describe")
 @click.argument("recordings", nargs=-1, required=True)
+@click.option("--select", help="Which raw files of folders, by the entities of their names, such as task=objects,res=2.")
 @as_json
-def data_describe_command(recordings: tuple[str, ...], as_json: bool) -> None:
+def data_describe_command(recordings: tuple[str, ...], select: str | None, as_json: bool) -> None:
     """What is in RECORDINGS (names or folders): ceilings, what simple models explain, and how they agree."""
     from experiments.describing import describe_recordings
 
     notes: dict[str, str] = {}
     with progress_bar() as progress:
-        rows = describe_recordings(recordings, progress, notes)
+        rows = describe_recordings(recordings, progress, notes, named("--select", select) or ())
     if as_json:
         print_json(rows)
         return

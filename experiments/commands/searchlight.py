@@ -21,6 +21,7 @@ __all__ = ["searchlight_command"]
     "default), an .npz of activations with one array a layer, or a folder that train --out wrote.",
 )
 @click.option("--mask", help="A NIfTI file or a region of the folder; by default fMRIPrep's brain masks, else the whole volume.")
+@click.option("--select", help="Which raw files, by the entities of their names, such as task=objects,space=MNI152NLin2009cAsym.")
 @click.option("--subjects", help="Those whose maps are made, separated by commas; all by default.")
 @click.option("--radius", type=float, help="Of a searchlight, in voxels (3 by default).")
 @click.option("--minimum-fraction", type=float, help="Share of a searchlight that has to lie within the mask (0.5 by default).")
@@ -31,15 +32,13 @@ __all__ = ["searchlight_command"]
 @click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for maps, table and picture.")
 @as_json
-def searchlight_command(recording: str, models: str | None, subjects: str | None, out: Path, as_json: bool, **options: Any) -> None:
+def searchlight_command(recording: str, models: str | None, out: Path, as_json: bool, **options: Any) -> None:
     """Map where models resemble the brain: RECORDING is a folder of your own BOLD runs, and every voxel gets a correlation."""
     from experiments.files import no_empty_folder
     from experiments.searchlights import searchlight_maps
 
-    fields = given(**options)
-    for name, option, text in (("models", "--models", models), ("subjects", "--subjects", subjects)):
-        if text is not None:
-            fields[name] = tuple(named(option, text) or ())
+    lists = {"models": models, "select": options.pop("select"), "subjects": options.pop("subjects")}
+    fields = given(**options) | {name: tuple(named(f"--{name}", text) or ()) for name, text in lists.items() if text is not None}
     with no_empty_folder(out), progress_bar() as progress:
         maps = searchlight_maps(None, out, progress, recording=recording, **fields)
     if as_json:

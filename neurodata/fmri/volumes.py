@@ -99,7 +99,7 @@ def load_volumes(
     stated = dict(settings.get("fmri") or {})
     origin = f"{root / 'recording.yaml'}: 'select'"
     of_fmri = checked_selection(stated.pop("select", None), f"{origin} under 'fmri'")
-    chosen = {**checked_selection(settings.get("select"), origin), **checked_selection(select, "select"), **of_fmri}
+    chosen = {**checked_selection(settings.get("select"), origin), **of_fmri, **checked_selection(select, "select")}
     runs, options, regions = stated_runs(root, stated, stimuli, chosen)
     if regions is None:
         regions = found_regions(root) if (root / "masks").is_dir() else {}

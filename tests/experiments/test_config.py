@@ -35,6 +35,7 @@ COMPARE = CompareConfig.of(
     batch_size=9,
     seed=3,
     seeds=2,
+    select=("task=objects", "run=1"),
     subjects=("a", "b"),
     exclude_subjects=("c",),
     regions=("IT",),

@@ -291,11 +291,11 @@ def cases(place: Path) -> Iterator[tuple[str, list[str]]]:
         yield line("compare", "--rules", value)
         yield line("compare", "--rules", "untrained", "--architecture", value)
         yield line("compare", "--rules", "untrained", "--comparator", value)
-        for option in ("--subjects", "--exclude-subjects", "--regions", "--conditions"):
+        for option in ("--select", "--subjects", "--exclude-subjects", "--regions", "--conditions"):
             yield line("compare", "--rules", "untrained", option, value)
         yield line("compare", "--rules", "untrained", "--distance", value)
         yield line("compare", "--rules", "untrained", "--scorecard", value)
-        for option in ("--models", "--mask", "--subjects", "--comparator", "--measure"):
+        for option in ("--models", "--mask", "--select", "--subjects", "--comparator", "--measure"):
             yield line("searchlight", "empty", option, value, "--out", "mapped")
         yield line("scorecard", value)
         yield line("scorecard", "untrained", "--criteria", value)

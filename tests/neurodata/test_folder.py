@@ -65,7 +65,8 @@ def test_every_rdm_file(own_folder, make_rdms, shape, condensed, suffix):
     else:
         with h5py.File(path, "w") as file:
             file["rdms"] = rdms
-    settings(own_folder, times={"start": -0.1, "step": 0.05})
+    if len(shape) == 2:
+        settings(own_folder, times={"start": -0.1, "step": 0.05})
     recording = neurodata.load(own_folder)
     expected = condense(make_rdms(*shape))
     np.testing.assert_array_equal(recording.regions["IT_left"].rdms(), expected if shape else expected[None])
@@ -384,3 +385,25 @@ def test_bad_input_is_one_sentence(own_folder, make_rdms, spoil, expected):
     assert neurodata.load(own_folder).regions["IT"].rdms().shape == (2, 66)
     spoil(own_folder)
     refused(own_folder, expected)
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({"times": [0.0, 0.1]}, "'times' means nothing here, it is for rdms_<region> or patterns_<region> files with times"),
+        ({"fmri": {"smoothing_mm": 4}}, "'fmri' means nothing here, it is for raw files: .*bold.nii.gz"),
+        ({"meg": {"tmax": 0.5}}, "'meg' means nothing here, it is for raw files: .*_meg.fif"),
+        ({"subjects": {"V1": ["a", "b"]}}, "'subjects' names the region V1; expected one of IT"),
+        ({"truth": {"V9": "conv_0"}}, "'truth' names the region V9; expected one of IT"),
+    ],
+)
+def test_what_means_nothing_for_these_files_is_refused(own_folder, make_rdms, stated, expected):
+    np.savez(own_folder / "rdms_IT.npz", rdms=make_rdms(2))
+    settings(own_folder, **stated)
+    refused(own_folder, expected)
+
+
+def test_a_measure_is_of_rdms(own_folder):
+    np.savez(own_folder / "patterns_V1.npz", patterns=np.random.default_rng(0).normal(size=(2, 12, 30)))
+    settings(own_folder, measure="correlation")
+    refused(own_folder, "'measure' means nothing here, it is for rdms_<region> files; .* --measure")

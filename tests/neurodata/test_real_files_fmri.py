@@ -11,6 +11,7 @@ import pytest
 from real_files import AFFINE, NAMES, SECONDS, bold_rows, fmri_folder, mask, write_bold, write_mask, write_table
 
 import neurodata
+from experiments.cli import main
 from neurodata import InputError
 from neurodata.event_tables import read_event_table
 from neurodata.fmri import FmriOptions, FmriRun
@@ -215,6 +216,10 @@ def test_entities_are_chosen_in_recording_yaml(folder):
     (folder / "recording.yaml").write_text("select: {task: objects, resolution: 2}\n")
     assert "res-2" in neurodata.load(folder).regions["V1"].origin
     assert "res-1" in neurodata.load(folder, select={"res": 1}).regions["V1"].origin
+    (folder / "recording.yaml").write_text("select: {task: objects}\nfmri: {select: {res: 2}}\n")
+    assert "res-2" in neurodata.load(folder).regions["V1"].origin
+    # What is asked for goes before what the folder states, wherever it states it.
+    assert "res-1" in neurodata.load(folder, select={"res": 1}).regions["V1"].origin
     for stated, expected in (
         ("{task: objekts, res: 2}", "unknown task of .*'objekts': did you mean 'objects'"),
         ("{tsk: objects}", r"recording.yaml: 'select' has unknown entities: 'tsk' \(did you mean 'task'"),
@@ -224,3 +229,19 @@ def test_entities_are_chosen_in_recording_yaml(folder):
         (folder / "recording.yaml").write_text(f"select: {stated}\n")
         with pytest.raises(InputError, match=expected):
             neurodata.load(folder)
+
+
+def test_the_command_chooses_as_recording_yaml_does(folder, capsys):
+    place = folder / "sub-01" / "func"
+    for path in list(place.iterdir()):
+        (place / path.name.replace("objects", "rest")).write_bytes(path.read_bytes())
+    with pytest.raises(SystemExit) as caught:
+        main(["data", "describe", str(folder)])
+    said = capsys.readouterr().err
+    assert caught.value.code == 2 and said.count("\n") == 1 and "or task=objects with --select" in said
+    main(["data", "describe", str(folder), "--select", "task=objects", "--json"])
+    assert json.loads(capsys.readouterr().out)
+    for given, expected in (("task", "holds 'task'; expected an entity and its value"), ("tsk=objects", "did you mean 'task'")):
+        with pytest.raises(SystemExit):
+            main(["data", "describe", str(folder), "--select", given])
+        assert expected in capsys.readouterr().err
