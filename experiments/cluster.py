@@ -1,7 +1,8 @@
 """Many jobs on a cluster, by the address of its dask scheduler; without an address on a cluster of this machine's own.
 
 The scheduler knows whose job a process had that died, and gives it to another. Workers see the same folders as the command, at the
-same places, and have this package; one thread each is right (`dask worker --nthreads 1`), since a training takes all that a thread
+same places, work in the folder that the command was given in (its relative paths, a user's own `path.py:name` among them, are
+found from there), and have this package; one thread each is right (`dask worker --nthreads 1`), since a training takes all that a thread
 may. Rocklin 2015, doi:10.25080/Majora-7b98e3ed-013.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,12 +53,24 @@ def run_on_cluster(jobs: Mapping[str, Job], workers: int, address: str | None = 
         names = {}
         for place, (name, job) in enumerate(jobs.items()):
             # A job is never the same as one of before: what it gives depends on what is on disk.
-            names[client.submit(tried, name, job, pure=False, priority=-place)] = name
+            names[client.submit(_tried_within, os.getcwd(), name, job, pure=False, priority=-place)] = name
         from distributed import as_completed
 
         for future in as_completed(list(names), loop=client.loop):
             yield names[future], _outcome(future, address)
             future.release()
+
+
+def _tried_within(folder: str, name: str, job: Job) -> tuple[str, Any]:
+    """What a job gives, or why it gives nothing, in the folder that its relative paths are meant from."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        return name, Failure(
+            f"the worker cannot go to {folder}, where the command was given ({error.strerror}): workers need to see its folders at "
+            "the same places"
+        )
+    return tried(name, job)
 
 
 def _outcome(future: Any, address: str | None) -> Any:

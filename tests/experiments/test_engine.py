@@ -84,6 +84,21 @@ def test_a_cluster_does_jobs_and_says_what_fails(cluster_in_threads):
     assert found == {"a": 0.5, "b": 1.0}
 
 
+def test_workers_of_a_cluster_work_where_the_command_was_given(cluster_in_threads, tmp_path, monkeypatch):
+    from experiments import cluster
+
+    elsewhere, gone = tmp_path / "elsewhere", tmp_path / "gone"
+    elsewhere.mkdir()
+    gone.mkdir()
+    job = cluster._tried_within
+    monkeypatch.chdir(tmp_path)
+    assert job(str(elsewhere), "a", os.getcwd) == ("a", str(elsewhere))
+    monkeypatch.chdir(tmp_path)
+    assert dict(Engine("dask", address=cluster_in_threads).run({"a": os.getcwd})) == {"a": str(tmp_path)}
+    gone.rmdir()
+    assert "workers need to see its folders at the same places" in job(str(gone), "a", os.getcwd)[1].reason
+
+
 WORKER = """
 import os, pathlib, sys, time
 from experiments.engine import run_all
