@@ -3,6 +3,8 @@ r"""Fixed, label-free front ends: what stands between the image and the first tr
 * `zca`: zero-phase whitening, :math:`x \mapsto C_\epsilon^{-1/2}(x - \mu)` with
   :math:`C_\epsilon = C + \epsilon \lambda_{\max} I`, from the training images' mean and covariance (Bell and Sejnowski 1997,
   doi:10.1016/S0042-6989(97)00121-1). Fitted, so it takes one image size.
+* `zca_local`: the same within the patch around each pixel, seven by seven, which is a convolution: whitened images of any size,
+  where the covariance of whole ones has no room (Coates and Ng 2012, doi:10.1007/978-3-642-35289-8_30, whiten patches so).
 * `on_off`: a centre-surround filter (difference of two Gaussians, of equal integral, so that a flat image gives zero), then its
   positive and its negative part as two channels, as retinal ganglion cells report them (Rodieck 1965,
   doi:10.1016/0042-6989(65)90033-7). Nothing to fit: it takes any size.
@@ -31,6 +33,8 @@ __all__ = ["FRONT_ENDS", "FrontEnd", "fit_front_end", "no_front_end"]
 # Centre and surround as a fraction of a small receptive field, in pixels; their ratio of 1.6 makes the difference of
 # Gaussians approximate the Laplacian (Marr and Hildreth 1980, doi:10.1098/rspb.1980.0020).
 _CENTRE_PIXELS, _SURROUND_PIXELS, _FILTER_SIDE = 0.8, 1.28, 7
+_PATCH_SIDE = 7
+_MOST_PATCHES = 100_000  # of 147 numbers each in colour: the covariance's entries are known to a third of a per cent
 _MATRICES = 3  # covariance, eigenvectors and whitening matrix, in memory together
 
 
@@ -77,6 +81,16 @@ def _split_signs(x: Array) -> Array:
     return jnp.concatenate([jax.nn.relu(x), jax.nn.relu(-x)], axis=-1)
 
 
+def _filtered(images: Array, kernel: Array) -> Array:
+    """Cross-correlation with a filter of odd side, of the same size as the images."""
+    margin = kernel.shape[0] // 2
+    if margin == 0:
+        return convolve(images, kernel)
+    # Reflected borders: with zeros outside, the frame of the image would be the strongest edge of all.
+    padded = jnp.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="symmetric")
+    return convolve(padded, kernel)[:, margin:-margin, margin:-margin]
+
+
 def _centre_surround(images: Array) -> Array:
     """Difference of Gaussians, each channel by itself."""
     offsets = np.arange(_FILTER_SIDE) - _FILTER_SIDE // 2
@@ -85,11 +99,8 @@ def _centre_surround(images: Array) -> Array:
     kernel = centre / centre.sum() - surround / surround.sum()
     kernel = jnp.asarray(kernel / np.sqrt((kernel**2).sum()), images.dtype)[:, :, None, None]
     n, height, width, channels = images.shape
-    # Reflected borders: with zeros outside, the frame of the image would be the strongest edge of all.
-    margin = _FILTER_SIDE // 2
     one_channel = jnp.moveaxis(images, -1, 1).reshape(n * channels, height, width, 1)
-    padded = jnp.pad(one_channel, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="symmetric")
-    filtered = convolve(padded, kernel)[:, margin:-margin, margin:-margin]
+    filtered = _filtered(one_channel, kernel)
     return jnp.moveaxis(filtered.reshape(n, channels, height, width), 1, -1)
 
 
@@ -104,19 +115,50 @@ def _check_room(shape: tuple[int, ...]) -> None:
     if needed > there:
         raise InputError(
             f"whitening images of {'x'.join(map(str, shape))} takes matrices of {n_inputs:,} x {n_inputs:,}, "
-            f"{needed / 2**30:,.0f} GiB at the least, and this machine has {there / 2**30:,.0f}: use smaller images, or the "
-            "front end 'on_off', which needs none, or 'none'"
+            f"{needed / 2**30:,.0f} GiB at the least, and this machine has {there / 2**30:,.0f}: use the front end "
+            "'zca_local', which whitens patches, or 'on_off' or 'none', or smaller images"
         )
+
+
+def _whitening(rows: Float[np.ndarray, "n d"], eps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and covariance, and the symmetric inverse square root of what `eps` makes of it."""
+    covariance = np.cov(rows, rowvar=False)
+    eigenvalues, eigenvectors = np.linalg.eigh(np.atleast_2d(covariance))
+    scale = 1 / np.sqrt(np.maximum(eigenvalues, 0) + eps * eigenvalues[-1])
+    return rows.mean(0), np.atleast_2d(covariance), (eigenvectors * scale) @ eigenvectors.T
+
+
+def _patches(images: Float[np.ndarray, "n height width channels"], side: int) -> Float[np.ndarray, "m d"]:
+    """Patches at places drawn over all images, always the same ones: (side, side, channels) of each in one row."""
+    n, height, width, channels = images.shape
+    rng = np.random.default_rng(0)
+    n_places = n * (height - side + 1) * (width - side + 1)
+    drawn = np.arange(n_places) if n_places <= _MOST_PATCHES else rng.integers(n_places, size=_MOST_PATCHES)
+    image, y, x = np.unravel_index(drawn, (n, height - side + 1, width - side + 1))
+    windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), axis=(1, 2))  # (n, y, x, channels, side, side)
+    found = np.moveaxis(windows[image, y, x], 1, -1)
+    return np.asarray(found, np.float64).reshape(len(drawn), side * side * channels)
+
+
+def _zca_local(images: Float[np.ndarray, "n height width channels"], eps: float) -> Callable[[Array], Array]:
+    side = min(_PATCH_SIDE, *images.shape[1:3])
+    side -= 1 - side % 2  # a patch has a pixel in its middle
+    channels = images.shape[3]
+    mean, covariance, whiten = _whitening(_patches(images, side), eps)
+    middle = whiten.reshape(side, side, channels, side, side, channels)[:, :, :, side // 2, side // 2]
+    weights = middle.reshape(-1, channels)
+    weights /= np.sqrt(np.trace(weights.T @ covariance @ weights) / channels)
+    kernel, offset = weights.reshape(side, side, channels, channels).astype(np.float32), (mean @ weights).astype(np.float32)
+
+    def transform(x: Array) -> Array:
+        return _filtered(x, jnp.asarray(kernel, x.dtype)) - jnp.asarray(offset, x.dtype)
+
+    return transform
 
 
 def _zca(images: Float[np.ndarray, "n height width channels"], eps: float) -> Callable[[Array], Array]:
     _check_room(images.shape[1:])
-    flat = np.asarray(images, np.float64).reshape(len(images), -1)
-    mean = flat.mean(0)
-    covariance = np.cov(flat, rowvar=False)
-    eigenvalues, eigenvectors = np.linalg.eigh(covariance)
-    scale = 1 / np.sqrt(np.maximum(eigenvalues, 0) + eps * eigenvalues[-1])
-    whiten = (eigenvectors * scale) @ eigenvectors.T
+    mean, covariance, whiten = _whitening(np.asarray(images, np.float64).reshape(len(images), -1), eps)
     # Unit variance on average, so that a network's initial weights meet the same input size with and without whitening.
     whiten /= np.sqrt(np.trace(whiten @ covariance @ whiten) / len(mean))
     matrix, offset = np.asarray(whiten, np.float32), np.asarray(mean, np.float32)
@@ -136,6 +178,10 @@ def _fit_zca(images: np.ndarray, eps: float) -> FrontEnd:
     return FrontEnd("zca", _zca(images, eps), 1, tuple(images.shape[1:]))
 
 
+def _fit_zca_local(images: np.ndarray, eps: float) -> FrontEnd:
+    return FrontEnd("zca_local", _zca_local(images, eps), 1)
+
+
 def _fit_on_off(images: np.ndarray, eps: float) -> FrontEnd:
     return FrontEnd("on_off", lambda x: _split_signs(_centre_surround(x)), 2)
 
@@ -148,6 +194,7 @@ def _fit_zca_on_off(images: np.ndarray, eps: float) -> FrontEnd:
 FRONT_ENDS: dict[str, Callable[[np.ndarray, float], FrontEnd]] = {
     "none": _fit_none,
     "zca": _fit_zca,
+    "zca_local": _fit_zca_local,
     "on_off": _fit_on_off,
     "zca_on_off": _fit_zca_on_off,
 }

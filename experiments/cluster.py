@@ -1,9 +1,9 @@
 """Many jobs on a cluster, by the address of its dask scheduler; without an address on a cluster of this machine's own.
 
-The scheduler knows whose job a process had that died, and gives it to another. Workers see the same folders as the command, at the
-same places, work in the folder that the command was given in (its relative paths, a user's own `path.py:name` among them, are
-found from there), and have this package; one thread each is right (`dask worker --nthreads 1`), since a training takes all that a thread
-may. Rocklin 2015, doi:10.25080/Majora-7b98e3ed-013.
+The scheduler knows whose job a process had that died, and gives it to another. Workers have this package, see the same folders as
+the command at the same places, and work in the folder that it was given in: relative paths, a user's own `path.py:name` among them,
+are found from there. One thread each is right (`dask worker --nthreads 1`), since a training takes all that a thread may.
+Rocklin 2015, doi:10.25080/Majora-7b98e3ed-013.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def _free_folder() -> Iterator[Path]:
 @click.option("--seeds", type=int, help="Networks per rule.")
 @click.option("--epochs", type=int, help="Passes over the training images.")
 @click.option("--batch-size", type=int)
-@click.option("--front-end", help="Of every network: none (the default), zca, on_off or zca_on_off.")
+@click.option("--front-end", help="Of every network: none (the default), zca, zca_local, on_off or zca_on_off.")
 @click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
 @click.option(
     "--measure",

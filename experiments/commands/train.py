@@ -24,7 +24,7 @@ def _epochs(n: int) -> str:
 @click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
 @click.option("--epochs", type=int, help="Passes over the training images.")
 @click.option("--batch-size", type=int)
-@click.option("--front-end", help="none, zca, on_off or zca_on_off; by default the one that RULE is tuned behind.")
+@click.option("--front-end", help="none, zca, zca_local, on_off or zca_on_off; by default the one that RULE is tuned behind.")
 @click.option(
     "--init",
     help="Parameters that the network starts from: a folder that train --out wrote (@SEED for one of several), or an .npz or orbax "

@@ -32,6 +32,33 @@ def test_whitening_whitens():
     assert abs(white.mean()) < 1e-4
 
 
+def test_local_whitening_is_whitening_of_patches_and_whitens_what_is_white_within_them():
+    """Each pixel is the middle of its patch whitened, computed here patch by patch; images of one patch are whitened as a whole."""
+    images = correlated_images(n=300, side=9, channels=2)
+    front_end = fit_front_end("zca_local", images, eps=0.1)
+    patches = np.stack([images[:, y : y + 7, x : x + 7].reshape(300, -1) for y in range(3) for x in range(3)], axis=1)
+    values, vectors = np.linalg.eigh(np.cov(patches.reshape(-1, 98), rowvar=False))
+    inverse_root = vectors @ np.diag((values + 0.1 * values.max()) ** -0.5) @ vectors.T
+    middle = ((patches - patches.mean((0, 1))) @ inverse_root).reshape(300, 9, 7, 7, 2)[:, :, 3, 3]
+    expected = middle / np.sqrt(middle.reshape(-1, 2).var(0, ddof=1).mean())
+    with jax.enable_x64(True):
+        found = np.asarray(front_end(jnp.asarray(images)))[:, 3:6, 3:6].reshape(300, 9, 2)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert front_end.output_shape((224, 200, 2)) == (224, 200, 2)
+
+    smooth = correlated_images(n=2000, side=20)
+    with jax.enable_x64(True):
+        white = np.asarray(fit_front_end("zca_local", smooth, eps=1e-6)(jnp.asarray(smooth)))[:, 4:-4, 4:-4, 0]
+    beside = [np.corrcoef(each[:, 1:].ravel(), each[:, :-1].ravel())[0, 1] for each in (smooth[..., 0], white)]
+    assert beside[0] > 0.6 and abs(beside[1]) < 0.15
+
+
+def test_images_smaller_than_a_patch_are_whitened_by_smaller_patches():
+    for side in (1, 2, 4):
+        images = np.random.default_rng(0).normal(size=(50, side, side, 3))
+        assert fit_front_end("zca_local", images)(jnp.asarray(images)).shape == images.shape
+
+
 def test_on_off_is_blind_to_a_flat_image_and_splits_signs():
     images = correlated_images()
     front_end = fit_front_end("on_off", images)
