@@ -7,6 +7,7 @@ import shutil
 import mne
 import numpy as np
 import pytest
+from eeg_files import WRITERS
 from real_files import MEG_YAML, NAMES, RATE, meg_folder, raw_of, write_stimuli, write_table
 
 import neurodata
@@ -171,17 +172,36 @@ def test_another_task_is_not_one_more_run(tmp_path):
     assert len(find_runs(folder, {"task": ["objects", "rest"], "processing": "none"})) == 2
 
 
-def test_eeg_is_read_as_meg_is(tmp_path):
-    write_stimuli(tmp_path)
-    place = tmp_path / "sub-01" / "eeg"
+def eeg_folder(folder, ending):
+    write_stimuli(folder)
+    place = folder / "sub-01" / "eeg"
     place.mkdir(parents=True)
     raw, onsets, order = raw_of(kind="eeg")
     stem = "sub-01_task-objects"
-    raw.save(place / f"{stem}_eeg.fif", verbose="error")
+    WRITERS.get(ending, lambda raw, path: raw.save(path, verbose="error"))(raw, place / f"{stem}_eeg.{ending}")
     write_table(place / f"{stem}_events.tsv", [(f"{each:.3f}", 0, NAMES[index]) for each, index in zip(onsets, order, strict=True)])
-    (tmp_path / "recording.yaml").write_text(MEG_YAML)
-    recording = neurodata.load(tmp_path)
+    (folder / "recording.yaml").write_text(MEG_YAML)
+    return folder
+
+
+def test_eeg_is_read_as_meg_is_from_every_format(tmp_path):
+    recording = neurodata.load(eeg_folder(tmp_path / "fif", "fif"))
     assert recording.modality == "eeg" and recording.regions["EEG"].n_channels == (8,)
+    expected = recording.regions["EEG"].patterns()[0]
+    # Formats keep a sample in 32 bits, or in the 16 or 24 of a range.
+    for ending, step in (("vhdr", 1e-6), ("set", 1e-6), ("bdf", 1e-6), ("edf", 2e-4)):
+        found = neurodata.load(eeg_folder(tmp_path / ending, ending)).regions["EEG"].patterns()[0]
+        np.testing.assert_allclose(found, expected, atol=step * np.abs(expected).max(), err_msg=ending)
+
+
+@pytest.mark.parametrize("ending", ["vhdr", "edf", "bdf", "set"])
+def test_half_an_eeg_file_is_one_sentence(tmp_path, ending):
+    folder = eeg_folder(tmp_path, ending)
+    path = next(folder.glob(f"sub-01/eeg/*.{ending}"))
+    path.write_bytes(path.read_bytes()[: 100 if ending == "vhdr" else 300])
+    with pytest.raises(InputError) as caught:
+        neurodata.load(folder)
+    assert "\n" not in str(caught.value) and path.name in str(caught.value)
 
 
 def test_what_was_opened_is_known(tmp_path):
