@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import sys
+import warnings
 
 import click
 
@@ -56,6 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
         # A terminal in ASCII or a Windows code page shows what it can.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
+    told, warnings.formatwarning = warnings.formatwarning, _in_one_line
     try:
         command.main(args=arguments, prog_name="bioplausible", standalone_mode=False)
     except InputError as error:
@@ -88,6 +90,13 @@ def main(arguments: list[str] | None = None) -> None:
         except InputError as error:
             _fail(str(error))
         raise
+    finally:
+        warnings.formatwarning = told
+
+
+def _in_one_line(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+    """A warning as the command's other lines are: which line of which file gave it is nothing to whoever ran the command."""
+    return f"warning: {' '.join(str(message).split())}\n"
 
 
 def stopped(arguments: list[str] | None = None) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from typing import Any
 
 import click
 
@@ -60,13 +62,21 @@ def data_describe_command(recordings: tuple[str, ...], select: str | None, as_js
         [
             {
                 **{name: row[name] for name in ("recording", "region", "what")},
-                "value": f"{row['value']:.3f}" + (f" to {row['upper']:.3f}" if "upper" in row else ""),
+                "value": _shown(row),
             }
             for row in rows
         ]
     )
     for name, note in notes.items():
         click.echo(f"{name}: {note}")
+
+
+def _shown(row: dict[str, Any]) -> str:
+    if "upper" not in row:
+        return f"{row['value']:.3f}"
+    if math.isnan(row["value"]):
+        return f"none, of {row['n_subjects']} subject{'' if row['n_subjects'] == 1 else 's'}"
+    return f"{row['value']:.3f} to " + ("none under 4 subjects" if math.isnan(row["upper"]) else f"{row['upper']:.3f}")
 
 
 @data_command.command("fetch")

@@ -3,6 +3,8 @@ above."""
 
 import json
 import shutil
+import sys
+import warnings
 
 import mne
 import numpy as np
@@ -11,6 +13,7 @@ from eeg_files import WRITERS
 from real_files import MEG_YAML, NAMES, RATE, meg_folder, raw_of, write_stimuli, write_table
 
 import neurodata
+from experiments.cli import main
 from neurodata import InputError
 from neurodata.meg import MegOptions, MegRun, find_runs, make_epochs
 from neurodata.opened_files import opened_files
@@ -192,6 +195,20 @@ def test_eeg_is_read_as_meg_is_from_every_format(tmp_path):
     for ending, step in (("vhdr", 1e-6), ("set", 1e-6), ("bdf", 1e-6), ("edf", 2e-4)):
         found = neurodata.load(eeg_folder(tmp_path / ending, ending)).regions["EEG"].patterns()[0]
         np.testing.assert_allclose(found, expected, atol=step * np.abs(expected).max(), err_msg=ending)
+
+
+def test_a_home_that_cannot_be_written_is_said_in_one_line_and_stops_nothing(tmp_path, monkeypatch, capsys):
+    folder = eeg_folder(tmp_path / "own", "vhdr")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("BIOPLAUSIBLE_CACHE", str(tmp_path / "file" / "cache"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda *given, **_: print(warnings.formatwarning(*given[:4]), end="", file=sys.stderr)
+        main(["data", "describe", str(folder)])
+    shown = capsys.readouterr()
+    lines = [line for line in shown.err.splitlines() if "cannot be written" in line]
+    assert len(lines) == 1 and lines[0].startswith("warning: the folder ") and lines[0].endswith("BIOPLAUSIBLE_CACHE at one")
+    assert "none, of 1 subject" in shown.out and "score of pixels" in shown.out
 
 
 @pytest.mark.parametrize("ending", ["vhdr", "edf", "bdf", "set"])
