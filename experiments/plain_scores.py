@@ -1,4 +1,4 @@
-"""Scores that stimuli are not drawn anew for: of patterns themselves (CKA, Procrustes, encoding), and of layers chosen elsewhere.
+"""Scores that stimuli are not drawn anew for: of patterns themselves (CKA, Procrustes, encoding).
 
 What a measure of patterns scores when nothing is shared differs from one to the other (debiased CKA: nothing; Procrustes: far
 above it), so that no p-value is given; what learning adds is in the differences, which are paired. Intervals are for other
@@ -17,10 +17,7 @@ import rsa
 from experiments.compare_config import ScoringConfig
 from experiments.scoring import Model, RegionScores, differences_of, grouped, interval_of
 
-__all__ = ["BEST", "score_best_layers", "score_patterns", "score_plainly"]
-
-BEST = "best"
-"""In the place of a layer's name: that which was chosen on other stimuli and subjects."""
+__all__ = ["score_patterns", "score_plainly"]
 
 
 def _beyond(
@@ -117,47 +114,3 @@ def score_patterns(
         return rsa.compare_patterns(model_patterns, at_time, measure, jax.random.fold_in(key, 0))
 
     return score_plainly(key, region, models, score, subjects, times, config)
-
-
-def score_best_layers(
-    key: jax.Array,
-    region: str,
-    models: Sequence[Model],
-    model_rdms: np.ndarray,
-    data: np.ndarray,
-    subjects: Sequence[str],
-    times: Sequence[float] | None,
-    comparator: str,
-    config: ScoringConfig,
-) -> RegionScores:
-    """Score every network's best layer, chosen on other stimuli and subjects than it is scored on.
-
-    Parameters
-    ----------
-    key, region, models, subjects, times, config
-        As in `score_plainly`; the key is of folds too.
-    model_rdms
-        (n_models, n_pairs).
-    data
-        (n_subjects, n_pairs), or (n_times, n_subjects, n_pairs).
-    comparator
-        One of `rsa.COMPARATORS`.
-
-    Returns
-    -------
-    RegionScores
-        Rows of layer `BEST`; without any, and a sentence that says why, where stimuli or subjects are too few.
-    """
-    networks: dict[tuple[str, int], list[int]] = {}
-    for place, model in enumerate(models):
-        networks.setdefault((model.rule, model.seed), []).append(place)
-    best = [Model(rule, seed, BEST) for rule, seed in networks]
-
-    def score(index: int) -> np.ndarray:
-        folds = jax.random.fold_in(key, 2)
-        return rsa.best_layers(folds, model_rdms, list(networks.values()), data if times is None else data[index], comparator)[0]
-
-    try:
-        return score_plainly(key, region, best, score, subjects, times, config)
-    except rsa.InputError as error:
-        return RegionScores([], [], [], [], [], [f"no best layer in region '{region}': {error}"], ())

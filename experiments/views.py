@@ -15,8 +15,9 @@ import numpy as np
 
 import rsa
 from bioplausible.foundation.errors import InputError
+from experiments.best_layers import score_best_layers
 from experiments.compare_config import CompareConfig
-from experiments.plain_scores import score_best_layers, score_patterns
+from experiments.plain_scores import score_patterns
 from experiments.responding import Layers, of_patterns
 from experiments.scoring import Model, RegionScores, score_region
 from neurodata import PatternSet, Recording
@@ -176,9 +177,10 @@ def _score_group(
     scored = score_region(
         key, name, models, rdms, references, data, subjects, times, config.scoring, way.comparator, tell, taken_out
     )
-    if config.scoring.layers == "all" or way.partial:
+    if config.scoring.layers == "all":
         return scored
-    return _joined([scored, score_best_layers(key, name, models, rdms, data, subjects, times, way.comparator, config.scoring)])
+    best = score_best_layers(key, name, models, rdms, data, subjects, times, way.comparator, config.scoring, taken_out)
+    return _joined([scored, best])
 
 
 def _joined(found: Sequence[RegionScores]) -> RegionScores:

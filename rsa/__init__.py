@@ -9,6 +9,7 @@ from bioplausible.foundation.errors import InputError
 from rsa.alignment import narrow
 from rsa.bootstrap import bootstrap_counts, pair_weights
 from rsa.ceilings import NoiseCeiling, noise_ceiling
+from rsa.chosen_layers import BestLayers, evaluate_best_layers
 from rsa.clusters import Cluster, ClusterTest, cluster_permutations, cluster_sign_flips
 from rsa.comparators import COMPARATORS, Comparator
 from rsa.comparison import compare
@@ -16,7 +17,7 @@ from rsa.convert import dataset_to_rsatoolbox, from_rsatoolbox, from_rsatoolbox_
 from rsa.crossvalidated import crossnobis, poisson_cv
 from rsa.distances import DISTANCES, rdm
 from rsa.factors import FACTORS, MINIMUM, Draws, crossed_variance, draw_all, usable_factors
-from rsa.flexible import FlexibleScore, best_layer, best_layers, weighted_layers
+from rsa.flexible import FlexibleScore, best_layer, weighted_layers
 from rsa.flips import SignFlips, sign_flips, student_t
 from rsa.generalisation import (
     Generalisation,
@@ -54,6 +55,7 @@ __all__ = [
     "PATTERN_COMPARATORS",
     "REFERENCE_MODELS",
     "Aggregate",
+    "BestLayers",
     "Cluster",
     "ClusterTest",
     "Comparator",
@@ -71,7 +73,6 @@ __all__ = [
     "aggregate",
     "angular_distance",
     "best_layer",
-    "best_layers",
     "bootstrap_counts",
     "cluster_permutations",
     "cluster_sign_flips",
@@ -84,6 +85,7 @@ __all__ = [
     "dataset_to_rsatoolbox",
     "draw_all",
     "evaluate",
+    "evaluate_best_layers",
     "false_discovery_rate",
     "from_rsatoolbox",
     "from_rsatoolbox_dataset",

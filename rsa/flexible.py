@@ -9,12 +9,12 @@ Weights are not negative: a sum of squared distances in layers that are put side
 (Khaligh-Razavi and Kriegeskorte 2014, doi:10.1371/journal.pcbi.1003915).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Real
+from jaxtyping import Bool, Real
 from scipy.optimize import nnls
 
 from bioplausible.foundation.errors import InputError
@@ -65,8 +65,16 @@ def _weigh(models: np.ndarray, data: np.ndarray, comparator: str) -> np.ndarray:
     return np.asarray(nnls(_vectors(models, comparator).T, target)[0])
 
 
-def _folds(key: jax.Array, n: int, n_folds: int) -> list[Bool[np.ndarray, " n"]]:
-    """Members of each fold, as equal in number as can be."""
+def folds(key: jax.Array, n: int, n_folds: int) -> list[Bool[np.ndarray, " n"]]:
+    """Members of each fold, as equal in number as can be.
+
+    Parameters
+    ----------
+    key
+        JAX random key.
+    n, n_folds
+        How many there are, and into how many folds they go.
+    """
     order = np.asarray(jax.random.permutation(key, n))
     fold = np.empty(n, dtype=np.int64)
     fold[order] = np.arange(n) % n_folds
@@ -87,9 +95,9 @@ def splits(
     """
     first, second = np.triu_indices(n_conditions, 1)
     of_conditions, of_subjects = jax.random.split(key)
-    for new in _folds(of_conditions, n_conditions, n_condition_folds):
+    for new in folds(of_conditions, n_conditions, n_condition_folds):
         fitted, scored = ~new[first] & ~new[second], new[first] & new[second]
-        for others in _folds(of_subjects, n_subjects, n_subject_folds):
+        for others in folds(of_subjects, n_subjects, n_subject_folds):
             yield fitted, ~others, scored, others
 
 
@@ -197,61 +205,6 @@ def best_layer(
 
 
 @in_double_precision
-def best_layers(
-    key: jax.Array,
-    model_rdms: Real[Array, "n_models n_model_pairs"],
-    groups: Sequence[Sequence[int]],
-    data_rdms: Real[Array, "n_subjects n_pairs"],
-    comparator: str = "spearman",
-    n_condition_folds: int = 3,
-    n_subject_folds: int = 2,
-) -> tuple[Float[np.ndarray, "n_groups n_subjects"], list[np.ndarray]]:
-    """Score the best layer of each of several networks, as :func:`best_layer` does of one, on the same folds.
-
-    Parameters
-    ----------
-    key, data_rdms, comparator, n_condition_folds, n_subject_folds
-        As in :func:`best_layer`.
-    model_rdms
-        Condensed RDMs of all layers of all networks, shape (n_models, n_pairs).
-    groups
-        For each network which of them are its layers.
-
-    Returns
-    -------
-    scores
-        Shape (n_groups, n_subjects).
-    chosen
-        For each network in how many of the folds each of its layers was chosen, shape (n_layers,).
-
-    Raises
-    ------
-    InputError
-        As :func:`best_layer` does, and for a network without layers.
-    """
-    if not groups or not all(len(group) for group in groups):
-        raise InputError("there is a network without layers to choose from: give at least one index for each")
-    centred = find_comparator(comparator).centred
-    models, data = check_rdms(model_rdms, "model"), check_rdms(data_rdms, "data")
-    check_same_pairs(models, data)
-    n_conditions, n_subjects = condition_count(models.shape[1]), len(data)
-    check_splits(n_conditions, n_subjects, n_condition_folds, n_subject_folds)
-    sums = np.zeros((len(groups), n_subjects))
-    chosen = [np.zeros(len(group), int) for group in groups]
-    for fitted, known, scored, new in splits(key, n_conditions, n_subjects, n_condition_folds, n_subject_folds):
-        for pairs in (fitted, scored):
-            check_varies_in_fold(data[:, pairs], "data", centred)
-            check_varies_in_fold(models[:, pairs], "model", centred)
-        seen = compare(models[:, fitted], data[np.ix_(known, fitted)], comparator).mean(axis=1)
-        found = compare(models[:, scored], data[np.ix_(new, scored)], comparator)
-        for place, group in enumerate(groups):
-            best = int(np.argmax(seen[list(group)]))
-            chosen[place][best] += 1
-            sums[place, new] += found[group[best]]
-    return sums / n_condition_folds, chosen
-
-
-@in_double_precision
 def weighted_layers(
     key: jax.Array,
     model_rdms: Real[Array, "n_layers n_model_pairs"],
@@ -284,4 +237,4 @@ def weighted_layers(
     return _evaluate(_weigh, key, model_rdms, data_rdms, comparator, n_condition_folds, n_subject_folds)
 
 
-__all__ = ["FlexibleScore", "best_layer", "best_layers", "check_splits", "check_varies_in_fold", "splits", "weighted_layers"]
+__all__ = ["FlexibleScore", "best_layer", "check_splits", "check_varies_in_fold", "folds", "splits", "weighted_layers"]

@@ -21,7 +21,7 @@ from rsa.pairs import Array, condition_count
 from rsa.partial import partial_compare, partial_scores, sorted_entries
 from rsa.precision import in_double_precision
 
-__all__ = ["partial_evaluate"]
+__all__ = ["partial_draws", "partial_evaluate"]
 
 
 @in_double_precision
@@ -68,24 +68,45 @@ def partial_evaluate(
     resampled = not_resampled(n_conditions, *scores.shape)
     if n_draws:
         check_enough_conditions(n_conditions)
-        models, data, covariates = (
-            sorted_entries(np.asarray(each, np.float64), comparator) for each in (model_rdms, data_rdms, covariate_rdms)
-        )
-        first, second = np.triu_indices(n_conditions, 1)
-
-        def drawn(counts: np.ndarray) -> np.ndarray:
-            weights = np.asarray(counts, np.float64)
-            if (counts > 0).sum() < MINIMUM_DISTINCT_CONDITIONS:
-                return np.full(scores.shape, np.nan)
-            try:
-                with np.errstate(invalid="ignore", divide="ignore"):
-                    return partial_scores(models, data, covariates, comparator, "partial", weights[first] * weights[second])
-            except (InputError, np.linalg.LinAlgError):
-                return np.full(scores.shape, np.nan)
-
         bootstrap_key, _ = jax.random.split(key)
-        draws = np.stack([drawn(counts) for counts in bootstrap_counts(bootstrap_key, n_draws, n_conditions)])
-        jackknife = np.stack([drawn(counts) for counts in leave_one_out_counts(n_conditions)])
+        models, data, covariates = (np.asarray(each, np.float64) for each in (model_rdms, data_rdms, covariate_rdms))
+        counts = bootstrap_counts(bootstrap_key, n_draws, n_conditions)
+        draws, jackknife = partial_draws(models, data, covariates, comparator, counts)
         resampled = resampled._replace(draws=draws, jackknife=jackknife)
     none = NoiseCeiling(np.float64(np.nan), np.float64(np.nan), "once covariates are taken out there is no noise ceiling")
     return summed_up(scores, resampled, none, comparator, confidence, keep_subjects)
+
+
+def partial_draws(
+    model_rdms: np.ndarray, data_rdms: np.ndarray, covariate_rdms: np.ndarray, comparator: str, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores under each row of counts of conditions, and without each condition in turn.
+
+    Parameters
+    ----------
+    model_rdms, data_rdms, covariate_rdms, comparator
+        As in :func:`partial_evaluate`.
+    counts
+        How often each condition counts, (n_draws, n_conditions).
+
+    Returns
+    -------
+    (n_draws, n_models, n_subjects) and (n_conditions, n_models, n_subjects); NaN where there is no score.
+    """
+    models, data, covariates = (sorted_entries(each, comparator) for each in (model_rdms, data_rdms, covariate_rdms))
+    n_conditions = counts.shape[1]
+    first, second = np.triu_indices(n_conditions, 1)
+
+    def drawn(counted: np.ndarray) -> np.ndarray:
+        weights = np.asarray(counted, np.float64)
+        none = np.full((len(model_rdms), len(data_rdms)), np.nan)
+        if (counted > 0).sum() < MINIMUM_DISTINCT_CONDITIONS:
+            return none
+        try:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return partial_scores(models, data, covariates, comparator, "partial", weights[first] * weights[second])
+        except (InputError, np.linalg.LinAlgError):
+            return none
+
+    of_draws, without = (np.stack([drawn(each) for each in rows]) for rows in (counts, leave_one_out_counts(n_conditions)))
+    return of_draws, without

@@ -97,7 +97,10 @@ def terminal_table(comparison: Comparison) -> Table:
                 Text(f"{difference} *" if row.beats else f"{difference}  ", style="bold" if row.beats else ""),
             )
         table.add_section()
-    caption = "* beats its untrained control in the same layer (false discovery rate of 5 % over this table)"
+    caption = (
+        "* beats its untrained control in the same layer (false discovery rate of 5 % over this table, corrected for the choice "
+        "of layers)"
+    )
     if failed := failures_sentence(comparison):
         caption += f"\nnot ranked: {failed}"
     table.caption = Text(caption)

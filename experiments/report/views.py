@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 import rsa
+from experiments.best_layers import BEST
 from experiments.config import CONTROL
-from experiments.plain_scores import BEST
 from experiments.results import Comparison
 
 LEVEL = 0.05
@@ -49,7 +49,9 @@ class Standing(NamedTuple):
         Its interval, NaN without one.
     p_value, p_adjusted
         Of the difference, two-sided: by itself, and the false discovery rate over the table that is shown, best layers of all
-        regions.
+        regions, each p-value first times `n_layers`.
+    n_layers
+        Among how many the layer was chosen where it is scored; 1 where it was chosen on other stimuli and subjects.
     beats
         Whether the difference is above zero at that rate; None where nothing was tested.
     """
@@ -64,6 +66,7 @@ class Standing(NamedTuple):
     difference_upper: float
     p_value: float
     p_adjusted: float
+    n_layers: int
     beats: bool | None
 
 
@@ -152,24 +155,60 @@ def failures(comparison: Comparison) -> dict[str, str]:
     return dict(zip(failed["rule"], failed["failure"], strict=True))
 
 
-def _best_layers(comparison: Comparison, region: str) -> list[Standing]:
-    """Each rule's best layer in a region, before any correction."""
-    scores = at_reference_time(comparison, comparison.aggregates(), region)
-    differences = at_reference_time(comparison, from_reference(comparison), region)
-    left_out, found = failures(comparison), []
+def best_rows(comparison: Comparison, scores: pd.DataFrame) -> dict[str, tuple[Any, int]]:
+    """Of every rule that did not fail the row of its best layer, and among how many it was chosen where it is scored.
+
+    Parameters
+    ----------
+    comparison
+        Whose rules they are.
+    scores
+        Rows that stand for all seeds and subjects, of one region, view and time.
+    """
+    left_out, found = failures(comparison), {}
     for rule in rule_names(comparison):
         own = scores[(scores["rule"] == rule) & scores["score"].notna()]
         if own.empty or rule in left_out:
             continue
         # One that was chosen on other stimuli and subjects needs no choice here.
         own = own[own["layer"] == BEST] if (own["layer"] == BEST).any() else own
-        best = own.loc[own["score"].idxmax()]
+        found[rule] = own.loc[own["score"].idxmax()], len(own)
+    return found
+
+
+def corrected(p_values: Sequence[float], n_layers: Sequence[int]) -> list[float]:
+    """P-values of best layers, corrected for the choice of each and over all of them.
+
+    The layer with the highest score is one of n that could have been it: n times its p-value is right whatever layers have in
+    common (Bonferroni). Of the table that these make, the false discovery rate (Benjamini and Hochberg 1995).
+
+    Parameters
+    ----------
+    p_values
+        Of differences, NaN where nothing was tested.
+    n_layers
+        Among how many each layer was chosen where it is scored.
+
+    >>> corrected([0.01, 0.2], [2, 1])
+    [0.04, 0.2]
+    """
+    chosen = np.minimum(1.0, np.asarray(p_values, float) * np.asarray(n_layers, float))
+    return [float(each) for each in rsa.false_discovery_rate(chosen)]
+
+
+def _best_layers(comparison: Comparison, region: str) -> list[Standing]:
+    """Each rule's best layer in a region, before any correction."""
+    scores = at_reference_time(comparison, comparison.aggregates(), region)
+    differences = at_reference_time(comparison, from_reference(comparison), region)
+    found = []
+    for rule, (best, n_layers) in best_rows(comparison, scores).items():
         against = differences[(differences["rule"] == rule) & (differences["layer"] == best["layer"])]
         score, lower, upper = (number(best[name]) for name in ("score", "lower", "upper"))
         difference = low = high = p_value = math.nan
         if len(against):
             difference, low, high, p_value = (number(against.iloc[0][name]) for name in ("difference", "lower", "upper", "p_value"))
-        found.append(Standing(rule, str(best["layer"]), score, lower, upper, difference, low, high, p_value, math.nan, None))
+        known = score, lower, upper, difference, low, high, p_value, math.nan
+        found.append(Standing(rule, str(best["layer"]), *known, n_layers, None))
     return found
 
 
@@ -177,12 +216,12 @@ def standings(comparison: Comparison, region: str) -> list[Standing]:
     """Each rule's best layer in a region, best rule first; rules that failed are not among them."""
     shown = {name: _best_layers(comparison, name) for name in region_names(comparison)}
     # What is marked is corrected over the table that is shown: all regions of it.
-    p_values = np.array([row.p_value for rows in shown.values() for row in rows])
-    adjusted = iter(rsa.false_discovery_rate(p_values))
-    corrected = {name: [row._replace(p_adjusted=float(next(adjusted))) for row in rows] for name, rows in shown.items()}
+    every = [row for rows in shown.values() for row in rows]
+    adjusted = iter(corrected([row.p_value for row in every], [row.n_layers for row in every]))
+    of_region = {name: [row._replace(p_adjusted=next(adjusted)) for row in rows] for name, rows in shown.items()}
     rows = [
         row._replace(beats=None if math.isnan(row.p_adjusted) else row.difference > 0 and row.p_adjusted < LEVEL)
-        for row in corrected.get(region, [])
+        for row in of_region.get(region, [])
     ]
     return sorted(rows, key=lambda row: -row.score)
 
@@ -218,7 +257,9 @@ __all__ = [
     "OtherModel",
     "Standing",
     "at_reference_time",
+    "best_rows",
     "ceiling",
+    "corrected",
     "failures",
     "final_accuracy",
     "from_reference",

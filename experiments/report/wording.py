@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from experiments.best_layers import BEST
 from experiments.config import CONTROL
-from experiments.report.conclusions import ABSENT, Conclusion, conclusions, view_names
+from experiments.report.conclusions import ABOVE, ABSENT, Conclusion, conclusions, leaders, view_names
 from experiments.report.views import (
     Ceiling,
     OtherModel,
@@ -250,7 +251,7 @@ def _models_sentence(best: Standing, others: list[OtherModel]) -> str:
 
 
 def views_sentence(found: Conclusion) -> str:
-    """Whether a rule's difference from its control is found in every view, in words.
+    """Whether a rule's difference from its control is found in every view, in words; "" where it has no control.
 
     Parameters
     ----------
@@ -258,13 +259,43 @@ def views_sentence(found: Conclusion) -> str:
         Of one rule and region, in several views.
     """
     seen = {name: each for name, each in found.views.items() if each.verdict != ABSENT}
+    if not seen:
+        return ""
     told = "; ".join(f"{name} {signed(each.difference)} ({each.verdict})" for name, each in seen.items())
     start = {
-        "holds": f"That {found.rule} differs from its untrained control holds in all {len(seen)} views",
+        "holds": f"That {found.rule} differs from its untrained control holds in all {len(found.tested)} views that test it",
         "turns": f"How {found.rule} differs from its untrained control turns with the view: there is no conclusion about the rule",
         "undecided": f"Whether {found.rule} differs from its untrained control is not decided in every view",
+        "": f"Whether {found.rule} differs from its untrained control was not tested for other stimuli",
     }[found.holds]
     return f"{start}: {told}."
+
+
+def leaders_sentence(comparison: Comparison, region: str, rule: str) -> str:
+    """In how many views a rule scores best, and which does in the others; "" with one view.
+
+    Parameters
+    ----------
+    comparison, region
+        Where.
+    rule
+        That scores best by the main view.
+    """
+    found = leaders(comparison, region)
+    if len(found) < 2:
+        return ""
+    others: dict[str, list[str]] = {}
+    for view, leader in found.items():
+        if leader != rule:
+            others.setdefault(leader, []).append(view)
+    if not others:
+        return f"in all {len(found)} views"
+    told = ", ".join(f"{_who(leader)} by {joined(views)}" for leader, views in others.items())
+    return f"in {sum(leader == rule for leader in found.values())} of {len(found)} views ({told})"
+
+
+def _who(rule: str) -> str:
+    return "the untrained control" if rule == CONTROL else rule
 
 
 def failures_sentence(comparison: Comparison) -> str:
@@ -289,12 +320,49 @@ def region_finding(comparison: Comparison, region: str) -> RegionFinding:
         )
         if others:
             sentences = (*sentences, _models_sentence(best, others))
+        if comparison.config["scoring"].get("layers") == BEST and best.layer != BEST:
+            sentences = (*sentences, "No layer could be chosen on other stimuli: this one was chosen where it is scored.")
+        if where := leaders_sentence(comparison, region, best.rule):
+            sentences = (*sentences, f"It scores best {where}.")
         if len(view_names(comparison)) > 1:
-            of_views = [each for each in conclusions(comparison) if each.region == region and each.rule == best.rule]
-            sentences = (*sentences, *map(views_sentence, of_views))
+            of_region = [each for each in conclusions(comparison) if each.region == region]
+            told = [each for each in of_region if each.rule == best.rule or (best.rule == CONTROL and _is_above(each))]
+            sentences = (*sentences, *filter(None, map(views_sentence, told)))
         if not math.isnan(best.lower) and best.lower <= 0:
             sentences = (*sentences, "The score's own interval covers zero.")
     return RegionFinding(region, None if time is None else time * 1000, sentences, tuple(rows), tuple(others), bounds)
+
+
+def _is_above(found: Conclusion) -> bool:
+    """Whether a rule is above its control in some view."""
+    return any(each.verdict == ABOVE for each in found.views.values())
+
+
+def _beside_its_control(best: Standing, held: Conclusion | None) -> str:
+    """What becomes of the best rule's difference from its control."""
+    if math.isnan(best.difference):
+        return "and has no untrained control to compare with"
+    if held is None:
+        told = verdict(best) if best.beats is not None else "without a test against its untrained control"
+        return told if best.beats is None else f"{'and' if best.beats else 'but'} {told}"
+    views = len(held.tested)
+    where = f"in all {views} views" if views > 1 else "in the one view that tests it"
+    return {
+        "holds": f"{'and' if best.beats else 'but'} {verdict(best)} {where}",
+        "turns": "and whether it is above or below its untrained control turns with the view",
+        "undecided": f"and {views} views do not all decide whether it differs from its untrained control",
+        "": "without a test against its untrained control",
+    }[held.holds]
+
+
+def _above_the_control(region: str, found: Mapping[tuple[str, str], Conclusion]) -> str:
+    """Rules that are above a control which scores best by the main view, in some view."""
+    above = [
+        f"{rule} by {joined([name for name, seen in each.views.items() if seen.verdict == ABOVE])}"
+        for (where, rule), each in found.items()
+        if where == region and _is_above(each)
+    ]
+    return f", while layers of rules are above it ({', '.join(above)})" if above else ""
 
 
 def summary(comparison: Comparison) -> str:
@@ -313,21 +381,15 @@ def summary(comparison: Comparison) -> str:
             place += (
                 f"{others[0].model}, which learned nothing, scores above every network ({decimal(others[0].score)}); of networks "
             )
+        where = leaders_sentence(comparison, region, best.rule)
+        clause = f"{_who(best.rule)} scores best{f' {where}' if where else ''}"
         if best.rule == CONTROL:
-            clause = "the untrained control scores best"
-        elif best.beats is None:
-            clause = f"{best.rule} scores best, without a test against its untrained control"
+            clause += _above_the_control(region, found)
         else:
-            clause = f"{best.rule} scores best {'and' if best.beats else 'but'} {verdict(best)}"
-        held = found.get((region, best.rule))
-        if held is not None:
-            n_views = sum(each.verdict != ABSENT for each in held.views.values())
-            clause += {
-                "holds": f", in all {n_views} views",
-                "turns": ", which turns with the measure",
-                "undecided": f", which {n_views} views do not all decide",
-            }[held.holds]
-        clauses.append(f"{place}{clause} ({decimal(best.score)})")
+            clause += f"{',' if where or found else ''} {_beside_its_control(best, found.get((region, best.rule)))}"
+        control = next((row for row in rows if row.rule == CONTROL and best.rule != CONTROL), None)
+        beside = "" if control is None else f", the untrained control's best layer {decimal(control.score)}"
+        clauses.append(f"{place}{clause} ({decimal(best.score)}{beside})")
     if not clauses:
         return "Nothing was scored."
     sentence = "; ".join(clauses)

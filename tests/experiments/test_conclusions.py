@@ -9,7 +9,7 @@ import pytest
 
 from experiments.failures import failure_of
 from experiments.report import terminal_table
-from experiments.report.conclusions import conclusions, view_names
+from experiments.report.conclusions import conclusions, leaders, view_names
 from experiments.report.page import render
 from experiments.report.views import failures, standings
 from experiments.report.wording import region_finding, summary
@@ -43,6 +43,9 @@ EUCLIDEAN, SMALL, CKA = {"measure": "euclidean"}, {"size": 16}, {"measure": None
         ([(EUCLIDEAN, OPEN)], "undecided"),
         ([(EUCLIDEAN, OPEN), (SMALL, WORSE)], "turns"),
         ([(EUCLIDEAN, BETTER), (SMALL, BETTER), (CKA, BETTER)], "holds"),
+        # Patterns' measures have p-values for these stimuli alone: they decide nothing, on either side.
+        ([(CKA, WORSE)], "holds"),
+        ([(EUCLIDEAN, OPEN), (CKA, BETTER)], "undecided"),
         # A view in which the layer was not scored says nothing.
         ([(EUCLIDEAN, BETTER), (SMALL, (np.nan,) * 4)], "holds"),
         # What is said without an interval is not decided.
@@ -64,25 +67,75 @@ def test_views_are_called_by_what_tells_them_apart():
     ]
 
 
-def test_the_correction_is_over_the_whole_table():
-    """Of 4 rules and regions in 2 views: 8 tests, of which one at .04 alone is not below .05 any more."""
+def test_the_correction_is_over_the_table_of_a_view_and_the_choice_of_the_layer():
+    """Of 2 rules in 2 regions, each with the best of 4 layers: 4 tests, of which one at .01 alone is not below .05 any more."""
     comparison = seen_in((EUCLIDEAN, OPEN))
+    n_layers = {standing.n_layers for region in fake.REGIONS for standing in standings(comparison, region)}
+    assert n_layers == {len(fake.LAYERS)}
     differences = comparison.differences.assign(p_value=0.9)
     one = (differences["rule"] == "backprop") & (differences["region"] == "IT") & (differences["measure"] == "correlation")
-    for p_value, decided in ((0.04, False), (0.05 / 8 - 1e-6, True)):
+    n_tests = 2 * len(fake.REGIONS)
+    for p_value, decided in ((0.01, False), (0.05 / n_tests / len(fake.LAYERS) - 1e-6, True)):
         differences.loc[one, "p_value"] = p_value
-        (found,) = [
-            each
-            for each in conclusions(dataclasses.replace(comparison, differences=differences))
-            if each.rule == "backprop" and each.region == "IT"
-        ]
+        changed = dataclasses.replace(comparison, differences=differences)
+        (found,) = [each for each in conclusions(changed) if each.rule == "backprop" and each.region == "IT"]
         assert (found.views["correlation"].verdict == "above") == decided
+        # What is marked in the first table is what the conclusions say of the same view.
+        (standing,) = [each for each in standings(changed, "IT") if each.rule == "backprop"]
+        assert standing.beats == decided
+
+
+def ahead_in(comparison, rule, by, **view):
+    """The same, where a view has scores too, and `rule` leads in it."""
+    scores = comparison.scores.assign(**{**fake.MAIN_VIEW, **view})
+    scores.loc[scores["rule"] == rule, "score"] += by
+    return dataclasses.replace(comparison, scores=pd.concat([comparison.scores, scores], ignore_index=True))
+
+
+def test_who_scores_best_is_asked_of_every_view():
+    comparison = ahead_in(seen_in((EUCLIDEAN, BETTER)), "feedback_alignment", 0.3, **EUCLIDEAN)
+    assert leaders(comparison, "IT") == {"correlation": "backprop", "euclidean": "feedback_alignment"}
+    said = "in IT, backprop scores best in 1 of 2 views (feedback_alignment by euclidean), and beats its untrained control in all"
+    assert said in summary(comparison)
+    both = ahead_in(seen_in((EUCLIDEAN, BETTER)), "backprop", 0.3, **EUCLIDEAN)
+    assert "in IT, backprop scores best in all 2 views, and beats its untrained control in all 2 views (" in summary(both)
+    assert "It scores best in all 2 views." in region_finding(both, "IT").sentences
+
+
+def test_a_control_that_leads_is_not_the_last_word():
+    """Where a rule is above it in another view, the first sentence says so."""
+    comparison = seen_in((EUCLIDEAN, BETTER))
+    scores = comparison.scores.copy()
+    scores.loc[scores["rule"] == "untrained", "score"] += 0.5
+    leading = dataclasses.replace(comparison, scores=scores)
+    assert (
+        "the untrained control scores best, while layers of rules are above it (backprop by correlation and euclidean)"
+        in summary(leading)
+    )
+    nothing = seen_in((EUCLIDEAN, OPEN))
+    nothing = dataclasses.replace(nothing, scores=scores, differences=nothing.differences.assign(p_value=0.9))
+    assert "the untrained control scores best (" in summary(nothing)
+
+
+def test_a_model_without_a_control_has_no_views_to_hold_in():
+    comparison = seen_in((EUCLIDEAN, BETTER))
+    differences = comparison.differences[comparison.differences["rule"] != "backprop"]
+    alone = dataclasses.replace(comparison, differences=differences)
+    assert "in IT, backprop scores best, and has no untrained control to compare with (" in summary(alone)
+    assert not [each for each in region_finding(alone, "IT").sentences if each.endswith(": .") or "0 views" in each]
+
+
+def test_the_control_is_shown_beside_the_best_by_its_own_best_layer():
+    comparison = fake.fake_comparison()
+    control = next(each for each in standings(comparison, "IT") if each.rule == "untrained")
+    assert f"the untrained control's best layer {control.score:.3f})" in summary(comparison)
 
 
 def test_the_first_sentence_says_whether_it_holds():
     turns, holds = (seen_in((EUCLIDEAN, view)) for view in (WORSE, BETTER))
-    assert "in IT, backprop scores best and beats its untrained control, which turns with the measure" in summary(turns)
-    assert "in IT, backprop scores best and beats its untrained control, in all 2 views" in summary(holds)
+    turning = "in IT, backprop scores best, and whether it is above or below its untrained control turns with the view ("
+    assert turning in summary(turns)
+    assert "in IT, backprop scores best, and beats its untrained control in all 2 views (" in summary(holds)
     text = " ".join(region_finding(turns, "IT").sentences)
     assert "no conclusion about the rule: correlation +0.100 (above); euclidean −0.100 (below)" in text
     page = render(turns)

@@ -74,26 +74,3 @@ def test_intervals_cover_nothing_where_a_model_and_data_share_a_covariate_alone(
         covered += found.mean_lower[0] <= 0 <= found.mean_upper[0]
         plain_covered += plain.mean_lower[0] <= 0 <= plain.mean_upper[0]
     assert 0.87 <= covered / n_studies and plain_covered / n_studies < 0.2
-
-
-def test_the_best_layers_of_several_networks_are_each_the_best_layer_of_one():
-    models, data = RNG.random((7, 276)), RNG.random((5, 276))
-    groups = [[0, 1, 2], [3], [6, 5, 4]]
-    scores, chosen = rsa.best_layers(KEY, models, groups, data)
-    for group, found, times in zip(groups, scores, chosen, strict=True):
-        alone = rsa.best_layer(KEY, models[group], data)
-        assert_allclose(found, alone.scores, atol=1e-12)
-        np.testing.assert_array_equal(times, alone.weights.sum(axis=0))
-    with pytest.raises(InputError, match="a network without layers"):
-        rsa.best_layers(KEY, models, [[0], []], data)
-
-
-def test_the_best_of_many_layers_of_noise_scores_nothing_where_it_was_not_chosen():
-    """Twenty layers of noise: the best by its own score is above zero in every study, the best chosen elsewhere on either side."""
-    naive, honest = [], []
-    for study in range(30):
-        rng = np.random.default_rng(study)
-        models, data = rng.random((20, 276)), rng.random((4, 276))
-        naive.append(rsa.compare(models, data, "spearman").mean(axis=1).max())
-        honest.append(rsa.best_layers(jax.random.key(study), models, [range(20)], data)[0].mean())
-    assert min(naive) > 0.02 and abs(np.mean(honest)) < 3 * np.std(honest) / np.sqrt(30)
