@@ -5,7 +5,7 @@
 >>> rule = build("feedback_alignment", network)
 >>> state = rule.init(jax.random.key(0))
 >>> batch = jax.numpy.ones((4, 8, 8, 1)), jax.numpy.arange(4)
->>> pseudo_gradients, state, info = rule.assign_credit(jax.random.key(1), state, batch)
+>>> pseudo_gradients, state, info = jax.jit(rule.assign_credit)(jax.random.key(1), state, batch)
 >>> jax.tree.structure(pseudo_gradients) == jax.tree.structure(state.params)
 True
 """

@@ -66,7 +66,7 @@ def make_step(rule: LearningRule, optimizer: optax.GradientTransformation) -> St
     >>> rule = learning_rules.build("backprop", network)
     >>> learner = start(rule, rule.optimizer(), jax.random.key(0))
     >>> batch = jax.numpy.ones((4, 8, 8, 1)), jax.numpy.arange(4)
-    >>> learner, info = make_step(rule, rule.optimizer())(learner, jax.random.key(1), batch)
+    >>> learner, info = jax.jit(make_step(rule, rule.optimizer()))(learner, jax.random.key(1), batch)
     >>> sorted(info)
     ['accuracy', 'loss']
     """

@@ -1,5 +1,7 @@
 """Shapes and types in the signatures of our packages are checked while the tests run; programs are compiled in haste.
 
+Those of networks and rules are checked with `--thorough`: at every call that is traced they take a quarter of such tests' time.
+
 The tests compile many small programs and run each for milliseconds, so optimisation costs far more than it gives: LLVM's is off,
 and loops are written out by XLA's older emitters, whose code is slower and compiled in half the time.
 """
@@ -34,7 +36,11 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
-install_import_hook(["bioplausible", "architectures", "learning_rules", "neurodata", "rsa", "experiments"], "beartype.beartype")
+# Workers of pytest-xdist are not told what was asked for before they import what is to be checked.
+if "--thorough" in sys.argv:
+    os.environ["BIOPLAUSIBLE_CHECK_TRACED"] = "1"
+_TRACED = ["architectures", "learning_rules"] if "BIOPLAUSIBLE_CHECK_TRACED" in os.environ else []
+install_import_hook(["bioplausible", "neurodata", "rsa", "experiments", *_TRACED], "beartype.beartype")
 
 
 def pytest_addoption(parser):
@@ -80,6 +86,19 @@ def _mark_other_networks(items):
             item.add_marker("thorough")
 
 
+def _mark_costly_cases(items):
+    """Of a test that is marked costly the first cases are run, as many as it says, and the others are thorough."""
+    n_cases = {}
+    for item in items:
+        marker = item.get_closest_marker("costly")
+        if marker is None or item.get_closest_marker("thorough"):
+            continue
+        test = item.nodeid.partition("[")[0]
+        n_cases[test] = n_cases.get(test, 0) + 1
+        if n_cases[test] > marker.kwargs.get("cases", 1):
+            item.add_marker("thorough")
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     """Tests of one file share what they train, so they go to one worker; those of the conformance suite by rule and network.
@@ -87,6 +106,7 @@ def pytest_collection_modifyitems(config, items):
     What is marked thorough is left out unless it is asked for, by the option, by `-m`, or by its own name.
     """
     _mark_other_networks(items)
+    _mark_costly_cases(items)
     by_name = any("::" in argument for argument in config.args)
     if not (config.getoption("--thorough") or config.getoption("-m") or by_name):
         left_out = [item for item in items if item.get_closest_marker("thorough")]

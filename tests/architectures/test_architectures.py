@@ -102,6 +102,7 @@ def test_what_an_example_evokes_does_not_depend_on_its_neighbours(row):
 
 
 @every_row
+@pytest.mark.costly(cases=3)
 def test_initial_weights_come_from_the_key_alone(row):
     network = network_of(row)
     init = jax.jit(network.init)
@@ -201,6 +202,7 @@ def test_eight_layers_halve_a_map_of_32_places_to_2(downsampling):
 
 @pytest.mark.parametrize("activation", sorted(architectures.activations.ACTIVATIONS))
 @pytest.mark.parametrize("normalisation", ["none", "length"])
+@pytest.mark.costly(cases=4)
 def test_activations_and_normalisation(activation, normalisation):
     network = architectures.build(
         "mlp", input_shape=(4, 4, 1), n_classes=3, hidden=(30,), activation=activation, normalisation=normalisation

@@ -21,6 +21,7 @@ PARAMS = {"bias": jnp.ones(3), "gain": jnp.full(3, 2.0), "kernel": jnp.full((2, 
 
 
 @pytest.mark.parametrize("row", [*sorted(TABLE), "flax"])
+@pytest.mark.costly(cases=3)
 def test_one_number_moves_the_units_that_its_role_says_by_what_its_edge_brings(row):
     if row == "flax":
         modules = [

@@ -109,6 +109,7 @@ def without(observers, tmp_path_factory):
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+@pytest.mark.costly
 def test_a_model_from_elsewhere_is_scored_by_the_same_inference_and_changes_no_other(seeds, planted, observers, without, tmp_path):
     """A region that a model's own layer drives is most like that layer; its seeds are no seeds of ours."""
     other = RNG.standard_normal(planted.shape)

@@ -139,6 +139,7 @@ def test_a_comparison_scores_the_layers_of_a_network_of_ones_own(mine, recording
     assert run_json("report", tmp_path / "run") == record
 
 
+@pytest.mark.thorough
 def test_a_sweep_trains_them_and_knows_them_again_until_their_file_changes(mine, run_json, tmp_path):
     network, rule = mine
     own = tmp_path / "my_rule.py"

@@ -56,6 +56,7 @@ def same_bits(ours, theirs):
     ],
     ids=["dense, two seeds, filters in front", "convolutional, whitening in front, a rule that draws noise"],
 )
+@pytest.mark.costly
 def test_weights_and_tables_are_the_same_to_the_bit(folder, fields, monkeypatch):
     given = {"epochs": 2, "batch_size": 16, "architecture_options": {"hidden": (7,)}, **fields}
     config = TrainConfig(dataset=str(folder), **given)

@@ -40,6 +40,7 @@ def trained(request):
     return train(tiny(request.param, epochs=4, n_seeds=2))
 
 
+@pytest.mark.costly
 def test_they_learn(trained):
     assert trained.test_accuracy.min() > 0.5 and trained.warnings == []
     losses = trained.accuracy.groupby("epoch")["train_loss"].mean()

@@ -30,6 +30,7 @@ def one_step(name, variant, counts=None, n=12):
 
 
 @pytest.mark.parametrize("variant", ["synchronous", "asynchronous"])
+@pytest.mark.costly
 def test_a_step_is_the_four_factors_of_the_paper(variant):
     """Movement and surprise, dendrite, unit, input: for each example and each synapse, minus what an optimiser subtracts."""
     with jax.enable_x64(True):

@@ -58,6 +58,7 @@ def fluctuations_of(rule, state, n=8):
     ("architecture", "variant"),
     [(name, "noise") for name in sorted(NETWORKS)] + [(name, v) for name in ("cnn", "elman") for v in ("aligned", "local_error")],
 )
+@pytest.mark.costly
 def test_apical_weights_equal_to_the_basal_ones_give_the_gradient(architecture, variant):
     """And apical weights that have learned nothing do not, below the readout."""
     network = network_of(architecture)
@@ -97,6 +98,7 @@ def through(block, theta, u, delta):
 
 @both_networks
 @every_variant
+@pytest.mark.costly
 def test_apical_weights_go_down_their_own_loss(architecture, variant):
     """The stated loss of each block, differentiated by its apical weights alone, with what comes from above held still."""
     network = network_of(architecture)

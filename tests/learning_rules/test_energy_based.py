@@ -52,6 +52,7 @@ def gradient_of_settled_loss(rule, state, loss="cross_entropy"):
 
 
 @both_losses
+@pytest.mark.costly
 def test_equilibrium_propagation_tends_to_the_gradient_of_the_settled_loss(architecture, loss):
     """Bias falls with the nudge for one side, with its square for the centred estimate."""
     network = network_of(architecture)
@@ -80,6 +81,7 @@ def test_feedback_matters_to_the_settled_state():
 
 
 @both_losses
+@pytest.mark.costly
 def test_contrastive_hebbian_descends_the_difference_of_the_two_energies(architecture, loss):
     """Free energy clamped minus free energy free, each at its own settled states, differentiated through the settling."""
     network = network_of(architecture)
@@ -123,6 +125,7 @@ def test_contrastive_hebbian_descends_the_difference_of_the_two_energies(archite
 
 @both_networks
 @pytest.mark.parametrize("variant", ["centred", "one_sided", "contrastive_hebbian"])
+@pytest.mark.costly
 def test_the_energy_falls_while_states_settle(architecture, variant):
     rule = learning_rules.build(
         "energy_based", network_of(architecture), variant=variant, free_sweeps=12, nudged_sweeps=12, gain=0.2, beta=0.1
@@ -215,6 +218,7 @@ def test_mistakes_are_named(options, message):
 
 
 @pytest.mark.parametrize("variant", ["centred", "one_sided", "contrastive_hebbian", "dual_propagation"])
+@pytest.mark.costly
 def test_examples_that_do_not_count_change_nothing(variant):
     rule = learning_rules.build("energy_based", network_of("mlp"), variant=variant)
     with jax.enable_x64(True):
@@ -231,6 +235,7 @@ def test_examples_that_do_not_count_change_nothing(variant):
 
 
 @pytest.mark.parametrize("variant", ["centred", "one_sided", "contrastive_hebbian"])
+@pytest.mark.costly
 def test_after_training_with_defaults_it_goes_down_the_loss_where_its_states_settle(variant):
     """In single precision and with the few sweeps of the defaults; how far states still move is part of the statement."""
     rule = learning_rules.build("energy_based", network_of("mlp"), variant=variant)

@@ -58,6 +58,7 @@ def test_backprop_equals_the_gradient_of_the_loss(architecture, loss):
 @pytest.mark.parametrize(
     ("architecture", "loss"), [*((name, "cross_entropy") for name in sorted(NETWORKS)), ("mlp", "squared_error")]
 )
+@pytest.mark.costly(cases=3)
 def test_feedback_equal_to_the_forward_weights_gives_the_gradient(architecture, loss):
     network = network_of(architecture)
     rule = learning_rules.build("feedback_alignment/random", network, loss=loss)

@@ -96,6 +96,7 @@ def definition(network, variant, params, images, labels, negatives, stop=True):
 
 @both_networks
 @every_variant
+@pytest.mark.costly
 def test_each_block_follows_the_gradient_of_its_own_goodness_loss(architecture, variant):
     network = network_of(architecture)
     rule = rule_of(variant, network)
@@ -119,6 +120,7 @@ def test_each_block_follows_the_gradient_of_its_own_goodness_loss(architecture, 
 
 @both_networks
 @every_variant
+@pytest.mark.costly
 def test_what_a_node_learns_does_not_depend_on_anything_above(architecture, variant):
     """Save through the choice of hard negatives, which is the readout's: here they are uniform."""
     network = network_of(architecture)
@@ -136,6 +138,7 @@ def test_what_a_node_learns_does_not_depend_on_anything_above(architecture, vari
 
 @both_networks
 @every_variant
+@pytest.mark.costly
 def test_predicts_by_goodness_and_represents_the_neutral_pass(architecture, variant):
     network = network_of(architecture)
     by_all, by_last = (rule_of(variant, network, voters=voters) for voters in ("all", "last"))
@@ -162,6 +165,7 @@ def test_predicts_by_goodness_and_represents_the_neutral_pass(architecture, vari
 
 @both_networks
 @every_variant
+@pytest.mark.costly
 def test_the_readout_follows_the_delta_rule_on_what_it_reads(architecture, variant):
     """Softmax less target times what the neutral pass hands to it, written out."""
     network = network_of(architecture)
@@ -176,6 +180,7 @@ def test_the_readout_follows_the_delta_rule_on_what_it_reads(architecture, varia
 
 
 @every_variant
+@pytest.mark.costly
 def test_only_the_direction_of_an_answer_reaches_the_next_block(variant):
     """Else the block above could read the goodness of the block below off its input's length."""
     network = network_of("mlp")
@@ -265,6 +270,7 @@ def test_classes_compete_for_shares_whatever_the_size_of_the_answer():
 
 @every_variant
 @pytest.mark.parametrize("architecture", ["residual", "attention", "flax"])
+@pytest.mark.costly
 def test_nothing_crosses_a_node_on_any_graph(architecture, variant):
     """Weights further up, shaken, leave what is asked below as it is; those below do not."""
     network = network_of(architecture)

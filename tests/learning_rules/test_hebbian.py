@@ -193,6 +193,7 @@ def uneven_state(rule):
 
 @both_networks
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.costly
 def test_equals_the_rule_written_out_over_patches(architecture, variant):
     """In every node, of overlapping patches with borders too, and of inputs that are decorrelated."""
     rule, step = rule_and_step(architecture, variant)
@@ -250,6 +251,7 @@ def test_decorrelation_tends_to_the_inverse_covariance():
 
 @both_networks
 @pytest.mark.parametrize("variant", ["competitive", "softhebb"])
+@pytest.mark.costly
 def test_winners_come_to_stand_for_clusters(architecture, variant):
     """Every cluster of directions ends with a unit of its own, and norms stay at the radius.
 
@@ -395,6 +397,7 @@ def test_oja_tends_to_the_principal_component_of_both_inputs_of_a_node_together(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.costly
 def test_in_time_equals_the_rule_written_out_over_steps_and_both_edges(variant):
     """Every step of every example is an event; of eight steps a node that learns from thirty-two events takes four examples."""
     network = network_of("elman", hidden=(6, 5))
@@ -441,6 +444,7 @@ def test_a_class_at_every_step_gates_that_step_and_an_example_without_one_is_any
 
 
 @pytest.mark.parametrize("name", ["residual", "elman", "spiking", "flax"])
+@pytest.mark.thorough
 def test_hidden_nodes_of_any_graph_learn_and_stay_bounded(name):
     rule = learning_rules.build("hebbian/competitive", network_of(name))
     with jax.enable_x64(False):

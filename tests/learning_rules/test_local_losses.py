@@ -100,6 +100,7 @@ def sum_of_local_losses(network, params, images, labels, share, grid, stop):
     ("architecture", "variant"),
     [(name, "both") for name in sorted(NETWORKS)] + [("cnn", variant) for variant in VARIANTS[:2]],
 )
+@pytest.mark.costly
 def test_each_node_and_head_follow_the_gradient_of_their_own_loss(architecture, variant):
     network = network_of(architecture)
     grid = 3  # uneven cells on maps of 4x4
@@ -170,6 +171,7 @@ def test_one_residual_node_and_its_own_head_is_backpropagation(index):
 @pytest.mark.parametrize(
     ("architecture", "options"), [("elman", {"hidden": (12,)}), ("elman", {}), ("spiking", {"recurrent": False})]
 )
+@pytest.mark.costly
 def test_one_node_in_time_and_its_own_head_is_backpropagation_along_what_the_node_remembers(architecture, options):
     """With its own recurrent edge cut, an Elman unit remembers nothing, and spiking units their potential: then all of time."""
     network = network_of(architecture, **options)
@@ -240,6 +242,7 @@ def test_nodes_without_weights_have_no_head():
 
 @pytest.mark.parametrize("architecture", ["mlp", "elman"])
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.costly
 def test_examples_that_do_not_count_teach_nothing(architecture, variant):
     network = network_of(architecture)
     rule = rule_of(variant, network)

@@ -220,6 +220,7 @@ def test_a_pair_is_a_batch_and_an_objective_is_itself():
     ("name", "network"),
     [("regression", "mlp"), ("distillation", "cnn"), ("cross_entropy_per_step", "elman"), ("regression", "gated")],
 )
+@pytest.mark.costly
 def test_backpropagation_learns_what_it_is_asked_to(name, network):
     """Targets that depend on the input; the loss that it is told of falls, and the mask is heard."""
     with jax.enable_x64(False):

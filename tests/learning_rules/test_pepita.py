@@ -70,6 +70,7 @@ def assert_same(a, b, rtol):
 
 @both_variants
 @both_networks
+@pytest.mark.costly
 def test_a_linear_network_asks_for_the_closed_form_at_any_modulation(architecture, variant):
     with jax.enable_x64(True):
         rule, state = started(network_of(architecture, activation="identity"), variant, modulation=3.0)

@@ -69,6 +69,7 @@ def assert_tends_to(estimates, reference):
     [("node", name) for name in ("cnn", "mlp", "residual", "elman", "gated")]
     + [("textbook", "mlp"), ("weight", "cnn"), ("weight", "elman"), ("forward_gradient_weights", "mlp")],
 )
+@pytest.mark.costly
 def test_the_mean_over_draws_tends_to_the_gradient(architecture, variant):
     network = network_of(architecture, **TINY[architecture])
     options = {"variant": variant, "readout": "perturbation", "loss": "cross_entropy", "perturbation_size": 1e-4}
@@ -91,6 +92,7 @@ def test_the_mean_over_draws_tends_to_the_gradient(architecture, variant):
 
 
 @pytest.mark.parametrize("centred", [jax.nn.softmax, jax.nn.standardize])
+@pytest.mark.costly
 def test_units_whose_sum_is_fixed_learn_too(centred):
     """No unit alone changes their sum, and yet each passes something on."""
     layers = [lambda x: x.reshape(len(x), -1), lambda rngs: nnx.Linear(64, 4, rngs=rngs), centred]
@@ -164,6 +166,7 @@ def test_node_noise_is_kept_from_units_that_cannot_pass_it_on():
 
 
 @pytest.mark.parametrize("variant", ["node", "forward_gradient_activities", "weight"])
+@pytest.mark.costly
 def test_more_draws_lie_closer_to_their_mean(variant):
     network = network_of("mlp")
     batch = batch_of(2, n=8)
@@ -234,6 +237,7 @@ def test_decorrelation_whitens_and_then_stays():
     [(name, "node") for name in sorted(NETWORKS)]
     + [(name, other) for name in ("cnn", "attention", "spiking") for other in ("weight", "forward_gradient_activities")],
 )
+@pytest.mark.costly
 def test_every_node_with_weights_takes_part_in_every_network(architecture, variant):
     network = network_of(architecture)
     rule = learning_rules.build("perturbation", network, variant=variant, perturbation_size=0.3)

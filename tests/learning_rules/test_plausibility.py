@@ -102,6 +102,7 @@ def examined():
 
 @pytest.mark.on_all_networks
 @pytest.mark.parametrize(("name", "architecture"), list(examined()))
+@pytest.mark.costly(cases=2)
 def test_known_rules_get_known_verdicts(name, architecture):
     test = rule_under_test(name, architecture)
     for criterion in STRUCTURAL:
@@ -115,7 +116,8 @@ def behaviour():
     for criterion in ("spiking communication", "Dale's law", "online learning", "robustness", "energy"):
         seen = set()
         for rule, verdict in TABLE[criterion].items():
-            slow = rule == ONE_LAYER  # of which an image takes 700 steps
+            # An image takes the one 700 steps; energy is counted over a training, of the other's two phases.
+            slow = rule == ONE_LAYER or (criterion, rule) == ("energy", "energy_based/centred")
             yield pytest.param(criterion, rule, marks=[pytest.mark.thorough] if slow or verdict in seen else [])
             seen |= set() if slow else {verdict}
 
@@ -137,6 +139,7 @@ def card_of(decoy, *criteria):
 @pytest.mark.parametrize(
     "decoy", [dressed_backpropagation, copied_transpose, one_step_late, handed_on], ids=lambda decoy: decoy.__name__
 )
+@pytest.mark.costly(cases=2)
 def test_weights_that_are_read_backwards_in_secret_are_found(decoy):
     found = card_of(decoy, "weight transport", "local credit")
     assert (
@@ -155,6 +158,7 @@ UNSEEN = ("by another hand", "in a derivative")
     "name",
     [pytest.param(name, marks=[] if name in UNSEEN else [pytest.mark.thorough]) for name in DISGUISES if " unit" not in name],
 )
+@pytest.mark.costly
 def test_backpropagation_is_known_in_any_disguise(name):
     # Told one number at a time, it is written out unit by unit: a narrow network is enough.
     narrow = architectures.build("mlp", input_shape=(8, 8, 1), n_classes=10, hidden=NARROW, activation="tanh")
@@ -210,6 +214,7 @@ def test_an_error_told_one_unit_after_the_other_is_no_broadcast_scalar(name):
     ids=lambda given: getattr(given, "__name__", given),
 )
 @pytest.mark.on_all_networks
+@pytest.mark.costly
 def test_whoever_carries_the_weights_down_is_caught(decoy, architecture):
     test = RuleUnderTest(decoy.__name__, decoy, architecture)
     found = {criterion: probe(test, criterion) for criterion in ("weight transport", "local credit", "teaching signal")}
@@ -248,6 +253,7 @@ def test_activities_that_are_clamped_to_what_came_in_one_sweep_are_local_in_part
     ("told", "local_credit"),
     [pytest.param("each its own", "partly", marks=pytest.mark.thorough), ("its own and the next's", "meets")],
 )
+@pytest.mark.thorough
 def test_errors_that_count_on_a_wire_are_activities_for_local_credit_alone(told, local_credit):
     """A limit: backpropagation that sends each error over one more synapse, and makes something of it there.
 
@@ -283,11 +289,13 @@ def test_wires_that_nobody_looked_at_are_told_of(monkeypatch):
     assert "too many to look at" in found.evidence
 
 
+@pytest.mark.thorough
 def test_a_pass_that_is_compiled_by_itself_leaves_the_others_wires_their_numbers():
     test = RuleUnderTest("compiled", lambda network: on_wire(network, told="each its own", compiled=True))
     assert probe(test, "local credit").verdict == "fails"
 
 
+@pytest.mark.thorough
 def test_what_a_rule_compiles_by_itself_is_silenced_too():
     def compiled(network):
         rule = late_hebbian(network)
@@ -304,6 +312,7 @@ def test_what_is_kept_for_the_next_step_has_been_on_a_wire():
     assert probe(test, "local credit").verdict == "meets"
 
 
+@pytest.mark.thorough
 def test_synapses_that_are_shown_every_direction_acquit_nobody():
     """Also where the dataflow is blind."""
     test = RuleUnderTest("probing", probing_every_unit)
@@ -317,6 +326,7 @@ def test_synapses_that_are_shown_every_direction_acquit_nobody():
     assert blind.verdict == "partly" and "the whole matrix was probed" in blind.evidence
 
 
+@pytest.mark.thorough
 def test_weights_that_were_shown_every_direction_excuse_no_others():
     def partly_shown(network):
         rule = disguised("in a derivative")(network)
@@ -335,11 +345,13 @@ def test_weights_that_were_shown_every_direction_excuse_no_others():
     assert found.verdict == "fails" and "in some other way" in found.evidence, found
 
 
+@pytest.mark.thorough
 def test_a_pass_in_a_loop_of_unknown_length_is_no_phase_of_its_own():
     """A limit: such a loop's rounds are not counted, and errors come down by it as in one sweep."""
     assert probe(RuleUnderTest("in a derivative", disguised("in a derivative")), "single phase").verdict == "partly"
 
 
+@pytest.mark.thorough
 def test_a_label_that_comes_as_a_number_is_a_vector_all_the_same():
     found = probe(RuleUnderTest("numbered", numbered), "teaching signal")
     assert found.verdict == "partly" and "told the label" in found.evidence
@@ -356,11 +368,13 @@ def test_a_rule_that_reads_signs_alone_moves_with_signs_alone():
     ("rule", "told"),
     [("backprop", 9), ("perturbation/node", 1), ("perturbation/forward_gradient_weights", 1), ("hebbian/competitive", 0)],
 )
+@pytest.mark.costly
 def test_the_rank_of_what_a_label_moves_is_how_many_numbers_are_told(rule, told):
     ranks = ranks_of_labels(rule_under_test(rule))
     assert list(ranks[:-1]) == [told] * 3 and ranks[-1] == 9
 
 
+@pytest.mark.thorough
 def test_tangents_that_are_carried_forward_are_felt():
     """A forward gradient reads weights forward alone: what its tangents meet was shown to synapses too."""
     found = probe(rule_under_test("perturbation/forward_gradient_weights"), "weight transport")
@@ -403,6 +417,7 @@ def test_graded_signals_are_no_events_however_few_come_at_a_time():
     assert probe(RuleUnderTest("one by one", one_by_one), "spiking communication").verdict == "fails"
 
 
+@pytest.mark.thorough
 def test_what_it_is_copied_from_moves_a_copied_transpose():
     assert card_of(copied_transpose, "weight transport")["weight transport"].value > 0.01
     assert probe(rule_under_test("feedback_alignment/random"), "weight transport").value < 1e-9

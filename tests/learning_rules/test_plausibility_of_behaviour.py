@@ -331,6 +331,7 @@ def looking(network, size, in_a_loop=False):
         pytest.param(0.5, True, 2.0, marks=pytest.mark.thorough),
     ],
 )
+@pytest.mark.costly
 def test_what_is_evaluated_again_is_no_phase_and_what_is_answered_otherwise_is_one(size, in_a_loop, times):
     test = RuleUnderTest("looking", lambda network: looking(network, size, in_a_loop))
     assert set(ways_of_firing.ways(test).values()) == {times}

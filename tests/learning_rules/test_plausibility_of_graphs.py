@@ -32,6 +32,7 @@ def probe(test, criterion):
 
 @pytest.mark.parametrize("rule", VERDICTS)
 @pytest.mark.parametrize("name", ["residual", "elman", "spiking", "gated", "attention", "flax"])
+@pytest.mark.costly
 def test_weights_that_carry_errors_are_found_on_any_network(rule, name):
     test = under_test(rule, name)
     found = probe(test, "weight transport")
@@ -133,6 +134,7 @@ def nested(middle=_TwoPaths):
 
 
 @pytest.mark.parametrize("rule", VERDICTS)
+@pytest.mark.costly
 def test_nested_parameters_are_told_by_their_roles(rule):
     test = RuleUnderTest(rule, lambda network: learning_rules.build(rule, network), nested())
     found = probe(test, "weight transport")

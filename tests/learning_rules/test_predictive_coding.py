@@ -77,6 +77,7 @@ CASES = [(name, *EXACT[0]) for name in STATIC] + [(name, *case) for name in ("cn
 
 
 @pytest.mark.parametrize(("architecture", "variant", "options", "steps"), CASES)
+@pytest.mark.costly(cases=2)
 def test_fixed_predictions_give_backpropagation_exactly(architecture, variant, options, steps):
     """Z-IL: as many steps as an error needs to pass every hidden node, at a rate of one, whatever ways it has."""
     network = network_of(architecture)
@@ -276,6 +277,7 @@ def test_incremental_weights_move_while_states_settle(architecture):
         for other in VARIANTS[1:]
     ],
 )
+@pytest.mark.costly
 def test_single_precision_is_enough_for_the_default_options(architecture, variant):
     """Precise nodes' errors are small beside their states: rounding must leave the direction of every node standing."""
     network = network_of(architecture)
@@ -324,6 +326,7 @@ def test_a_change_is_as_exact_as_the_way_that_leads_to_it():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.costly
 def test_examples_that_do_not_count_change_nothing(variant):
     network = network_of("mlp")
     with jax.enable_x64(True):
@@ -336,6 +339,7 @@ def test_examples_that_do_not_count_change_nothing(variant):
 
 
 @pytest.mark.parametrize("objective", ["regression", "distillation"])
+@pytest.mark.costly
 def test_other_objectives_are_settled_for_too(objective):
     network = network_of("residual")
     with jax.enable_x64(True):

@@ -123,6 +123,7 @@ def gradients(name):
 
 @pytest.mark.on_all_networks
 @every_network
+@pytest.mark.costly(cases=2)
 def test_exact_is_backpropagation_through_a_plain_loop(name):
     same(gradients(name)["exact"], gradients(name)["plain loop"])
     assert not any(
@@ -347,6 +348,7 @@ def drawn_run(network, n_steps=8, n=4):
 
 
 @pytest.mark.parametrize("kind", ["elman", "leaky", "lif", "lif, recurrent"])
+@pytest.mark.costly(cases=2)
 def test_eligibility_is_backpropagation_through_time_where_edges_are_cut(kind):
     network = dynamic(kind)
     params, inputs, errors = drawn_run(network)

@@ -84,6 +84,7 @@ def pairs_written_out(pre, post, options, triplet):
 
 @both_networks
 @pytest.mark.parametrize("variant", ["pair", "triplet"])
+@pytest.mark.costly
 def test_trains_of_spikes_equal_the_sums_written_out(architecture, variant):
     generator = np.random.default_rng(1)
     pre = generator.integers(-1, 2, size=20).astype(float)
@@ -198,6 +199,7 @@ def test_at_test_nothing_moves_and_neighbours_do_not_matter(architecture):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.costly
 def test_units_that_share_weights_learn_from_a_part_of_the_images(variant):
     """Sixteen positions of the first node leave eight images, four positions of the second all; dense units learn from all."""
     rule = learning_rules.build("stdp", network_of("cnn"), variant=variant, max_events=128, coding="latency", unrewarded=3.0)
@@ -265,6 +267,7 @@ def test_only_reward_carries_labels_to_hidden_nodes(architecture):
 
 
 @pytest.mark.parametrize("unrewarded", [0.0, 1.0])
+@pytest.mark.costly
 def test_reward_says_how_far_one_example_moves_a_unit(unrewarded):
     """Of a single image, where what is rescaled afterwards forgets how large its reward was: all the way, or a part, or none."""
     network = network_of("mlp")

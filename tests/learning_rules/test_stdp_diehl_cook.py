@@ -96,6 +96,7 @@ def test_a_unit_that_is_always_driven_fires_as_often_as_another_simulator_says(k
 
 
 @pytest.mark.parametrize("kind", [EXCITATORY, INHIBITORY])
+@pytest.mark.costly
 def test_potentials_come_to_rest_where_currents_cancel(kind):
     v = jnp.full(1, kind.rest)
     for _ in range(4000):
@@ -188,6 +189,7 @@ def learned_digits(**options):
     return np.mean(np.argmax(scores, -1) == images.test_labels[shown]), twice, info
 
 
+@pytest.mark.thorough
 def test_digits_are_told_apart_by_who_fires_and_the_same_run_gives_the_same_bits():
     accuracy, (one, again), info = learned_digits()
     for a, b in zip(*map(jax.tree.leaves, (one, again)), strict=True):

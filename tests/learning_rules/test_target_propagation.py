@@ -61,6 +61,7 @@ def with_forward_weights(network, params, inverses):
     ("name", "variant"),
     [(name, "local_difference_reconstruction") for name in sorted(NETWORKS)] + [("cnn", "difference"), ("elman", "difference")],
 )
+@pytest.mark.costly
 def test_inverses_equal_to_the_forward_weights_give_the_gradient(name, variant):
     """What the local difference reconstruction loss ends in; and inverses that have learned nothing do not give it."""
     network = network_of(name)
@@ -217,6 +218,7 @@ def test_local_difference_reconstruction_turns_inverses_into_the_transpose(name)
 
 
 @pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.costly
 def test_reconstruction_learns_the_inverse(residual):
     """In an invertible linear network it gives back what went in, offset and all; beside a skip, what went through the weights."""
     network = network_of("residual", hidden=(4, 4), activation="identity") if residual else invertible_network("mlp")
