@@ -26,7 +26,7 @@ from rsa.generalisation import (
     generalise_scores,
     generalised_contrast,
 )
-from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
+from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate, permutation_null
 from rsa.measures import MEASURES, Measure, measure_named, network_rdm, region_rdm
 from rsa.multiple import false_discovery_rate, holm, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
@@ -101,6 +101,7 @@ __all__ = [
     "partial_compare",
     "partial_evaluate",
     "partition_variance",
+    "permutation_null",
     "poisson_cv",
     "rdm",
     "reference_rdms",
