@@ -3,7 +3,7 @@
 ```
 OUT/maps/<model>_r.nii.gz                     mean over subjects of the correlation at every place, where their grids are one
 OUT/maps/<model>_t.nii.gz                     Student's t of the subjects' correlations against zero
-OUT/maps/<model>_neglog10p.nii.gz             -log10 of its p-value, corrected over all places and models (five subjects or more)
+OUT/maps/<model>_neglog10p.nii.gz             -log10 of the p-value that `test` says, corrected over all places and models
 OUT/maps/sub-<label>/<model>_r.nii.gz         of one subject
 OUT/tables/peaks.csv                          where maps are highest
 OUT/maps.png                                  every model's map at its peak
@@ -11,6 +11,12 @@ OUT/results.json                              what was run, and all but the maps
 ```
 
 Voxels without a searchlight are NaN, which viewers leave out.
+
+p-values are of the mean correlation against permutations of the conditions, all subjects alike (`rsa.searchlight_permutations`): those of
+a model that has nothing to do with the stimuli, for these subjects. `test="subjects"` flips the subjects' signs instead
+(`rsa.sign_flips`), and what it finds holds for these stimuli alone, in other subjects: subjects who share a geometry resemble a model by
+chance with one sign, and of ten subjects and two unrelated models of 40 stimuli one was found somewhere in nearly every study. t, too,
+is of subjects alone.
 
 References: Kriegeskorte, Goebel and Bandettini 2006, doi:10.1073/pnas.0600244103; Nichols and Holmes 2002, doi:10.1002/hbm.1058.
 """
@@ -43,9 +49,12 @@ from neurodata.entities import selection_of
 from neurodata.fmri import Volumes, load_volumes, volume_stimuli
 from rsa.searchlights import SEARCHLIGHT_COMPARATORS, SEARCHLIGHT_DISTANCES
 
-__all__ = ["PEAK_COLUMNS", "Maps", "SearchlightConfig", "searchlight_maps"]
+__all__ = ["PEAK_COLUMNS", "TESTS", "Maps", "SearchlightConfig", "searchlight_maps"]
 
 PEAK_COLUMNS = ("model", "subject", "rank", "x", "y", "z", "i", "j", "k", "r", "t", "p_value", "region")
+TESTS = ("conditions", "subjects")
+"""What is permuted: the conditions, for other stimuli, or the signs of subjects, for other subjects who see these stimuli."""
+
 _MOST_DRAWS = 1_000_000
 
 
@@ -73,14 +82,16 @@ class SearchlightConfig:
         Between patterns, "correlation" or "euclidean".
     comparator
         Between RDMs: "spearman", "pearson", "cosine" or "kendall".
+    test
+        One of `TESTS`; "conditions" has no form for kendall, whose maps are then without p-values.
     n_draws
-        Flips of the subjects' signs.
+        Permutations, or flips; 0 for no p-values.
     n_peaks
         Peaks of each map in the table.
     peak_distance_mm
         Between two of them, at the least.
     seed
-        Repeats the flips.
+        Repeats the permutations.
     """
 
     recording: str = ""
@@ -92,6 +103,7 @@ class SearchlightConfig:
     minimum_fraction: float | int = 0.5
     distance: str = "correlation"
     comparator: str = "spearman"
+    test: str = "conditions"
     n_draws: int = 1000
     n_peaks: int = 5
     peak_distance_mm: float | int = 8.0
@@ -106,6 +118,7 @@ class SearchlightConfig:
         at_least(self, 1, "n_peaks", at_most=1000)
         one_of(self, "comparator", SEARCHLIGHT_COMPARATORS)
         one_of(self, "distance", SEARCHLIGHT_DISTANCES)
+        one_of(self, "test", TESTS)
         check_seed(self.seed)
         for name in self.models:
             if self.models.count(name) > 1:
@@ -127,7 +140,7 @@ class Maps:
     by_subject
         For each subject (n_models, x, y, z); NaN where no searchlight is.
     mean, t, p_value
-        Over subjects, likewise; None where there is no group: subjects on several grids, too few of them, or no flips.
+        Over subjects, likewise; None where there is no group: subjects on several grids or too few of them; or no test.
     peaks
         The columns of `PEAK_COLUMNS`; subject is empty in rows of the group.
     warnings
@@ -143,6 +156,21 @@ class Maps:
     p_value: np.ndarray | None
     peaks: pd.DataFrame
     warnings: list[str]
+
+    @property
+    def tested(self) -> str:
+        """What p-values are of, in a sentence; "" where there are none."""
+        if self.p_value is None:
+            return ""
+        if self.config.test == "conditions":
+            return (
+                "p: mean r against permutations of the conditions, all subjects alike; for other stimuli and these subjects, corrected "
+                "over all places and models"
+            )
+        return (
+            "p: t against flips of the subjects' signs; for other subjects who see these stimuli, not for other stimuli, corrected over "
+            "all places and models"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the maps, as plain values."""
@@ -163,6 +191,7 @@ class Maps:
                 "models": list(self.models),
                 "places": [int(np.isfinite(each[0]).sum()) for each in self.by_subject],
                 "warnings": self.warnings,
+                "p_values": self.tested,
                 "peaks": rows(self.peaks),
             }
         )
@@ -203,7 +232,7 @@ def searchlight_maps(
     volumes = _chosen(load_volumes(config.recording, config.mask or None, chosen), config.subjects)
     by_subject = _score(config, volumes, models.rdms, progress)
     warnings = list(models.warnings)
-    mean, t, p_value = _group(config, volumes, by_subject, warnings)
+    mean, t, p_value = _group(config, volumes, by_subject, models.rdms, warnings, progress)
     names = tuple(models.rdms)
     maps = Maps(config, volumes, names, by_subject, mean, t, p_value, pd.DataFrame(), warnings)
     maps = dataclasses.replace(maps, peaks=_all_peaks(maps))
@@ -252,7 +281,12 @@ def _score(
 
 
 def _group(
-    config: SearchlightConfig, volumes: Volumes, by_subject: tuple[np.ndarray, ...], warnings: list[str]
+    config: SearchlightConfig,
+    volumes: Volumes,
+    by_subject: tuple[np.ndarray, ...],
+    models: Mapping[str, np.ndarray],
+    warnings: list[str],
+    progress: Progress | None,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Mean, t and p-value over subjects, where there are several at the same places; what is left out is said."""
     n_subjects = len(by_subject)
@@ -277,12 +311,41 @@ def _group(
         return whole
 
     mean, t = volume(scores.mean(axis=0)), volume(rsa.student_t(scores))
+    if not config.n_draws:
+        return mean, t, None
     try:
-        flips = rsa.sign_flips(jax.random.key(config.seed), scores, config.n_draws) if config.n_draws else None
+        if config.test == "subjects":
+            p_value = rsa.sign_flips(jax.random.key(config.seed), scores, config.n_draws).p_value
+        else:
+            p_value = _permuted(config, volumes, everywhere, models, progress)
     except InputError as error:
         warnings.append(f"no p-values: {error}")
-        flips = None
-    return mean, t, None if flips is None else volume(flips.p_value)
+        return mean, t, None
+    return mean, t, volume(p_value)
+
+
+def _permuted(
+    config: SearchlightConfig, volumes: Volumes, everywhere: np.ndarray, models: Mapping[str, np.ndarray], progress: Progress | None
+) -> np.ndarray:
+    """p-value of every model, (n_models, n_places), at the places that all subjects have, against permutations of the conditions."""
+    places, members = np.flatnonzero(everywhere), []
+    for mask in volumes.masks:
+        own = rsa.volume_neighbourhoods(mask, config.radius, config.minimum_fraction)
+        of_place = dict(zip(np.flatnonzero(mask)[own.centres].tolist(), own.members, strict=True))
+        members.append([of_place[place] for place in places.tolist()])
+    ends = np.cumsum([0, *(len(each) for each in models.values())])
+    found = rsa.searchlight_permutations(
+        jax.random.key(config.seed),
+        volumes.patterns.patterns(),
+        members,
+        np.concatenate(list(models.values())),
+        config.comparator,
+        config.distance,
+        config.n_draws,
+        [range(start, stop) for start, stop in zip(ends, ends[1:], strict=False)],
+        progress,
+    )
+    return found.p_value.T
 
 
 def _all_peaks(maps: Maps) -> pd.DataFrame:

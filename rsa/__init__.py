@@ -37,6 +37,7 @@ from rsa.partial_inference import partial_evaluate
 from rsa.partitioning import partition_variance
 from rsa.reference_models import REFERENCE_MODELS, reference_rdms
 from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
+from rsa.searchlight_permutations import SearchlightTest, searchlight_permutations
 from rsa.searchlights import searchlight, searchlight_rdms
 from rsa.temporal import generalise_over_time, temporal_generalisation
 
@@ -67,6 +68,7 @@ __all__ = [
     "Neighbourhoods",
     "NoiseCeiling",
     "PatternComparator",
+    "SearchlightTest",
     "SignFlips",
     "aggregate",
     "angular_distance",
@@ -107,6 +109,7 @@ __all__ = [
     "reference_rdms",
     "score_map",
     "searchlight",
+    "searchlight_permutations",
     "searchlight_rdms",
     "sign_flips",
     "student_t",
