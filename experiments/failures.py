@@ -4,19 +4,20 @@ A network that diverged, predicts one class, has a layer that answers nothing, n
 trained may still be more like a brain than its control by accident, and once was starred for it. It is scored and shown, and named
 instead of ranked.
 
-To read worse takes evidence: half of all networks that read exactly as well as untrained ones are below them, and a tenth of rules in
-every one of three seeds. With d the difference of a seed's test accuracy and the untrained one's, and n seeds, a rule is left out where
+To read worse takes evidence: half of all networks that read exactly as well as untrained ones are below them, and a tenth of rules
+in every one of three seeds. With d the difference of a seed's test accuracy and the untrained one's, and n seeds, a rule is left
+out where
 
 .. math:: \bar d < - 2 \sqrt{\frac{p (1 - p) + q (1 - q)}{T} + \frac{s_d^2}{n}}
 
-with p and q the mean accuracies of the two (one right and one wrong image added to each, so that none is without error) and T the test
-images. All seeds read the same images, whose error more seeds do not make less. Of rules that read 90 % of 360 images as untrained
-networks do, this leaves out 2.1 % with one seed, 0.1 % with two and fewer with three or five; where seeds' accuracies differ by 2 % as
-well, 11, 1.7, 0.5 and 0.1 %: one seed says nothing of others.
+with p and q the mean accuracies of the two (one right and one wrong image added to each, so that none is without error) and T the
+test images. All seeds read the same images, whose error more seeds do not make less. Of rules that read 90 % of 360 images as
+untrained networks do, this leaves out 2.1 % with one seed, 0.1 % with two and fewer with three or five; where seeds' accuracies
+differ by 2 % as well, 11, 1.7, 0.5 and 0.1 %: one seed says nothing of others.
 
-Silence is a warning (`experiments.warnings`) and by itself no failure: a layer most of whose units answer no image is a small layer, and
-a network with one may read as well as any. It is left out where a layer's units are silent altogether, so that it has no geometry, or
-where it reads worse as well, and is then named as the likely reason.
+Silence is a warning (`experiments.warnings`) and by itself no failure: a layer most of whose units answer no image is a small
+layer, and a network with one may read as well as any. It is left out where a layer's units are silent altogether, so that it has no
+geometry, or where it reads worse as well, and is then named as the likely reason.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ stimuli and other subjects of the region; the subjects of the recording in time 
 a peak is the time after stimulus onset at which the curve is highest, its interval is that of the same draws, and two regions'
 latencies are compared within draws, which take the same stimuli for both.
 
-Stretches above what unrelated geometries reach are clusters over time: the conditions of the region's RDMs are permuted, all subjects
-and times alike, which leaves the curve as smooth in time as it is. The subjects' signs are not flipped. Stimuli and the averaged RDM in
-time are the same for all of them, and so is most of their geometry, so that a resemblance by chance has one sign in all: of unrelated
-recordings of 40 stimuli and ten subjects, flips found a cluster in half of all curves.
+Stretches above what unrelated geometries reach are clusters over time: the conditions of the region's RDMs are permuted, all
+subjects and times alike, which leaves the curve as smooth in time as it is. The subjects' signs are not flipped. Stimuli and the
+averaged RDM in time are the same for all of them, and so is most of their geometry, so that a resemblance by chance has one sign in
+all: of unrelated recordings of 40 stimuli and ten subjects, flips found a cluster in half of all curves.
 
 References: Cichy, Pantazis and Oliva 2014, doi:10.1038/nn.3635; 2016, doi:10.1093/cercor/bhw135; Maris and Oostenveld 2007,
 doi:10.1016/j.jneumeth.2007.03.024.
@@ -70,8 +70,8 @@ class Pair:
 class Fusion:
     """Curves, latencies and their differences, each a table with the columns of `COLUMNS`; and what has to be known.
 
-    `p_value` is of a time by itself, over stimuli and subjects; `cluster_p_value` of the stretch in which it lies, against permutations
-    of the conditions, corrected for all times of a curve.
+    `p_value` is of a time by itself, over stimuli and subjects; `cluster_p_value` of the stretch in which it lies, against
+    permutations of the conditions, corrected for all times of a curve.
     """
 
     fusion: pd.DataFrame
@@ -219,7 +219,7 @@ def fuse(
 
 @dataclass(frozen=True, eq=False)
 class _Curve:
-    """Columns of the table; the curve in every draw, (n_draws, n_times) or empty; and why there are no clusters, "" if there are."""
+    """Columns of the table; the curve in every draw, (n_draws, n_times) or empty; why there are no clusters, or ""."""
 
     columns: dict[str, np.ndarray]
     draws: np.ndarray

@@ -12,11 +12,8 @@ OUT/results.json                              what was run, and all but the maps
 
 Voxels without a searchlight are NaN, which viewers leave out.
 
-p-values are of the mean correlation against permutations of the conditions, all subjects alike (`rsa.searchlight_permutations`): those of
-a model that has nothing to do with the stimuli, for these subjects. `test="subjects"` flips the subjects' signs instead
-(`rsa.sign_flips`), and what it finds holds for these stimuli alone, in other subjects: subjects who share a geometry resemble a model by
-chance with one sign, and of ten subjects and two unrelated models of 40 stimuli one was found somewhere in nearly every study. t, too,
-is of subjects alone.
+p-values are of permuted conditions, for other stimuli and these subjects, or of flipped signs, for other subjects and these stimuli
+(`experiments.searchlight_groups`).
 
 References: Kriegeskorte, Goebel and Bandettini 2006, doi:10.1073/pnas.0600244103; Nichols and Holmes 2002, doi:10.1002/hbm.1058.
 """
@@ -30,7 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import nibabel
 import numpy as np
 import pandas as pd
@@ -45,16 +41,14 @@ from experiments.environment import check_room, describe_environment
 from experiments.files import prepare_folder, short_name
 from experiments.model_rdms import model_rdms
 from experiments.results import plain, rows
+from experiments.searchlight_groups import TESTS, group_of
 from neurodata.entities import selection_of
 from neurodata.fmri import Volumes, load_volumes, volume_stimuli
 from rsa.searchlights import SEARCHLIGHT_COMPARATORS, SEARCHLIGHT_DISTANCES
 
-__all__ = ["PEAK_COLUMNS", "TESTS", "Maps", "SearchlightConfig", "searchlight_maps"]
+__all__ = ["PEAK_COLUMNS", "Maps", "SearchlightConfig", "searchlight_maps"]
 
 PEAK_COLUMNS = ("model", "subject", "rank", "x", "y", "z", "i", "j", "k", "r", "t", "p_value", "region")
-TESTS = ("conditions", "subjects")
-"""What is permuted: the conditions, for other stimuli, or the signs of subjects, for other subjects who see these stimuli."""
-
 _MOST_DRAWS = 1_000_000
 
 
@@ -83,7 +77,7 @@ class SearchlightConfig:
     comparator
         Between RDMs: "spearman", "pearson", "cosine" or "kendall".
     test
-        One of `TESTS`; "conditions" has no form for kendall, whose maps are then without p-values.
+        One of `experiments.searchlight_groups.TESTS`; "conditions" has no form for kendall, whose maps are then without p-values.
     n_draws
         Permutations, or flips; 0 for no p-values.
     n_peaks
@@ -164,12 +158,12 @@ class Maps:
             return ""
         if self.config.test == "conditions":
             return (
-                "p: mean r against permutations of the conditions, all subjects alike; for other stimuli and these subjects, corrected "
-                "over all places and models"
+                "p: mean r against permutations of the conditions, all subjects alike; for other stimuli and these subjects, "
+                "corrected over all places and models"
             )
         return (
-            "p: t against flips of the subjects' signs; for other subjects who see these stimuli, not for other stimuli, corrected over "
-            "all places and models"
+            "p: t against flips of the subjects' signs; for other subjects who see these stimuli, not for other stimuli, "
+            "corrected over all places and models"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -232,7 +226,7 @@ def searchlight_maps(
     volumes = _chosen(load_volumes(config.recording, config.mask or None, chosen), config.subjects)
     by_subject = _score(config, volumes, models.rdms, progress)
     warnings = list(models.warnings)
-    mean, t, p_value = _group(config, volumes, by_subject, models.rdms, warnings, progress)
+    mean, t, p_value = group_of(config, volumes, by_subject, models.rdms, warnings, progress)
     names = tuple(models.rdms)
     maps = Maps(config, volumes, names, by_subject, mean, t, p_value, pd.DataFrame(), warnings)
     maps = dataclasses.replace(maps, peaks=_all_peaks(maps))
@@ -278,74 +272,6 @@ def _score(
         means = np.stack([part.mean(axis=1) for part in np.split(scores, ends, axis=1)], axis=1)
         found.append(np.moveaxis(rsa.score_map(means, neighbourhoods, mask), -1, 0))
     return tuple(found)
-
-
-def _group(
-    config: SearchlightConfig,
-    volumes: Volumes,
-    by_subject: tuple[np.ndarray, ...],
-    models: Mapping[str, np.ndarray],
-    warnings: list[str],
-    progress: Progress | None,
-) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Mean, t and p-value over subjects, where there are several at the same places; what is left out is said."""
-    n_subjects = len(by_subject)
-    if n_subjects < 2:
-        return None, None, None
-    if not volumes.one_grid:
-        warnings.append(
-            "no group: the subjects' images lie on several grids, so that their places cannot be compared: bring them into one "
-            "space first (fMRIPrep: --output-spaces MNI152NLin2009cAsym:res-2), and state it as 'space' under 'fmri'"
-        )
-        return None, None, None
-    stacked = np.stack(by_subject)
-    everywhere = np.isfinite(stacked).all(axis=(0, 1))
-    if not everywhere.any():
-        warnings.append("no group: there is no place at which all subjects have a searchlight")
-        return None, None, None
-    scores = stacked[:, :, everywhere]
-
-    def volume(values: np.ndarray) -> np.ndarray:
-        whole = np.full(stacked.shape[1:], np.nan)
-        whole[:, everywhere] = values
-        return whole
-
-    mean, t = volume(scores.mean(axis=0)), volume(rsa.student_t(scores))
-    if not config.n_draws:
-        return mean, t, None
-    try:
-        if config.test == "subjects":
-            p_value = rsa.sign_flips(jax.random.key(config.seed), scores, config.n_draws).p_value
-        else:
-            p_value = _permuted(config, volumes, everywhere, models, progress)
-    except InputError as error:
-        warnings.append(f"no p-values: {error}")
-        return mean, t, None
-    return mean, t, volume(p_value)
-
-
-def _permuted(
-    config: SearchlightConfig, volumes: Volumes, everywhere: np.ndarray, models: Mapping[str, np.ndarray], progress: Progress | None
-) -> np.ndarray:
-    """p-value of every model, (n_models, n_places), at the places that all subjects have, against permutations of the conditions."""
-    places, members = np.flatnonzero(everywhere), []
-    for mask in volumes.masks:
-        own = rsa.volume_neighbourhoods(mask, config.radius, config.minimum_fraction)
-        of_place = dict(zip(np.flatnonzero(mask)[own.centres].tolist(), own.members, strict=True))
-        members.append([of_place[place] for place in places.tolist()])
-    ends = np.cumsum([0, *(len(each) for each in models.values())])
-    found = rsa.searchlight_permutations(
-        jax.random.key(config.seed),
-        volumes.patterns.patterns(),
-        members,
-        np.concatenate(list(models.values())),
-        config.comparator,
-        config.distance,
-        config.n_draws,
-        [range(start, stop) for start, stop in zip(ends, ends[1:], strict=False)],
-        progress,
-    )
-    return found.p_value.T
 
 
 def _all_peaks(maps: Maps) -> pd.DataFrame:

@@ -16,7 +16,7 @@ DIVERGENCE, COLLAPSE, SILENCE = "divergence", "collapse to one class", "silence"
 
 # Weights that moved less are no learned representation, whatever the accuracy says.
 MIN_CHANGE = 0.01
-# Share of a layer's units that answer none of the images; a code may be sparse, with other units for other images, and has few of them.
+# Share of a layer's units that answer none of the images: a sparse code, with other units for other images, has few such.
 MAX_SILENT = 0.9
 _COLLAPSE_FRACTION = 0.98
 

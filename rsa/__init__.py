@@ -26,18 +26,19 @@ from rsa.generalisation import (
     generalise_scores,
     generalised_contrast,
 )
-from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate, permutation_null
+from rsa.inference import Aggregate, Contrast, Evaluation, aggregate, contrast, evaluate
 from rsa.measures import MEASURES, Measure, measure_named, network_rdm, region_rdm
 from rsa.multiple import false_discovery_rate, holm, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.noise import noise_precision
+from rsa.nulls import permutation_null
 from rsa.pairs import condition_count, to_condensed, to_square
 from rsa.partial import PARTIAL_COMPARATORS, partial_compare
 from rsa.partial_inference import partial_evaluate
 from rsa.partitioning import partition_variance
+from rsa.permuted_searchlights import SearchlightTest, searchlight_permutations
 from rsa.reference_models import REFERENCE_MODELS, reference_rdms
 from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
-from rsa.searchlight_permutations import SearchlightTest, searchlight_permutations
 from rsa.searchlights import searchlight, searchlight_rdms
 from rsa.temporal import generalise_over_time, temporal_generalisation
 

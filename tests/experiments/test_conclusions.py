@@ -170,7 +170,9 @@ def test_what_fails_is_said_by_name(networks):
     assert failure_of(dumb, untrained, good) == "has a layer that answers no image in at least one of 2 seeds"
 
 
-@pytest.mark.parametrize(("n_seeds", "of_equals", "of_varied"), [(1, 0.04, 0.15), (2, 0.01, 0.03), (3, 0.005, 0.015), (5, 0.005, 0.01)])
+@pytest.mark.parametrize(
+    ("n_seeds", "of_equals", "of_varied"), [(1, 0.04, 0.15), (2, 0.01, 0.03), (3, 0.005, 0.015), (5, 0.005, 0.01)]
+)
 def test_a_rule_that_reads_as_well_as_untrained_networks_is_seldom_left_out(n_seeds, of_equals, of_varied):
     """360 test images, as digits have, of which both read 90 % right: by any margin 49, 22, 11 and 3 % were left out."""
     random, n_images = np.random.default_rng(n_seeds), 360

@@ -1,9 +1,9 @@
 r"""Searchlights: does a model resemble the geometry anywhere, more than one that is unrelated to the stimuli? Conditions permute.
 
-Subjects who saw the same stimuli share much of their geometry, and a model resembles it by chance with one sign in all of them: what
-:func:`rsa.sign_flips` finds holds for other subjects, and for these stimuli alone. Here the conditions of the models are permuted, for
-all subjects and places alike. With $r_{vm}^{(d)}$ the mean over subjects of the score of model m at place v in permutation d, draw 0 the
-data as they are, and z the same in standard deviations of its own D + 1 values, around their mean,
+Subjects who saw the same stimuli share much of their geometry, and a model resembles it by chance with one sign in all of them:
+what :func:`rsa.sign_flips` finds holds for other subjects, and for these stimuli alone. Here the conditions of the models are
+permuted, for all subjects and places alike. With $r_{vm}^{(d)}$ the mean over subjects of the score of model m at place v in
+permutation d, draw 0 the data as they are, and z the same in standard deviations of its own D + 1 values, around their mean,
 
 .. math::
     p_{vm} = \frac{1}{1 + D} \sum_{d=0}^{D} \Big[\max_{v', m'} z_{v'm'}^{(d)} \ge z_{vm}\Big].
@@ -11,7 +11,7 @@ data as they are, and z the same in standard deviations of its own D + 1 values,
 The family-wise error is controlled over all places and models, for these subjects. Without the division, places at which subjects
 agree, whose permutations are wider, would set the bar for all.
 
-A score is the inner product of a model's vector and a subject's, so that of the mean over subjects is one with their mean vector, and
+A score is the inner product of a model's vector and a subject's, and their mean that with the mean vector of all subjects:
 permutations cost as much for many subjects as for one.
 
 References: Mantel 1967, Cancer Research 27:209; Nichols and Holmes 2002, doi:10.1002/hbm.1058.
