@@ -87,7 +87,8 @@ class ScoringConfig:
         `rsa.PATTERN_COMPARATORS`, for recordings that come as patterns.
     partial
         Models that are no networks, of `rsa.REFERENCE_MODELS`, that are taken out of layers and regions alike for scores that stand
-        beside those of the main measure: what is left beyond them. By the main comparator, which is then spearman or pearson.
+        beside those of the main measure: what is left beyond their RDMs, which is not all that is in them (`rsa.partial`):
+        differences from the control are to be read, not scores. By the main comparator, which is then spearman or pearson.
     layers
         "all", or "best" for one score more of every network: that of its best layer, chosen on other stimuli and subjects than it
         is scored on.

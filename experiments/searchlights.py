@@ -3,7 +3,7 @@
 ```
 OUT/maps/<model>_r.nii.gz                     mean over subjects of the correlation at every place, where their grids are one
 OUT/maps/<model>_t.nii.gz                     Student's t of the subjects' correlations against zero
-OUT/maps/<model>_neglog10p.nii.gz             -log10 of its p-value, corrected over all places and models (five subjects or more)
+OUT/maps/<model>_neglog10p.nii.gz             -log10 of the p-value that `test` says, corrected over all places and models
 OUT/maps/sub-<label>/<model>_r.nii.gz         of one subject
 OUT/tables/peaks.csv                          where maps are highest
 OUT/maps.png                                  every model's map at its peak
@@ -11,6 +11,9 @@ OUT/results.json                              what was run, and all but the maps
 ```
 
 Voxels without a searchlight are NaN, which viewers leave out.
+
+p-values are of permuted conditions, for other stimuli and these subjects, or of flipped signs, for other subjects and these stimuli
+(`experiments.searchlight_groups`).
 
 References: Kriegeskorte, Goebel and Bandettini 2006, doi:10.1073/pnas.0600244103; Nichols and Holmes 2002, doi:10.1002/hbm.1058.
 """
@@ -24,7 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import nibabel
 import numpy as np
 import pandas as pd
@@ -39,6 +41,7 @@ from experiments.environment import check_room, describe_environment
 from experiments.files import prepare_folder, short_name
 from experiments.model_rdms import model_rdms
 from experiments.results import plain, rows
+from experiments.searchlight_groups import TESTS, group_of
 from neurodata.entities import selection_of
 from neurodata.fmri import Volumes, load_volumes, volume_stimuli
 from rsa.searchlights import SEARCHLIGHT_COMPARATORS, SEARCHLIGHT_DISTANCES
@@ -73,14 +76,16 @@ class SearchlightConfig:
         Between patterns, "correlation" or "euclidean".
     comparator
         Between RDMs: "spearman", "pearson", "cosine" or "kendall".
+    test
+        One of `experiments.searchlight_groups.TESTS`; "conditions" has no form for kendall, whose maps are then without p-values.
     n_draws
-        Flips of the subjects' signs.
+        Permutations, or flips; 0 for no p-values.
     n_peaks
         Peaks of each map in the table.
     peak_distance_mm
         Between two of them, at the least.
     seed
-        Repeats the flips.
+        Repeats the permutations.
     """
 
     recording: str = ""
@@ -92,6 +97,7 @@ class SearchlightConfig:
     minimum_fraction: float | int = 0.5
     distance: str = "correlation"
     comparator: str = "spearman"
+    test: str = "conditions"
     n_draws: int = 1000
     n_peaks: int = 5
     peak_distance_mm: float | int = 8.0
@@ -106,6 +112,7 @@ class SearchlightConfig:
         at_least(self, 1, "n_peaks", at_most=1000)
         one_of(self, "comparator", SEARCHLIGHT_COMPARATORS)
         one_of(self, "distance", SEARCHLIGHT_DISTANCES)
+        one_of(self, "test", TESTS)
         check_seed(self.seed)
         for name in self.models:
             if self.models.count(name) > 1:
@@ -127,7 +134,7 @@ class Maps:
     by_subject
         For each subject (n_models, x, y, z); NaN where no searchlight is.
     mean, t, p_value
-        Over subjects, likewise; None where there is no group: subjects on several grids, too few of them, or no flips.
+        Over subjects, likewise; None where there is no group: subjects on several grids or too few of them; or no test.
     peaks
         The columns of `PEAK_COLUMNS`; subject is empty in rows of the group.
     warnings
@@ -143,6 +150,21 @@ class Maps:
     p_value: np.ndarray | None
     peaks: pd.DataFrame
     warnings: list[str]
+
+    @property
+    def tested(self) -> str:
+        """What p-values are of, in a sentence; "" where there are none."""
+        if self.p_value is None:
+            return ""
+        if self.config.test == "conditions":
+            return (
+                "p: mean r against permutations of the conditions, all subjects alike; for other stimuli and these subjects, "
+                "corrected over all places and models"
+            )
+        return (
+            "p: t against flips of the subjects' signs; for other subjects who see these stimuli, not for other stimuli, "
+            "corrected over all places and models"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the maps, as plain values."""
@@ -163,6 +185,7 @@ class Maps:
                 "models": list(self.models),
                 "places": [int(np.isfinite(each[0]).sum()) for each in self.by_subject],
                 "warnings": self.warnings,
+                "p_values": self.tested,
                 "peaks": rows(self.peaks),
             }
         )
@@ -203,7 +226,7 @@ def searchlight_maps(
     volumes = _chosen(load_volumes(config.recording, config.mask or None, chosen), config.subjects)
     by_subject = _score(config, volumes, models.rdms, progress)
     warnings = list(models.warnings)
-    mean, t, p_value = _group(config, volumes, by_subject, warnings)
+    mean, t, p_value = group_of(config, volumes, by_subject, models.rdms, warnings, progress)
     names = tuple(models.rdms)
     maps = Maps(config, volumes, names, by_subject, mean, t, p_value, pd.DataFrame(), warnings)
     maps = dataclasses.replace(maps, peaks=_all_peaks(maps))
@@ -249,40 +272,6 @@ def _score(
         means = np.stack([part.mean(axis=1) for part in np.split(scores, ends, axis=1)], axis=1)
         found.append(np.moveaxis(rsa.score_map(means, neighbourhoods, mask), -1, 0))
     return tuple(found)
-
-
-def _group(
-    config: SearchlightConfig, volumes: Volumes, by_subject: tuple[np.ndarray, ...], warnings: list[str]
-) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Mean, t and p-value over subjects, where there are several at the same places; what is left out is said."""
-    n_subjects = len(by_subject)
-    if n_subjects < 2:
-        return None, None, None
-    if not volumes.one_grid:
-        warnings.append(
-            "no group: the subjects' images lie on several grids, so that their places cannot be compared: bring them into one "
-            "space first (fMRIPrep: --output-spaces MNI152NLin2009cAsym:res-2), and state it as 'space' under 'fmri'"
-        )
-        return None, None, None
-    stacked = np.stack(by_subject)
-    everywhere = np.isfinite(stacked).all(axis=(0, 1))
-    if not everywhere.any():
-        warnings.append("no group: there is no place at which all subjects have a searchlight")
-        return None, None, None
-    scores = stacked[:, :, everywhere]
-
-    def volume(values: np.ndarray) -> np.ndarray:
-        whole = np.full(stacked.shape[1:], np.nan)
-        whole[:, everywhere] = values
-        return whole
-
-    mean, t = volume(scores.mean(axis=0)), volume(rsa.student_t(scores))
-    try:
-        flips = rsa.sign_flips(jax.random.key(config.seed), scores, config.n_draws) if config.n_draws else None
-    except InputError as error:
-        warnings.append(f"no p-values: {error}")
-        flips = None
-    return mean, t, None if flips is None else volume(flips.p_value)
 
 
 def _all_peaks(maps: Maps) -> pd.DataFrame:

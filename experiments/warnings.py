@@ -9,14 +9,15 @@ import pandas as pd
 
 from learning_rules import RuleSpec
 
-__all__ = ["COLLAPSE", "DIVERGENCE", "MIN_CHANGE", "SILENCE", "warnings_of"]
+__all__ = ["COLLAPSE", "DIVERGENCE", "MAX_SILENT", "MIN_CHANGE", "SILENCE", "warnings_of"]
 
 DIVERGENCE, COLLAPSE, SILENCE = "divergence", "collapse to one class", "silence"
 """What sentences begin with, where a network has failed."""
 
 # Weights that moved less are no learned representation, whatever the accuracy says.
 MIN_CHANGE = 0.01
-_MAX_SILENT = 0.9
+# Share of a layer's units that answer none of the images: a sparse code, with other units for other images, has few such.
+MAX_SILENT = 0.9
 _COLLAPSE_FRACTION = 0.98
 
 
@@ -68,7 +69,7 @@ def warnings_of(
                 f"{COLLAPSE}: {where}: class {int(predicted.argmax())} is predicted for {predicted.max():.1%} of the test images"
             )
         for excused, (_, node) in zip(is_excused, nodes.iterrows(), strict=True):
-            if node["silent"] > _MAX_SILENT:
+            if node["silent"] > MAX_SILENT:
                 found.append(f"{SILENCE}: {where}: {node['silent']:.0%} of the units of '{node['layer']}' answer no image")
             if not excused and not node["relative_weight_change"] > MIN_CHANGE:
                 found.append(

@@ -32,10 +32,12 @@ from rsa.measures import MEASURES, Measure, measure_named, network_rdm, region_r
 from rsa.multiple import false_discovery_rate, holm, max_statistic_p_values
 from rsa.neighbourhoods import Neighbourhoods, score_map, volume_neighbourhoods
 from rsa.noise import noise_precision
+from rsa.nulls import permutation_null
 from rsa.pairs import condition_count, to_condensed, to_square
 from rsa.partial import PARTIAL_COMPARATORS, partial_compare
 from rsa.partial_inference import partial_evaluate
 from rsa.partitioning import partition_variance
+from rsa.permuted_searchlights import SearchlightTest, searchlight_permutations
 from rsa.reference_models import REFERENCE_MODELS, reference_rdms
 from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
 from rsa.searchlights import searchlight, searchlight_rdms
@@ -69,6 +71,7 @@ __all__ = [
     "Neighbourhoods",
     "NoiseCeiling",
     "PatternComparator",
+    "SearchlightTest",
     "SignFlips",
     "aggregate",
     "angular_distance",
@@ -103,11 +106,13 @@ __all__ = [
     "partial_compare",
     "partial_evaluate",
     "partition_variance",
+    "permutation_null",
     "poisson_cv",
     "rdm",
     "reference_rdms",
     "score_map",
     "searchlight",
+    "searchlight_permutations",
     "searchlight_rdms",
     "sign_flips",
     "student_t",

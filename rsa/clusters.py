@@ -8,7 +8,8 @@ of its statistics; and its p-value is the share of permuted data sets whose heav
 
 with draw 0 the data as they are. The family-wise error is controlled over all clusters. Two nulls, for two random factors:
 
-- :func:`cluster_sign_flips`: subjects are random; s is Student's t of their scores, and their signs are flipped;
+- :func:`cluster_sign_flips`: subjects are random; s is Student's t of their scores, and their signs are flipped. What
+  subjects who saw the same stimuli share with a model, by chance too, has one sign in all: it holds for these stimuli alone;
 - :func:`cluster_permutations`: conditions are random, also with one subject; s is the score in standard deviations of
   its permutations, and a time's threshold is a quantile of them.
 

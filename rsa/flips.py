@@ -8,6 +8,11 @@ all its places flip together. With $t_v$ Student's t of the subjects' scores at 
 
 with flip 0 the scores as they are: the family-wise error is controlled over all places, whatever ties them to each other.
 
+Subjects are all that is random here. Scores of a fixed model against subjects who saw the same stimuli have no such symmetry: they
+share a geometry, which resembles an unrelated model by chance with one sign in all of them. What is found then holds for other
+subjects and for these stimuli alone; :func:`rsa.searchlight_permutations` and :func:`rsa.permutation_null` permute conditions
+instead.
+
 Reference: Nichols and Holmes 2002, doi:10.1002/hbm.1058.
 """
 

@@ -15,9 +15,17 @@ adds to the covariates, and so it compares models whose data are the same. For o
 ``spearman`` does the same to mid-ranks. That is the common rank correlation, which divides by the variance that ties leave, and
 not the rho-a of :func:`rsa.compare`: without ties the two agree.
 
-Two limits. A covariate is taken out as well as it was measured: of one with noise, some of what it stands for stays. And ranks make
-relations straight one by one, not together: of normal variables that share half of their variance with a covariate and nothing
+Three limits. A covariate is taken out as well as it was measured: of one with noise, some of what it stands for stays. And ranks
+make relations straight one by one, not together: of normal variables that share half of their variance with a covariate and nothing
 else, the partial rank correlation is 0.012 instead of zero, while Pearson's is zero.
+
+And a covariate RDM is one distance of what it stands for: beyond the RDM of pixels is not beyond pixels. Noise draws correlation
+distances towards one, the more the shorter a stimulus' pattern is, in networks and brains alike, and the length is no part of a
+correlation distance of the pixels. Of models and data that are noisy linear images of pixels and share nothing else (30 stimuli),
+0.049 is left (Spearman; Pearson 0.042), and 0.014 (0.004) where all stimuli are of one length; of six such subjects, intervals over
+stimuli excluded zero in 22 % (13 %) of the cases. What is left of one model by itself is therefore no evidence of more than the
+covariates: read differences between a model and its control, on which all of this falls alike as far as they keep as much of the
+covariates.
 
 Reference: Cohen et al. 2003, Applied Multiple Regression/Correlation Analysis, 3rd edition, doi:10.4324/9780203774441.
 """

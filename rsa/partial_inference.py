@@ -6,7 +6,8 @@ leave one condition out.
 
 There is no p-value of a score and no noise ceiling. Permuted conditions would break up what data and covariates share as well, and
 a test of the rest needs more than a permutation (Anderson and Legendre 1999, doi:10.1080/00949659908811936); what a subject shares
-with the others once covariates are taken out is no bound, since covariates are measured without their noise.
+with the others once covariates are taken out is no bound, since covariates are measured without their noise. An interval of one
+score that excludes zero is no evidence of more than the covariates either (:mod:`rsa.partial` says why): read differences.
 """
 
 import jax

@@ -267,6 +267,42 @@ def _tau_a_scorer(models: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return score
 
 
+def _unit_vectors(rdms: np.ndarray, centred: bool) -> np.ndarray:
+    values, rounding = rdms, np.zeros((len(rdms), 1))
+    if centred:
+        mean = rdms.mean(axis=1, keepdims=True)
+        values, rounding = rdms - mean, VARIANCE_TOLERANCE * rdms.shape[1] * np.square(mean)
+    square = np.einsum("tp,tp->t", values, values)[:, None]
+    return values / np.sqrt(np.where(square > rounding, square, np.nan))
+
+
+def _rank_vectors(rdms: np.ndarray) -> np.ndarray:
+    n_pairs = rdms.shape[1]
+    vectors = (_ranks(rdms) - (n_pairs + 1) / 2) / np.sqrt((n_pairs**3 - n_pairs) / 12)
+    vectors[_without_a_score(rdms)] = np.nan
+    return vectors
+
+
+_VECTORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "pearson": lambda rdms: _unit_vectors(rdms, centred=True),
+    "cosine": lambda rdms: _unit_vectors(rdms, centred=False),
+    "spearman": _rank_vectors,
+}
+
+
+def inner_product_vectors(comparator: str) -> Callable[[Float[np.ndarray, "n_rdms n_pairs"]], Float[np.ndarray, "n_rdms n_pairs"]]:
+    """What makes the vectors of RDMs whose inner products are their scores; NaN where an RDM has none.
+
+    Raises
+    ------
+    InputError
+        For a comparator that is no inner product.
+    """
+    if comparator not in _VECTORS:
+        raise unknown_name("comparator with an inner product", comparator, _VECTORS)
+    return _VECTORS[comparator]
+
+
 _SCORERS: dict[str, Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
     "pearson": lambda models: _inner_product_scorer(models, centred=True),
     "cosine": lambda models: _inner_product_scorer(models, centred=False),
@@ -288,4 +324,4 @@ def _check_patterns(patterns: object, distance: str) -> np.ndarray:
     return values
 
 
-__all__ = ["SEARCHLIGHT_COMPARATORS", "SEARCHLIGHT_DISTANCES", "searchlight", "searchlight_rdms"]
+__all__ = ["SEARCHLIGHT_COMPARATORS", "SEARCHLIGHT_DISTANCES", "inner_product_vectors", "searchlight", "searchlight_rdms"]

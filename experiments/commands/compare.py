@@ -77,7 +77,10 @@ def _free_folder() -> Iterator[Path]:
     help="Between RDMs: spearman (the default), pearson, kendall, cosine, whitened_pearson, whitened_cosine; after a comma others "
     "for the same table, also of patterns: cka, procrustes, encoding.",
 )
-@click.option("--partial", help="Models, such as pixels,gabor, taken out of layers and regions for scores beside the others.")
+@click.option(
+    "--partial",
+    help="Models, such as pixels,gabor, whose RDMs are taken out for scores beside the others; differences from the control count.",
+)
 @click.option("--layers", help="all (the default), or best: also every network's best layer, chosen on other stimuli and subjects.")
 @click.option("--fusion", help="A recording of the same stimuli in time (MEG, EEG), or of regions where --recording is in time.")
 @click.option("--draws", "n_draws", type=int, help="Bootstrap draws over stimuli.")

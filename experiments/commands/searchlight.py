@@ -27,7 +27,12 @@ __all__ = ["searchlight_command"]
 @click.option("--minimum-fraction", type=float, help="Share of a searchlight that has to lie within the mask (0.5 by default).")
 @click.option("--measure", "--distance", "distance", help="Between patterns: correlation (the default) or euclidean.")
 @click.option("--comparator", help="Between RDMs: spearman (the default), pearson, cosine or kendall.")
-@click.option("--draws", "n_draws", type=int, help="Flips of the subjects' signs (1000 by default); 0 for no p-values.")
+@click.option(
+    "--test",
+    help="What p-values are of: conditions (permuted, for other stimuli; the default) or subjects (their signs flipped, for these "
+    "stimuli alone).",
+)
+@click.option("--draws", "n_draws", type=int, help="Permutations, or flips (1000 by default); 0 for no p-values.")
 @click.option("--peaks", "n_peaks", type=int, help="Peaks of each map in the table (5 by default).")
 @click.option("--seed", type=int, help="Repeats the run to the bit on one machine.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for maps, table and picture.")
@@ -58,6 +63,8 @@ def searchlight_command(recording: str, models: str | None, out: Path, as_json: 
             for row in maps.peaks[(maps.peaks["subject"] == whose) & (maps.peaks["rank"] == 1)].to_dict("records")
         ]
     )
+    if maps.tested:
+        click.echo(maps.tested)
     for warning in (*maps.volumes.notes, *maps.warnings):
         click.echo(f"note: {warning}", err=True)
     click.echo(f"maps of {'all subjects' if not whose else f'subject {whose}'} and of each: {out.resolve() / 'maps'}")

@@ -40,7 +40,7 @@ def plot_fusion(curves: pd.DataFrame, latencies: pd.DataFrame) -> Figure:
     -------
     Figure
         A panel a kind of sensors, a line a region with its interval, and below the curves the interval of its peak's latency; thick
-        where a cluster over time is above zero (p < 0.05).
+        where a cluster over time is above permutations of the stimuli (p < 0.05).
     """
     sensors, regions = list(dict.fromkeys(curves["sensors"])), list(dict.fromkeys(curves["region"]))
     limits = value_limits(curves[["score", "lower", "upper"]].to_numpy(float))

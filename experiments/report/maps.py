@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from experiments.searchlights import Maps
 
 MAX_MODELS, MAX_REGIONS = 12, 8
+_AGAINST = {"conditions": "conditions permuted", "subjects": "signs flipped (these stimuli alone)"}
 
 
 def plot_maps(maps: Maps) -> Figure:
@@ -43,7 +44,7 @@ def plot_maps(maps: Maps) -> Figure:
         for place, (model, volume) in enumerate(zip(shown, volumes, strict=False)):
             row = peaks.loc[model]
             title = f"{model}: r = {row['r']:.3f} at {row['x']:.0f}, {row['y']:.0f}, {row['z']:.0f} mm"
-            title += f", p = {row['p_value']:.2g} corrected" if np.isfinite(row["p_value"]) else ""
+            title += f", p = {row['p_value']:.2g} corrected, {_AGAINST[maps.config.test]}" if np.isfinite(row["p_value"]) else ""
             figure.text(0.02, 1 - (place + 0.06) / len(shown), title, verticalalignment="top")
             axes = figure.add_axes((0.02, 1 - (place + 0.98) / len(shown), 0.96, 0.78 / len(shown)))
             display = plotting.plot_stat_map(

@@ -3,17 +3,20 @@
 import dataclasses
 
 import fake_comparison as fake
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 from markupsafe import Markup
+from scipy.ndimage import uniform_filter1d
 from scipy.spatial.distance import pdist, squareform
-from scipy.stats import spearmanr
+from scipy.stats import binomtest, spearmanr
 
 import neurodata
+import rsa
 from experiments.beside import tables_beside
 from experiments.compare_config import CompareConfig
-from experiments.fusion import fuse, pair_of
+from experiments.fusion import _clusters, fuse, pair_of
 from experiments.lasting import generalisation_table
 from experiments.report import page as page_of_report
 from experiments.report.page import render, write_report
@@ -78,6 +81,33 @@ def test_the_early_region_peaks_first_whichever_recording_is_named_first(two, tu
     assert not (at.loc["IT"].loc[-0.1, "cluster_p_value"] < 0.05)
     inside = (at["lower"] <= at["score"]) & (at["score"] <= at["upper"])
     assert inside.all()
+
+
+def test_clusters_of_unrelated_recordings_are_found_in_five_percent():
+    """Ten subjects share a geometry, and a time course has another: flips of subjects' signs find it in a third of all studies."""
+    random, n_studies = np.random.default_rng(5), 120
+    found, flipped = 0, 0
+    for study in range(n_studies):
+        shared = random.standard_normal((20, 30))
+        subjects = np.stack([pdist(shared + random.standard_normal(shared.shape), "correlation") for _ in range(10)])
+        course = uniform_filter1d(random.standard_normal((20, 20, 15)), 5, axis=0)
+        course = np.stack([pdist(each, "correlation") for each in course])
+        scores = np.asarray(rsa.compare(course, subjects, "pearson"))
+        clusters, note = _clusters(course, subjects, scores.mean(axis=1), "pearson", 99, study)
+        assert note == ""
+        found += bool((clusters <= 0.05).any())
+        flips = rsa.cluster_sign_flips(jax.random.key(study), scores.T, n_draws=99).clusters
+        flipped += any(cluster.p_value <= 0.05 for cluster in flips)
+    assert binomtest(found, n_studies, 0.05).pvalue > 0.01
+    assert flipped > n_studies / 4
+
+
+def test_why_there_are_no_clusters_is_said(two, monkeypatch):
+    own, other, _ = two
+    few = fuse(pair_of(own, other), n_draws=10)
+    assert few.fusion["cluster_p_value"].isna().all() and "region 'EVC': too few stimuli or draws" in few.warnings[0]
+    monkeypatch.setattr(rsa, "permutation_null", lambda *_: np.full((99, len(TIMES)), np.nan))
+    assert "region 'IT': pairs that were not measured" in fuse(pair_of(own, other), n_draws=99).warnings[1]
 
 
 def test_latencies_of_one_geometry_do_not_differ(two):

@@ -12,8 +12,10 @@ from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr, ttest_1samp
 
 import neurodata
+import rsa
 from experiments import searchlights
 from experiments.model_rdms import model_rdms, reference_names
+from experiments.searchlight_groups import _permuted, group_of
 from experiments.searchlights import SearchlightConfig, searchlight_maps
 from neurodata import InputError, Stimuli
 from neurodata.fmri import load_volumes, simulate_bold
@@ -69,21 +71,62 @@ def test_the_peak_of_each_layer_lies_in_the_region_that_it_drives(written, folde
     assert json.loads((out / "results.json").read_text())["models"] == ["net/shallow", "net/deep"]
 
 
-def test_p_values_are_counted_over_all_flips_places_and_models(written):
-    """From the written files, with SciPy's t test."""
-    _, out = written
+def subjects_of(out):
+    """Written maps of single subjects, (n_subjects, n_models, n_voxels)."""
     names = ("shallow", "deep")
     files = [[out / "maps" / f"sub-simulated{n + 1:02d}" / f"net-{name}_r.nii.gz" for name in names] for n in range(5)]
-    scores = np.array([[np.asarray(nibabel.load(path).dataobj, float).ravel() for path in each] for each in files])
+    return np.array([[np.asarray(nibabel.load(path).dataobj, float).ravel() for path in each] for each in files])
+
+
+def test_p_values_are_of_permuted_conditions_over_all_places_and_models(written, layers, monkeypatch):
+    """Regions that were driven are found, places are those of the maps, and what is said is written."""
+    maps, out = written
+    scores = subjects_of(out)
+    everywhere = np.isfinite(scores).all(axis=(0, 1))
+    assert maps.p_value is not None
+    for index, name in enumerate(("shallow", "deep")):
+        found = np.asarray(nibabel.load(out / "maps" / f"net-{name}_neglog10p.nii.gz").dataobj).ravel()
+        np.testing.assert_array_equal(np.isfinite(found), everywhere)
+        peak = np.nanargmax(scores[:, index].mean(axis=0))
+        assert found[peak] > 2 and np.nanmax(found) <= -np.log10(1 / 1001) + 1e-6
+        np.testing.assert_allclose(found, -np.log10(maps.p_value[index]).ravel(), rtol=1e-5)
+    assert json.loads((out / "results.json").read_text())["p_values"] == maps.tested
+    assert "permutations of the conditions" in maps.tested and "other stimuli and these subjects" in maps.tested
+    # The mean over subjects that the test works out is the maps'.
+    kept = []
+    whole = rsa.searchlight_permutations
+    monkeypatch.setattr(rsa, "searchlight_permutations", lambda *given: kept.append(whole(*given)) or kept[0])
+    rdms = {name: pdist(array, "correlation")[None] for name, array in layers[1].items()}
+    _permuted(dataclasses.replace(maps.config, n_draws=19), maps.volumes, everywhere.reshape(12, 12, 8), rdms, None)
+    np.testing.assert_allclose(kept[0].mean.T, scores[:, :, everywhere].mean(axis=0), atol=1e-6)
+
+
+def test_what_flips_of_subjects_say_is_counted_over_all_flips_places_and_models(written):
+    """From the written files, with SciPy's t test."""
+    maps, out = written
+    scores = subjects_of(out)
     signs = np.array(np.meshgrid(*[[1, -1]] * 5)).reshape(5, -1).T
     largest = [np.nanmax(ttest_1samp(scores * sign[:, None, None], 0).statistic) for sign in signs]
     observed = ttest_1samp(scores, 0).statistic
     p_value = (np.array(largest) >= observed[..., None] - 1e-4).mean(axis=-1)
-    for name, t, p in zip(names, observed, p_value, strict=True):
-        np.testing.assert_allclose(np.asarray(nibabel.load(out / "maps" / f"net-{name}_t.nii.gz").dataobj).ravel(), t, rtol=1e-3)
-        found = np.asarray(nibabel.load(out / "maps" / f"net-{name}_neglog10p.nii.gz").dataobj).ravel()
-        np.testing.assert_allclose(found[np.isfinite(t)], -np.log10(p)[np.isfinite(t)], atol=1e-5)
-    assert p_value.min() == 1 / 32  # the surest that five subjects allow
+    config, warnings = dataclasses.replace(maps.config, test="subjects"), []
+    _, t, found = group_of(config, maps.volumes, maps.by_subject, {}, warnings, None)
+    for index, name in enumerate(("shallow", "deep")):
+        written_t = np.asarray(nibabel.load(out / "maps" / f"net-{name}_t.nii.gz").dataobj).ravel()
+        np.testing.assert_allclose(written_t, observed[index], rtol=1e-3)
+        np.testing.assert_allclose(t[index].ravel(), observed[index], rtol=1e-3)
+        finite = np.isfinite(observed[index])
+        np.testing.assert_allclose(found[index].ravel()[finite], p_value[index][finite], atol=1e-5)
+    assert p_value.min() == 1 / 32 and not warnings  # the surest that five subjects allow
+    assert "not for other stimuli" in dataclasses.replace(maps, config=config).tested
+
+
+def test_a_comparator_without_a_test_leaves_p_values_out_and_says_so(written):
+    maps, _ = written
+    config, warnings = dataclasses.replace(maps.config, comparator="kendall"), []
+    rdms = {name: np.arange(N * (N - 1) / 2)[None] for name in maps.models}
+    mean, _, p_value = group_of(config, maps.volumes, maps.by_subject, rdms, warnings, None)
+    assert mean is not None and p_value is None and "kendall" in warnings[0] and "--test subjects" in warnings[0]
 
 
 def test_a_place_has_the_correlation_of_the_definition(written, folder, layers):

@@ -138,6 +138,26 @@ def test_a_copy_in_single_precision_is_explained_by_its_covariate():
     np.testing.assert_allclose(rsa.partial_compare(data[:1], data[1:], twice, "pearson"), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("one_length", [False, True])
+def test_beyond_an_rdm_of_pixels_is_not_beyond_pixels(one_length):
+    """Models and data are noisy linear images of pixels and share nothing else: lengths of patterns are left, where they differ."""
+    found = []
+    for study in range(100):
+        random = np.random.default_rng(study)
+        pixels = random.normal(size=(30, 40))
+        if one_length:
+            pixels = stats.zscore(pixels, axis=1)
+        model, datum = (
+            pixels @ random.normal(size=(40, size)) + sd * random.normal(size=(30, size)) for size, sd in ((200, 3), (100, 6))
+        )
+        model, datum, covariate = (rsa.rdm(each[None]) for each in (model, datum, pixels))
+        found.append(rsa.partial_compare(model, datum, covariate, "pearson")[0, 0])
+    if one_length:
+        assert abs(np.mean(found)) < 3 * stats.sem(found)
+    else:
+        assert 0.02 < np.mean(found) < 0.07 and np.mean(found) > 4 * stats.sem(found)
+
+
 def test_ranks_leave_a_little_of_what_is_shared():
     """Normal variables that share half of their variance with a covariate alone: 0.012 by the arc-sine law of ranks."""
     random = np.random.default_rng(21)
