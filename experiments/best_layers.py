@@ -10,16 +10,17 @@ import numpy as np
 
 import rsa
 from experiments.compare_config import ScoringConfig
+from experiments.pairing import factors_drawn, missing_seeds
 from experiments.scoring import (
     Model,
     RegionScores,
-    _beyond,
-    _factors,
-    _Moment,
-    _single_rows,
-    _together_rows,
+    beyond_of,
+    contrasted,
     differences_of,
+    factors_of,
     grouped,
+    single_rows,
+    together_rows,
 )
 
 __all__ = ["BEST", "score_best_layers"]
@@ -76,32 +77,30 @@ def score_best_layers(
         networks.setdefault((model.rule, model.seed), []).append(place)
     best = [Model(rule, seed, BEST) for rule, seed in networks]
     groups = grouped(best)
+    names, members = list(groups), list(groups.values())
+    pairs = contrasted(names)
+    factors, _ = factors_of(region, model_rdms.shape[1], len(subjects), max(map(len, members)), config)
     scores: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
-    factors: tuple[str, ...] = ()
-    warnings: list[str] = []
+    warnings: list[str] = missing_seeds(names, members, pairs)
     if len(subjects) == 1:
         warnings.append(f"best layers in region '{region}' were chosen on other stimuli alone: there is one subject")
+    folds, draws = jax.random.fold_in(key, 2), jax.random.fold_in(key, 1)
+    drawn = comparator, config.n_draws, config.confidence, covariates
     for index, time in enumerate([None] if times is None else times):
         at_time = data if times is None else data[index]
         try:
-            folds = jax.random.fold_in(key, 2)
-            members = list(networks.values())
-            drawn = comparator, config.n_draws, config.confidence, covariates
-            evaluation = rsa.evaluate_best_layers(folds, model_rdms, members, at_time, *drawn).evaluation
+            evaluation = rsa.evaluate_best_layers(folds, model_rdms, list(networks.values()), at_time, *drawn).evaluation
         except rsa.InputError as error:
             return RegionScores([], [], [], [], [], [f"no best layer in region '{region}': {error}"], ())
         if config.n_draws and not len(evaluation.draws) and index == 0:
             n_stimuli = rsa.condition_count(model_rdms.shape[1])
-            warnings.append(
-                f"best layers in region '{region}' were not tested: {n_stimuli} stimuli are too few to draw within folds"
-            )
-        factors = _factors(region, model_rdms.shape[1], len(subjects), max(map(len, groups.values())), config)[0]
-        beyond = _beyond(jax.random.fold_in(key, 1), evaluation, list(groups.values()), factors)
-        means = rsa.aggregate(evaluation, list(groups.values()))
+            warnings.append(f"best layers in region '{region}' were not tested: {n_stimuli} stimuli are too few to draw in folds")
+        beyond = beyond_of(draws, evaluation, members, factors)
+        means = rsa.aggregate(evaluation, [list(group.values()) for group in members])
         none = {"ceiling_lower": np.nan, "ceiling_upper": np.nan}
         where = {"region": region, "time": time}
-        scores += _single_rows(best, evaluation, subjects, where | none)
-        scores += _together_rows(list(groups), _Moment(evaluation, means, beyond), where | none)
-        differences += differences_of(list(groups), means.mean, beyond, where)
-    return RegionScores(scores, differences, [], [], [], warnings, factors)
+        scores += single_rows(best, evaluation, subjects, where | none)
+        scores += together_rows(names, means, beyond, where | none)
+        differences += differences_of(names, beyond, where)
+    return RegionScores(scores, differences, [], [], [], warnings, factors_drawn(members, pairs, factors))

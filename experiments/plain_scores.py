@@ -15,24 +15,21 @@ import numpy as np
 
 import rsa
 from experiments.compare_config import ScoringConfig
-from experiments.scoring import Model, RegionScores, differences_of, grouped, interval_of
+from experiments.pairing import Generalised, Members, factors_drawn, generalised, missing_seeds
+from experiments.scoring import Model, RegionScores, contrasted, differences_of, grouped
 
 __all__ = ["score_patterns", "score_plainly"]
 
 
-def _beyond(
-    key: jax.Array, scores: np.ndarray, groups: Sequence[Sequence[int]], config: ScoringConfig
-) -> tuple[np.ndarray, rsa.Generalisation | None]:
-    """Mean of each group, and what holds for other subjects and seeds; None where there are too few of both to draw from."""
-    means = np.array([scores[list(group)].mean() for group in groups])
-    if len({len(group) for group in groups}) > 1:
-        scores, groups = np.stack([scores[list(group)].mean(axis=0) for group in groups]), [[i] for i in range(len(groups))]
-    by_seed = np.stack([scores[list(group)] for group in groups])
-    usable = rsa.usable_factors(0, by_seed.shape[2], by_seed.shape[1])
-    factors = [factor for factor in usable if factor in config.factors]
-    if config.n_draws < 2 or not factors:
-        return means, None
-    return means, rsa.generalise_scores(key, by_seed, factors, config.n_draws, config.confidence)
+def _beyond(key: jax.Array, scores: np.ndarray, members: Sequence[Members], config: ScoringConfig) -> Generalised:
+    """What holds for other subjects and seeds; nothing where there are too few of both to draw from."""
+    usable = rsa.usable_factors(0, scores.shape[1], max(map(len, members)))
+    factors = tuple(factor for factor in usable if factor in config.factors and config.n_draws > 1)
+
+    def generalise(groups: list[list[int]], chosen: tuple[str, ...]) -> rsa.Generalisation:
+        return rsa.generalise_scores(key, scores[np.array(groups)], chosen, config.n_draws, config.confidence)
+
+    return generalised(scores, members, factors, generalise)
 
 
 def score_plainly(
@@ -69,7 +66,7 @@ def score_plainly(
     differences: list[dict[str, Any]] = []
     for index, time in enumerate([None] if times is None else times):
         found = score(index)
-        means, beyond = _beyond(jax.random.fold_in(key, 1), found, members, config)
+        beyond = _beyond(jax.random.fold_in(key, 1), found, members, config)
         blank = {"lower": np.nan, "upper": np.nan, "p_value": np.nan, "ceiling_lower": np.nan, "ceiling_upper": np.nan}
         where = {"region": region, "time": time}
         scores += [
@@ -78,10 +75,11 @@ def score_plainly(
             for j, subject in enumerate(subjects)
         ]
         for g, (rule, layer) in enumerate(names):
-            row = {"rule": rule, "seed": None, "layer": layer, **where, "subject": None, "score": float(means[g])}
-            scores.append({**row, **blank, **interval_of(beyond, g)})
-        differences += differences_of(names, means, beyond, where)
-    return RegionScores(scores, differences, [], [], [], [], () if beyond is None else beyond.factors)
+            mean = float(found[list(members[g].values())].mean())
+            row = {"rule": rule, "seed": None, "layer": layer, **where, "subject": None, "score": mean}
+            scores.append({**row, **blank, **beyond.interval(g)})
+        differences += differences_of(names, beyond, where)
+    return RegionScores(scores, differences, [], [], [], [], factors_drawn(members, contrasted(names), beyond.factors))
 
 
 def score_patterns(
@@ -113,4 +111,7 @@ def score_patterns(
         at_time = data if times is None else [patterns[index] for patterns in data]
         return rsa.compare_patterns(model_patterns, at_time, measure, jax.random.fold_in(key, 0))
 
-    return score_plainly(key, region, models, score, subjects, times, config)
+    groups = grouped(models)
+    names, members = list(groups), list(groups.values())
+    scored = score_plainly(key, region, models, score, subjects, times, config)
+    return scored._replace(warnings=[*scored.warnings, *missing_seeds(names, members, contrasted(names))])

@@ -2,7 +2,7 @@
 
 Intervals of means are for other stimuli, subjects and training seeds together, as far as there are enough of each to draw from;
 those of single networks and subjects are for other stimuli alone. Differences from the untrained network and from
-backpropagation are paired over all three.
+backpropagation are paired over all three, on the seeds that both have.
 """
 
 from __future__ import annotations
@@ -16,8 +16,21 @@ import numpy as np
 import rsa
 from experiments.compare_config import ScoringConfig
 from experiments.config import CONTROL, REFERENCE
+from experiments.pairing import Generalised, Members, factors_drawn, generalised, missing_seeds
 
-__all__ = ["REFERENCES", "Model", "RegionScores", "differences_of", "grouped", "interval_of", "score_region"]
+__all__ = [
+    "REFERENCES",
+    "Model",
+    "RegionScores",
+    "beyond_of",
+    "contrasted",
+    "differences_of",
+    "factors_of",
+    "grouped",
+    "score_region",
+    "single_rows",
+    "together_rows",
+]
 
 REFERENCES = (CONTROL, REFERENCE)
 """What every rule is held against, layer by layer."""
@@ -35,7 +48,7 @@ class Model(NamedTuple):
 
 
 class RegionScores(NamedTuple):
-    """Tidy rows of one region, and what has to be known about them."""
+    """Tidy rows of one region, and what has to be known about them; the factors are those that were drawn for every row."""
 
     scores: list[dict[str, Any]]
     differences: list[dict[str, Any]]
@@ -51,49 +64,27 @@ class _Moment(NamedTuple):
 
     evaluation: rsa.Evaluation
     means: rsa.Aggregate
-    beyond: rsa.Generalisation | None
 
 
-def grouped(models: Sequence[Model]) -> dict[tuple[str, str], list[int]]:
-    """Rule and layer -> places of their seeds."""
-    groups: dict[tuple[str, str], list[int]] = {}
+def grouped(models: Sequence[Model]) -> dict[tuple[str, str], dict[int, int]]:
+    """Rule and layer -> seed -> place."""
+    groups: dict[tuple[str, str], dict[int, int]] = {}
     for index, model in enumerate(models):
-        groups.setdefault((model.rule, model.layer), []).append(index)
+        groups.setdefault((model.rule, model.layer), {})[model.seed] = index
     return groups
 
 
-def _averaged(evaluation: rsa.Evaluation, groups: Sequence[Sequence[int]]) -> rsa.Evaluation:
-    """The evaluation of groups' means, where not all groups have as many seeds."""
-    draws, jackknife = evaluation.subject_draws, evaluation.subject_jackknife
-    assert draws is not None and jackknife is not None
-    return evaluation._replace(
-        scores=np.stack([evaluation.scores[list(group)].mean(axis=0) for group in groups]),
-        subject_draws=np.stack([draws[:, list(group)].mean(axis=1) for group in groups], axis=1),
-        subject_jackknife=np.stack([jackknife[:, list(group)].mean(axis=1) for group in groups], axis=1),
+def beyond_of(key: jax.Array, evaluation: rsa.Evaluation, members: Sequence[Members], factors: tuple[str, ...]) -> Generalised:
+    """What holds for other stimuli, subjects and seeds; nothing without draws."""
+    draws = evaluation.subject_draws
+    drawn = factors if draws is not None and len(draws) > 1 else ()
+    return generalised(
+        evaluation.scores, members, drawn, lambda groups, chosen: rsa.generalise_evaluation(key, evaluation, groups, chosen)
     )
 
 
-def _beyond(
-    key: jax.Array, evaluation: rsa.Evaluation, groups: Sequence[Sequence[int]], factors: tuple[str, ...]
-) -> rsa.Generalisation | None:
-    """What holds for other stimuli, subjects and seeds; None without draws."""
-    if evaluation.subject_draws is None or len(evaluation.subject_draws) < 2 or not factors:
-        return None
-    if len({len(group) for group in groups}) > 1:
-        evaluation, groups = _averaged(evaluation, groups), [[index] for index in range(len(groups))]
-    if len(groups[0]) < rsa.MINIMUM["seeds"]:
-        factors = tuple(factor for factor in factors if factor != "seeds")
-    return rsa.generalise_evaluation(key, evaluation, groups, factors) if factors else None
-
-
-def interval_of(beyond: rsa.Generalisation | None, index: int) -> dict[str, float]:
-    """Lower and upper bound of one group, NaN without draws."""
-    if beyond is None:
-        return {"lower": np.nan, "upper": np.nan}
-    return {"lower": float(beyond.lower[index]), "upper": float(beyond.upper[index])}
-
-
-def _single_rows(models: Sequence[Model], evaluation: rsa.Evaluation, subjects: Sequence[str], shared: dict[str, Any]) -> list[Any]:
+def single_rows(models: Sequence[Model], evaluation: rsa.Evaluation, subjects: Sequence[str], shared: dict[str, Any]) -> list[Any]:
+    """Rows of single networks and subjects, whose intervals are for other stimuli alone."""
     return [
         {
             **model._asdict(),
@@ -109,31 +100,29 @@ def _single_rows(models: Sequence[Model], evaluation: rsa.Evaluation, subjects: 
     ]
 
 
-def differences_of(
-    names: Sequence[tuple[str, str]], means: np.ndarray, beyond: rsa.Generalisation | None, where: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """Each rule minus what it is held against, layer by layer; without draws, the difference of the means alone."""
-    rows = []
-    for reference in REFERENCES:
-        for index, (rule, layer) in enumerate(names):
-            if rule in (reference, CONTROL) or (reference, layer) not in names:
-                continue
-            against = names.index((reference, layer))
-            row = {"rule": rule, "reference": reference, "layer": layer, **where}
-            if beyond is None:
-                difference = float(means[index] - means[against])
-                rows.append({**row, "difference": difference, "lower": np.nan, "upper": np.nan, "p_value": np.nan})
-            else:
-                found = rsa.generalised_contrast(beyond, index, against)._asdict()
-                del found["standard_error"]
-                rows.append({**row, **found})
-    return rows
+def contrasted(names: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
+    """Places of each rule's layers, and of what they are held against."""
+    return [
+        (index, names.index((reference, layer)))
+        for reference in REFERENCES
+        for index, (rule, layer) in enumerate(names)
+        if rule not in (reference, CONTROL) and (reference, layer) in names
+    ]
+
+
+def differences_of(names: Sequence[tuple[str, str]], beyond: Generalised, where: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each rule minus what it is held against, layer by layer, over their common seeds; without draws, the difference alone."""
+    return [
+        {"rule": names[index][0], "reference": names[against][0], "layer": names[index][1], **where, **found}
+        for index, against in contrasted(names)
+        if (found := beyond.contrast(index, against)) is not None
+    ]
 
 
 def _cluster_rows(
     names: Sequence[tuple[str, str]],
     moments: Sequence[_Moment],
-    groups: Sequence[Sequence[int]],
+    groups: Sequence[Members],
     times: Sequence[float],
     region: str,
 ) -> list[dict[str, Any]]:
@@ -143,7 +132,7 @@ def _cluster_rows(
     rows = []
     for index, ((rule, layer), group) in enumerate(zip(names, groups, strict=True)):
         observed = np.array([moment.means.mean[index] for moment in moments])
-        null = np.stack([moment.evaluation.null[:, list(group)].mean(axis=1) for moment in moments], axis=1)
+        null = np.stack([moment.evaluation.null[:, list(group.values())].mean(axis=1) for moment in moments], axis=1)
         rows += [
             {
                 "rule": rule,
@@ -207,7 +196,9 @@ def score_region(
     groups = grouped(models)
     names, members = list(groups), list(groups.values())
     rdms = np.concatenate([model_rdms, *(rdm[None] for rdm in references.values())])
-    factors, warnings = _factors(region, rdms.shape[1], len(subjects), max(map(len, members)), config)
+    pairs = contrasted(names)
+    factors, warnings = factors_of(region, rdms.shape[1], len(subjects), max(map(len, members)), config)
+    warnings += missing_seeds(names, members, pairs)
     n_rows = len(models) * len(subjects) * len(moments_of_time)
     with_subjects = n_rows <= _MAX_SUBJECT_ROWS
     if not with_subjects:
@@ -222,14 +213,14 @@ def score_region(
             evaluation = rsa.evaluate(key, rdms, at_time, *drawn)
         else:
             evaluation = rsa.partial_evaluate(key, rdms, at_time, covariates, *drawn)
-        beyond = _beyond(jax.random.fold_in(key, 1), evaluation, members, factors)
-        moment = _Moment(evaluation, rsa.aggregate(evaluation, members), beyond)
+        beyond = beyond_of(jax.random.fold_in(key, 1), evaluation, members, factors)
+        moment = _Moment(evaluation, rsa.aggregate(evaluation, [list(group.values()) for group in members]))
         bounds = {"ceiling_lower": float(evaluation.ceiling.lower), "ceiling_upper": float(evaluation.ceiling.upper)}
         where = {"region": region, "time": time}
         if with_subjects:
-            scores += _single_rows(models, evaluation, subjects, where | bounds)
-        scores += _together_rows(names, moment, where | bounds)
-        differences += differences_of(names, moment.means.mean, beyond, where)
+            scores += single_rows(models, evaluation, subjects, where | bounds)
+        scores += together_rows(names, moment.means, beyond, where | bounds)
+        differences += differences_of(names, beyond, where)
         of_references += _reference_rows(jax.random.fold_in(key, 1), list(references), len(models), evaluation, factors, where)
         ceilings.append(
             {
@@ -241,12 +232,15 @@ def score_region(
             }
         )
         # What the next time does not need is let go: draws of every subject at every time would fill the memory.
-        moments.append(moment._replace(evaluation=evaluation._replace(subject_draws=None, subject_jackknife=None), beyond=None))
+        moments.append(moment._replace(evaluation=evaluation._replace(subject_draws=None, subject_jackknife=None)))
     clusters = _cluster_rows(names, moments, members, list(times or ()), region) if timed else []
-    return RegionScores(scores, differences, of_references, clusters, ceilings, warnings, factors)
+    in_every_row = factors_drawn(members, pairs, factors)
+    return RegionScores(scores, differences, of_references, clusters, ceilings, warnings, in_every_row)
 
 
-def _factors(region: str, n_pairs: int, n_subjects: int, n_seeds: int, config: ScoringConfig) -> tuple[tuple[str, ...], list[str]]:
+def factors_of(
+    region: str, n_pairs: int, n_subjects: int, n_seeds: int, config: ScoringConfig
+) -> tuple[tuple[str, ...], list[str]]:
     """What intervals of a region can generalise over, and a sentence on what of that which was asked for they cannot."""
     there = {"stimuli": rsa.condition_count(n_pairs), "subjects": n_subjects, "seeds": n_seeds}
     usable = rsa.usable_factors(*(there[factor] for factor in ("stimuli", "subjects", "seeds")))
@@ -262,7 +256,9 @@ def _factors(region: str, n_pairs: int, n_subjects: int, n_seeds: int, config: S
     return tuple(factor for factor in wanted if factor in usable), warnings
 
 
-def _together_rows(names: Sequence[tuple[str, str]], moment: _Moment, shared: dict[str, Any]) -> list[dict[str, Any]]:
+def together_rows(
+    names: Sequence[tuple[str, str]], means: rsa.Aggregate, beyond: Generalised, shared: dict[str, Any]
+) -> list[dict[str, Any]]:
     """Rows that stand for all seeds and subjects."""
     return [
         {
@@ -271,9 +267,9 @@ def _together_rows(names: Sequence[tuple[str, str]], moment: _Moment, shared: di
             "layer": layer,
             **shared,
             "subject": None,
-            "score": float(moment.means.mean[g]),
-            **interval_of(moment.beyond, g),
-            "p_value": float(moment.means.p_value[g]),
+            "score": float(means.mean[g]),
+            **beyond.interval(g),
+            "p_value": float(means.p_value[g]),
         }
         for g, (rule, layer) in enumerate(names)
     ]
@@ -283,13 +279,13 @@ def _reference_rows(
     key: jax.Array, names: Sequence[str], first: int, evaluation: rsa.Evaluation, factors: tuple[str, ...], where: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Rows of models that are no networks, which stand in the evaluation from the first on."""
-    beyond = _beyond(key, evaluation, [[first + index] for index in range(len(names))], factors) if names else None
+    beyond = beyond_of(key, evaluation, [{0: first + index} for index in range(len(names))], factors)
     return [
         {
             "model": name,
             **where,
             "score": float(evaluation.mean[first + c]),
-            **interval_of(beyond, c),
+            **beyond.interval(c),
             "p_value": float(evaluation.p_value[first + c]),
         }
         for c, name in enumerate(names)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Real
-from scipy import stats
 
 from bioplausible.foundation.errors import InputError
 from rsa import kendall, missing
@@ -214,21 +213,20 @@ def _combine(
         found[names] = _mean(*_same_length(n_draws, anew, subjects, seeds))
     jackknife = scores.jackknife.mean(axis=(2, 3)) if "stimuli" in factors else np.empty((0, len(scores.point)))
     mean = scores.point.mean(axis=(1, 2))
-    variance, freedom = variance_over_factors(found, jackknife, {name: sizes[name] for name in factors})
-    standard_error = np.sqrt(variance)
-    half = stats.t.ppf((1 + confidence) / 2, freedom) * standard_error
+    spread = variance_over_factors(found, jackknife, {name: sizes[name] for name in factors})
+    half, two_sided = spread.half_width(confidence), spread.two_sided_p_value(mean)
     return Generalisation(
         scores=scores.point,
         mean=mean,
         draws=found,
         jackknife=jackknife,
-        variance=variance,
-        standard_error=standard_error,
+        variance=spread.variance,
+        standard_error=np.sqrt(spread.variance),
         lower=mean - half,
         upper=mean + half,
-        p_value=stats.t.sf(mean / standard_error, freedom),
+        p_value=np.where(mean > 0, two_sided / 2, 1 - two_sided / 2),
         ceilings=bounds,
-        degrees_of_freedom=freedom,
+        degrees_of_freedom=spread.degrees_of_freedom,
         factors=factors,
         sizes=sizes,
         comparator=comparator,
@@ -391,12 +389,10 @@ def generalised_contrast(result: Generalisation, a: int | Sequence[int], b: int 
     difference = float(difference_of(result.mean))
     draws = {names: difference_of(values)[:, None] for names, values in result.draws.items()}
     sizes = {name: result.sizes[name] for name in result.factors}
-    variance, freedom = variance_over_factors(draws, difference_of(result.jackknife)[:, None], sizes)
-    error = float(np.sqrt(variance[0]))
-    half = float(stats.t.ppf((1 + result.confidence) / 2, freedom[0])) * error
-    statistic = 0.0 if difference == 0 else abs(difference) / error if error else np.inf
-    p_value = float(2 * stats.t.sf(statistic, freedom[0]))
-    return GeneralisedContrast(difference, difference - half, difference + half, error, p_value)
+    spread = variance_over_factors(draws, difference_of(result.jackknife)[:, None], sizes)
+    half = float(spread.half_width(result.confidence)[0])
+    p_value = float(spread.two_sided_p_value(np.array([difference]))[0])
+    return GeneralisedContrast(difference, difference - half, difference + half, float(np.sqrt(spread.variance[0])), p_value)
 
 
 __all__ = [
