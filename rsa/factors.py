@@ -38,7 +38,7 @@ FACTORS = ("stimuli", "subjects", "seeds")
 MINIMUM = {"stimuli": 6, "subjects": 4, "seeds": 3}
 
 # Each factor's part of a variance stays below the bound that degrees of freedom are worked out with in this share of studies: at
-# 0.6 true nulls were rejected in up to 5.4 % at a level of 5 %, at 0.8 intervals are wider and no level is better kept.
+# 0.6 true nulls are rejected in up to 5.4 % at a level of 5 %, and at 0.8 intervals are wider.
 _BOUND = 0.7
 
 Factors = tuple[str, ...]
