@@ -180,14 +180,14 @@ def _score_group(
     if config.scoring.layers == "all":
         return scored
     best = score_best_layers(key, name, models, rdms, data, subjects, times, way.comparator, config.scoring, taken_out)
-    return _joined([scored, best])
+    return _joined([scored, best], of_other_models=False)
 
 
-def _joined(found: Sequence[RegionScores]) -> RegionScores:
-    """The first, which has what belongs to the region itself, with the rows of the others."""
+def _joined(found: Sequence[RegionScores], of_other_models: bool = True) -> RegionScores:
+    """The first, which has what belongs to the region itself, with the rows of the others, of other models or of the same."""
     first, *others = found
     for each in others:
-        of = f"of {each.scores[0]['rule']}: " if each.scores else ""
+        of = f"of {each.scores[0]['rule']}: " if each.scores and of_other_models else ""
         warnings = [f"{of}{warning}" for warning in each.warnings if warning not in first.warnings]
         first = first._replace(
             scores=first.scores + each.scores,
