@@ -392,8 +392,9 @@ def summary(comparison: Comparison) -> str:
         clauses.append(f"{place}{clause} ({decimal(best.score)}{beside})")
     if not clauses:
         return "Nothing was scored."
-    sentence = "; ".join(clauses)
-    return f"{sentence[0].upper()}{sentence[1:]}."
+    sentence, failed = "; ".join(clauses), failures(comparison)
+    left_out = f" Not ranked, since their networks failed: {joined(list(failed))}." if failed else ""
+    return f"{sentence[0].upper()}{sentence[1:]}.{left_out}"
 
 
 __all__ = [

@@ -165,6 +165,7 @@ def test_a_rule_that_failed_is_named_and_not_ranked():
     assert [row.rule for row in standings(comparison, "IT")][0] == "backprop"
     assert "backprop" not in [row.rule for row in standings(without, "IT")]
     assert failures(without) == {"backprop": "predicts one class"}
+    assert summary(without).endswith(" Not ranked, since their networks failed: backprop.")
     assert "backprop predicts one class" in render(without) and "Not ranked" not in render(comparison)
     assert "not ranked: backprop predicts one class" in str(terminal_table(without).caption)
 
