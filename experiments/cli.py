@@ -58,6 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
     told, warnings.formatwarning = warnings.formatwarning, _in_one_line
+    _refuse_empty_names(sys.argv[1:] if arguments is None else arguments)
     try:
         command.main(args=arguments, prog_name="bioplausible", standalone_mode=False)
     except InputError as error:
@@ -92,6 +93,15 @@ def main(arguments: list[str] | None = None) -> None:
         raise
     finally:
         warnings.formatwarning = told
+
+
+def _refuse_empty_names(arguments: list[str]) -> None:
+    """An empty name, as of a variable of a shell that is not set, would stand for the folder one is in."""
+    for before, given in zip(["", *arguments], arguments, strict=False):
+        option, equals, value = given.partition("=")
+        if given == "" or (option in ("--out", "--store", "--recording", "--dataset") and equals and not value):
+            whose = option if equals else before if before.startswith("--") else "an argument"
+            _fail(f"{whose} was given as an empty name: give one, or leave it out")
 
 
 def _in_one_line(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -25,6 +26,9 @@ __all__ = ["ENGINES", "Engine", "Failure", "Job", "run_all", "tried"]
 
 ENGINES = ("local", "dask")
 """Who does jobs: processes of this machine, or the workers of a dask cluster (`experiments.cluster`)."""
+
+# joblib replaces a process whose memory has grown, or that died, which is told by its job.
+warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
 
 # joblib hands out one job to each process, and as many in advance.
 _HANDED_OUT = 2

@@ -73,7 +73,13 @@ def prepare_folder(path: Path, besides: str = "") -> Path:
         if path.exists() and not path.is_dir():
             raise InputError(f"--out {path} is a file: give a folder that is new or empty")
         path.mkdir(parents=True, exist_ok=True)
-        if any(each.name != besides for each in path.iterdir()):
+        there = {each.name for each in path.iterdir()}
+        if "config.yaml" in there and "unfinished" in there and besides != "unfinished":
+            raise InputError(
+                f"--out {path} holds a training that was interrupted: go on with it by `train --out {path} --resume`, or give "
+                "a folder that is new or empty"
+            )
+        if there - {besides}:
             raise InputError(f"--out {path} holds files already: give a folder that is new or empty, so that nothing is lost")
         with tempfile.TemporaryFile(dir=path):
             pass

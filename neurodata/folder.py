@@ -47,6 +47,7 @@ from neurodata.settings import FILE_NAME, read_settings, stimulus_options, time_
 from neurodata.stimuli import Stimuli, natural_key, read_images
 
 OTHER_ARRAY_SUFFIXES = (*RDM_SUFFIXES, ".mat", ".csv", ".tsv", ".txt", ".pkl", ".pickle", ".fif")
+_WITH_TIMES = "rdms_<region> or patterns_<region> files with times"
 LAYOUT = (
     "expected stimuli/*.png|jpg, one or more rdms_<region>.h5|npz|npy or patterns_<region>.npz, and recording.yaml"
     f"{raw_folder.LAYOUT}"
@@ -127,28 +128,34 @@ def _region_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _check_that_all_means_something(
-    settings: Mapping[str, Any], folder: Path, files: Mapping[str, Path], regions: Mapping[str, Region]
-) -> None:
-    """Refuse what is stated of something that the folder does not hold: whoever wrote it believes that it acts."""
+def _refuse(key: str, folder: Path, what: str) -> None:
+    raise InputError(f"{folder / FILE_NAME}: '{key}' means nothing here, it is for {what}; leave it out")
+
+
+def _check_regions(key: str, settings: Mapping[str, Any], folder: Path, known: Mapping[str, Any]) -> None:
+    named = settings.get(key)
+    for region in named if isinstance(named, dict) else ():
+        if region not in known:
+            raise InputError(f"{folder / FILE_NAME}: '{key}' names the region {region}; expected one of {', '.join(known)}")
+
+
+def _check_that_all_is_there(settings: Mapping[str, Any], folder: Path, files: Mapping[str, Path]) -> None:
+    """Refuse what is stated of files that the folder does not hold: whoever wrote it believes that it acts.
+
+    This is seen before any of them is read, which takes hours where a model of BOLD runs is estimated.
+    """
     kinds = raw_folder.found_kinds(folder) if settings.keys() & raw_folder.KINDS.keys() else []
-    has_rdms = any(path.stem.lower().startswith("rdms_") for path in files.values())
     of_arrays = "rdms_<region> or patterns_<region> files; raw files name their subjects themselves, --subjects chooses among them"
-    needed = {
-        "subjects": (bool(files), of_arrays),
-        "measure": (has_rdms, "rdms_<region> files; distances between patterns are chosen by --measure"),
-        "times": (any(regions[name].times is not None for name in files), "rdms_<region> or patterns_<region> files with times"),
-        **{kind: (kind in kinds, f"raw files: {raw_folder.KINDS[kind].layout}") for kind in raw_folder.KINDS},
-    }
-    for key, (is_there, what) in needed.items():
-        if key in settings and not is_there:
-            raise InputError(f"{folder / FILE_NAME}: '{key}' means nothing here, it is for {what}; leave it out")
-    for key in ("subjects", "truth", "drive_windows"):
-        named = settings.get(key)
-        known = files if key == "subjects" else regions
-        for region in named if isinstance(named, dict) else ():
-            if region not in known:
-                raise InputError(f"{folder / FILE_NAME}: '{key}' names the region {region}; expected one of {', '.join(known)}")
+    if "subjects" in settings and not files:
+        _refuse("subjects", folder, of_arrays)
+    if "measure" in settings and not any(path.stem.lower().startswith("rdms_") for path in files.values()):
+        _refuse("measure", folder, "rdms_<region> files; distances between patterns are chosen by --measure")
+    if "times" in settings and not files:
+        _refuse("times", folder, _WITH_TIMES)
+    for kind in raw_folder.KINDS:
+        if kind in settings and kind not in kinds:
+            _refuse(kind, folder, f"raw files: {raw_folder.KINDS[kind].layout}")
+    _check_regions("subjects", settings, folder, files)
 
 
 def load_folder(folder: Path, select: Mapping[str, Any] | None = None) -> Recording:
@@ -180,7 +187,9 @@ def load_folder(folder: Path, select: Mapping[str, Any] | None = None) -> Record
     ids = [str(identity) for identity in stimuli.ids]
     regions: dict[str, Region] = {}
     said: list[str] = []
-    for region, path in _region_files(folder).items():
+    files = _region_files(folder)
+    _check_that_all_is_there(settings, folder, files)
+    for region, path in files.items():
         stated = settings.get("subjects")
         stated = stated.get(region) if isinstance(stated, dict) else stated
         subjects = None if stated is None else [str(name) for name in stated]
@@ -199,7 +208,10 @@ def load_folder(folder: Path, select: Mapping[str, Any] | None = None) -> Record
             regions[region] = patterns
         said += raw.notes
     axes = [region.times for region in regions.values() if region.times is not None]
-    _check_that_all_means_something(settings, folder, _region_files(folder), regions)
+    if "times" in settings and all(regions[name].times is None for name in files):
+        _refuse("times", folder, _WITH_TIMES)
+    for key in ("truth", "drive_windows"):
+        _check_regions(key, settings, folder, regions)
     return Recording(
         name=settings.get("name", folder.resolve().name),
         stimuli=stimuli,

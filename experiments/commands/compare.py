@@ -142,7 +142,7 @@ def _of_lists(base: CompareConfig, texts: dict[str, str]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, text in texts.items():
         if name == "rules":
-            fields[name] = learning_rules.names() if text == "all" else tuple(rule.strip() for rule in text.split(","))
+            fields[name] = learning_rules.names() if text == "all" else tuple(named("--rules", text) or ())
         elif name == "stimulus_size":
             fields["sizes"] = tuple(whole_numbers("--stimulus-size", text) or ())
         elif name not in ("measure", "comparator"):

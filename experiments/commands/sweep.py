@@ -38,7 +38,11 @@ def sweep_command(
     tables_only: bool,
     as_json: bool,
 ) -> None:
-    """Train everything that CONFIG asks for, and write one table; see experiments/configs."""
+    """Train everything that CONFIG asks for, and write one table; see experiments/configs.
+
+    Every rule is built and takes one step before anything is trained: what cannot is refused. Paths in CONFIG are relative to
+    where the command is given.
+    """
     from experiments.config import read_yaml
     from experiments.engine import Engine
     from experiments.files import no_empty_folder
@@ -67,7 +71,8 @@ def sweep_command(
     for name, why in done.failed.items():
         click.echo(f"failed: {name}: {why}", err=True)
     if done.failed:
-        click.echo("the same command tries again what failed, and nothing else", err=True)
+        same = "the same command without --tables-only" if tables_only else "the same command"
+        click.echo(f"{same} tries again what failed, and nothing else", err=True)
         sys.exit(1)
 
 

@@ -290,8 +290,13 @@ def leaders_sentence(comparison: Comparison, region: str, rule: str) -> str:
             others.setdefault(leader, []).append(view)
     if not others:
         return f"in all {len(found)} views"
-    told = ", ".join(f"{_who(leader)} by {joined(views)}" for leader, views in others.items())
+    told = ", ".join(f"{_who(leader)} by {_quoted(views)}" for leader, views in others.items())
     return f"in {sum(leader == rule for leader in found.values())} of {len(found)} views ({told})"
+
+
+def _quoted(views: list[str]) -> str:
+    """Names of views, in quotes where they hold commas."""
+    return joined([f"“{name}”" if "," in name else name for name in views])
 
 
 def _who(rule: str) -> str:
@@ -358,7 +363,7 @@ def _beside_its_control(best: Standing, held: Conclusion | None) -> str:
 def _above_the_control(region: str, found: Mapping[tuple[str, str], Conclusion]) -> str:
     """Rules that are above a control which scores best by the main view, in some view."""
     above = [
-        f"{rule} by {joined([name for name, seen in each.views.items() if seen.verdict == ABOVE])}"
+        f"{rule} by {_quoted([name for name, seen in each.views.items() if seen.verdict == ABOVE])}"
         for (where, rule), each in found.items()
         if where == region and _is_above(each)
     ]

@@ -23,7 +23,7 @@ from experiments.sweeping.config import SweepConfig
 from experiments.sweeping.finals import finalists
 from experiments.sweeping.plan import Cell, Plan, planned, trainings_of
 from experiments.sweeping.rdms import rdms_file
-from experiments.sweeping.study import Study
+from experiments.sweeping.study import STUDY, WORK, Study
 from experiments.sweeping.tables import Sweep, can_be_made, check_cell, validation_of, write_tables
 
 __all__ = ["sweep"]
@@ -115,9 +115,19 @@ def _run_missing(
 
 
 def _log(folder: Path, name: str, failure: Failure) -> None:
-    """Keep the traceback of what was no user's mistake, for whoever mends it."""
-    if failure.details:
-        write_text(folder / _FAILED / f"{name}.txt", failure.details)
+    """Keep why something failed, for whoever comes later, and the traceback of what was no user's mistake, for whoever mends it."""
+    write_text(folder / _FAILED / f"{name}.txt", f"{failure.reason}\n{failure.details}")
+
+
+def _failed_before(plan: Plan, study: Study, final: Sequence[Cell] = ()) -> dict[str, str]:
+    """Cells that are not there and failed the last time that somebody was at them, and why."""
+    told = {}
+    for cell in (*plan.controls, *plan.trainings, *final):
+        path = plan.folder / _FAILED / f"{cell.path.stem}.txt"
+        if not study.has(cell.path) and path.is_file():
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                told[cell.path.stem] = (path.read_text(encoding="utf-8").splitlines() or [""])[0]
+    return told
 
 
 def _tables_so_far(plan: Plan, study: Study, final: Sequence[Cell] = ()) -> None:
@@ -138,8 +148,9 @@ def _closed(plan: Plan, study: Study, final: Sequence[Cell] = ()) -> Sweep:
         # Who packs while another does could lose what that one adds.
         if mine:
             study.pack(None if made is None else [*plan.controls, *plan.trainings, *final])
-    with contextlib.suppress(OSError):  # others are at work, or nobody ever was
-        (plan.folder / LOCKS).rmdir()
+    for name in (LOCKS, _FAILED):
+        with contextlib.suppress(OSError):  # others are at work, or nobody ever was; or something failed
+            (plan.folder / name).rmdir()
     return made or Sweep(plan.config, pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
 
 
@@ -197,6 +208,8 @@ def sweep(
         A configuration that no run could follow, a folder that holds something else, or nothing but failures.
     """
     engine = engine or Engine(workers=workers)
+    if tables_only and not any((Path(out) / name).exists() for name in ("sweep.yaml", STUDY, *WORK)):
+        raise InputError(f"--tables-only was given, and {out} holds no sweep: give the folder of one, or leave --tables-only out")
     if not 1 <= shard[0] <= shard[1]:
         raise InputError(f"shard {shard[0]}/{shard[1]} was given, expected a part from 1 to the number of parts, such as 1/4")
     if store is not None:
@@ -209,10 +222,13 @@ def sweep(
     so_far = functools.partial(_tables_so_far, plan, study)
     failed = {} if tables_only else _run_missing(plan, study, engine, progress, shard, so_far, store)
     to_come = _to_come(plan, study)
-    if not can_be_made(plan, study) and failed:
+    # What another shard does may be what a table waits for.
+    needed = [cell.path.stem for cell in plan.controls], [cell.path.stem for cell in plan.trainings]
+    if failed and (any(name in failed for name in needed[0]) or all(name in failed for name in needed[1])):
         told = "; ".join(f"{name}: {why}" for name, why in failed.items())
         _closed(plan, study)
         raise InputError(f"no table could be made, since something that every row needs failed: {told}")
+    failed = {**_failed_before(plan, study), **failed}
     if not (config.search and config.search.finalists) or to_come > len(failed):
         return dataclasses.replace(_closed(plan, study), failed=failed, to_come=to_come, damaged=damaged)
 
@@ -224,6 +240,7 @@ def sweep(
     so_far = functools.partial(_tables_so_far, plan, study, final)
     if not tables_only:
         failed |= _run_missing(plan._replace(trainings=final), study, engine, progress, shard, so_far, store)
+    failed = {**_failed_before(plan, study, final), **failed}
     left = to_come + _to_come(plan._replace(trainings=final), study)
     return dataclasses.replace(_closed(plan, study, final), failed=failed, to_come=left, damaged=damaged)
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.cli import main
+
 
 def _npz(path, **changes):
     generator = np.random.default_rng(0)
@@ -144,3 +146,21 @@ def test_an_out_that_is_used_or_cannot_be_is_refused_before_training(command, ou
     status, printed, err = run(*command.format(**place).split(), "--out", Path(place["here"]) / out)
     assert status == 2 and printed == "" and err.count("\n") == 1 and part in err and out.split("/")[0] in err
     assert sorted(Path(place["here"]).rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "whose"),
+    [
+        (["compare", "--recording", ""], "--recording"),
+        (["compare", "--store", ""], "--store"),
+        (["compare", "--store="], "--store"),
+        (["train", "backprop", "--out", ""], "--out"),
+        (["report", ""], "an argument"),
+    ],
+)
+def test_an_empty_name_stands_for_no_folder(line, whose, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(line)
+    assert caught.value.code == 2 and not list(tmp_path.iterdir())
+    assert capsys.readouterr().err == f"bioplausible: {whose} was given as an empty name: give one, or leave it out\n"

@@ -12,6 +12,13 @@ from experiments.files import no_empty_folder, prepare_folder, write_arrays
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def test_a_training_that_was_interrupted_is_told_how_it_goes_on(tmp_path):
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "config.yaml").write_text("")
+    with pytest.raises(InputError, match="was interrupted: go on with it by `train --out .* --resume`"):
+        prepare_folder(tmp_path)
+
+
 def test_arrays_come_back(tmp_path):
     arrays = {"layer|backprop|conv_0": np.arange(5.0), "region|V1 (left)/dorsal": np.eye(2), "names": np.array(["a", "ü"])}
     write_arrays(tmp_path / "arrays.npz", arrays)

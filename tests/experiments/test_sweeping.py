@@ -235,11 +235,37 @@ def test_what_fails_is_named_stops_no_other_and_is_tried_again(tmp_path, trainin
     assert sorted(done.failed.values()) == ["ZeroDivisionError: by nothing", "diverges: lower the rate"] and done.to_come == 2
     assert list(done.runs["rule"]) == ["untrained", "local_losses/both"]
     assert "**2 of 4 trainings are done**" in (out / "README.md").read_text()
-    (log,) = (out / "failed").iterdir()  # of a mistake there is no traceback
+    log, mistake = sorted((out / "failed").iterdir())
     assert log.name.startswith("backprop__") and "in broken" in log.read_text()
+    assert mistake.read_text() == "diverges: lower the rate\n"  # of a mistake there is no traceback
+    # Whoever comes later is told of both, and not that somebody is at them.
+    assert sweep(config, out, tables_only=True).failed == done.failed
     monkeypatch.setattr(cells, "_run", complete)
     again = sweep(config, out)
-    assert (again.failed, again.to_come, len(trainings)) == ({}, 0, 4) and not list((out / "failed").iterdir())
+    assert (again.failed, again.to_come, len(trainings)) == ({}, 0, 4) and not (out / "failed").exists()
+
+
+def test_a_cell_that_fails_stops_no_other_shard(tmp_path, trainings, monkeypatch):
+    """What every row waits for, the controls, is another shard's: nothing that is needed has failed."""
+    config = SweepConfig(train=TRAIN, runs=({"rule": ["untrained", "backprop", "feedback_alignment"]},))
+    complete = cells._run
+
+    def broken(record, *rest):
+        if record["rule"] == "backprop":
+            raise ZeroDivisionError("by nothing")
+        return complete(record)
+
+    monkeypatch.setattr(cells, "_run", broken)
+    parts = [sweep(config, tmp_path / "out", shard=(part, 4)) for part in (4, 3, 2, 1)]
+    assert [list(each.failed.values()) for each in parts][1:] == [["ZeroDivisionError: by nothing"]] * 3
+    assert list(parts[-1].runs["rule"]) == ["untrained", "feedback_alignment/random"]
+
+
+def test_tables_alone_need_a_sweep(tmp_path):
+    config = SweepConfig(train=TRAIN, runs=({"rule": ["untrained"]},))
+    with pytest.raises(InputError, match="holds no sweep: give the folder of one"):
+        sweep(config, tmp_path / "typo", tables_only=True)
+    assert not (tmp_path / "typo").exists()
 
 
 def test_shards_share_a_plan_and_the_last_one_has_the_tables_of_all(tmp_path, trainings):

@@ -403,6 +403,13 @@ def test_what_means_nothing_for_these_files_is_refused(own_folder, make_rdms, st
     refused(own_folder, expected)
 
 
+def test_what_means_nothing_is_known_before_raw_files_are_read(own_folder, make_rdms, monkeypatch):
+    np.savez(own_folder / "rdms_IT.npz", rdms=make_rdms(2))
+    monkeypatch.setattr("neurodata.raw_folder.load_raw", lambda *_: pytest.fail("read"))
+    settings(own_folder, meg={"tmax": 0.5})
+    refused(own_folder, "'meg' means nothing here")
+
+
 def test_a_measure_is_of_rdms(own_folder):
     np.savez(own_folder / "patterns_V1.npz", patterns=np.random.default_rng(0).normal(size=(2, 12, 30)))
     settings(own_folder, measure="correlation")
