@@ -105,7 +105,7 @@ def compare_command(
     from experiments.comparing import compare
     from experiments.config import read_yaml
     from experiments.files import no_empty_folder
-    from experiments.report import controls_table, terminal_table
+    from experiments.report import controls_table, summary, terminal_table
 
     base = CompareConfig() if config is None else read_yaml(config, CompareConfig)
     lists = {name: options.pop(name) for name in _LISTS}
@@ -125,6 +125,7 @@ def compare_command(
         print_json(comparison.to_json())
         return
     show(terminal_table(comparison))
+    click.echo(f"{summary(comparison)}\n")
     if (against := controls_table(comparison)) is not None:
         show(against)
     for warning in comparison.warnings:

@@ -96,7 +96,7 @@ def _of_sweep(row: dict[str, Any]) -> dict[str, str]:
     spread = number("standard_deviation")
     above = row.get("beats_control")
     return {
-        "rule": row["rule"],
+        "rule": row["rule"] + (f" {options}" if (options := row.get("rule_options") or "{}") != "{}" else ""),
         "network": row["architecture"]
         + ("" if row["front_end"] == "none" else f" behind {row['front_end']}")
         + (f", from {row['init']}" if isinstance(row.get("init"), str) else ""),

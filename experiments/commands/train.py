@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,12 @@ def train_command(
     """Train a network by RULE: a name from `list rules`, or path.py:name or module:name of your own; --config may name it."""
     if resume:
         config = _interrupted(out, rule, config, assignments, given(**options))
+        if out is not None and (out / "results.json").is_file():
+            # Whoever asks until it is done is done: a job that a cluster puts into its queue again, say.
+            click.echo(f"{out} holds a training that is finished: nothing is left to do", err=True)
+            if as_json:
+                print_json(json.loads((out / "results.json").read_text(encoding="utf-8")) | {"out": str(out.resolve())})
+            return
     if rule is None and config is None:
         raise click.UsageError(
             "Missing argument 'RULE': give a name from `bioplausible list rules`, or --config FILE that has one."

@@ -10,6 +10,7 @@ from experiments.report.sizes import plot_sizes
 from experiments.report.stimuli import plot_stimuli
 from experiments.report.terminal import controls_table, terminal_table
 from experiments.report.time_course import plot_scores_over_time
+from experiments.report.wording import summary
 
 __all__ = [
     "controls_table",
@@ -21,6 +22,7 @@ __all__ = [
     "plot_scores_over_time",
     "plot_sizes",
     "plot_stimuli",
+    "summary",
     "terminal_table",
     "write_report",
 ]

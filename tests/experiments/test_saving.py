@@ -172,8 +172,9 @@ def test_the_command_goes_on_with_what_was_interrupted(run, tmp_path, monkeypatc
     plain = train(load_trained(out).config)
     assert json.loads((out / "results.json").read_text())["test_accuracy_by_epoch"] == plain.to_json()["test_accuracy_by_epoch"]
     assert sorted(path.name for path in out.iterdir()) == ["checkpoints", "config.yaml", "results.json", "tables", "training.json"]
-    status, _, err = run("train", "--resume", "--out", out)
-    assert status == 2 and "is finished" in err
+    status, found, err = run("train", "--resume", "--out", out, "--json")
+    assert status == 0 and "is finished: nothing is left to do" in err
+    assert json.loads(found)["test_accuracy_by_epoch"] == plain.to_json()["test_accuracy_by_epoch"]
 
 
 def test_two_at_once_in_one_folder_are_refused(tmp_path, setup):
