@@ -101,7 +101,7 @@ def searchlight_permutations(
     >>> import rsa
     >>> patterns = np.random.default_rng(0).normal(size=(3, 8, 27))
     >>> spheres = rsa.volume_neighbourhoods(np.ones((3, 3, 3), bool), radius=2)
-    >>> searchlight_permutations(jax.random.key(0), patterns, [spheres] * 3, np.arange(28.0)[None], n_draws=99).p_value.shape
+    >>> searchlight_permutations(jax.random.key(0), list(patterns), [spheres] * 3, np.arange(28.0)[None], n_draws=99).p_value.shape
     (27, 1)
     """
     models = check_rdms(model_rdms, "model")

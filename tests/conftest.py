@@ -1,6 +1,6 @@
 """Shapes and types in the signatures of our packages are checked while the tests run; programs are compiled in haste.
 
-Those of networks and rules are checked with `--thorough`: at every call that is traced they take a quarter of such tests' time.
+Those of networks, rules and experiments are checked with `--thorough`: they take a fifth to a quarter of such tests' time.
 
 The tests compile many small programs and run each for milliseconds, so optimisation costs far more than it gives: LLVM's is off,
 and loops are written out by XLA's older emitters, whose code is slower and compiled in half the time.
@@ -38,9 +38,9 @@ from jaxtyping import install_import_hook  # noqa: E402
 
 # Workers of pytest-xdist are not told what was asked for before they import what is to be checked.
 if "--thorough" in sys.argv:
-    os.environ["BIOPLAUSIBLE_CHECK_TRACED"] = "1"
-_TRACED = ["architectures", "learning_rules"] if "BIOPLAUSIBLE_CHECK_TRACED" in os.environ else []
-install_import_hook(["bioplausible", "neurodata", "rsa", "experiments", *_TRACED], "beartype.beartype")
+    os.environ["BIOPLAUSIBLE_CHECK_ALL"] = "1"
+_MORE = ["architectures", "learning_rules", "experiments"] if "BIOPLAUSIBLE_CHECK_ALL" in os.environ else []
+install_import_hook(["bioplausible", "neurodata", "rsa", *_MORE], "beartype.beartype")
 
 
 def pytest_addoption(parser):

@@ -10,6 +10,7 @@ from experiments.benchmark_time import benchmark_time
 from experiments.commands.benchmark import benchmark_command
 
 
+@pytest.mark.thorough
 def test_both_programs_compute_the_same_gradient():
     table = benchmark_time((3, 9), n_units=4, batch_size=5, n_turns=1)
     assert table["largest_difference"].max() < 1e-6

@@ -52,6 +52,7 @@ def test_they_learn(trained):
         assert (table.loc[(0, node.name), "relative_weight_change"] > 0) == node.weighted
 
 
+@pytest.mark.costly
 def test_represent_gives_every_layer_with_examples_first_and_time_next(trained):
     name = trained.config.architecture
     images = trained.images.normalise(trained.images.test.images[:5])

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pandas as pd
+import pytest
 from scipy import stats
 
 from experiments.verdicts import against_controls, against_one, corrected, judged, verdicts
@@ -96,6 +97,7 @@ def test_readouts_go_before_outputs_where_there_are_any():
     assert judged(table.assign(readout_accuracy=[0.6, np.nan, 0.6, 0.6, 0.6])).tolist() == [0.5] * 5
 
 
+@pytest.mark.thorough
 def test_a_table_of_rules_that_learn_nothing_claims_something_in_at_most_five_percent():
     """And two standard errors of three seeds, by which tables went before, claim something in most."""
     random = np.random.default_rng(1)

@@ -32,6 +32,7 @@ def with_noise(rule, share, noise, scale=1.0):
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-22])
+@pytest.mark.thorough
 def test_noise_is_told_from_bias(scale):
     backprop = learning_rules.build("backprop", network_of("mlp"))
     state = backprop.init(jax.random.key(0))

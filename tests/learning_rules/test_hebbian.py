@@ -296,6 +296,7 @@ def test_bcm_units_come_to_answer_one_pattern_alone():
 
 
 @both_networks
+@pytest.mark.thorough
 def test_intrinsic_plasticity_holds_the_share_of_activity(architecture):
     rule = learning_rules.build("hebbian/oja", network_of(architecture), active_fraction=0.3)
     images, labels = batch_of(4, n=32)

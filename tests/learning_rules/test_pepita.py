@@ -160,6 +160,7 @@ def test_the_fixed_projection_stays_and_is_scaled_by_the_modulation():
 
 
 @both_networks
+@pytest.mark.thorough
 def test_mirrors_turn_the_modulation_to_where_the_loss_falls(architecture):
     rule = learning_rules.build("pepita/weight_mirror", network_of(architecture), mirror_examples=128)
     state = rule.init(jax.random.key(0))

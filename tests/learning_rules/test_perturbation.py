@@ -106,6 +106,7 @@ def test_units_whose_sum_is_fixed_learn_too(centred):
 
 
 @pytest.mark.parametrize("architecture", ["cnn", "residual", "spiking", "attention"])
+@pytest.mark.thorough
 def test_group_estimates_tend_to_the_gradient_of_each_nodes_own_loss(architecture):
     # A rectifier's slope is nothing where noise is kept out and one elsewhere: only another function shows that it is used.
     network = network_of(architecture, **({"activation": "tanh"} if architecture in ("mlp", "residual") else {}))

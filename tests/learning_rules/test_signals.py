@@ -133,6 +133,7 @@ def test_exact_is_backpropagation_through_a_plain_loop(name):
 
 @pytest.mark.on_all_networks
 @every_network
+@pytest.mark.costly(cases=3)
 def test_feedback_through_the_forward_weights_is_backpropagation(name):
     same(gradients(name)["tied"], gradients(name)["exact"], rtol=1e-12, atol=1e-15)  # trees may be summed in another order
 

@@ -338,6 +338,7 @@ def test_every_edge_of_a_node_has_its_own_pairs():
         assert not np.any(np.asarray(change["bias"]))
 
 
+@pytest.mark.thorough
 def test_a_unit_with_two_edges_has_one_norm_over_both():
     """A graph in which a node hears the input and another node, and the readout hears both nodes."""
     nodes = (

@@ -140,6 +140,7 @@ def test_images_are_shown_one_after_the_other_whatever_the_batch():
     assert np.any(np.abs(both - other) > 0.04)
 
 
+@pytest.mark.thorough
 def test_an_image_that_draws_few_spikes_is_shown_again_brighter_and_a_blank_one_given_up():
     half = jnp.concatenate([jnp.ones((1, 3, 6, 1)), jnp.zeros((1, 3, 6, 1))], axis=1)
     shown = []

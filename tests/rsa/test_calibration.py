@@ -34,7 +34,7 @@ def _within_binomial_error(hits: list[bool], probability: float) -> bool:
 @pytest.mark.parametrize("name", [pytest.param("pearson", marks=pytest.mark.thorough), "spearman"])
 def test_unrelated_models_are_found_related_in_five_percent(name):
     alone, averaged = [], []
-    for number, study in enumerate(_studies(0.0, n_conditions=20, n_studies=500, seed=1)):
+    for number, study in enumerate(_studies(0.0, n_conditions=20, n_studies=250, seed=1)):
         evaluation = rsa.evaluate(jax.random.key(number), *study, name, n_draws=99)
         alone.append(bool(evaluation.p_value[0] <= 0.05))
         averaged.append(bool(rsa.aggregate(evaluation, [[0, 1]]).p_value[0] <= 0.05))
@@ -46,6 +46,7 @@ def test_unrelated_models_are_found_related_in_five_percent(name):
     ("name", "relation"),
     [("pearson", 0.0), *(pytest.param(name, 1.0, marks=pytest.mark.thorough) for name in ("pearson", "spearman"))],
 )
+@pytest.mark.thorough
 def test_intervals_hold_the_truth_and_equal_models_seldom_differ(name, relation):
     truth = np.mean([rsa.compare(*study, name).mean() for study in _studies(relation, 200, 10, seed=2)])
     mean, subject, difference, differ = [], [], [], []
@@ -61,6 +62,7 @@ def test_intervals_hold_the_truth_and_equal_models_seldom_differ(name, relation)
     assert np.mean(differ) == pytest.approx(1 - coverage["difference"])
 
 
+@pytest.mark.thorough
 def test_power_grows_with_the_relation():
     found = {}
     for relation in (0.25, 0.75):

@@ -16,6 +16,7 @@ def scores_of(random, n_models, n_seeds, n_subjects, share):
 
 
 @pytest.mark.parametrize(("n_seeds", "share"), [(3, 0.8), (3, 0.5), (5, 0.8), (10, 0.8), (3, 0.05)])
+@pytest.mark.costly(cases=2)
 def test_means_and_contrasts_hold_their_level(n_seeds, share):
     """Draws that all studies have in common are wrong for all alike: eight sets of them."""
     random, missed, below, wrong = np.random.default_rng(0), [], [], []

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Noise ceiling for tau")
 KEY = jax.random.key(0)
 
 
-@pytest.mark.costly(cases=3)
+@pytest.mark.costly(cases=2)
 def test_draws_equal_rsatoolbox_on_the_same_draws(comparator, judge, tied_rdms, monkeypatch):
     """rsatoolbox draws from NumPy's global state; it is fixed here, and its draws are given to our engine."""
     models, data = tied_rdms(0, 3, 8), tied_rdms(1, 4, 8)
