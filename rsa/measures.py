@@ -3,6 +3,8 @@ r"""Measures: how networks' patterns become RDMs, how a region's become theirs, 
 Two sides of a comparison need the same geometry, not the same estimator: noise makes squared distances of measured patterns too
 large, and those of networks, which have none, not. `crossnobis` therefore takes cross-validated, noise-normalised distances of a
 region that was measured in several runs, whose expectation noise leaves alone, and squared Euclidean distances of a network.
+`mahalanobis` weighs channels by the same noise and is not cross-validated, so that noise adds to every distance; `poisson_cv`
+cross-validates the divergence of rates of spikes.
 
 `-centred` takes every unit's mean over the stimuli out first. Units of networks answer most images alike, and what they share makes
 all patterns correlate; whether a conclusion holds without it is a question of its own.
@@ -19,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, Real
 
 from bioplausible.foundation.errors import InputError, unknown_name
-from rsa.crossvalidated import crossnobis
+from rsa.crossvalidated import crossnobis, poisson_cv
 from rsa.distances import rdm
 from rsa.noise import noise_precision
 
@@ -38,7 +40,7 @@ class Measure(NamedTuple):
     centred
         Whether every unit's mean over the stimuli is taken out first.
     across_runs
-        Whether a region's distances are cross-validated over its runs.
+        Whether a region's runs are taken apart: to cross-validate, or to tell noise from signal.
     """
 
     summary: str
@@ -61,7 +63,17 @@ MEASURES: dict[str, Measure] = {
         "euclidean",
         across_runs=True,
     ),
+    "mahalanobis": Measure(
+        "the squared distance between two stimuli's patterns: of regions in units of the noise between runs, of networks Euclidean",
+        "euclidean",
+        across_runs=True,
+    ),
     "poisson": Measure("the symmetrised Kullback-Leibler divergence of two stimuli's rates", "poisson"),
+    "poisson_cv": Measure(
+        "the symmetrised Kullback-Leibler divergence of two stimuli's rates, of regions cross-validated over runs",
+        "poisson",
+        across_runs=True,
+    ),
 }
 """Measures by name; correlations are unchanged by a pattern's scale, distances by what all units of a region share."""
 
@@ -144,11 +156,15 @@ def region_rdm(
         return network_rdm(mean, measure)
     if not by_run or len(patterns) < 2:
         raise InputError(f"measure '{measure}' compares runs with each other, and there is one: use euclidean, or data with runs")
+    if measure == "poisson_cv":
+        return poisson_cv(np.moveaxis(patterns, 0, -3))
     n_runs, *_, n_channels = patterns.shape
     # What differs between runs of the same condition, at the same time, is noise.
     conditions = np.tile(np.arange(np.prod(patterns.shape[1:-1], dtype=int)), n_runs)
     method = "diag" if n_channels == 1 else "shrinkage_eye"
     precision = noise_precision(patterns.reshape(-1, n_channels), method, conditions=conditions)
+    if measure == "mahalanobis":
+        return rdm(patterns.mean(axis=0), "mahalanobis", precision)
     return crossnobis(np.moveaxis(patterns, 0, -3), precision)
 
 

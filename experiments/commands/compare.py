@@ -69,8 +69,8 @@ def _free_folder() -> Iterator[Path]:
     "--distance",
     "measure",
     help="How patterns become RDMs: correlation (the default), correlation-centred (each unit's mean over stimuli taken out), "
-    "euclidean, or crossnobis, which cross-validates a region's over its runs; after a comma others for the same table, also of "
-    "patterns: cka, procrustes, encoding.",
+    "euclidean, crossnobis, which cross-validates a region's over its runs, mahalanobis, poisson, poisson_cv; after a comma others "
+    "for the same table, also of patterns: cka, procrustes, encoding.",
 )
 @click.option(
     "--comparator",

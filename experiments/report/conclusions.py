@@ -93,8 +93,11 @@ def _name(way: tuple[Any, ...], ways: Sequence[tuple[Any, ...]]) -> str:
     measure, comparator, size = way
     main = ways[0]
     parts = [] if measure is None else [measure]
-    if measure is None or len({each[1] for each in ways if each[0] is not None}) > 1:
+    plain, beyond, models = comparator.partition(" beyond ")
+    if measure is None or len({each[1].partition(" beyond ")[0] for each in ways if each[0] is not None}) > 1:
         parts.append(comparator)
+    elif beyond:
+        parts[-1] += f"{beyond}{models}"
     if size != main[2] or len({each[2] for each in ways}) > 1:
         parts.append(f"{size} px")
     return ", ".join(parts)

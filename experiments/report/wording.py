@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from experiments.best_layers import BEST
 from experiments.config import CONTROL
-from experiments.report.conclusions import ABOVE, ABSENT, Conclusion, conclusions, leaders, view_names
+from experiments.report.conclusions import ABOVE, ABSENT, BELOW, Conclusion, conclusions, leaders, view_names
 from experiments.report.views import (
     Ceiling,
     OtherModel,
@@ -219,6 +219,15 @@ def _ceiling_sentence(best: Standing, bounds: Ceiling) -> str:
     )
 
 
+def _where(best: Standing) -> str:
+    return "its best layer, chosen on other stimuli and subjects" if best.layer == BEST else best.layer
+
+
+def _beside(best: Standing) -> str:
+    """In which layer the control is held against it."""
+    return "in the best layer of each" if best.layer == BEST else "in the same layer"
+
+
 def _control_sentence(best: Standing, rows: list[Standing]) -> str:
     if best.rule == CONTROL:
         better = [row.rule for row in rows if row.beats]
@@ -233,9 +242,9 @@ def _control_sentence(best: Standing, rows: list[Standing]) -> str:
         return "There is no untrained control to compare it with."
     gap = f"difference {signed(best.difference)}"
     if best.beats is None:
-        return f"Whether it beats its untrained control was not tested: {gap} in the same layer, without an interval."
+        return f"Whether it beats its untrained control was not tested: {gap} {_beside(best)}, without an interval."
     bounds = interval(best.difference_lower, best.difference_upper)
-    return f"It {verdict(best)}: {gap} {bounds} in the same layer."
+    return f"It {verdict(best)}: {gap} {bounds} {_beside(best)}."
 
 
 def _models_sentence(best: Standing, others: list[OtherModel]) -> str:
@@ -265,10 +274,18 @@ def views_sentence(found: Conclusion) -> str:
     start = {
         "holds": f"That {found.rule} differs from its untrained control holds in all {len(found.tested)} views that test it",
         "turns": f"How {found.rule} differs from its untrained control turns with the view: there is no conclusion about the rule",
-        "undecided": f"Whether {found.rule} differs from its untrained control is not decided in every view",
+        "undecided": f"Whether {found.rule} differs from its untrained control is {_undecided(found)}",
         "": f"Whether {found.rule} differs from its untrained control was not tested for other stimuli",
     }[found.holds]
     return f"{start}: {told}."
+
+
+def _undecided(found: Conclusion) -> str:
+    """In how many of the views that test it."""
+    decided = sum(found.views[name].verdict in (ABOVE, BELOW) for name in found.tested)
+    if decided == 0:
+        return f"decided in none of {len(found.tested)} views" if len(found.tested) > 1 else "not decided"
+    return f"decided in {decided} of {len(found.tested)} views"
 
 
 def leaders_sentence(comparison: Comparison, region: str, rule: str) -> str:
@@ -319,7 +336,7 @@ def region_finding(comparison: Comparison, region: str) -> RegionFinding:
         who = "The untrained control" if best.rule == CONTROL else best.rule
         known = "" if math.isnan(best.lower) else f" {interval(best.lower, best.upper)}"
         sentences = (
-            f"{who} scores best: {decimal(best.score)}{known} in {best.layer}.",
+            f"{who} scores best: {decimal(best.score)}{known} in {_where(best)}.",
             _ceiling_sentence(best, bounds),
             _control_sentence(best, rows),
         )
@@ -355,7 +372,7 @@ def _beside_its_control(best: Standing, held: Conclusion | None) -> str:
     return {
         "holds": f"{'and' if best.beats else 'but'} {verdict(best)} {where}",
         "turns": "and whether it is above or below its untrained control turns with the view",
-        "undecided": f"and {views} views do not all decide whether it differs from its untrained control",
+        "undecided": f"and whether it differs from its untrained control is {_undecided(held)}",
         "": "without a test against its untrained control",
     }[held.holds]
 

@@ -67,6 +67,22 @@ def test_views_are_called_by_what_tells_them_apart():
     ]
 
 
+def test_what_is_taken_out_stands_with_the_measure():
+    assert view_names(seen_in((EUCLIDEAN, BETTER), ({"comparator": "spearman beyond pixels, gabor"}, BETTER))) == [
+        *("correlation", "euclidean", "correlation beyond pixels, gabor")
+    ]
+
+
+def test_what_no_view_decides_is_said_so():
+    nothing = seen_in((EUCLIDEAN, OPEN))
+    nothing = dataclasses.replace(nothing, differences=nothing.differences.assign(p_value=0.9))
+    assert "backprop scores best, and whether it differs from its untrained control is decided in none of 2 views (" in summary(
+        nothing
+    )
+    some = seen_in((EUCLIDEAN, OPEN))
+    assert "backprop scores best, and whether it differs from its untrained control is decided in 1 of 2 views (" in summary(some)
+
+
 def test_the_correction_is_over_the_table_of_a_view_and_the_choice_of_the_layer():
     """Of 2 rules in 2 regions, each with the best of 4 layers: 4 tests, of which one at .01 alone is not below .05 any more."""
     comparison = seen_in((EUCLIDEAN, OPEN))

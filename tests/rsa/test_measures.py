@@ -18,11 +18,12 @@ def test_of_networks_they_are_scipys_distances():
         "correlation-centred": pdist(centred, "correlation"),
         "euclidean": pdist(patterns, "sqeuclidean") / N_CHANNELS,
         "crossnobis": pdist(patterns, "sqeuclidean") / N_CHANNELS,
+        "mahalanobis": pdist(patterns, "sqeuclidean") / N_CHANNELS,
     }
     for name, expected in right.items():
         np.testing.assert_allclose(rsa.network_rdm(patterns, name), expected, rtol=1e-9)
     assert np.corrcoef(right["correlation"], right["correlation-centred"])[0, 1] < 0.9
-    assert set(rsa.MEASURES) == {*right, "poisson"}
+    assert set(rsa.MEASURES) == {*right, "poisson", "poisson_cv"}
 
 
 @pytest.mark.parametrize("measure", ["correlation", "correlation-centred", "euclidean"])
@@ -44,6 +45,28 @@ def test_crossnobis_is_rsatoolboxs_with_the_noise_between_runs():
     precision = rsatoolbox.data.noise.prec_from_measurements(dataset, "condition", dof=freedom, method="shrinkage_eye")
     theirs = rsatoolbox.rdm.calc_rdm(dataset, "crossnobis", descriptor="condition", noise=precision, cv_descriptor="run")
     np.testing.assert_allclose(rsa.region_rdm(by_run, "crossnobis", by_run=True), theirs.dissimilarities[0], rtol=1e-6)
+
+
+def test_mahalanobis_is_rsatoolboxs_of_the_mean_with_the_noise_between_runs():
+    by_run = RNG.standard_normal((N_CONDITIONS, N_CHANNELS)) + RNG.standard_normal((N_RUNS, N_CONDITIONS, N_CHANNELS))
+    every = rsatoolbox.data.Dataset(by_run.reshape(-1, N_CHANNELS), obs_descriptors={"condition": [*range(N_CONDITIONS)] * N_RUNS})
+    freedom = (N_RUNS - 1) * N_CONDITIONS
+    precision = rsatoolbox.data.noise.prec_from_measurements(every, "condition", dof=freedom, method="shrinkage_eye")
+    mean = rsatoolbox.data.Dataset(by_run.mean(0), obs_descriptors={"condition": [*range(N_CONDITIONS)]})
+    theirs = rsatoolbox.rdm.calc_rdm(mean, "mahalanobis", noise=precision)
+    np.testing.assert_allclose(rsa.region_rdm(by_run, "mahalanobis", by_run=True), theirs.dissimilarities[0], rtol=1e-6)
+    with pytest.raises(InputError, match="compares runs with each other, and there is one"):
+        rsa.region_rdm(by_run[0], "mahalanobis")
+
+
+def test_poisson_cv_is_cross_validated_over_runs_and_plain_of_networks():
+    rates = RNG.gamma(4.0, size=(N_CONDITIONS, N_CHANNELS))
+    counts = RNG.poisson(rates, size=(N_RUNS, N_CONDITIONS, N_CHANNELS)).astype(float)
+    np.testing.assert_array_equal(rsa.region_rdm(counts, "poisson_cv", by_run=True), rsa.poisson_cv(counts))
+    np.testing.assert_array_equal(rsa.network_rdm(rates, "poisson_cv"), rsa.network_rdm(rates, "poisson"))
+    same = RNG.poisson(np.broadcast_to(rates[:1], (60, N_RUNS, N_CONDITIONS, N_CHANNELS))).astype(float)
+    crossed = np.stack([rsa.region_rdm(each, "poisson_cv", by_run=True) for each in same]).mean(axis=1)
+    assert abs(crossed.mean()) < 4 * crossed.std() / np.sqrt(len(same))
 
 
 def test_noise_alone_has_no_crossnobis_distance_but_a_euclidean_one():
