@@ -23,7 +23,7 @@ from rsa.bootstrap import bootstrap_counts
 from rsa.ceilings import NoiseCeiling
 from rsa.checks import check_rdms, check_same_pairs, find_comparator
 from rsa.comparators import Comparator
-from rsa.flexible import check_splits, check_varies_in_fold, folds
+from rsa.flexible import check_splits, check_varies_in_fold, folds, varies_in_fold
 from rsa.inference import (
     MINIMUM_CONDITIONS_FOR_DRAWS,
     MINIMUM_DISTINCT_CONDITIONS,
@@ -35,7 +35,7 @@ from rsa.inference import (
 from rsa.pairs import Array, condition_count
 from rsa.partial import partial_compare
 from rsa.partial_inference import partial_draws
-from rsa.precision import CONSTANT_TOLERANCE, in_double_precision
+from rsa.precision import in_double_precision
 
 __all__ = ["BestLayers", "evaluate_best_layers"]
 
@@ -78,12 +78,8 @@ def _partitions(key: jax.Array, n_conditions: int, n_folds: int) -> Iterator[_Fo
 
 def _varying(held: _Held, fold: _Fold) -> np.ndarray:
     """Layers that tell stimuli apart in both parts of a fold: the others cannot be chosen there."""
-
-    def varies(rdms: np.ndarray) -> np.ndarray:
-        largest = np.abs(rdms).max(axis=1)
-        return np.asarray(np.ptp(rdms, axis=1) > CONSTANT_TOLERANCE * largest if held.measure.centred else largest > 0)
-
-    there = varies(held.models[:, fold.fitted]) & varies(held.models[:, fold.scored])
+    fitted, scored = (varies_in_fold(held.models[:, pairs], held.measure.centred) for pairs in (fold.fitted, fold.scored))
+    there = fitted & scored
     for network, group in enumerate(held.groups):
         if not there[group].any():
             raise InputError(

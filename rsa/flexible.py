@@ -115,10 +115,15 @@ def check_splits(n_conditions: int, n_subjects: int, n_condition_folds: int, n_s
         )
 
 
+def varies_in_fold(rdms: np.ndarray, centred: bool = True) -> Bool[np.ndarray, " n_rdms"]:
+    """Which RDMs (n_rdms, n_pairs) have a score over the pairs of one fold: not constant, or if nothing is centred not zero."""
+    largest = np.abs(rdms).max(axis=1)
+    return np.asarray(np.ptp(rdms, axis=1) > CONSTANT_TOLERANCE * largest if centred else largest > 0)
+
+
 def check_varies_in_fold(rdms: np.ndarray, kind: str, centred: bool = True) -> None:
     """Refuse RDMs (n_rdms, n_pairs) that have no score over the pairs of one fold: constant, or if nothing is centred zero."""
-    spread, largest = np.ptp(rdms, axis=1), np.abs(rdms).max(axis=1)
-    flat = np.flatnonzero(spread <= CONSTANT_TOLERANCE * largest if centred else largest == 0)
+    flat = np.flatnonzero(~varies_in_fold(rdms, centred))
     if len(flat):
         raise InputError(
             f"{kind} RDM {flat[0]} is {'constant' if centred else 'zero'} over the {rdms.shape[1]} pairs of a fold: use fewer "
@@ -237,4 +242,13 @@ def weighted_layers(
     return _evaluate(_weigh, key, model_rdms, data_rdms, comparator, n_condition_folds, n_subject_folds)
 
 
-__all__ = ["FlexibleScore", "best_layer", "check_splits", "check_varies_in_fold", "folds", "splits", "weighted_layers"]
+__all__ = [
+    "FlexibleScore",
+    "best_layer",
+    "check_splits",
+    "check_varies_in_fold",
+    "folds",
+    "splits",
+    "varies_in_fold",
+    "weighted_layers",
+]
