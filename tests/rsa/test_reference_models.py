@@ -130,7 +130,7 @@ def test_a_blank_image_is_named():
         (np.full((5, 20, 20, 1), np.nan), {}, "NaN"),
         (_images(6)[:2], {}, "at least 3 images, and 2 were given"),
         (_images(6), {"names": ["gabour"]}, "unknown reference model 'gabour': did you mean 'gabor'"),
-        (_images(6), {"distance": "mahalanobis"}, "unknown distance between images 'mahalanobis'"),
+        (_images(6), {"distance": "manhattan"}, "unknown distance between images 'manhattan'"),
         (_images(6, height=12), {"names": ["hmax"]}, "'hmax' .*12x24 pixels are too small"),
     ],
 )
