@@ -15,8 +15,10 @@ from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.options import at_least, fraction, one_of
 from experiments.config import CONTROL, REFERENCE, TrainConfig, with_fields
 
-__all__ = ["CompareConfig", "ScoringConfig", "StimulusConfig"]
+__all__ = ["AUTO", "CompareConfig", "ScoringConfig", "StimulusConfig"]
 
+AUTO = "auto"
+"""The measure that the recording calls for."""
 LAYERS = ("all", "best")
 SCORECARDS = ("core", "all", "none")
 
@@ -81,7 +83,8 @@ class ScoringConfig:
     ----------
     measures
         How patterns of networks, and of regions that come as patterns, become RDMs: of `rsa.MEASURES`, the main one first, that of
-        the report's pictures and tests.
+        the report's pictures and tests. "auto" leaves it to the recording (`experiments.planning.measure_for`): crossnobis where
+        every region was measured in several runs, else correlation.
     comparators
         Between RDMs, of `rsa.COMPARATORS`, the main one first. After it also comparators of patterns, which make no RDM: of
         `rsa.PATTERN_COMPARATORS`, for recordings that come as patterns.
@@ -102,7 +105,7 @@ class ScoringConfig:
         Coverage of the intervals.
     """
 
-    measures: tuple[str, ...] = ("correlation",)
+    measures: tuple[str, ...] = (AUTO,)
     comparators: tuple[str, ...] = ("spearman",)
     partial: tuple[str, ...] = ()
     layers: str = "all"

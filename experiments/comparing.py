@@ -91,6 +91,8 @@ def compare(
     tell(0, f"recording {config.stimuli.recording}")
     with clock("recording"):
         planned = plan(config, input_shape)
+        # With the measures that the recording calls for.
+        config = planned.config
     networks, found = _networks(planned, kept, tell)
     clock.seconds["training"] = sum(each.seconds for each in networks if each.name not in found)
     clock.seconds["compiling"] = sum(each.compile_seconds for each in networks if each.name not in found)

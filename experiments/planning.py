@@ -17,7 +17,7 @@ from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.resolve import resolve
 from experiments import stimuli, views
 from experiments.activations import Activations, read_activations
-from experiments.compare_config import CompareConfig
+from experiments.compare_config import AUTO, CompareConfig
 from experiments.config import CONTROL, TrainConfig
 from experiments.environment import check_room
 from experiments.fusion import Pair, pair_of
@@ -26,7 +26,7 @@ from experiments.recordings import load_recording
 from experiments.responding import part_for_size
 from neurodata import PatternSet, Recording
 
-__all__ = ["Plan", "check", "plan", "with_control"]
+__all__ = ["Plan", "check", "measure_for", "plan", "with_control"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +117,8 @@ def plan(config: CompareConfig, input_shape: tuple[int, ...]) -> Plan:
     asked = config.stimuli
     whole = load_recording(asked.recording, select=asked.select)
     recording = neurodata.select(whole, asked.subjects, asked.exclude_subjects, asked.regions, asked.conditions)
+    fused = None if config.fusion is None else load_recording(config.fusion)
+    config = _with_measures(config, [recording] if fused is None else [recording, fused])
     views.check_patterns(recording, config)
     for measure in config.scoring.measures:
         _check_runs(recording, measure)
@@ -132,7 +134,7 @@ def plan(config: CompareConfig, input_shape: tuple[int, ...]) -> Plan:
     for path in config.activations:
         taken = [*config.rules, *(each.name for each in elsewhere)]
         elsewhere.append(read_activations(path, len(recording.stimuli.images), taken))
-    pair = None if config.fusion is None else pair_of(recording, load_recording(config.fusion), config.scoring.measures[0])
+    pair = None if fused is None else pair_of(recording, fused, config.scoring.measures[0])
     return Plan(config, recording, tuple(config.training_of(rule, excluded) for rule in config.rules), tuple(elsewhere), pair)
 
 
@@ -144,7 +146,7 @@ def _check_names(config: CompareConfig) -> None:
     scoring = config.scoring
     checks: list[tuple[str, str, Collection[str]]] = [
         ("front end", config.training.front_end, architectures.FRONT_ENDS),
-        *(("measure", name, rsa.MEASURES) for name in scoring.measures),
+        *(("measure", name, [*rsa.MEASURES, AUTO]) for name in scoring.measures),
         ("comparator", scoring.comparators[0], rsa.COMPARATORS),
         *(("comparator", name, [*rsa.COMPARATORS, *rsa.PATTERN_COMPARATORS]) for name in scoring.comparators),
         *(("factor", name, rsa.FACTORS) for name in scoring.factors),
@@ -160,12 +162,41 @@ def _check_names(config: CompareConfig) -> None:
         )
 
 
+def measure_for(*recordings: Recording) -> str:
+    """The measure that recordings call for where none was asked for.
+
+    Parameters
+    ----------
+    *recordings
+        What is compared.
+
+    Returns
+    -------
+    str
+        "crossnobis" where all regions of all subjects come as patterns of two runs or more: noise then adds nothing to a distance
+        on average, and channels count by how little of it they have (Walther et al. 2016, doi:10.1016/j.neuroimage.2015.12.012).
+        Else "correlation", which needs no runs, and which RDMs that come without patterns are most often of.
+    """
+    regions = [region for each in recordings for region in each.regions.values()]
+    return "crossnobis" if all(isinstance(each, PatternSet) and each.has_runs() for each in regions) else "correlation"
+
+
+def _with_measures(config: CompareConfig, recordings: list[Recording]) -> CompareConfig:
+    """The configuration with the measure that recordings call for in the place of "auto"."""
+    asked = config.scoring.measures
+    if AUTO not in asked:
+        return config
+    fitting = measure_for(*recordings)
+    return config.replace(measures=tuple(dict.fromkeys(fitting if each == AUTO else each for each in asked)))
+
+
 def _check_runs(recording: Recording, measure: str) -> None:
     """A measure that compares runs needs some, before an hour of training."""
     if not rsa.MEASURES[measure].across_runs:
         return
     for name, region in recording.regions.items():
-        if isinstance(region, PatternSet) and any(len(runs) < 2 for runs in region.patterns_by_run()):
+        # Conditions that a run lacks are named by whoever takes runs apart.
+        if isinstance(region, PatternSet) and not region.has_runs() and any(len(runs) < 2 for runs in region.patterns_by_run()):
             raise InputError(
                 f"measure '{measure}' compares runs with each other, and region '{name}' of recording '{recording.name}' has one: "
                 "use euclidean or correlation, or a recording with runs"

@@ -63,6 +63,15 @@ def _complete(dataset: Dataset, index: int, condition: str, origin: str) -> Data
     return TemporalDataset(measurements, described, observations, dict(dataset.channel_descriptors), {"time": times})
 
 
+def _cells(dataset: Dataset) -> tuple[list[str], dict[tuple[str, str], list[int]]]:
+    """Names of runs in order, and of every run and condition the rows that hold it."""
+    rows = _labels(dataset, "run")
+    cell: dict[tuple[str, str], list[int]] = {}
+    for row, key in enumerate(zip(rows, _labels(dataset, "condition"), strict=True)):
+        cell.setdefault(key, []).append(row)
+    return list(dict.fromkeys(rows)), cell
+
+
 @dataclass(frozen=True, eq=False)
 class PatternSet:
     """Response patterns of one region, for each subject.
@@ -264,6 +273,15 @@ class PatternSet:
             averages.append(mean if mean.ndim == 2 else np.moveaxis(mean, -1, 0))
         return averages
 
+    def has_runs(self) -> bool:
+        """Whether all subjects were measured in two runs or more, each with every condition once: what cross-validation needs."""
+        for dataset in self.datasets:
+            runs, cell = _cells(dataset)
+            keys = [(run, condition) for run in runs for condition in self.conditions]
+            if len(runs) < 2 or any(len(cell.get(key, ())) != 1 for key in keys):
+                return False
+        return True
+
     def patterns_by_run(self) -> list[Float64[np.ndarray, "n_runs *n_times n_conditions n_channels"]]:
         """Keep runs apart.
 
@@ -278,10 +296,7 @@ class PatternSet:
         """
         by_run = []
         for subject, dataset in zip(self.subjects, self.datasets, strict=True):
-            runs = list(dict.fromkeys(_labels(dataset, "run")))
-            cell: dict[tuple[str, str], list[int]] = {}
-            for row, key in enumerate(zip(_labels(dataset, "run"), _labels(dataset, "condition"), strict=True)):
-                cell.setdefault(key, []).append(row)
+            runs, cell = _cells(dataset)
             for key in ((run, condition) for run in runs for condition in self.conditions):
                 if len(cell.get(key, ())) != 1:
                     raise InputError(

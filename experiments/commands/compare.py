@@ -68,7 +68,8 @@ def _free_folder() -> Iterator[Path]:
     "--measure",
     "--distance",
     "measure",
-    help="How patterns become RDMs: correlation (the default), correlation-centred (each unit's mean over stimuli taken out), "
+    help="How patterns become RDMs: auto (the default: crossnobis where regions were measured in several runs, else correlation), "
+    "correlation, correlation-centred (each unit's mean over stimuli taken out), "
     "euclidean, crossnobis, which cross-validates a region's over its runs, mahalanobis, poisson, poisson_cv; after a comma others "
     "for the same table, also of patterns: cka, procrustes, encoding.",
 )

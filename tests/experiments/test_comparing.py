@@ -41,6 +41,7 @@ CONFIG = CompareConfig.of(
     n_train=400,
     scorecard="none",
     readout_images=0,
+    measures="correlation",
     architecture_options={"channels": (4, 4), "hidden": (16,), "activation": "tanh"},
 )
 
@@ -568,13 +569,29 @@ def test_another_measure_trains_nothing_and_the_store_changes_no_number(recordin
     assert not other.scores["score"].equals(kept.scores["score"])
 
 
-@pytest.mark.parametrize("measure", ["crossnobis", "correlation-centred"])
-def test_the_planted_layer_is_found_by_other_measures(measure, recording_folder):
+@pytest.mark.parametrize(("measure", "used"), [("auto", "crossnobis"), ("correlation-centred", "correlation-centred")])
+def test_the_planted_layer_is_found_by_other_measures(measure, used, recording_folder):
     """Of regions in runs, cross-validated and in units of noise."""
     comparison = compare(CONFIG, recording=recording_folder, rules=("backprop",), seeds=1, measures=measure, n_draws=0)
     own = comparison.aggregates().query("rule == 'backprop' and region == 'planted'").set_index("layer")["score"]
     assert own.idxmax() == PLANTED and own.max() > 0.3
-    assert comparison.config["scoring"]["measures"] == [measure]
+    assert comparison.config["scoring"]["measures"] == [used] and set(comparison.scores["measure"]) == {used}
+
+
+def test_the_recording_chooses_the_measure():
+    """Regions that were measured in runs are cross-validated; where one was not, none is."""
+    patterns = RNG.standard_normal((2, 2 * SHOWN.n_conditions, 8))
+    in_runs, once = ([*SHOWN.ids, *SHOWN.ids], [*"1" * SHOWN.n_conditions, *"2" * SHOWN.n_conditions]), (list(SHOWN.ids), None)
+    with_runs = neurodata.PatternSet.from_arrays(list(patterns), conditions=in_runs[0], runs=in_runs[1])
+    without = neurodata.PatternSet.from_arrays(list(patterns[:, : SHOWN.n_conditions]), conditions=once[0])
+    distances = neurodata.RdmSet.from_array(pdist(patterns[0, : SHOWN.n_conditions])[None], n_conditions=SHOWN.n_conditions)
+    regions = {"runs": with_runs, "once": without, "distances": distances}
+    recordings = {name: neurodata.Recording("one", SHOWN, "fmri", {name: region}) for name, region in regions.items()}
+    assert planning.measure_for(recordings["runs"]) == "crossnobis"
+    assert planning.measure_for(recordings["once"]) == planning.measure_for(recordings["distances"]) == "correlation"
+    # Two that are fused share one measure.
+    assert planning.measure_for(recordings["runs"], recordings["once"]) == "correlation"
+    assert planning.measure_for(neurodata.Recording("one", SHOWN, "fmri", regions)) == "correlation"
 
 
 def test_a_measure_that_compares_runs_needs_some(no_training, monkeypatch):

@@ -180,7 +180,7 @@ def test_tables_and_pictures_stand_beside_a_comparison_and_are_found_again(two, 
     comparison = fake.fake_comparison(n_draws=0)
     comparison = dataclasses.replace(comparison, recording={**comparison.recording, "times": list(TIMES)}, warnings=[])
     folder = tmp_path / "out"
-    tables, warnings = tables_beside(other, CompareConfig.of(fusion="any", n_draws=60), pair_of(other, own))
+    tables, warnings = tables_beside(other, CompareConfig.of(fusion="any", n_draws=60, measures="correlation"), pair_of(other, own))
     assert all(isinstance(each, str) for each in warnings)
     comparison = dataclasses.replace(comparison, beside=tables)
     comparison.save(folder)
