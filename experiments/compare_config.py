@@ -18,7 +18,7 @@ from experiments.config import CONTROL, REFERENCE, TrainConfig, with_fields
 __all__ = ["AUTO", "CompareConfig", "ScoringConfig", "StimulusConfig"]
 
 AUTO = "auto"
-"""The measure that the recording calls for."""
+"""What the recording calls for: a measure, or the reference models that its stimuli allow."""
 LAYERS = ("all", "best")
 SCORECARDS = ("core", "all", "none")
 
@@ -89,9 +89,10 @@ class ScoringConfig:
         Between RDMs, of `rsa.COMPARATORS`, the main one first. After it also comparators of patterns, which make no RDM: of
         `rsa.PATTERN_COMPARATORS`, for recordings that come as patterns.
     partial
-        Models that are no networks, of `rsa.REFERENCE_MODELS`, that are taken out of layers and regions alike for scores that stand
-        beside those of the main measure: what is left beyond their RDMs, which is not all that is in them (`rsa.partial`):
-        differences from the control are to be read, not scores. By the main comparator, which is then spearman or pearson.
+        Models that are no networks, of `rsa.REFERENCE_MODELS` or "category", that are taken out of layers and regions alike for
+        scores that stand beside those of the main measure: what is left beyond their RDMs, which is not all that is in them
+        (`rsa.partial`): differences from the control are to be read, not scores. By the main comparator, which is then spearman or
+        pearson.
     layers
         "all", or "best" for one score more of every network: that of its best layer, chosen on other stimuli and subjects than it
         is scored on.
@@ -100,7 +101,8 @@ class ScoringConfig:
     factors
         What intervals generalise over, of `rsa.FACTORS`; what there is too little of to draw from is left out and named.
     reference_models
-        Models that are no networks and stand beside them, of `rsa.REFERENCE_MODELS`.
+        Models that are no networks and stand beside them, of `rsa.REFERENCE_MODELS` or "category"; "auto" takes all that the
+        stimuli allow.
     confidence
         Coverage of the intervals.
     """
@@ -111,7 +113,7 @@ class ScoringConfig:
     layers: str = "all"
     n_draws: int = 1000
     factors: tuple[str, ...] = ("stimuli", "subjects", "seeds")
-    reference_models: tuple[str, ...] = ("pixels", "luminance", "gabor", "hmax")
+    reference_models: tuple[str, ...] = (AUTO,)
     confidence: float = 0.95
 
     def __post_init__(self) -> None:

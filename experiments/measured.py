@@ -8,9 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 import rsa
-from neurodata import PatternSet, Recording
+from bioplausible.foundation.errors import InputError
+from neurodata import PatternSet, Recording, Stimuli
 
-__all__ = ["in_order", "large_enough", "mean_rdm", "reference_rdms", "region_rdms"]
+__all__ = ["CATEGORY", "in_order", "large_enough", "mean_rdm", "reference_names", "reference_rdm", "reference_rdms", "region_rdms"]
+
+CATEGORY = "category"
+"""The model that two stimuli differ where their categories do: of labels, not of images."""
 
 _MIN_PIXELS = 32
 
@@ -56,16 +60,56 @@ def large_enough(images: np.ndarray) -> np.ndarray:
     return images.repeat(times, axis=1).repeat(times, axis=2)
 
 
+def reference_names(shown: Stimuli) -> tuple[str, ...]:
+    """Models that are known by name and can be made of some stimuli.
+
+    Parameters
+    ----------
+    shown
+        Of a recording.
+    """
+    pictures = tuple(rsa.REFERENCE_MODELS) if shown.has_pictures else ()
+    if shown.has_pictures and not rsa.has_colours(shown.images):
+        pictures = tuple(each for each in pictures if each != "colour_layout")
+    return pictures if shown.categories is None else (*pictures, CATEGORY)
+
+
+def reference_rdm(name: str, shown: Stimuli, measure: str) -> np.ndarray:
+    """Condensed RDM of a model that is no network.
+
+    Parameters
+    ----------
+    name
+        Of `rsa.REFERENCE_MODELS`, or "category".
+    shown
+        The stimuli.
+    measure
+        One of `rsa.MEASURES`.
+
+    Raises
+    ------
+    InputError
+        Where the model tells no stimuli apart, or the stimuli lack what it is made of.
+    """
+    if name == CATEGORY:
+        rdm = rsa.to_condensed(1.0 - shown.same_category())
+        if np.ptp(rdm) == 0:
+            raise InputError("the stimuli are all of one category, or each of its own: the category model has no RDM")
+        return np.asarray(rdm)
+    if not shown.has_pictures:
+        raise InputError(f"the pictures were not published: the reference model '{name}' has no RDM")
+    with python_warnings.catch_warnings():
+        python_warnings.simplefilter("ignore")
+        return rsa.reference_rdms(large_enough(shown.images), [name], measure)[name]
+
+
 def reference_rdms(recording: Recording, names: Sequence[str], measure: str, warnings: list[str]) -> dict[str, np.ndarray]:
     """RDMs of models that are no networks; one that tells no stimuli apart is named instead."""
     found: dict[str, np.ndarray] = {}
-    images = large_enough(recording.stimuli.images)
     for name in names:
         try:
-            with python_warnings.catch_warnings():
-                python_warnings.simplefilter("ignore")
-                found |= rsa.reference_rdms(images, [name], measure)
-        except rsa.InputError as error:
+            found[name] = reference_rdm(name, recording.stimuli, measure)
+        except InputError as error:
             warnings.append(f"no RDM: reference model '{name}': {error}")
     return found
 

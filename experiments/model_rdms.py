@@ -6,7 +6,6 @@ What stands for a model is one word: the name of a reference model, the path of 
 
 from __future__ import annotations
 
-import warnings as python_warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,13 +16,11 @@ import rsa
 from bioplausible.foundation.errors import InputError, unknown_name
 from experiments import stimuli
 from experiments.activations import read_activations
-from experiments.measured import large_enough
+from experiments.measured import CATEGORY, reference_names, reference_rdm
 from experiments.trained import Trained
 from neurodata import Stimuli
 
-__all__ = ["CATEGORY", "ModelRdms", "model_rdms", "reference_names"]
-
-CATEGORY = "category"
+__all__ = ["ModelRdms", "model_rdms"]
 
 
 class ModelRdms(NamedTuple):
@@ -31,18 +28,6 @@ class ModelRdms(NamedTuple):
 
     rdms: dict[str, np.ndarray]
     warnings: list[str]
-
-
-def reference_names(shown: Stimuli) -> tuple[str, ...]:
-    """Models that are known by name and can be made of some stimuli.
-
-    Parameters
-    ----------
-    shown
-        Of a recording.
-    """
-    pictures = tuple(rsa.REFERENCE_MODELS) if shown.has_pictures else ()
-    return pictures if shown.categories is None else (*pictures, CATEGORY)
 
 
 def model_rdms(names: Sequence[str], shown: Stimuli, measure: str = "correlation") -> ModelRdms:
@@ -86,22 +71,11 @@ def model_rdms(names: Sequence[str], shown: Stimuli, measure: str = "correlation
 
 def _add_reference(found: ModelRdms, name: str, shown: Stimuli, measure: str, asked: bool) -> None:
     try:
-        if name == CATEGORY:
-            rdm = rsa.to_condensed(1.0 - shown.same_category())
-            if np.ptp(rdm) == 0:
-                raise InputError("the stimuli are all of one category, or each of its own: the category model has no RDM")
-        elif not shown.has_pictures:
-            raise InputError(f"the pictures were not published: the reference model '{name}' has no RDM")
-        else:
-            with python_warnings.catch_warnings():
-                python_warnings.simplefilter("ignore")
-                rdm = rsa.reference_rdms(large_enough(shown.images), [name], measure)[name]
+        found.rdms[name] = reference_rdm(name, shown, measure)[None]
     except InputError as error:
         if asked:
             raise
         found.warnings.append(str(error))
-    else:
-        found.rdms[name] = rdm[None]
 
 
 def _add_layers(found: ModelRdms, name: str, shown: Stimuli, measure: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from experiments.compare_config import AUTO, CompareConfig
 from experiments.config import CONTROL, TrainConfig
 from experiments.environment import check_room
 from experiments.fusion import Pair, pair_of
+from experiments.measured import CATEGORY, reference_names
 from experiments.preparing import build_network, load_images
 from experiments.recordings import load_recording
 from experiments.responding import part_for_size
@@ -118,7 +119,7 @@ def plan(config: CompareConfig, input_shape: tuple[int, ...]) -> Plan:
     whole = load_recording(asked.recording, select=asked.select)
     recording = neurodata.select(whole, asked.subjects, asked.exclude_subjects, asked.regions, asked.conditions)
     fused = None if config.fusion is None else load_recording(config.fusion)
-    config = _with_measures(config, [recording] if fused is None else [recording, fused])
+    config = _settled(config, [recording] if fused is None else [recording, fused])
     views.check_patterns(recording, config)
     for measure in config.scoring.measures:
         _check_runs(recording, measure)
@@ -150,7 +151,8 @@ def _check_names(config: CompareConfig) -> None:
         ("comparator", scoring.comparators[0], rsa.COMPARATORS),
         *(("comparator", name, [*rsa.COMPARATORS, *rsa.PATTERN_COMPARATORS]) for name in scoring.comparators),
         *(("factor", name, rsa.FACTORS) for name in scoring.factors),
-        *(("reference model", name, rsa.REFERENCE_MODELS) for name in (*scoring.reference_models, *scoring.partial)),
+        *(("reference model", name, [*rsa.REFERENCE_MODELS, CATEGORY, AUTO]) for name in scoring.reference_models),
+        *(("reference model", name, [*rsa.REFERENCE_MODELS, CATEGORY]) for name in scoring.partial),
     ]
     for kind, given, valid in checks:
         if given not in valid:
@@ -181,13 +183,16 @@ def measure_for(*recordings: Recording) -> str:
     return "crossnobis" if all(isinstance(each, PatternSet) and each.has_runs() for each in regions) else "correlation"
 
 
-def _with_measures(config: CompareConfig, recordings: list[Recording]) -> CompareConfig:
-    """The configuration with the measure that recordings call for in the place of "auto"."""
-    asked = config.scoring.measures
-    if AUTO not in asked:
-        return config
-    fitting = measure_for(*recordings)
-    return config.replace(measures=tuple(dict.fromkeys(fitting if each == AUTO else each for each in asked)))
+def _settled(config: CompareConfig, recordings: list[Recording]) -> CompareConfig:
+    """The configuration with what the recording, the first of these, calls for in the place of "auto"."""
+
+    def replaced(asked: tuple[str, ...], fitting: Callable[[], Iterable[str]]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for each in asked for name in (fitting() if each == AUTO else (each,))))
+
+    return config.replace(
+        measures=replaced(config.scoring.measures, lambda: (measure_for(*recordings),)),
+        reference_models=replaced(config.scoring.reference_models, lambda: reference_names(recordings[0].stimuli)),
+    )
 
 
 def _check_runs(recording: Recording, measure: str) -> None:

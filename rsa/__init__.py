@@ -38,7 +38,7 @@ from rsa.partial import PARTIAL_COMPARATORS, partial_compare
 from rsa.partial_inference import partial_evaluate
 from rsa.partitioning import partition_variance
 from rsa.permuted_searchlights import SearchlightTest, searchlight_permutations
-from rsa.reference_models import REFERENCE_MODELS, reference_rdms
+from rsa.reference_models import REFERENCE_MODELS, has_colours, reference_rdms
 from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
 from rsa.searchlights import searchlight, searchlight_rdms
 from rsa.temporal import generalise_over_time, temporal_generalisation
@@ -97,6 +97,7 @@ __all__ = [
     "generalise_over_time",
     "generalise_scores",
     "generalised_contrast",
+    "has_colours",
     "holm",
     "max_statistic_p_values",
     "narrow",

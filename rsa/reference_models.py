@@ -2,6 +2,9 @@ r"""Reference models: what the images alone explain, shown beside every score.
 
 - ``pixels``: the image itself;
 - ``luminance``: its mean luma, one number (ITU-R BT.601 weights);
+- ``colour_layout``: mean CIELAB colour of eight by eight cells, what is left of an image without its detail (the idea of MPEG-7's
+  descriptor of that name, Kasutani and Yamada 2001, doi:10.1109/ICIP.2001.959135; CIELAB of the sRGB standard, IEC 61966-2-1 and
+  CIE 15, for light of D65); images without colours have none;
 - ``gabor``: V1 complex cells, the root mean energy of quadrature pairs at four scales and eight orientations, in eight
   by eight cells of the image (Kay et al. 2008 for the idea of such a bank);
 - ``hmax``: C1 of HMAX, the largest response of simple cells over places and neighbouring scales, at eight scales and four
@@ -33,6 +36,9 @@ FINEST = 16.0
 
 SHORTEST_SIDE = 16
 LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114])
+
+# Linear sRGB to CIE XYZ (IEC 61966-2-1); the white of D65 is the sum of a row.
+XYZ_OF_SRGB = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 
 # Images filtered at a time: spectra and responses of more would not stay in the processor's cache.
 IMAGES_AT_ONCE = 8
@@ -134,6 +140,58 @@ def luminance(images: Images) -> Patterns:
     return _grey(images).mean(axis=(1, 2))[:, None]
 
 
+def has_colours(images: Images) -> bool:
+    """Whether any pixel differs in its three channels.
+
+    >>> has_colours(np.ones((2, 4, 4, 3))), has_colours(np.eye(3).reshape(1, 3, 1, 3))
+    (False, True)
+    """
+    values = np.asarray(images)
+    return values.shape[-1] == 3 and bool((values != values[..., :1]).any())
+
+
+def cielab(rgb: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
+    """CIELAB coordinates of sRGB colours between 0 and 1: lightness 0 to 100, green to red, blue to yellow.
+
+    >>> cielab(np.array([1.0, 0.0, 0.0])).round(1)
+    array([53.2, 80.1, 67.2])
+    """
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((np.maximum(rgb, 0.04045) + 0.055) / 1.055) ** 2.4)
+    ratio = linear @ XYZ_OF_SRGB.T / XYZ_OF_SRGB.sum(axis=1)
+    x, y, z = np.moveaxis(np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29), -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def colour_layout(images: Images) -> Patterns:
+    """Mean CIELAB colour of eight by eight cells.
+
+    Parameters
+    ----------
+    images
+        Shape (n_images, height, width, 3), bytes, or floats between 0 and 1, at least 8 pixels a side.
+
+    Returns
+    -------
+    Shape (n_images, 8 * 8 * 3): cells from above, cells from the left, lightness and the two opponent colours.
+
+    Raises
+    ------
+    InputError
+        For images without colours or too small.
+    """
+    values = _checked(images)
+    if not has_colours(values):
+        raise InputError("the images hold no colours, so that nothing but luminance has a layout: leave this model out")
+    if min(values.shape[1:3]) < N_CELLS:
+        raise InputError(f"images of {values.shape[1]}x{values.shape[2]} pixels are too small for {N_CELLS} cells a side")
+    coordinates = cielab(values)
+    for axis in (1, 2):
+        edges = np.arange(N_CELLS + 1) * coordinates.shape[axis] // N_CELLS
+        sums = np.add.reduceat(coordinates, edges[:-1], axis=axis)
+        coordinates = sums / np.diff(edges).reshape([-1 if place == axis else 1 for place in range(4)])
+    return coordinates.reshape(len(values), -1)
+
+
 def gabor(images: Images) -> Patterns:
     """Root mean energy of quadrature pairs in each cell, scale and orientation.
 
@@ -184,6 +242,7 @@ def hmax(images: Images) -> Patterns:
 REFERENCE_MODELS: dict[str, Callable[[Images], Patterns]] = {
     "pixels": pixels,
     "luminance": luminance,
+    "colour_layout": colour_layout,
     "gabor": gabor,
     "hmax": hmax,
 }
@@ -246,4 +305,4 @@ def reference_rdms(
     return found
 
 
-__all__ = ["REFERENCE_MODELS", "reference_rdms", "gabor", "hmax", "luminance", "pixels"]
+__all__ = ["REFERENCE_MODELS", "cielab", "colour_layout", "gabor", "has_colours", "hmax", "luminance", "pixels", "reference_rdms"]

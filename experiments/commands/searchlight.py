@@ -17,7 +17,7 @@ __all__ = ["searchlight_command"]
 @click.argument("recording", type=str)
 @click.option(
     "--models",
-    help="What is looked for, separated by commas: pixels, luminance, gabor, hmax, category (those that the stimuli allow by "
+    help="What is looked for, separated by commas: pixels, luminance, colour_layout, gabor, hmax, category (those that the stimuli allow by "
     "default), an .npz of activations with one array a layer, or a folder that train --out wrote.",
 )
 @click.option("--mask", help="A NIfTI file or a region of the folder; by default fMRIPrep's brain masks, else the whole volume.")

@@ -215,7 +215,10 @@ def test_rules_are_held_against_backpropagation_too(recording_folder):
 def test_models_that_are_no_networks_stand_beside(study):
     comparison, *_ = study
     table = comparison.reference_models
-    assert len(table) == 2 * len(CONFIG.scoring.reference_models) and set(table["model"]) == set(CONFIG.scoring.reference_models)
+    # What the stimuli allow: they are grey, and of known categories.
+    models = ("pixels", "luminance", "gabor", "hmax", "category")
+    assert len(table) == 2 * len(models) and list(table["model"].unique()) == list(models)
+    assert tuple(comparison.config["scoring"]["reference_models"]) == models
     assert table[["score", "lower", "upper", "p_value"]].notna().all(axis=None)
 
 
@@ -307,7 +310,8 @@ def test_the_folder_holds_what_is_documented(study, recording_folder):
     names = ("scores", "differences", "reference_models", "clusters", "accuracy", "networks", "readouts", "controls", "verdicts")
     tables = {f"tables/{name}.csv" for name in names} | {"tables/scores.parquet"}
     assert files == {"config.yaml", "results.json", "arrays.npz", "report.html"} | tables
-    expected = CONFIG.replace(rules=("untrained", "backprop"), recording=recording_folder)
+    models = ("pixels", "luminance", "gabor", "hmax", "category")
+    expected = CONFIG.replace(rules=("untrained", "backprop"), recording=recording_folder, reference_models=models)
     stored = read_yaml(out / "config.yaml", CompareConfig)
     # YAML has no tuples inside free mappings; the options take lists for them.
     assert yaml.safe_load(json.dumps(dataclasses.asdict(stored))) == yaml.safe_load(json.dumps(dataclasses.asdict(expected)))
@@ -395,7 +399,7 @@ def test_what_is_left_beyond_other_models_is_the_partial_correlation(views, reco
     together = found[found["subject"].isna()].iloc[0]
     assert together["lower"] < together["score"] < together["upper"] and np.isnan(together["p_value"])
     models = comparison.reference_models.query("comparator == 'spearman beyond pixels, luminance'")["model"]
-    assert set(models) == {"gabor", "hmax"}
+    assert set(models) == {"gabor", "hmax", "category"}
 
 
 def test_the_best_layer_is_scored_where_it_was_not_chosen(views):

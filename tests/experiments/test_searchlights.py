@@ -14,7 +14,8 @@ from scipy.stats import spearmanr, ttest_1samp
 import neurodata
 import rsa
 from experiments import searchlights
-from experiments.model_rdms import model_rdms, reference_names
+from experiments.measured import reference_names
+from experiments.model_rdms import model_rdms
 from experiments.searchlight_groups import _permuted, group_of
 from experiments.searchlights import SearchlightConfig, searchlight_maps
 from neurodata import InputError, Stimuli
@@ -190,6 +191,8 @@ def test_models_by_name_are_what_they_are_called():
     np.testing.assert_allclose(found.rdms["pixels"][0], pdist(pixels, "correlation"), atol=1e-9)
     np.testing.assert_array_equal(found.rdms["category"][0], pdist(shown.categories.astype(int)[:, None]) > 0)
     assert reference_names(shown) == ("pixels", "luminance", "gabor", "hmax", "category")
+    tinted = dataclasses.replace(shown, images=shown.images // np.array([1, 2, 3], np.uint8))
+    assert reference_names(tinted) == ("pixels", "luminance", "colour_layout", "gabor", "hmax", "category")
     assert reference_names(dataclasses.replace(shown, categories=None, has_pictures=False)) == ()
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import rsa
 from rsa import reference_models
-from rsa.reference_models import N_CELLS, REFERENCE_MODELS, gabor, hmax, luminance, pixels
+from rsa.reference_models import N_CELLS, REFERENCE_MODELS, cielab, colour_layout, gabor, hmax, luminance, pixels
 
 
 def _images(seed: int, n_images: int = 5, height: int = 24, width: int = 24, n_colours: int = 3) -> np.ndarray:
@@ -25,6 +25,8 @@ def test_every_model_makes_one_pattern_an_image(name):
     assert patterns.dtype == np.float64 and patterns.shape[0] == 5 and patterns.ndim == 2
     np.testing.assert_allclose(REFERENCE_MODELS[name](images / 255), patterns, rtol=1e-13)
     np.testing.assert_array_equal(REFERENCE_MODELS[name](images[3:]), patterns[3:])
+    if name == "colour_layout":
+        return
     grey = images[..., :1]
     np.testing.assert_allclose(
         REFERENCE_MODELS[name](np.repeat(grey, 3, axis=-1) / 255)[:, 0], REFERENCE_MODELS[name](grey)[:, 0], rtol=1e-12
@@ -95,6 +97,43 @@ def test_luminance_of_black_and_white_images_tells_the_two_apart():
     np.testing.assert_array_equal(rsa.reference_rdms(images, ["luminance"])["luminance"], [0, 1, 1, 1, 1, 0])
 
 
+@pytest.mark.parametrize(
+    ("rgb", "lab"),
+    [
+        # L*, a*, b* of the primaries, of white and of the middle grey, as tables of sRGB under D65 give them.
+        ((1, 0, 0), (53.24, 80.09, 67.20)),
+        ((0, 1, 0), (87.74, -86.18, 83.18)),
+        ((0, 0, 1), (32.30, 79.19, -107.86)),
+        ((1, 1, 1), (100, 0, 0)),
+        ((0, 0, 0), (0, 0, 0)),
+        ((128 / 255, 128 / 255, 128 / 255), (53.59, 0, 0)),
+        ((0.01, 0.01, 0.01), (0.70, 0, 0)),
+    ],
+)
+def test_colours_are_those_of_published_tables(rgb, lab):
+    np.testing.assert_allclose(cielab(np.array(rgb, float)), lab, atol=0.03)
+
+
+def test_the_colour_layout_is_the_mean_of_each_cell():
+    images = _images(7, 3, 24, 40)
+    layout = colour_layout(images).reshape(3, 8, 8, 3)
+    np.testing.assert_allclose(layout[1, 2, 5], cielab(images[1, 6:9, 25:30] / 255).mean(axis=(0, 1)))
+    # Detail within a cell does not matter, hue does: these two have one luma everywhere.
+    fine = np.kron(images, np.ones((1, 2, 2, 1), np.uint8))
+    np.testing.assert_allclose(colour_layout(fine), colour_layout(images))
+    uneven = colour_layout(_images(7, 3, 21, 19)).reshape(3, 8, 8, 3)
+    np.testing.assert_allclose(uneven[0, 1, 7], cielab(_images(7, 3, 21, 19)[0, 2:5, 16:19] / 255).mean(axis=(0, 1)))
+
+
+def test_images_without_colours_have_no_colour_layout():
+    grey = np.repeat(_images(8, n_colours=1), 3, axis=-1)
+    for images in (grey, grey[..., :1], grey / 255):
+        with pytest.raises(rsa.InputError, match="reference model 'colour_layout' has no RDM: the images hold no colours"):
+            rsa.reference_rdms(images, ["colour_layout"])
+    with pytest.raises(rsa.InputError, match="6x24 pixels are too small for 8 cells"):
+        rsa.reference_rdms(_images(8, height=6), ["colour_layout"])
+
+
 def test_rdms_are_those_of_the_patterns():
     images = _images(3)
     found = rsa.reference_rdms(images)
@@ -111,7 +150,7 @@ def test_equal_luminance_is_refused_by_name_and_left_out_otherwise():
         rsa.reference_rdms(images, ["pixels", "luminance"])
     with pytest.warns(UserWarning, match="'luminance' has no RDM: it is the same"):
         found = rsa.reference_rdms(images)
-    assert sorted(found) == ["gabor", "hmax", "pixels"]
+    assert sorted(found) == ["colour_layout", "gabor", "hmax", "pixels"]
 
 
 def test_a_blank_image_is_named():
