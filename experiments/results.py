@@ -6,7 +6,7 @@ DIR/results.json                what `--json` prints, with versions and device
 DIR/tables/scores.csv           one row an observation, and the aggregates; of every measure, comparator and size of stimuli
 DIR/tables/scores.parquet       the same, for programs that read tables by column
 DIR/tables/differences.csv      each rule's differences from the untrained control and from backpropagation
-DIR/tables/reference_models.csv scores of models that are no networks: pixels, luminance, colour layout, Gabor energy, HMAX, category
+DIR/tables/reference_models.csv scores of models that are no networks: pixels, colours, Gabor energy, HMAX, category
 DIR/tables/clusters.csv         of a recording in time: stretches in which a layer scores above its permutations
 DIR/tables/accuracy.csv         one row an epoch of a network
 DIR/tables/networks.csv         one row a node of a network: alignment with backpropagation, change of weights, activity

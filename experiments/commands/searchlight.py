@@ -17,8 +17,8 @@ __all__ = ["searchlight_command"]
 @click.argument("recording", type=str)
 @click.option(
     "--models",
-    help="What is looked for, separated by commas: pixels, luminance, colour_layout, gabor, hmax, category (those that the stimuli allow by "
-    "default), an .npz of activations with one array a layer, or a folder that train --out wrote.",
+    help="What is looked for, separated by commas: pixels, luminance, colour_layout, gabor, hmax, category (those that the "
+    "stimuli allow by default), an .npz of activations with one array a layer, or a folder that train --out wrote.",
 )
 @click.option("--mask", help="A NIfTI file or a region of the folder; by default fMRIPrep's brain masks, else the whole volume.")
 @click.option("--select", help="Which raw files, by the entities of their names, such as task=objects,space=MNI152NLin2009cAsym.")
