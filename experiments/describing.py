@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from scipy import stats
 from scipy.stats import spearmanr
@@ -18,9 +19,11 @@ from scipy.stats import spearmanr
 import neurodata
 import rsa
 from bioplausible.foundation.progress import Progress
+from experiments import own_ceilings
 from experiments.measured import in_order, large_enough, mean_rdm, region_rdms
 from experiments.recordings import load_recording
 from neurodata import Recording
+from neurodata.recording import Region
 
 __all__ = ["describe_recordings", "shared"]
 
@@ -89,15 +92,30 @@ def shared(rdms: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
     return float(np.mean(alone) - half), float(np.mean(alone) + half)
 
 
+def _ceiling(region: Region, rdms: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+    """Of several subjects the bounds that they set each other, of one what its trials leave a model; and the RDMs that it is of.
+
+    Of a region in time it is that of the time at which subjects agree most, or at which the only one is most reliable.
+    """
+    halves = own_ceilings.split_halves(jax.random.key(0), region, _DISTANCE, "spearman")
+    if isinstance(halves, list):
+        best = int(np.argmax([each.ceiling for each in halves]))
+        ends = {"lower_end": halves[best].lower, "upper_end": halves[best].upper}
+        row = {"what": "noise ceiling, split halves of trials", "value": halves[best].ceiling, **ends, "n_subjects": 1}
+        return row, rdms if rdms.ndim == 2 else rdms[best]
+    subjects = _summed_up(rdms)
+    bounds, (low, high) = rsa.noise_ceiling(subjects), shared(subjects)
+    ceiling = {"value": float(bounds.lower), "upper": float(bounds.upper), "n_subjects": len(subjects)}
+    return {"what": "noise ceiling, lower and upper", **ceiling, "interval": [low, high]}, subjects
+
+
 def _own_rows(read: _Read) -> list[dict[str, Any]]:
     """Of every region its ceiling, on its scale what models score, and correlations of mean RDMs."""
     rows: list[dict[str, Any]] = []
     for region, rdms in read.measured.items():
         here = {"recording": read.name, "region": region}
-        subjects = _summed_up(rdms)
-        bounds, (low, high) = rsa.noise_ceiling(subjects), shared(subjects)
-        ceiling = {"value": float(bounds.lower), "upper": float(bounds.upper), "n_subjects": len(subjects)}
-        rows.append({**here, "what": "noise ceiling, lower and upper", **ceiling, "interval": [low, high]})
+        ceiling, subjects = _ceiling(read.recording.regions[region], rdms)
+        rows.append({**here, **ceiling})
         scored = {model: float(rsa.compare(rdm[None], subjects, "spearman").mean()) for model, rdm in read.models.items()}
         rows += [{**here, "what": f"score of {model}", "value": value} for model, value in scored.items()]
         mean = read.means[region]
@@ -212,6 +230,12 @@ def _take_notes(read: _Read, rows: Sequence[dict[str, Any]], notes: dict[str, st
         told.append(
             f"subjects share next to nothing in {', '.join(alone)}: the interval of the noise ceiling's lower bound holds zero, so "
             "that no model can be told from another there"
+        )
+    unreliable = [row["region"] for row in rows if row.get("lower_end", np.inf) <= 0]
+    if unreliable:
+        told.append(
+            f"halves of the only subject's trials share next to nothing in {', '.join(unreliable)}: the interval of the noise "
+            "ceiling holds zero, so that no model can be told from another there"
         )
     if told:
         notes[read.name] = "; ".join(told)

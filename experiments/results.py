@@ -225,7 +225,8 @@ class Comparison:
         One row a rule, as `experiments.judging.judge` gives them: whether it beats all controls, how far it is from
         backpropagation, and why it is kept out of rankings, where it is.
     ceilings
-        Region, time, lower, upper, withheld, n_subjects (one row a region and time), as plain mappings.
+        Region, time, lower, upper, withheld, n_subjects (one row a region and time), as plain mappings. `withheld` says what has to
+        be known of the bounds: why there is none, or that the only subject's trials were split.
     layer_rdms
         (rule, layer) -> condensed RDM, mean over seeds.
     region_rdms

@@ -161,6 +161,7 @@ def score_region(
     comparator: str,
     progress: Callable[[str], None] = lambda line: None,
     covariates: np.ndarray | None = None,
+    own_ceilings: Sequence[rsa.NoiseCeiling] | None = None,
 ) -> RegionScores:
     """Score every layer, and every reference model, against a region.
 
@@ -190,6 +191,8 @@ def score_region(
         Called with a line to show.
     covariates
         RDMs that are taken out of models and data alike, (n_covariates, n_pairs).
+    own_ceilings
+        Of the only subject, one a time; by default subjects are held against each other.
     """
     timed = data.ndim == 3
     moments_of_time: Sequence[float | None] = list(times or ()) if timed else [None]
@@ -215,7 +218,8 @@ def score_region(
             evaluation = rsa.partial_evaluate(key, rdms, at_time, covariates, *drawn)
         beyond = beyond_of(jax.random.fold_in(key, 1), evaluation, members, factors)
         moment = _Moment(evaluation, rsa.aggregate(evaluation, [list(group.values()) for group in members]))
-        bounds = {"ceiling_lower": float(evaluation.ceiling.lower), "ceiling_upper": float(evaluation.ceiling.upper)}
+        ceiling = evaluation.ceiling if own_ceilings is None else own_ceilings[index]
+        bounds = {"ceiling_lower": float(ceiling.lower), "ceiling_upper": float(ceiling.upper)}
         where = {"region": region, "time": time}
         if with_subjects:
             scores += single_rows(models, evaluation, subjects, where | bounds)
@@ -227,7 +231,7 @@ def score_region(
                 **where,
                 "lower": bounds["ceiling_lower"],
                 "upper": bounds["ceiling_upper"],
-                "withheld": evaluation.ceiling.withheld,
+                "withheld": ceiling.withheld,
                 "n_subjects": len(subjects),
             }
         )

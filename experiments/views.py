@@ -17,6 +17,7 @@ import rsa
 from bioplausible.foundation.errors import InputError
 from experiments.best_layers import score_best_layers
 from experiments.compare_config import CompareConfig
+from experiments.own_ceilings import own_ceilings
 from experiments.plain_scores import score_patterns
 from experiments.responding import Layers, of_patterns
 from experiments.scoring import Model, RegionScores, score_region
@@ -174,8 +175,12 @@ def _score_group(
         return score_patterns(key, name, models, patterns, region.patterns(), subjects, times, way.comparator, config.scoring)
     rdms = np.stack([layers.by_measure[way.measure][model] for model in models])
     taken_out = np.stack(list(held.taken_out.values())) if way.partial else None
+    own = None
+    if not way.partial:
+        # Splits are the same whatever networks are compared.
+        own = own_ceilings(jax.random.fold_in(key, 2**19), region, way.measure, way.comparator, config.scoring.confidence)
     scored = score_region(
-        key, name, models, rdms, references, data, subjects, times, config.scoring, way.comparator, tell, taken_out
+        key, name, models, rdms, references, data, subjects, times, config.scoring, way.comparator, tell, taken_out, own
     )
     if config.scoring.layers == "all":
         return scored

@@ -148,7 +148,11 @@ def load(progress: Progress | None = None, session: str = DEFAULT) -> Recording:
         runs=[str(index + 1) for index in repeat],
         origin=str(responses),
     )
-    what = "single trials, six to ten of each image" if session == DEFAULT else "averages over the repeats of each image"
+    what = (
+        "single trials, six to ten of each image"
+        if session == DEFAULT
+        else "averages over the repeats of each image, so that the one subject has no noise ceiling"
+    )
     return Recording(
         name=FOLDER,
         stimuli=stimuli,
@@ -156,7 +160,7 @@ def load(progress: Progress | None = None, session: str = DEFAULT) -> Recording:
         regions={"V4": patterns},
         citation=CITATION,
         licence=LICENCE,
-        notes=f"Session {session} of monkey {chosen.monkey}: spike counts in 100 ms, {what}; one subject has no noise ceiling.",
+        notes=f"Session {session} of monkey {chosen.monkey}: spike counts in 100 ms, {what}.",
     )
 
 

@@ -273,6 +273,24 @@ class PatternSet:
             averages.append(mean if mean.ndim == 2 else np.moveaxis(mean, -1, 0))
         return averages
 
+    def trials(self) -> list[Float64[np.ndarray, "n_trials *n_times n_conditions n_channels"]]:
+        """Keep every observation apart, whatever run it is of.
+
+        Returns
+        -------
+        one array a subject, (n_trials, n_conditions, n_channels), or (n_trials, n_times, n_conditions, n_channels), with room for
+        the condition that was measured most often; NaN at the end where another was less often.
+        """
+        found = []
+        for dataset in self.datasets:
+            groups = self._row_groups(dataset)
+            shape = (max(map(len, groups)), len(groups), *dataset.measurements.shape[1:])
+            padded = np.full(shape, np.nan)
+            for place, rows in enumerate(groups):
+                padded[: len(rows), place] = dataset.measurements[rows]
+            found.append(padded if padded.ndim == 3 else np.moveaxis(padded, -1, 1))
+        return found
+
     def has_runs(self) -> bool:
         """Whether all subjects were measured in two runs or more, each with every condition once: what cross-validation needs."""
         for dataset in self.datasets:

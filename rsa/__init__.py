@@ -41,6 +41,7 @@ from rsa.permuted_searchlights import SearchlightTest, searchlight_permutations
 from rsa.reference_models import REFERENCE_MODELS, has_colours, reference_rdms
 from rsa.representations import PATTERN_COMPARATORS, PatternComparator, angular_distance, compare_patterns
 from rsa.searchlights import searchlight, searchlight_rdms
+from rsa.split_halves import SplitHalves, split_half_ceiling
 from rsa.temporal import generalise_over_time, temporal_generalisation
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "NoiseCeiling",
     "PatternComparator",
     "SearchlightTest",
+    "SplitHalves",
     "SignFlips",
     "aggregate",
     "angular_distance",
@@ -115,6 +117,7 @@ __all__ = [
     "searchlight",
     "searchlight_permutations",
     "searchlight_rdms",
+    "split_half_ceiling",
     "sign_flips",
     "student_t",
     "temporal_generalisation",

@@ -72,6 +72,8 @@ def data_describe_command(recordings: tuple[str, ...], select: str | None, as_js
 
 
 def _shown(row: dict[str, Any]) -> str:
+    if "lower_end" in row:
+        return f"{row['value']:.3f} ({row['lower_end']:.3f} to {row['upper_end']:.3f})"
     if "upper" not in row:
         return f"{row['value']:.3f}"
     if math.isnan(row["value"]):
