@@ -17,6 +17,7 @@ from rsatoolbox.rdm.rdms import load_rdm
 from bioplausible.foundation.errors import InputError
 from neurodata.names import check_distinct, find_names
 from neurodata.pattern_set import PatternSet
+from neurodata.presence import check_content
 from neurodata.rdm_set import RdmSet, condense, missing_pairs
 from neurodata.stimuli import natural_key
 
@@ -63,6 +64,11 @@ class TimeAxis:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
+    check_content(path)
+    if "unable to lock file" in str(error):
+        if "temporarily unavailable" in str(error):
+            return InputError(f"{path} is open in a program that writes into it; expected a file that is closed, end that program")
+        return InputError(f"{path} lies on a file system without locks, which HDF5 asks for; set HDF5_USE_FILE_LOCKING=FALSE")
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return InputError(
         f"{path} cannot be read ({reason}): expected a whole {path.suffix} file of numbers; it may be truncated, "

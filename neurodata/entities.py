@@ -138,11 +138,18 @@ def selection_of(texts: Sequence[str], origin: str) -> dict[str, tuple[str, ...]
     return checked_selection(values, origin)
 
 
-def _is(value: str, wanted: str, entity: str) -> bool:
-    if value == wanted:
-        return True
+def _plainly(value: str, entity: str) -> str:
     # an index is a number: run 1 is run-01
-    return entity in _NUMBERED and value.isdecimal() and wanted.isdecimal() and int(value) == int(wanted)
+    return str(int(value)) if entity in _NUMBERED and value.isdecimal() else value
+
+
+def is_value(value: str, wanted: str, entity: str) -> bool:
+    """Whether two values of an entity are one, of which one may have leading noughts where it is a number.
+
+    >>> is_value("01", "1", "run"), is_value("01", "1", "sub")
+    (True, False)
+    """
+    return _plainly(value, entity) == _plainly(wanted, entity)
 
 
 def choose(
@@ -168,7 +175,7 @@ def choose(
     Raises
     ------
     InputError
-        for a value that no file has, and where several fit; the entity and its values are named.
+        for a value that no file has, where several fit (the entity and its values are named), and for two files of one run.
 
     >>> choose([("a", {"task": "rest"}), ("b", {"task": "objects"})], {"task": ("objects",)}, "study")
     ['b']
@@ -179,19 +186,31 @@ def choose(
         for value in wanted:
             if values == [NONE] and value != NONE:
                 raise InputError(f"{origin} has no file with an entity '{entity}' in its name; leave '{entity}' out of {told}")
-            if not any(_is(there, value, entity) for there in values):
+            if not any(is_value(there, value, entity) for there in values):
                 raise unknown_name(f"{entity} of {origin}", value, values)
-        left = [(item, each) for item, each in left if any(_is(each.get(entity, NONE), value, entity) for value in wanted)]
+        left = [(item, each) for item, each in left if any(is_value(each.get(entity, NONE), value, entity) for value in wanted)]
     for entity in ONE_FOR_ALL:
         _check_one(entity, [each for _, each in left], select, origin, told)
     groups: dict[tuple[str | None, ...], list[Mapping[str, str]]] = defaultdict(list)
     for _, each in left:
-        groups[tuple(each.get(key) for key in A_RUN)].append(each)
+        groups[tuple(_plainly(each[key], key) if key in each else None for key in A_RUN)].append(each)
     for group in groups.values():
         for entity in ENTITIES:
             if entity not in A_RUN and entity not in OF_ONE_RUN:
                 _check_one(entity, group, select, origin, told)
+    _check_that_none_is_there_twice(left)
     return [item for item, _ in left]
+
+
+def _check_that_none_is_there_twice(found: Iterable[tuple[Any, Mapping[str, str]]]) -> None:
+    """Refuse two files of one run, such as two formats of it, which would be counted as two."""
+    of: dict[frozenset[tuple[str, str]], Any] = {}
+    for item, each in found:
+        key = frozenset((entity, _plainly(value, entity)) for entity, value in each.items())
+        path = getattr(item, "path", item)
+        if key in of:
+            raise InputError(f"{of[key]} and {path} are the same run; expected one file of it, rename or remove one")
+        of[key] = path
 
 
 def _values(entity: str, each: Iterable[Mapping[str, str]]) -> list[str]:
@@ -213,4 +232,4 @@ def _check_one(
         )
 
 
-__all__ = ["A_RUN", "ENTITIES", "OF_ONE_RUN", "checked_selection", "choose", "entities_of", "is_selection", "selection_of"]
+__all__ = ["A_RUN", "ENTITIES", "OF_ONE_RUN", "checked_selection", "choose", "entities_of", "is_selection", "is_value", "selection_of"]

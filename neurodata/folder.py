@@ -41,6 +41,7 @@ from neurodata.array_files import PATTERN_SUFFIXES, RDM_SUFFIXES, read_patterns,
 from neurodata.names import composed, find_names
 from neurodata.pattern_set import PatternSet
 from neurodata.picture_files import picture_files
+from neurodata.presence import check_content, files_in, is_named
 from neurodata.rdm_set import RdmSet
 from neurodata.recording import Recording, Region
 from neurodata.settings import FILE_NAME, read_settings, stimulus_options, time_axis
@@ -56,7 +57,7 @@ LAYOUT = (
 
 def _stimulus_paths(folder: Path, listed: Sequence[Any] | None) -> list[Path]:
     within = folder / "stimuli"
-    there = picture_files(path for path in within.iterdir() if path.is_file()) if within.is_dir() else []
+    there = picture_files(files_in(within)) if within.is_dir() else []
     if not there:
         raise InputError(f"no stimuli found in {within}; {LAYOUT}")
     if listed is None:
@@ -110,8 +111,9 @@ def _region_files(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
         kind, _, region = composed(path.stem).partition("_")
         suffixes = {"rdms": RDM_SUFFIXES, "patterns": PATTERN_SUFFIXES}.get(kind.lower(), ())
-        if not suffixes or not region or not path.is_file():
+        if not suffixes or not region or not is_named(path):
             continue
+        check_content(path)
         if path.suffix.lower() not in suffixes:
             if path.suffix.lower() in OTHER_ARRAY_SUFFIXES:
                 raise InputError(

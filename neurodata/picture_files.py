@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from bioplausible.foundation.errors import InputError
 from neurodata.names import PICTURE_ENDINGS
+from neurodata.presence import check_content
 
 # pictures too, but in formats of which a page, a frame or a resolution would have to be chosen, or that not every machine reads
 _OTHER_PICTURES = (
@@ -104,6 +105,7 @@ def read_picture(path: Path, background: Sequence[int] | None = None) -> UInt8[n
             image.load()
     # Pillow's decoders raise SyntaxError, struct.error and more on damaged files
     except Exception as error:
+        check_content(path)
         reason = " ".join(str(error).replace(str(path), "").replace("''", "").split()) or type(error).__name__
         raise InputError(
             f"the image {path} cannot be read as an image ({type(error).__name__}: {reason}): expected a whole picture file "

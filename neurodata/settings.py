@@ -38,6 +38,7 @@ from neurodata.array_files import TimeAxis
 from neurodata.entities import is_selection
 from neurodata.names import check_distinct
 from neurodata.picture_files import FITS
+from neurodata.presence import check_content
 
 FILE_NAME = "recording.yaml"
 LARGEST_SIDE = 16384  # pixels
@@ -153,6 +154,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
         for a file that is not YAML, unknown keys (all of them, with guesses), or values of another kind.
     """
     path = folder / FILE_NAME
+    check_content(path)
     if not path.is_file():
         return {}
     settings = read_mapping(path, "modality: fmri")

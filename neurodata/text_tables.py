@@ -19,6 +19,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from bioplausible.foundation.errors import InputError, shortened
+from neurodata.presence import check_content
 
 NO_LABEL = frozenset({"", "n/a"})
 MISSING = NO_LABEL | {"na", "nan", "none", "null"}
@@ -52,8 +53,9 @@ def read_text(path: str | os.PathLike[str], expected: str = "a text") -> str:
     Raises
     ------
     InputError
-        for a file that is not there, cannot be opened, or is no text.
+        for a file that is not there, was not fetched, cannot be opened, or is no text.
     """
+    check_content(path)
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:

@@ -26,6 +26,7 @@ from jaxtyping import UInt8
 from bioplausible.foundation.errors import InputError
 from neurodata.names import composed
 from neurodata.picture_files import picture_files
+from neurodata.presence import files_in
 
 from .contract import FileFormat, SourceFile, SourceImages, Split
 from .pictures import Pictures, head_of, subset_of
@@ -105,7 +106,7 @@ def _image_files(folder: Path) -> dict[str, list[Path]]:
     """Image files by class, in the order of their names."""
     files: dict[str, list[Path]] = {}
     for class_folder in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        images = sorted(picture_files(path for path in class_folder.iterdir() if path.is_file()))
+        images = sorted(picture_files(files_in(class_folder)))
         if not images:
             raise InputError(
                 f"{class_folder} holds no image, where .png or .jpg files were expected: add its images or remove the folder"

@@ -23,6 +23,7 @@ import numpy as np
 
 from bioplausible.foundation.errors import InputError
 from neurodata.cache import file_sha256
+from neurodata.presence import check_content
 
 from .checks import byte_images, class_labels, count_classes
 from .contract import FileFormat, SourceFile, SourceImages, Split
@@ -100,6 +101,7 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
+        check_content(path)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{path} cannot be read at {key} ({reason.rstrip('.')}), where a whole .npz of plain arrays was "

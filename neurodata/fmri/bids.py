@@ -1,7 +1,8 @@
 """Runs of a BIDS tree: raw data, or what fMRIPrep made of them.
 
 Files are matched by the entities of their names. Events, sidecars and confounds may lie beside a run or higher up
-(BIDS's inheritance): what counts is the one whose entities all are the run's, and of several the most particular.
+(BIDS's inheritance): what counts is the one whose entities all are the run's, and of several the most particular. Of sidecars all
+such count, and the most particular says last.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any
 from nilearn.interfaces.fmriprep import load_confounds
 
 from bioplausible.foundation.errors import InputError
-from neurodata.entities import A_RUN, ENTITIES, checked_selection, choose, entities_of
+from neurodata.entities import A_RUN, ENTITIES, checked_selection, choose, entities_of, is_value
 from neurodata.fmri.options import File, FmriRun
+from neurodata.presence import is_named
 from neurodata.stimuli import natural_key
 
 VOLUME_ENDINGS = ("nii", "nii.gz")
@@ -32,7 +34,13 @@ class _Parsed:
         self.entities = entities_of(path.name)
 
     def fits(self, run: Mapping[str, str]) -> bool:
-        return all(run.get(key) == value for key, value in self.entities.items() if key not in OF_THE_IMAGE)
+        return all(
+            key in run and is_value(run[key], value, key) for key, value in self.entities.items() if key not in OF_THE_IMAGE
+        )
+
+    def particularity(self, run: Mapping[str, str]) -> tuple[int, int]:
+        """How much it says of a run: entities, and those of them that are spelt alike."""
+        return len(self.entities), sum(run.get(key) == value for key, value in self.entities.items())
 
 
 def _ending_with(folder: Path, places: Sequence[str], ending: str) -> list[_Parsed]:
@@ -48,12 +56,18 @@ def _find(folder: Path, tag: str, ending: str) -> list[_Parsed]:
 def _inherited(folder: Path, tag: str, ending: str) -> list[_Parsed]:
     """Find files of one kind beside the runs and above them."""
     above = ("*", "sub-*/sub-*", "sub-*/ses-*/sub-*")
-    return _find(folder, tag, ending) + [each for each in _ending_with(folder, above, f"{tag}.{ending}") if each.path.is_file()]
+    return _find(folder, tag, ending) + [each for each in _ending_with(folder, above, f"{tag}.{ending}") if is_named(each.path)]
 
 
 def _nearest(candidates: Sequence[_Parsed], run: Mapping[str, str]) -> Path | None:
     fitting = [each for each in candidates if each.fits(run)]
-    return max(fitting, key=lambda each: len(each.entities)).path if fitting else None
+    return max(fitting, key=lambda each: each.particularity(run)).path if fitting else None
+
+
+def _inheritance(candidates: Sequence[_Parsed], run: Mapping[str, str]) -> list[Path]:
+    """Order the sidecars of a run from the top of the tree downwards, the particular one behind the general."""
+    fitting = [each for each in candidates if each.fits(run)]
+    return [each.path for each in sorted(fitting, key=lambda each: (len(each.path.parts), each.particularity(run)))]
 
 
 def _derivative_folder(root: Path, stated: File | None) -> Path | None:
@@ -201,7 +215,7 @@ def from_bids(
                 confounds,
                 image.entities["sub"],
                 _run_name(image.entities, several),
-                sidecar=nearest(image.entities, "sidecar"),
+                sidecar=next(filter(None, (_inheritance(each, image.entities) for each in beside["sidecar"])), None),
             )
         )
     return sorted(runs, key=lambda run: (natural_key(run.subject), natural_key(run.run)))

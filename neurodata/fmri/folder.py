@@ -29,6 +29,7 @@ from neurodata.fmri.estimation import patterns_and_notes
 from neurodata.fmri.options import File, FmriOptions, FmriRun
 from neurodata.names import composed
 from neurodata.pattern_set import PatternSet
+from neurodata.presence import is_named
 from neurodata.stimuli import Stimuli, natural_key
 
 MASK_ENDINGS = (".nii.gz", ".nii")
@@ -92,7 +93,7 @@ def found_regions(folder: Path) -> dict[str, Any]:
     there = sorted(masks.iterdir(), key=lambda path: natural_key(path.name)) if masks.is_dir() else []
     regions: dict[str, Any] = {}
     for path in there:
-        name = _region_name(path) if path.is_file() else None
+        name = _region_name(path) if is_named(path) else None
         if name is not None and name in regions:
             raise InputError(f"{regions[name]} and {path} are both of region '{name}'; expected one mask, rename or remove one")
         if name is not None:

@@ -24,6 +24,7 @@ from nilearn.surface import SurfaceImage, load_surf_data
 
 from bioplausible.foundation.errors import InputError
 from neurodata.cache import file_sha256
+from neurodata.presence import check_content
 
 BLOCK_BYTES = 64_000_000  # of volumes in memory at once
 READ_ERRORS = (OSError, ValueError, EOFError, zlib.error, gzip.BadGzipFile, ImageFileError)
@@ -71,6 +72,7 @@ def unreadable(path: Any, error: Exception) -> InputError:
 
 def load_nifti(path: Any) -> Any:
     """Open a NIfTI file, reading no more than its header."""
+    check_content(path)
     if not Path(path).is_file():
         raise InputError(f"{path} is not there; expected a NIfTI file, check the path")
     try:
@@ -79,8 +81,24 @@ def load_nifti(path: Any) -> Any:
         raise unreadable(path, error) from error
 
 
+def check_real(image: Any, name: object) -> None:
+    """Refuse values of which only a part would be read: complex numbers, whose phase would be dropped, and colours."""
+    kind = np.dtype(image.dataobj.dtype if hasattr(image.dataobj, "dtype") else image.get_data_dtype())
+    if kind.kind not in "biuf":
+        what = "complex numbers" if kind.kind == "c" else f"values of type {kind.name}"
+        raise InputError(f"{name} holds {what}; expected real ones, save the magnitude, or the part that is meant, by itself")
+
+
+def _unit_of_time(image: Any) -> str:
+    try:
+        return str(image.header.get_xyzt_units()[1])
+    except (KeyError, AttributeError):  # a code that NIfTI does not know, a format without units
+        return "unknown"
+
+
 def _hemisphere(path: Any) -> np.ndarray:
     """Read one GIFTI file, (n_vertices, n_volumes)."""
+    check_content(path)
     if not Path(path).is_file():
         raise InputError(f"{path} is not there; expected a GIFTI file, check the path")
     try:
@@ -124,7 +142,8 @@ def open_bold(bold: Any, name: str) -> BoldImage:
     image = load_nifti(bold)
     if len(image.shape) != 4:
         raise InputError(f"{bold} has shape {image.shape}; expected a 4D NIfTI file of BOLD volumes, (x, y, z, volumes)")
-    unit = image.header.get_xyzt_units()[1]
+    check_real(image, bold)
+    unit = _unit_of_time(image)
     zoom = float(image.header.get_zooms()[3])
     seconds = zoom * SECONDS_PER_UNIT[unit] if unit in SECONDS_PER_UNIT and zoom > 0 else None
     return BoldImage(name, Path(bold), tuple(image.shape[:3]), np.asarray(image.affine), int(image.shape[3]), seconds)
@@ -179,4 +198,4 @@ def read_series(
     return series
 
 
-__all__ = ["BoldImage", "content", "hemispheres", "is_surface", "load_nifti", "open_bold", "read_series", "unreadable"]
+__all__ = ["BoldImage", "check_real", "content", "hemispheres", "is_surface", "load_nifti", "open_bold", "read_series", "unreadable"]

@@ -45,7 +45,8 @@ class FmriRun:
     volumes
         first volume and the one behind the last, where the file holds several runs; times count from the first.
     sidecar
-        the JSON file that states RepetitionTime; by default the one beside the NIfTI file that has its name.
+        the JSON file that states RepetitionTime, or several, of which a later one goes before; by default the one beside the NIfTI
+        file that has its name.
     """
 
     bold: Any
@@ -54,7 +55,7 @@ class FmriRun:
     subject: str = "01"
     run: str = "1"
     volumes: tuple[int, int] | None = None
-    sidecar: File | None = None
+    sidecar: File | Sequence[File] | None = None
 
     @property
     def name(self) -> str:

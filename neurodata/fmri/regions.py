@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from nilearn.image import resample_to_img
 
 from bioplausible.foundation.errors import InputError
-from neurodata.fmri.images import READ_ERRORS, BoldImage, hemispheres, is_surface, load_nifti, unreadable
+from neurodata.fmri.images import READ_ERRORS, BoldImage, check_real, hemispheres, is_surface, load_nifti, unreadable
 from neurodata.fmri.mask_values import label_of, mask_of, whole_numbers
 
 AFFINE_TOLERANCE = 1e-3  # mm; files of one grid differ by the rounding of single precision
@@ -57,6 +57,7 @@ def _volume_values(source: Any, image: BoldImage, resample: bool) -> np.ndarray:
     mask = load_nifti(source) if isinstance(source, str | os.PathLike) else source
     if not hasattr(mask, "dataobj"):
         raise InputError(f"a mask is a {type(mask).__name__}; expected the path of a NIfTI file, or an image")
+    check_real(mask, name)
     try:
         values = np.asanyarray(mask.dataobj)
     except READ_ERRORS as error:

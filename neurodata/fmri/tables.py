@@ -17,6 +17,7 @@ from bioplausible.foundation.errors import InputError
 from neurodata.event_tables import read_event_table
 from neurodata.fmri.images import BoldImage
 from neurodata.fmri.options import FmriOptions, FmriRun
+from neurodata.presence import is_named
 from neurodata.text_tables import numbers, place_of, read_table, read_text
 
 MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "motion_outlier*", "non_steady_state*")
@@ -137,21 +138,40 @@ def read_confounds(run: FmriRun, options: FmriOptions, n_volumes: int) -> np.nda
     return centred[:, varying] / spread[varying]
 
 
-def _sidecar(run: FmriRun) -> tuple[Path | None, dict[str, Any]]:
-    path = None if run.sidecar is None else Path(run.sidecar)
-    if path is None and isinstance(run.bold, str | os.PathLike):
-        bold = Path(run.bold)
-        path = bold.with_name(bold.name.removesuffix(".gz").removesuffix(".nii") + ".json")
-        path = path if path.is_file() else None
-    if path is None:
-        return None, {}
+def _sidecars(run: FmriRun) -> list[Path]:
+    stated = run.sidecar
+    if stated is not None:
+        return [Path(each) for each in ([stated] if isinstance(stated, str | os.PathLike) else stated)]
+    if not isinstance(run.bold, str | os.PathLike):
+        return []
+    bold = Path(run.bold)
+    beside = bold.with_name(bold.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    return [beside] if is_named(beside) else []
+
+
+class _Sidecar:
+    """What a run's sidecars state together, and which of them states it: BIDS lets a run inherit what files above it say."""
+
+    def __init__(self, run: FmriRun):
+        self._stated: dict[str, tuple[Path, Any]] = {}
+        for path in _sidecars(run):
+            self._stated |= {key: (path, value) for key, value in _content(path).items()}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._stated[key][1] if key in self._stated else default
+
+    def origin(self, key: str) -> Path | None:
+        return self._stated[key][0] if key in self._stated else None
+
+
+def _content(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_text(path, "a sidecar in JSON"))
     except json.JSONDecodeError as error:
         raise InputError(f'{path} cannot be read as JSON; expected lines such as {{"RepetitionTime": 2.0}}') from error
     if not isinstance(content, dict):
         raise InputError(f'{path} holds a {type(content).__name__}; expected a mapping such as {{"RepetitionTime": 2.0}}')
-    return path, content
+    return content
 
 
 def _check_seconds(value: float, place: str, what: str = "RepetitionTime") -> None:
@@ -176,13 +196,13 @@ def read_timing(run: FmriRun, options: FmriOptions, image: BoldImage) -> tuple[f
     InputError
         for a repetition time that is missing or contradicted.
     """
-    path, content = _sidecar(run)
-    in_sidecar = content.get("RepetitionTime")
+    content = _Sidecar(run)
+    in_sidecar, path = content.get("RepetitionTime"), content.origin("RepetitionTime")
     if in_sidecar is not None and not (isinstance(in_sidecar, int | float) and in_sidecar > 0):
         raise InputError(f"{path}: RepetitionTime is {in_sidecar!r}; expected seconds above 0")
     if in_sidecar is None and content.get("VolumeTiming") is not None:
         raise InputError(
-            f"{path} states VolumeTiming and no RepetitionTime: volumes at times of their own are not modelled; expected "
+            f"{content.origin('VolumeTiming')} states VolumeTiming and no RepetitionTime: volumes at times of their own are not modelled; expected "
             "volumes at equal "
             "distances"
         )
@@ -210,7 +230,7 @@ def read_timing(run: FmriRun, options: FmriOptions, image: BoldImage) -> tuple[f
     start = content.get("StartTime", 0.0)
     if isinstance(start, bool) or not isinstance(start, int | float) or not 0 <= start <= repetition_time:
         raise InputError(
-            f"{path}: StartTime is {start!r}; expected seconds from 0 to the repetition time of {repetition_time:g} s, the "
+            f"{content.origin('StartTime')}: StartTime is {start!r}; expected seconds from 0 to the repetition time of {repetition_time:g} s, the "
             "moment of a "
             "volume that its time stands for, or state slice_time_reference"
         )

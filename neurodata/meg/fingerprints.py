@@ -16,6 +16,7 @@ from neurodata import entities, event_tables, names, text_tables
 from neurodata.cache import file_sha256
 from neurodata.meg.options import MegRun
 from neurodata.meg.reading import bids_root
+from neurodata.presence import check_content
 
 # of a sidecar's name, and not of the run's that it belongs to
 _OF_SIDECARS = ("space", "split", "acq", "recording", "proc", "desc")
@@ -76,6 +77,7 @@ def contents_of(run: MegRun) -> tuple[str, ...]:
         when the file is not there.
     """
     path = run.path
+    check_content(path)
     if not path.exists():
         raise InputError(f"{path} does not exist; expected a file of raw data or epochs")
     files = {each for each in path.rglob("*") if each.is_file()} if path.is_dir() else {path}
@@ -84,6 +86,7 @@ def contents_of(run: MegRun) -> tuple[str, ...]:
         stated = (run.events.tobytes().hex(),)
     elif run.events is not None:
         events = Path(run.events).expanduser()
+        check_content(events)
         if not events.is_file():
             raise InputError(f"{events} does not exist; expected the events of {path}")
         files.add(events)

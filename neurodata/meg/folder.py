@@ -35,6 +35,7 @@ from neurodata.meg.pipeline import pattern_sets, prepare
 from neurodata.meg.reading import bids_root
 from neurodata.names import find_names
 from neurodata.pattern_set import PatternSet
+from neurodata.presence import is_named
 from neurodata.settings import FILE_NAME
 from neurodata.stimuli import Stimuli, natural_key
 
@@ -64,7 +65,7 @@ def _bids_run(path: Path, several: Collection[str]) -> MegRun:
     entities = entities_of(path.name)
     named = [f"{key}-{entities[key]}" for key in ("ses", "task", *several, "run") if key in entities]
     events = path.with_name(path.name.rpartition("_")[0].replace("_split-01", "") + "_events.tsv")
-    stated = events if events.is_file() and bids_root(path) is None else None
+    stated = events if is_named(events) and bids_root(path) is None else None
     return MegRun(path, stated, subject=entities.get("sub", path.parent.parent.name), run="_".join(dict.fromkeys(named)) or "1")
 
 
@@ -73,7 +74,7 @@ def _plain_run(path: Path) -> MegRun:
     assert match is not None, "every name with an ending matches"
     stem = path.name.removesuffix(".gz").rpartition(".")[0]
     events = path.with_name(f"{stem}_events.tsv")
-    return MegRun(path, events if events.is_file() else None, subject=match["subject"], run=match["run"] or "1")
+    return MegRun(path, events if is_named(events) else None, subject=match["subject"], run=match["run"] or "1")
 
 
 def _bids_runs(paths: Iterable[Path], select: Mapping[str, tuple[str, ...]], origin: Path) -> list[MegRun]:
@@ -137,8 +138,6 @@ def find_runs(folder: str | os.PathLike[str], select: Mapping[str, Any] | None =
     if in_bids:
         return _bids_runs(in_bids, wanted, root)
     runs = [_plain_run(path) for path in sorted(plain, key=lambda path: natural_key(path.name))]
-    if not wanted:
-        return runs
     return choose([(run, {"sub": run.subject, "run": run.run, _DATATYPE: run.path.parent.name}) for run in runs], wanted, root)
 
 

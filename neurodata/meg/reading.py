@@ -22,6 +22,7 @@ from bioplausible.foundation.errors import InputError
 from neurodata.event_tables import read_event_table
 from neurodata.meg.options import MegOptions, MegRun
 from neurodata.names import find_names
+from neurodata.presence import check_content
 
 _BAD_SEGMENTS = ("BAD", "EDGE")
 Events = np.ndarray  # (n_events, 3) of sample, value before, code: MNE's convention
@@ -49,6 +50,7 @@ def read_whole(read: Callable[[], Any], path: Path, expected: str) -> Any:
     InputError
         for a file that is missing, truncated or of another kind.
     """
+    check_content(path)
     if not path.exists():
         raise InputError(f"{path} does not exist; expected {expected}")
     # MNE also writes its warnings to the standard output, which belongs to whoever calls
