@@ -40,7 +40,7 @@ from neurodata import raw_folder
 from neurodata.array_files import PATTERN_SUFFIXES, RDM_SUFFIXES, read_patterns, read_rdms
 from neurodata.names import composed, find_names
 from neurodata.pattern_set import PatternSet
-from neurodata.picture_files import picture_files
+from neurodata.picture_files import colour_profiles, picture_files
 from neurodata.presence import check_content, files_in, is_named
 from neurodata.rdm_set import RdmSet
 from neurodata.recording import Recording, Region
@@ -83,10 +83,11 @@ def read_stimuli(folder: Path, settings: Mapping[str, Any]) -> tuple[Stimuli, st
         source=settings.get("source", str(folder / "stimuli")),
         source_indices=None if "source_indices" not in settings else np.array(settings["source_indices"], dtype=np.int64),
     )
-    if shown.size is None:
-        return stimuli, ""
-    width, height = shown.size
-    return stimuli, f"Stimuli were brought to {width} x {height} pixels ({shown.fit})."
+    said = [colour_profiles(paths)]
+    if shown.size is not None:
+        width, height = shown.size
+        said.insert(0, f"Stimuli were brought to {width} x {height} pixels ({shown.fit}).")
+    return stimuli, " ".join(filter(None, said))
 
 
 def _categories(stated: Any, paths: Sequence[Path], origin: Path) -> np.ndarray | None:

@@ -6,6 +6,7 @@ would have to be guessed, such as fractions without a scale, is refused.
 
 from __future__ import annotations
 
+import io
 import threading
 import warnings
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from bioplausible.foundation.errors import InputError
 from neurodata.names import PICTURE_ENDINGS
@@ -38,6 +39,7 @@ _OTHER_PICTURES = (
     ".nef",
 )
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_TWELVE_BITS = 4095
 _GREY = ("1", "L")
 _COLOUR = ("P", "RGB", "CMYK", "YCbCr", "LAB", "HSV")
 _WITH_ALPHA = ("LA", "RGBA", "PA", "La", "RGBa")
@@ -92,7 +94,8 @@ def read_picture(path: Path, background: Sequence[int] | None = None) -> UInt8[n
     Raises
     ------
     InputError
-        for a file that is no whole picture, one of several frames, and pixels that have no scale of 0 to 255 or 65,535.
+        for a file that is no whole picture, one of several frames, and pixels that have no scale of 0 to 255 or 65,535; also where
+        none of 16 bits is above 4095, since what was saved so is brighter.
     """
     try:
         # Pictures are read by several threads, and what is done to warnings is done to those of all.
@@ -127,6 +130,40 @@ def read_picture(path: Path, background: Sequence[int] | None = None) -> UInt8[n
     )
 
 
+def colour_profiles(paths: Iterable[Path]) -> str:
+    """Say which pictures come with a colour profile other than sRGB, by which a screen may have shown other colours.
+
+    Parameters
+    ----------
+    paths
+        picture files.
+
+    Returns
+    -------
+    a sentence with their number and the first of them; empty where there are none. Files that cannot be read have none.
+    """
+    found = [(path, name) for path in paths if (name := _profile(path)) is not None]
+    if not found:
+        return ""
+    path, name = found[0]
+    are = "picture has" if len(found) == 1 else "pictures have"
+    return f"{len(found)} {are} a colour profile other than sRGB (such as {path.name}: {name}); values are taken as they stand."
+
+
+def _profile(path: Path) -> str | None:
+    try:
+        with Image.open(path) as file:
+            embedded = file.info.get("icc_profile")
+        if not embedded:
+            return None
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
+        name = " ".join(ImageCms.getProfileDescription(profile).split())
+        is_usual = "srgb" in name.lower().replace(" ", "") or profile.profile.xcolor_space.strip() == "GRAY"
+    except Exception:  # Pillow and Little CMS raise whatever a damaged file makes them
+        return None
+    return None if is_usual else name or "without a name"
+
+
 def _flattened(image: Image.Image, background: Sequence[int] | None, path: Path) -> Image.Image:
     """Lay transparent pixels on a background; grey stays grey on a grey one."""
     is_grey = image.mode in {"LA", "La", *_GREY}
@@ -148,6 +185,11 @@ def _eight_bits(values: np.ndarray, path: Path) -> np.ndarray:
         raise InputError(
             f"the image {path} has pixels from {whole.min()} to {whole.max()}; expected 8 or 16 bits, 0 to 65535, save it as "
             "an 8-bit image"
+        )
+    if 0 < whole.max() <= _TWELVE_BITS:
+        raise InputError(
+            f"the image {path} has 16 bits a pixel and none above {whole.max()}, which is almost black, as where 8, 10 or 12 bits were "
+            "saved in 16; expected values up to 65535, save it as an 8-bit image"
         )
     return ((whole + 128) // 257).astype(np.uint8)  # 65535 / 257 is 255, to the nearest
 
@@ -194,4 +236,4 @@ def fitted(
     return array[..., None] if array.ndim == 2 else array
 
 
-__all__ = ["FITS", "fitted", "picture_files", "read_picture"]
+__all__ = ["FITS", "colour_profiles", "fitted", "picture_files", "read_picture"]

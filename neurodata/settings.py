@@ -162,15 +162,19 @@ def read_settings(folder: Path) -> dict[str, Any]:
     for key, value in settings.items():
         is_right, expected = KEYS[key]
         if not is_right(value):
-            raise InputError(f"{path}: '{key}' is {value!r}; expected {expected}{_quoted(value)}")
+            raise InputError(f"{path}: '{key}' is {value!r}; expected {expected}{_quoted(value, expected)}")
     subjects = settings.get("subjects")
     for names in subjects.values() if isinstance(subjects, dict) else [subjects or []]:
         check_distinct([str(name) for name in names], f"{path}: 'subjects'")
     return settings
 
 
-def _quoted(value: object) -> str:
+def _quoted(value: object, expected: str) -> str:
     """What helps where YAML has taken a name for something else."""
+    if value is None:
+        return ", or leave the key out"
+    if expected.startswith("text") and isinstance(value, bool | float | int):
+        return ", put it in quotes"
     values = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
     taken = next((each for each in values if each is None or isinstance(each, bool | float)), "")
     return "" if taken == "" else f"; YAML takes {taken!r} for no name, put names in quotes"

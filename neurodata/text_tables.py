@@ -33,6 +33,7 @@ _MARKS = (
 )
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _WITH_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
+_UNQUOTED = re.compile(r'(?:(?<=[\t\r\n])|\A)"(?:[^"\t\r\n]|"")*"(?=[\t\r\n]|\Z)')
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 
 
@@ -93,12 +94,7 @@ def read_table(path: str | os.PathLike[str], expected: str = "tab-separated colu
         for a file that cannot be read, rows with more cells than the header, and two columns of one name.
     """
     text = read_text(path, f"a table, {expected}")
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t")
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except csv.Error as error:
-        raise InputError(f"{path} cannot be read as a table ({error}); expected {expected}") from error
-    rows = [(line, row) for line, row in rows if any(row)]
+    rows = [(line, row) for line, row in _rows(text, path, expected) if any(row)]
     if not rows:
         raise InputError(f"{path} cannot be read as a table (it is empty); expected {expected}")
     (_, header), *body = rows
@@ -113,6 +109,24 @@ def read_table(path: str | os.PathLike[str], expected: str = "tab-separated colu
             )
     cells = [(row + [""] * len(header))[: len(header)] for _, row in body]
     return pd.DataFrame(cells, columns=header, index=pd.Index([line for line, _ in body], name=LINE), dtype=object)
+
+
+def _rows(text: str, path: object, expected: str) -> list[tuple[int, list[str]]]:
+    """Cells of each row and the line that it ends in; quotation marks count where each is closed in its own cell."""
+    quoting = csv.QUOTE_MINIMAL if _UNQUOTED.sub("", text).count('"') == 0 else csv.QUOTE_NONE
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=quoting)
+        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except csv.Error as error:
+        raise InputError(f"{path} cannot be read as a table ({error}); expected {expected}") from error
+    if quoting == csv.QUOTE_NONE:
+        rows = [(line, [_unquoted(cell) for cell in row]) for line, row in rows]
+    return rows
+
+
+def _unquoted(cell: str) -> str:
+    """A cell without the marks around it; one alone, as that of an inch, belongs to the text."""
+    return cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
 
 
 def is_missing(value: object) -> bool:

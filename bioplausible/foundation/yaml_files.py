@@ -20,13 +20,13 @@ class _Loader(yaml.SafeLoader):
     """Values are what YAML 1.2 takes them for, where PyYAML follows 1.1.
 
     There 1e-3 without a point is a word, `no` is false, 010 is eight, 1:30 is ninety and 2020-01-01 no text. Digits that follow a
-    nought stay as they are written, which is neither version's: subjects and sessions are called so.
+    nought stay as they are written, 0x10 too, and +1 is no name, which is neither version's: subjects and sessions are called so.
     """
 
 
 _PLAIN = {
     "bool": (r"^(true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    "int": (r"^[-+]?(0|[1-9][0-9]*|0x[0-9a-fA-F]+)$", "-+0123456789"),
+    "int": (r"^(0|-?[1-9][0-9]*)$", "-0123456789"),
     "float": (
         r"^([-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$",
         "-+.0123456789",

@@ -85,8 +85,8 @@ def check_real(image: Any, name: object) -> None:
     """Refuse values of which only a part would be read: complex numbers, whose phase would be dropped, and colours."""
     kind = np.dtype(image.dataobj.dtype if hasattr(image.dataobj, "dtype") else image.get_data_dtype())
     if kind.kind not in "biuf":
-        what = "complex numbers" if kind.kind == "c" else f"values of type {kind.name}"
-        raise InputError(f"{name} holds {what}; expected real ones, save the magnitude, or the part that is meant, by itself")
+        what = "complex numbers" if kind.kind == "c" else "colours" if kind.names else f"values of type {kind.name}"
+        raise InputError(f"{name} holds {what}; expected one real number a voxel, save the part that is meant (a magnitude, say) alone")
 
 
 def _unit_of_time(image: Any) -> str:
