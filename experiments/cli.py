@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 import warnings
 
@@ -80,19 +81,38 @@ def main(arguments: list[str] | None = None) -> None:
         if error.filename is None or error.errno not in _OF_NAMES:
             raise
         _fail(f"{shortened(str(error.filename))} cannot be used ({error.strerror}): give another path")
-    except (RuntimeError, AssertionError, ImportError):
-        # A device that is not there is met wherever the first array is made, as whatever JAX's plugins raise.
-        if "JAX_PLATFORMS" not in os.environ:
+    except Exception as error:
+        sentence = _of_the_environment(error)
+        if sentence is None:
             raise
-        from experiments.environment import check_devices
-
-        try:
-            check_devices()
-        except InputError as error:
-            _fail(str(error))
-        raise
+        _fail(sentence)
     finally:
         warnings.formatwarning = told
+
+
+def _of_the_environment(error: Exception) -> str | None:
+    """What an error comes from where variables of the environment ask JAX for what is not there or cannot be; None elsewhere."""
+    asked = {name: value for name, value in os.environ.items() if name.startswith("JAX_") and value}
+    if not asked:
+        return None
+    # JAX refuses a value as soon as it is imported, so that nothing of it can be asked any more.
+    named = next((name for name in asked if re.search(rf"\b{name}\b", str(error), re.IGNORECASE)), None)
+    if isinstance(error, ValueError) and named is not None:
+        return f"{named}={asked[named]} is no value that JAX takes: correct or unset it"
+    if "FloatingPointError" in type(error).__name__:
+        stops = next((name for name in ("JAX_DEBUG_NANS", "JAX_DEBUG_INFS") if name in asked), None)
+        if stops is not None:
+            return f"a number is not finite, where {stops}={asked[stops]} stops: unset it to see which network diverged"
+    from experiments.environment import check_devices, check_settings
+
+    try:
+        check_settings()
+        # A device that is not there is met wherever the first array is made, as whatever JAX's plugins raise.
+        if "JAX_PLATFORMS" in asked and isinstance(error, RuntimeError | AssertionError | ImportError):
+            check_devices()
+    except InputError as found:
+        return str(found)
+    return None
 
 
 def _refuse_empty_names(arguments: list[str]) -> None:

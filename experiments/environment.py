@@ -25,6 +25,7 @@ from bioplausible.foundation.options import at_least
 
 __all__ = [
     "check_devices",
+    "check_settings",
     "check_room",
     "memory_for_arrays",
     "memory_of_the_machine",
@@ -40,6 +41,18 @@ Tree = TypeVar("Tree")
 _PACKAGES = ("bioplausible", "jax", "flax", "optax", "numpy", "scipy", "rsatoolbox", "nilearn", "mne", "scikit-learn")
 _MOST_WORKERS = 1024
 _GIB = 2**30
+# Settings that change draws or forbid what networks do, and the values under which they do not, the first of them to be set.
+_USUAL: dict[str, tuple[Any, ...]] = {
+    "jax_disable_jit": (False,),
+    "jax_numpy_dtype_promotion": ("standard",),
+    "jax_numpy_rank_promotion": ("allow", "warn"),
+    "jax_default_prng_impl": ("threefry2x32",),
+    "jax_threefry_partitionable": (True,),
+    "jax_transfer_guard": ("allow", "log", None),
+    "jax_transfer_guard_host_to_device": ("allow", "log", None),
+    "jax_transfer_guard_device_to_host": ("allow", "log", None),
+    "jax_transfer_guard_device_to_device": ("allow", "log", None),
+}
 _NUMERICAL = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -84,6 +97,24 @@ def check_devices() -> None:
         raise InputError(
             f"JAX_PLATFORMS={asked} asks for a device that JAX does not find here ({reason}): unset it, or set JAX_PLATFORMS=cpu"
         ) from error
+
+
+def check_settings() -> None:
+    """Say which setting of JAX, from the environment or in Python, changes what is drawn or forbids what is computed here.
+
+    Raises
+    ------
+    InputError
+        Such a setting has another value than JAX's own.
+    """
+    for name, usual in _USUAL.items():
+        value = jax.config.values.get(name, usual[0])
+        if value not in usual:
+            asked = os.environ.get(name.upper(), value)
+            raise InputError(
+                f"{name.upper()}={asked} is set, under which networks learn something else or nothing: unset it, or set "
+                f"{name.upper()}={usual[0]}"
+            )
 
 
 def check_workers(workers: int) -> None:

@@ -20,7 +20,7 @@ from architectures import FrontEnd, Network
 from bioplausible.foundation.errors import InputError
 from experiments import datasets
 from experiments.config import TrainConfig, with_fields
-from experiments.environment import check_room, keep_compiled_programs, spread_over_devices
+from experiments.environment import check_room, check_settings, keep_compiled_programs, spread_over_devices
 from experiments.epochs import Programs, in_equal_chunks, keys_of, make_programs, on_one_batch
 from experiments.identity import digest_of
 from experiments.pretrained import check_start, started_from
@@ -146,6 +146,7 @@ def prepare(config: TrainConfig | None = None, **fields: Any) -> Setup:
     (30, 128)
     """
     config = with_fields(config, TrainConfig, fields, "train", "rule='backprop'")
+    check_settings()
     keep_compiled_programs()
     # A misspelt rule is said before images are read.
     config = with_own_settings(config)

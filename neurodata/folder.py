@@ -83,7 +83,11 @@ def read_stimuli(folder: Path, settings: Mapping[str, Any]) -> tuple[Stimuli, st
         source=settings.get("source", str(folder / "stimuli")),
         source_indices=None if "source_indices" not in settings else np.array(settings["source_indices"], dtype=np.int64),
     )
+    within = [path for path in sorted((folder / "stimuli").iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    further = [picture for path in within for picture in picture_files(path.rglob("*"))]
     said = [colour_profiles(paths)]
+    if further:
+        said.append(f"Pictures in folders within {folder / 'stimuli'} were left out: {len(further)}, such as {further[0]}.")
     if shown.size is not None:
         width, height = shown.size
         said.insert(0, f"Stimuli were brought to {width} x {height} pixels ({shown.fit}).")

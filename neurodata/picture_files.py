@@ -104,6 +104,8 @@ def read_picture(path: Path, background: Sequence[int] | None = None) -> UInt8[n
             opened = Image.open(path)
         with opened as file:
             frames = getattr(file, "n_frames", 1)
+            # Pillow keeps the upper eight of sixteen bits a colour, and does not say so in the mode
+            deep = any(";16" in str(tile[3]) for tile in getattr(file, "tile", ()))
             image = ImageOps.exif_transpose(file)
             image.load()
     # Pillow's decoders raise SyntaxError, struct.error and more on damaged files
@@ -124,7 +126,10 @@ def read_picture(path: Path, background: Sequence[int] | None = None) -> UInt8[n
     if image.mode in _GREY:
         return np.asarray(image.convert("L"), np.uint8)[..., None]
     if image.mode in _COLOUR:
-        return np.asarray(image.convert("RGB"), np.uint8)
+        colours = np.asarray(image.convert("RGB"), np.uint8)
+        if deep and 0 < colours.max() <= _TWELVE_BITS // 256:
+            raise _too_dark(path, int(colours.max()) * 256 + 255)
+        return colours
     raise InputError(
         f"the image {path} has pixels of mode {image.mode}; expected 8 or 16 bits a channel, save it as an 8-bit image"
     )
@@ -179,6 +184,13 @@ def _flattened(image: Image.Image, background: Sequence[int] | None, path: Path)
     return Image.alpha_composite(backdrop, with_alpha).convert("RGB")
 
 
+def _too_dark(path: Path, highest: int) -> InputError:
+    return InputError(
+        f"the image {path} has 16 bits a pixel and none above {highest}, which is almost black, as where 8, 10 or 12 bits were saved in "
+        "16; expected values up to 65535, save it as an 8-bit image"
+    )
+
+
 def _eight_bits(values: np.ndarray, path: Path) -> np.ndarray:
     whole = values.astype(np.int64)
     if whole.min() < 0 or whole.max() > 65535:
@@ -187,10 +199,7 @@ def _eight_bits(values: np.ndarray, path: Path) -> np.ndarray:
             "an 8-bit image"
         )
     if 0 < whole.max() <= _TWELVE_BITS:
-        raise InputError(
-            f"the image {path} has 16 bits a pixel and none above {whole.max()}, which is almost black, as where 8, 10 or 12 bits were "
-            "saved in 16; expected values up to 65535, save it as an 8-bit image"
-        )
+        raise _too_dark(path, int(whole.max()))
     return ((whole + 128) // 257).astype(np.uint8)  # 65535 / 257 is 255, to the nearest
 
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from .contract import FileFormat, SourceFile, SourceImages, Split
 from .pictures import Pictures, head_of, subset_of
 from .splits import take_fraction
 
+_SPLITS = ("train", "test")
 _TEST_FRACTION = 0.2
 _TEST_SEED = 0
 
@@ -57,15 +59,20 @@ def read(folder: Path, in_files: Callable[[int], bool] | None = None) -> SourceI
         There is no image or one class only, an image cannot be read or has another size, or the folders are not as at the head of
         this module.
     """
-    has_own_split = (folder / "train").is_dir() and (folder / "test").is_dir()
-    if (folder / "train").is_dir() != (folder / "test").is_dir():
-        present, absent = ("train", "test") if (folder / "train").is_dir() else ("test", "train")
+    splits = {path.name.lower(): path for path in _folders_in(folder) if path.name.lower() in _SPLITS}
+    has_own_split = len(splits) == len(_SPLITS)
+    if splits and not has_own_split:
+        (present,) = splits
+        absent = next(name for name in _SPLITS if name != present)
         raise InputError(
             f"{folder} has a folder '{present}' but no '{absent}', where both or class folders alone were expected: add '{absent}'"
         )
-    files = _image_files(folder / "train" if has_own_split else folder)
+    files = _image_files(splits["train"] if has_own_split else folder)
     class_names = tuple(sorted(files))
-    test_files = _image_files(folder / "test") if has_own_split else {}
+    test_files = _image_files(splits["test"]) if has_own_split else {}
+    left_out = _left_out(folder, splits)
+    if left_out:
+        warnings.warn(f"{folder}: {left_out}", stacklevel=2)
     unknown = sorted(set(test_files) - set(class_names))
     if unknown:
         raise InputError(
@@ -98,14 +105,37 @@ def read(folder: Path, in_files: Callable[[int], bool] | None = None) -> SourceI
         citation="none stated",
         licence="none stated",
         source=(SourceFile(str(folder), _folder_sha256(folder, train_paths + test_paths)),),
-        notes="" if has_own_split else "test split: a fixed stratified fifth of the folder's images",
+        notes="; ".join(
+            filter(None, ("" if has_own_split else "test split: a fixed stratified fifth of the folder's images", left_out))
+        ),
     )
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _left_out(folder: Path, splits: Mapping[str, Path]) -> str:
+    """Say what the layout passes over: further splits, pictures beside class folders, pictures in folders within them."""
+    others = [path.name for path in _folders_in(folder) if path not in splits.values()] if splits else []
+    places = [*splits.values()] or [folder]
+    loose = [path for place in dict.fromkeys((folder, *places)) for path in picture_files(files_in(place))]
+    within = [deeper for place in places for each in _folders_in(place) for deeper in _folders_in(each)]
+    nested = [path for each in within for path in picture_files(each.rglob("*"))]
+    said = [f"folders beside train and test left out: {', '.join(others)}"] if others else []
+    said += [f"{_counted(loose)} outside class folders left out, such as {loose[0]}"] if loose else []
+    said += [f"{_counted(nested)} in folders within class folders left out, such as {nested[0]}"] if nested else []
+    return "; ".join(said)
+
+
+def _counted(paths: list[Path]) -> str:
+    return f"{len(paths)} picture{'' if len(paths) == 1 else 's'}"
 
 
 def _image_files(folder: Path) -> dict[str, list[Path]]:
     """Image files by class, in the order of their names."""
     files: dict[str, list[Path]] = {}
-    for class_folder in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+    for class_folder in _folders_in(folder):
         images = sorted(picture_files(files_in(class_folder)))
         if not images:
             raise InputError(

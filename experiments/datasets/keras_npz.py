@@ -1,20 +1,20 @@
 """A user's own image set in one ``.npz`` of the Keras layout.
 
-======================================
-================================================================================== key
-array ======================================
-================================================================================== ``x_train``, ``x_test``
-``(n, height, width)`` or ``(n, height, width, 1 or 3)``; scale: see ``checks.py`` ``y_train``, ``y_test``
-``(n,)`` or ``(n, 1)``, whole numbers from 0 without gaps ``class_names`` (may be missing)        ``(n_classes,)``
-strings ``note``, ``source``, ``citation``,     strings, carried into every record ``licence`` (may be missing)
-======================================
-==================================================================================
+==============================================  ======================================================================
+key                                             array
+==============================================  ======================================================================
+``x_train``, ``x_test``                         ``(n, height, width)`` or ``(n, height, width, 1 or 3)``; scale: see ``checks.py``
+``y_train``, ``y_test``                         ``(n,)`` or ``(n, 1)``, whole numbers from 0 without gaps
+``class_names`` (may be missing)                ``(n_classes,)`` strings
+``note``, ``source``, ``citation``, ``licence`` strings, carried into every record (each may be missing)
+==============================================  ======================================================================
 
 The file is read without unpickling anything.
 """
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -66,7 +66,11 @@ def read(path: Path) -> SourceImages:
     sha256 = file_sha256(path)
     known = BY_SHA256.get(sha256)
     texts = {key: " ".join(np.atleast_1d(arrays[key]).tolist()) for key in _TEXTS[:-1] if key in arrays}
-    notes = [known.notes if known else "", texts.get("note", ""), texts.get("source", ""), scale_note]
+    unused = sorted(set(arrays) - {*_REQUIRED, *_TEXTS})
+    left_out = f"arrays that are not read: {', '.join(unused)}" if unused else ""
+    if left_out:
+        warnings.warn(f"{what}: {left_out}", stacklevel=2)
+    notes = [known.notes if known else "", texts.get("note", ""), texts.get("source", ""), scale_note, left_out]
     return SourceImages(
         name=path.stem,
         class_names=known.class_names if known else _class_names(arrays.get("class_names"), n_classes, what),
