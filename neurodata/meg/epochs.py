@@ -100,8 +100,8 @@ def _sensors(info: mne.Info) -> np.ndarray:
 
 
 def _epochs_from_raw(run: MegRun, options: MegOptions) -> Read:
-    raw, table = read_raw(run.path, run.missing_splits)
-    notes = set_aside(raw, _sensors(raw.info), run.path)
+    raw, table, notes = read_raw(run.path, run.missing_splits)
+    notes += set_aside(raw, _sensors(raw.info), run.path)
     kinds = types_of(raw.info, options.channel_types, run.path)
     events, event_id, left_out = read_events(run, raw, table, options)
     notes += left_out

@@ -16,14 +16,18 @@ from typing import Any
 
 import mne
 import numpy as np
+import pandas as pd
 from mne.utils import catch_logging
 
 from bioplausible.foundation.errors import InputError
 from neurodata.event_tables import read_event_table
+from neurodata.meg.channels import read_channels, types_by_name
 from neurodata.meg.options import MegOptions, MegRun
 from neurodata.names import find_names
-from neurodata.presence import check_content
+from neurodata.presence import check_content, is_named
+from neurodata.text_tables import NO_LABEL, numbers, read_table
 
+_STIMULUS = "Stimulus"  # BrainVision's kind of marker for what is shown, beside Response, Optic, Comment and others
 _BAD_SEGMENTS = ("BAD", "EDGE")
 Events = np.ndarray  # (n_events, 3) of sample, value before, code: MNE's convention
 
@@ -63,6 +67,10 @@ def read_whole(read: Callable[[], Any], path: Path, expected: str) -> Any:
         except Exception as error:  # MNE raises whatever its parser meets: AttributeError, ValueError, struct.error
             if any("Invalid tag" in str(each.message) for each in caught):
                 raise _truncated(path, expected) from error
+            if "number of trials" in str(error):  # of EEGLAB, whose files have one ending for both
+                raise InputError(
+                    f"{path} holds epochs; expected {expected}: save the recording before it is cut, or epochs as *_epo.fif"
+                ) from error
             reason = " ".join(str(error).split()).replace(str(path), "it").rstrip(".") or type(error).__name__
             raise InputError(f"{path} cannot be read ({reason}); expected {expected}, export or copy it again") from error
     if any("Invalid tag" in str(each.message) for each in caught):
@@ -74,8 +82,8 @@ def _truncated(path: Path, expected: str) -> InputError:
     return InputError(f"{path} is truncated: the file ends before its data do; expected {expected}, copy it again")
 
 
-def read_raw(path: Path, missing_splits: str = "raise") -> tuple[mne.io.BaseRaw, Path | None]:
-    """Read raw data into memory, and name the events.tsv that a BIDS tree has for it.
+def read_raw(path: Path, missing_splits: str = "raise") -> tuple[mne.io.BaseRaw, Path | None, list[str]]:
+    """Read raw data into memory, name the events.tsv that a BIDS tree has for it, and note what was done to its channels.
 
     Parameters
     ----------
@@ -115,15 +123,35 @@ def read_raw(path: Path, missing_splits: str = "raise") -> tuple[mne.io.BaseRaw,
                     ) from error
 
             raw = read_whole(read_tree, path, expected)
-            sidecar = tree.find_matching_sidecar(suffix="events", extension=".tsv", on_error="ignore")
-            return raw, None if sidecar is None else Path(sidecar)
+            sidecar, channels = (
+                tree.find_matching_sidecar(suffix=suffix, extension=".tsv", on_error="ignore") for suffix in ("events", "channels")
+            )
+            notes = [] if channels is not None or _has_types(path) else types_by_name(raw, path)
+            return raw, None if sidecar is None else Path(sidecar), notes
 
     def read_file() -> mne.io.BaseRaw:
         if path.name.lower().endswith((".fif", ".fif.gz")):
             return mne.io.read_raw_fif(path, preload=True, on_split_missing=missing_splits, verbose="warning")
         return mne.io.read_raw(path, preload=True, verbose="warning")
 
-    return read_whole(read_file, path, expected), None
+    raw = read_whole(read_file, path, expected)
+    table = path.with_name(f"{_stem(path)}_channels.tsv")
+    if is_named(table):
+        read_channels(raw, table)
+        return raw, None, []
+    return raw, None, [] if _has_types(path) else types_by_name(raw, path)
+
+
+def _has_types(path: Path) -> bool:
+    """Whether a format says of each channel what it is."""
+    return path.name.lower().endswith((".fif", ".fif.gz", ".ds", ".sqd", ".con", ".kdf"))
+
+
+def _stem(path: Path) -> str:
+    """What a recording shares with the tables beside it: its name without ending and, in BIDS, suffix."""
+    name = path.name.removesuffix(".gz").rpartition(".")[0]
+    head, _, suffix = name.rpartition("_")
+    return head.replace("_split-01", "") if head and suffix.lower() in {"meg", "eeg"} else name
 
 
 def read_epochs(path: Path) -> mne.BaseEpochs:
@@ -148,25 +176,49 @@ def _seen(codes: np.ndarray) -> str:
     return _listed([f"{value} ({count} times)" for value, count in zip(values, counts, strict=True)])
 
 
-def _from_tsv(path: Path, raw: mne.io.BaseRaw, conditions: Sequence[str] | None) -> tuple[Events, dict[str, int], list[str]]:
-    """Events of a BIDS events.tsv: onsets in seconds from the first sample, named by trial_type.
+def _from_tsv(path: Path, raw: mne.io.BaseRaw, conditions: Sequence[str] | None) -> tuple[Events, dict[str, int] | None, list[str]]:
+    """Events of a BIDS events.tsv: onsets in seconds from the first sample, named by trial_type, else the codes of "value".
 
     What MNE takes for bad segments (BAD_…, EDGE…) is no condition, unless a stimulus is called so.
     """
+    cells = read_table(path)
+    names_nothing = "trial_type" not in cells or all(str(name).lower() in NO_LABEL for name in cells["trial_type"])
+    if names_nothing and "value" in cells and "onset" in cells:
+        return _from_values(path, cells, raw)
     table, notes = read_event_table(path, str(path), conditions=conditions, needs_duration=False)
     known = set(conditions or ())
-    table = table[[name in known or not name.startswith(_BAD_SEGMENTS) for name in table["trial_type"]]]
+    wanted = [name in known or not name.startswith(_BAD_SEGMENTS) for name in table["trial_type"]]
+    table = table[np.array(wanted, dtype=bool)]
     event_id = {str(name): index + 1 for index, name in enumerate(dict.fromkeys(table["trial_type"]))}
-    samples = raw.first_samp + np.round(table["onset"].to_numpy(dtype=float) * raw.info["sfreq"]).astype(int)
     codes = np.array([event_id[name] for name in table["trial_type"]], dtype=int)
-    return np.stack([samples, np.zeros_like(codes), codes], axis=1), event_id, notes
+    return _events_at(table["onset"].to_numpy(dtype=float), codes, raw), event_id, notes
 
 
-def _from_channel(raw: mne.io.BaseRaw, options: MegOptions, path: Path) -> Events:
+def _from_values(path: Path, cells: pd.DataFrame, raw: mne.io.BaseRaw) -> tuple[Events, None, list[str]]:
+    there = np.flatnonzero([str(value).lower() not in NO_LABEL for value in cells["value"]])
+    codes = numbers(cells, "value", str(path), "a trigger's code", there)
+    if (codes != np.round(codes)).any():
+        raise InputError(f"{path}: 'value' holds {codes[codes != np.round(codes)][0]:g}; expected whole numbers, triggers' codes")
+    onsets = numbers(cells, "onset", str(path), "seconds", there)
+    note = f"{path} names no condition by trial_type, so that the codes in 'value' were taken"
+    return _events_at(onsets, codes.astype(int), raw), None, [note]
+
+
+def _events_at(onsets: np.ndarray, codes: np.ndarray, raw: mne.io.BaseRaw) -> Events:
+    """Events of some codes at onsets in seconds from the first sample."""
+    samples = raw.first_samp + np.round(onsets * raw.info["sfreq"]).astype(int)
+    return np.stack([samples, np.zeros_like(codes), codes], axis=1)
+
+
+def _from_channel(raw: mne.io.BaseRaw, options: MegOptions, path: Path) -> tuple[Events, int | None]:
+    """Events of the stimulus channel, and the code that it holds from the first sample on, whose onset nobody knows."""
     try:
-        return mne.find_events(
-            raw, stim_channel=options.stim_channel, min_duration=options.minimum_trigger_duration, verbose="error"
-        )
+        # what MNE makes of codes below 0, and of one that is there from the start, it says in its log alone
+        with catch_logging() as log, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            events = mne.find_events(
+                raw, stim_channel=options.stim_channel, min_duration=options.minimum_trigger_duration, verbose="info"
+            )
     except ValueError as error:
         if "shorter than the shortest_event" in str(error):
             count = re.search(r"\d+", str(error))
@@ -178,23 +230,60 @@ def _from_channel(raw: mne.io.BaseRaw, options: MegOptions, path: Path) -> Event
             ) from error
         have = ", ".join(raw.ch_names[index] for index in mne.pick_types(raw.info, meg=False, stim=True)) or "none"
         raise InputError(
-            f"{path} has no events on the stimulus channel {options.stim_channel or ''} (it has the stimulus channels: {have}); "
+            f"{path} has no events on the stimulus channel{f' {options.stim_channel}' if options.stim_channel else ''} (it has the stimulus channels: {have}); "
             "name another as stim_channel, or give an events.tsv"
         ) from error
+    said = " ".join(log.getvalue().split())
+    if "negative values" in said:
+        raise InputError(
+            f"{path}: the stimulus channel{f' {options.stim_channel}' if options.stim_channel else ''} holds codes below 0, of which it is not known whether the sign or "
+            "the highest bit is wrong; expected codes above 0, name another as stim_channel or give an events.tsv"
+        )
+    held = re.search(r"non-zero initial value of (\d+)", said)
+    return events, None if held is None else int(held[1])
 
 
-def _from_annotations(raw: mne.io.BaseRaw, conditions: Sequence[str] | None) -> tuple[Events, dict[str, int] | None]:
-    """Events that the file has as texts, as BrainVision, EDF and EEGLAB do: named, or the codes that their texts end with."""
-    texts = {str(each) for each in raw.annotations.description}
-    named = find_names(texts, conditions) if conditions is not None else {}
+def _named_by(texts: Sequence[str], conditions: Sequence[str], path: Path) -> dict[str, str]:
+    """The conditions that texts name, as a whole or, as BrainVision puts a marker's kind before it, behind the first stroke."""
+    named = find_names(texts, conditions)
+    behind = {text: text.partition("/")[2] for text in texts if text not in named and "/" in text}
+    found = find_names(behind.values(), conditions)
+    by_kind = {text: found[name] for text, name in behind.items() if name in found}
+    by_kind = {text: name for text, name in by_kind.items() if text.startswith(_STIMULUS)} or by_kind
+    names = [*named.values(), *by_kind.values()]
+    twice = next((name for name in by_kind.values() if names.count(name) > 1), None)
+    if twice is not None:
+        both = [text for text, name in (named | by_kind).items() if name == twice]
+        raise InputError(f"{path} has the markers '{both[0]}' and '{both[1]}', which both name '{twice}'; give an events.tsv")
+    return named | by_kind
+
+
+def _from_annotations(
+    raw: mne.io.BaseRaw, conditions: Sequence[str] | None, path: Path
+) -> tuple[Events, dict[str, int] | None]:
+    """Events that the file has as texts, as BrainVision, EDF and EEGLAB do: named, or the codes that their texts end with.
+
+    Where some of BrainVision's markers are stimuli, the others (responses, say) are not, whatever their number.
+    """
+    texts = sorted({str(each) for each in raw.annotations.description})
+    named = _named_by(texts, conditions, path) if conditions is not None else {}
     if named or conditions is None:
         # a stimulus may be called badger
         chosen = {text: index for index, text in enumerate(sorted(texts), 1) if text in named or not text.startswith(_BAD_SEGMENTS)}
         events, codes = mne.events_from_annotations(raw, event_id=chosen, regexp=None, verbose="error")
         return events, {named.get(text, text): code for text, code in codes.items()}
     numbered = {text: int(match[0]) for text in texts if (match := re.search(r"\d+$", text)) and not text.startswith(_BAD_SEGMENTS)}
-    events, codes = mne.events_from_annotations(raw, event_id=numbered or "auto", regexp=None, verbose="error")
-    return events, None if numbered else codes
+    shown = {text: code for text, code in numbered.items() if text.startswith(_STIMULUS)} or numbered
+    text_of: dict[int, str] = {}
+    for text, code in sorted(shown.items()):
+        if code in text_of:
+            raise InputError(
+                f"{path} has the markers '{text_of[code]}' and '{text}', which end in one number; expected one kind of marker for what was "
+                "shown, give an events.tsv"
+            )
+        text_of[code] = text
+    events, codes = mne.events_from_annotations(raw, event_id=shown or "auto", regexp=None, verbose="error")
+    return events, None if shown else codes
 
 
 def keep_bad_segments(raw: mne.io.BaseRaw, conditions: Iterable[str]) -> None:
@@ -292,6 +381,7 @@ def read_events(
     """
     named: dict[str, int] | None = None
     notes: list[str] = []
+    held: int | None = None
     conditions = None if options.event_id is None else list(options.event_id)
     has_channel = options.stim_channel is not None or len(mne.pick_types(raw.info, meg=False, stim=True)) > 0
     if run.events is None and table is not None:
@@ -299,9 +389,9 @@ def read_events(
         events, named, notes = _from_tsv(table, raw, conditions)
     elif run.events is None and not has_channel and len(raw.annotations):
         origin = run.path
-        events, named = _from_annotations(raw, conditions)
+        events, named = _from_annotations(raw, conditions, run.path)
     elif run.events is None:
-        events, origin = _from_channel(raw, options, run.path), run.path
+        (events, held), origin = _from_channel(raw, options, run.path), run.path
     elif isinstance(run.events, np.ndarray):
         origin = run.path
         events = np.asarray(run.events)
@@ -315,6 +405,8 @@ def read_events(
         events, named, notes = _from_tsv(origin, raw, conditions)
     event_id = conditions_of(events[:, 2], named, options, origin)
     events = events[np.isin(events[:, 2], list(event_id.values()))]
+    if held in event_id.values():
+        notes.append(f"{origin}: the stimulus channel holds code {held} from its first sample on; what began before was left out")
     if not len(events):
         raise InputError(f"{origin} has no events of any condition; expected some, check events and event_id")
     return events, event_id, notes
