@@ -20,6 +20,7 @@ def read_event_table(
     column: str = "trial_type",
     conditions: Sequence[str] | None = None,
     needs_duration: bool = True,
+    otherwise: str = "",
 ) -> tuple[pd.DataFrame, list[str]]:
     """Read events.
 
@@ -35,6 +36,8 @@ def read_event_table(
         names to which others are brought that spell them otherwise, or None.
     needs_duration
         whether a column "duration" has to be there; without one, durations are 0.
+    otherwise
+        what errors advise where the column of conditions is missing.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def read_event_table(
         if needed not in table.columns:
             raise InputError(
                 f"{origin} has no column '{needed}' (it has {', '.join(map(str, table.columns))}); expected onset and duration "
-                f"in seconds and {column}, separated by tabs"
+                f"in seconds and {column}, separated by tabs{otherwise if needed == column else ''}"
             )
     kept = np.array([not _is_none(label) for label in table[column]], dtype=bool)
     rows = np.flatnonzero(kept)

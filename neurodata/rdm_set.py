@@ -50,8 +50,10 @@ def _read_shape(array: np.ndarray, n_conditions: int | None, origin: str) -> tup
         return True, columns
     one_axis_fits = n_conditions is not None and condensed != n_conditions and n_conditions in {rows, columns}
     if condensed is None or one_axis_fits:
+        first = array.ndim == 3 and array.shape[0] == array.shape[1] and n_conditions in {None, array.shape[0]}
+        advice = ": the subjects' axis is the last, as MATLAB has it, move it to the front" if first else ""
         raise InputError(
-            f"{origin}: an RDM is not square (shape {array.shape}); expected (..., n, n), or condensed (..., n (n - 1) / 2)"
+            f"{origin}: an RDM is not square (shape {array.shape}); expected (..., n, n), or condensed (..., n (n - 1) / 2){advice}"
         )
     return False, condensed
 

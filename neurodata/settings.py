@@ -41,6 +41,8 @@ from neurodata.picture_files import FITS
 from neurodata.presence import check_content
 
 FILE_NAME = "recording.yaml"
+_LIKE_IT = (FILE_NAME, "recording.yml", "recording.yaml.txt", "recording.yml.txt")
+LATEST = 60.0  # seconds from a stimulus, beyond which milliseconds were meant
 LARGEST_SIDE = 16384  # pixels
 
 
@@ -62,8 +64,9 @@ def _is_names(value: object) -> bool:
 
 def _is_times(value: object) -> bool:
     if isinstance(value, dict):
-        return set(value) == {"start", "step"} and all(map(_is_number, value.values())) and value["step"] > 0
-    return isinstance(value, list) and bool(value) and all(map(_is_number, value))
+        in_order = set(value) == {"start", "step"} and all(map(_is_number, value.values())) and value["step"] > 0
+        return in_order and abs(value["start"]) <= LATEST
+    return isinstance(value, list) and bool(value) and all(_is_number(each) and abs(each) <= LATEST for each in value)
 
 
 def _is_colour(value: object) -> bool:
@@ -112,7 +115,7 @@ KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "citation": (_is_text, "text"),
     "licence": (_is_text, "text"),
     "notes": (_is_text, "text"),
-    "times": (_is_times, "an ascending list of seconds, or {start: -0.1, step: 0.01}"),
+    "times": (_is_times, "an ascending list of seconds, or {start: -0.1, step: 0.01}, at most 60 (100 ms are 0.1)"),
     "categories": (
         lambda value: _is_names(value) or (isinstance(value, dict) and _is_names([*value, *value.values()])),
         "a list of names, one per stimulus, or a mapping from file name to category",
@@ -151,11 +154,14 @@ def read_settings(folder: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        for a file that is not YAML, unknown keys (all of them, with guesses), or values of another kind.
+        for a file that is not YAML or has another ending, unknown keys (all of them, with guesses), or values of another kind.
     """
     path = folder / FILE_NAME
     check_content(path)
     if not path.is_file():
+        other = next((each for each in sorted(folder.iterdir()) if each.name.lower() in _LIKE_IT), None)
+        if other is not None:
+            raise InputError(f"{other} is not read; expected {FILE_NAME}, rename it")
         return {}
     settings = read_mapping(path, "modality: fmri")
     check_keys(settings, KEYS, str(path))

@@ -121,6 +121,8 @@ def read_mapping(path: Path, such_as: str = "key: value") -> dict[Any, Any]:
         record = _load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}): give the path of a file in YAML") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text in UTF-8: save it as UTF-8") from None
     except (yaml.YAMLError, ValueError) as error:  # not of its encoding; a number of more digits than Python reads
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""

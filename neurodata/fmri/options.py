@@ -160,6 +160,11 @@ class FmriOptions:
         for option, valid in named.items():
             one_of(self, option, valid)
         positive(self, "high_pass", "smoothing_mm", "repetition_time")
+        if self.drift == "cosine" and self.high_pass > 1:
+            raise InputError(
+                f"high_pass is {self.high_pass:g} Hz; expected Hz, at most 1 (a period of {self.high_pass:g} s is "
+                f"{1 / self.high_pass:.4g} Hz)"
+            )
         at_least(self, 0, "drift_order")
         fraction(self, "slice_time_reference")
         if self.single_trials and self.model != "lss":

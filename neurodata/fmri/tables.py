@@ -47,7 +47,8 @@ def read_events(run: FmriRun, options: FmriOptions, seconds: float) -> tuple[pd.
         for missing columns, times that are no numbers, and events outside the run.
     """
     name = run.events_name
-    events, notes = read_event_table(run.events, name, options.condition_column, options.conditions)
+    otherwise = ", or 'fmri: {condition_column: NAME}' in recording.yaml with the column that names conditions"
+    events, notes = read_event_table(run.events, name, options.condition_column, options.conditions, otherwise=otherwise)
     if (events["duration"] < 0).any():
         raise InputError(f"{name}: a duration of {events['duration'].min():g} s; expected zero or more")
     if (events["duration"] > seconds).any():

@@ -90,7 +90,7 @@ def _reject(epochs: mne.BaseEpochs, options: MegOptions, origin: object) -> None
         marks = Counter(mark for entry in epochs.drop_log for mark in entry if mark not in {"IGNORED"})
         reason = (
             f"{', '.join(f'{mark} ({count})' for mark, count in marks.most_common(3)) or 'no event in the data'}; expected epochs "
-            "inside the recording and outside segments that are marked bad"
+            "inside the recording (onsets are seconds from its first sample) and outside segments that are marked bad"
         )
     raise InputError(f"{origin}: all {max(n_before, len(epochs.drop_log))} epochs are rejected: {reason}")
 

@@ -19,6 +19,7 @@ NOISE_NORMALISATIONS = ("multivariate", "univariate", "none")
 NOISE_COVARIANCES = ("epoch", "baseline")
 # MNE's rule: a low-pass filter's slope has come down by then
 SAMPLES_PER_CYCLE = 2.5
+_LATEST = 60.0  # seconds from an event, beyond which milliseconds were meant
 # FIF files keep seconds in single precision; times are rounded to what all of them agree on
 TIME_DECIMALS = 7
 
@@ -123,6 +124,11 @@ class MegOptions:
     def __post_init__(self) -> None:
         if not self.tmin < self.tmax:
             raise InputError(f"an epoch from tmin {self.tmin:g} to tmax {self.tmax:g} s; expected tmin before tmax")
+        if max(abs(self.tmin), abs(self.tmax)) > _LATEST:
+            raise InputError(
+                f"an epoch from tmin {self.tmin:g} to tmax {self.tmax:g} s; expected seconds, at most {_LATEST:g} "
+                f"({self.tmax:g} ms are {self.tmax / 1000:g} s)"
+            )
         if self.baseline is not None:
             start = self.tmin if self.baseline[0] is None else self.baseline[0]
             stop = self.tmax if self.baseline[1] is None else self.baseline[1]
