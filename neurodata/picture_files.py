@@ -127,7 +127,7 @@ def read_picture(path: Path, background: Sequence[int] | None = None) -> UInt8[n
         return np.asarray(image.convert("L"), np.uint8)[..., None]
     if image.mode in _COLOUR:
         colours = np.asarray(image.convert("RGB"), np.uint8)
-        if deep and 0 < colours.max() <= _TWELVE_BITS // 256:
+        if deep and colours.max() <= _TWELVE_BITS // 256:
             raise _too_dark(path, int(colours.max()) * 256 + 255)
         return colours
     raise InputError(

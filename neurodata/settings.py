@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.errors import InputError, shortened
 from bioplausible.foundation.options import check_keys
 from bioplausible.foundation.yaml_files import read_mapping
 from neurodata.array_files import TimeAxis
@@ -168,7 +168,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     for key, value in settings.items():
         is_right, expected = KEYS[key]
         if not is_right(value):
-            raise InputError(f"{path}: '{key}' is {value!r}; expected {expected}{_quoted(value, expected)}")
+            raise InputError(f"{path}: '{key}' is {shortened(repr(value))}; expected {expected}{_quoted(value, expected)}")
     subjects = settings.get("subjects")
     for names in subjects.values() if isinstance(subjects, dict) else [subjects or []]:
         check_distinct([str(name) for name in names], f"{path}: 'subjects'")

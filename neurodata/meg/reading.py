@@ -65,6 +65,8 @@ def read_whole(read: Callable[[], Any], path: Path, expected: str) -> Any:
         except InputError:
             raise
         except Exception as error:  # MNE raises whatever its parser meets: AttributeError, ValueError, struct.error
+            if isinstance(error, OSError) and isinstance(error.filename, str):
+                check_content(error.filename)
             if any("Invalid tag" in str(each.message) for each in caught):
                 raise _truncated(path, expected) from error
             if "number of trials" in str(error):  # of EEGLAB, whose files have one ending for both

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -131,3 +133,20 @@ def test_test_class_without_training_images_is_refused(tmp_path):
     write_images(tmp_path / "test" / "wren", 2)
     with pytest.raises(InputError, match="the test class 'wren' has no folder in train"):
         datasets.load(tmp_path)
+
+
+def test_what_the_layout_passes_over_is_said(tmp_path, birds):
+    with Image.open(next(birds.rglob("*.png"))) as picture:
+        picture.load()
+    first = next(path for path in birds.iterdir() if path.is_dir())
+    (first / "more").mkdir()
+    picture.save(first / "more" / "x.png")
+    picture.save(birds / "y.png")
+    with pytest.warns(UserWarning, match=r"1 picture outside class folders left out, such as .*; 1 picture in folders within class"):
+        notes = datasets.load(birds).notes
+    assert "y.png" in notes and "x.png" in notes
+    for split in ("Train", "TEST", "val"):
+        shutil.copytree(birds, tmp_path / "own" / split, ignore=shutil.ignore_patterns("more", "y.png"))
+    with pytest.warns(UserWarning, match="folders beside train and test left out: val"):
+        own = datasets.load(tmp_path / "own")
+    assert own.notes == "folders beside train and test left out: val" and len(own.test.labels) == len(list(birds.glob("*/*.png")))

@@ -67,6 +67,12 @@ def test_texts_in_the_file_are_carried_on(save):
     assert (record["notes"], record["citation"], record["licence"]) == ("camera 3", "Doe (2020)", "CC0")
 
 
+def test_arrays_that_are_not_read_are_said(save):
+    path = save(x_val=GREY[:3], y_val=LABELS[:3])
+    with pytest.warns(UserWarning, match="arrays that are not read: x_val, y_val"):
+        assert datasets.load(path).notes == "arrays that are not read: x_val, y_val"
+
+
 BAD = {
     "missing keys": (
         dict(y_test=None, x_test=None, extra=np.zeros(2)),

@@ -126,6 +126,57 @@ def test_a_device_that_is_not_there_is_one_line(monkeypatch, capsys):
         cli.main(["list", "rules"])
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "set_to"),
+    [
+        ("jax_disable_jit", True, "False"),
+        ("jax_default_prng_impl", "rbg", "threefry2x32"),
+        ("jax_numpy_rank_promotion", "raise", "allow"),
+        ("jax_numpy_dtype_promotion", "strict", "standard"),
+        ("jax_transfer_guard", "disallow", "allow"),
+    ],
+)
+def test_settings_under_which_something_else_is_learned_are_refused(name, value, set_to):
+    environment.check_settings()
+    usual = jax.config.values[name]
+    jax.config.update(name, value)
+    try:
+        with pytest.raises(InputError, match=f"{name.upper()}={value} is set, .*: unset it, or set {name.upper()}={set_to}"):
+            environment.check_settings()
+    finally:
+        jax.config.update(name, usual)
+
+
+@pytest.mark.parametrize(
+    ("variables", "error", "expected"),
+    [
+        ({"JAX_DEBUG_NANS": "1"}, FloatingPointError("nan"), "a number is not finite, where JAX_DEBUG_NANS=1 stops: unset it"),
+        (
+            {"JAX_ENABLE_X64": "maybe"},
+            ValueError("invalid truth value 'maybe' for environment 'JAX_ENABLE_X64'"),
+            "JAX_ENABLE_X64=maybe is no value that JAX takes: correct or unset it",
+        ),
+        (
+            {"JAX_DEFAULT_PRNG_IMPL": "foo"},
+            ValueError('Invalid value "foo" for JAX flag jax_default_prng_impl'),
+            "JAX_DEFAULT_PRNG_IMPL=foo is no value that JAX takes",
+        ),
+    ],
+)
+def test_what_the_environment_asks_of_jax_is_one_line(monkeypatch, capsys, variables, error, expected):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(cli.command, "main", fails)
+    with pytest.raises(type(error)):  # a defect of ours, where nothing is asked
+        cli.main(["list", "rules"])
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["list", "rules"])
+    assert stopped.value.code == 2 and capsys.readouterr().err.startswith(f"bioplausible: {expected}")
+
+
 def test_terminals_that_hold_ascii_alone_show_what_they_can(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)

@@ -2,6 +2,7 @@
 run."""
 
 import json
+import shutil
 import unicodedata
 
 import nibabel
@@ -15,7 +16,9 @@ from experiments.cli import main
 from neurodata import InputError
 from neurodata.event_tables import read_event_table
 from neurodata.fmri import FmriOptions, FmriRun
-from neurodata.fmri.tables import read_confounds
+from neurodata.fmri.bids import from_bids
+from neurodata.fmri.images import open_bold
+from neurodata.fmri.tables import read_confounds, read_timing
 from neurodata.text_tables import numbers, read_table, read_text
 
 GENERATOR = np.random.default_rng(0)
@@ -245,3 +248,75 @@ def test_the_command_chooses_as_recording_yaml_does(folder, capsys):
         with pytest.raises(SystemExit):
             main(["data", "describe", str(folder), "--select", given])
         assert expected in capsys.readouterr().err
+
+
+def test_what_is_no_real_number_is_not_halved(folder):
+    path = next(folder.glob("sub-*/func/*.nii.gz"))
+    image = nibabel.load(path)
+    nibabel.Nifti1Image(np.asarray(image.dataobj).astype(np.complex64) * (1 + 1j), image.affine).to_filename(path)
+    with pytest.raises(InputError, match=r"bold.nii.gz holds complex numbers; expected one real number a voxel"):
+        neurodata.load(folder)
+    write_bold(path)
+    colours = np.zeros(mask().shape, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    for values, expected in ((mask().astype(np.complex64), "complex numbers"), (colours, "colours")):
+        write_mask(folder, values)
+        with pytest.raises(InputError, match=f"V1.nii.gz holds {expected}"):
+            neurodata.load(folder)
+
+
+def test_a_unit_that_nifti_does_not_know_is_none(folder):
+    path = next(folder.glob("sub-*/func/*.nii.gz"))
+    image = nibabel.load(path)
+    broken = nibabel.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
+    broken.header["xyzt_units"] = 60
+    broken.to_filename(path)
+    assert n_voxels(folder) == 16
+
+
+def test_sidecars_inherit_what_files_above_say(folder):
+    beside = next(folder.glob("sub-*/func/*.json"))
+    write_bold(next(folder.glob("sub-*/func/*.nii.gz")), unit="unknown")
+    beside.write_text(json.dumps({"EchoTime": 0.03}))
+    (folder / "task-objects_bold.json").write_text(json.dumps({"RepetitionTime": 1.5, "StartTime": 1.0}))
+    (folder / "sub-01" / "sub-01_task-objects_bold.json").write_text(json.dumps({"RepetitionTime": SECONDS}))
+    (run,) = from_bids(folder)
+    assert [path.name for path in run.sidecar][-1] == beside.name and len(run.sidecar) == 3
+    assert read_timing(run, FmriOptions(), open_bold(run.bold, run.name)) == (SECONDS, 1.0)
+    beside.write_text(json.dumps({"StartTime": 5.0}))
+    with pytest.raises(InputError, match=f"{beside.name}: StartTime is 5.0"):
+        neurodata.load(folder)
+
+
+def test_run_1_is_run_01(tmp_path):
+    folder = fmri_folder(tmp_path, stem="sub-01_task-objects_run-01")
+    events_of(folder).rename(folder / "sub-01" / "func" / "sub-01_task-objects_run-1_events.tsv")
+    assert n_voxels(folder) == 16
+    first = next(folder.glob("sub-*/func/*.nii.gz"))
+    shutil.copy(first, first.with_name("sub-01_task-objects_run-1_bold.nii.gz"))
+    with pytest.raises(InputError, match=r"run-01_bold.nii.gz and .*run-1_bold.nii.gz are the same run; expected one file of it"):
+        neurodata.load(folder)
+
+
+def test_quotation_marks_swallow_no_rows(tmp_path):
+    def read(text):
+        (tmp_path / "t.tsv").write_bytes(text.encode())
+        return read_table(tmp_path / "t.tsv")
+
+    open_one = read('onset\ttrial_type\n1\t"5 inch\n2\tcat\n3\t7"\n4\t"dog"\n')
+    assert open_one["trial_type"].tolist() == ['"5 inch', "cat", '7"', "dog"] and open_one.index.tolist() == [2, 3, 4, 5]
+    quoted = read('"onset"\t"trial_type"\r\n"1"\t"a ""b"""\r\n2\t""\r\n')
+    assert quoted.to_numpy().tolist() == [["1", 'a "b"'], ["2", ""]] and list(quoted.columns) == ["onset", "trial_type"]
+
+
+def test_units_that_people_mix_up_are_said(folder):
+    (folder / "recording.yaml").write_text("fmri: {high_pass: 128}\n")
+    with pytest.raises(InputError, match=r"high_pass is 128 Hz; expected Hz, at most 1 \(a period of 128 s is 0.007812 Hz\)"):
+        neurodata.load(folder)
+
+
+def test_another_column_of_conditions_can_be_named(folder):
+    write_table(events_of(folder), bold_rows(), ("onset", "duration", "stim_type"))
+    with pytest.raises(InputError, match="has no column 'trial_type'.*condition_column: NAME"):
+        neurodata.load(folder)
+    (folder / "recording.yaml").write_text("fmri: {condition_column: stim_type}\n")
+    assert n_voxels(folder) == 16

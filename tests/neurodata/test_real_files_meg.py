@@ -6,11 +6,13 @@ import shutil
 import sys
 import warnings
 
+import h5py
 import mne
 import numpy as np
 import pytest
 from eeg_files import WRITERS
 from real_files import MEG_YAML, NAMES, RATE, meg_folder, raw_of, write_stimuli, write_table
+from scipy.io import loadmat, savemat
 
 import neurodata
 from experiments.cli import main
@@ -230,3 +232,121 @@ def test_what_was_opened_is_known(tmp_path):
     assert outer == {tmp_path / "a.json"} and tmp_path / "b.npz" in inner
     (tmp_path / "a.json").read_text()
     assert len(outer) == 1
+
+
+def test_files_that_h5py_opens_are_known(tmp_path):
+    with opened_files() as seen:
+        with h5py.File(tmp_path / "a.h5", "w") as made:
+            made["x"] = 1
+        assert seen == {tmp_path / "a.h5"}
+        seen.clear()
+        with h5py.File(tmp_path / "a.h5") as read:
+            assert read["x"][()] == 1
+    assert seen == {tmp_path / "a.h5"}
+    h5py.File(tmp_path / "a.h5").close()
+    assert len(seen) == 1
+
+
+def brainvision_folder(folder, markers, names=()):
+    """One run with markers of BrainVision's own kind, (kind, description, onset); names of channels replaced."""
+    write_stimuli(folder)
+    place = folder / "sub-01" / "eeg"
+    place.mkdir(parents=True)
+    raw, _, _ = raw_of(kind="eeg")
+    header = place / "sub-01_task-objects_eeg.vhdr"
+    WRITERS["vhdr"](raw, header)
+    text = header.read_text(encoding="utf-8")
+    for old, new in names:
+        text = text.replace(old, new)
+    header.write_text(text, encoding="utf-8")
+    lines = [
+        f"Mk{place}={kind},{description},{round(onset * RATE) + 1},1,0" for place, (kind, description, onset) in enumerate(markers, 2)
+    ]
+    with header.with_suffix(".vmrk").open("a", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    (folder / "recording.yaml").write_text(MEG_YAML)
+    return folder
+
+
+def test_responses_are_no_stimuli_of_the_same_number(tmp_path):
+    _, onsets, order = raw_of(kind="eeg")
+    shown = [("Stimulus", f"S{index + 1:3d}", onset) for onset, index in zip(onsets, order, strict=True)]
+    pressed = [("Response", f"R{index % 2 + 1:3d}", onset + 0.3) for onset, index in zip(onsets, order, strict=True)]
+    _, notes = loaded(brainvision_folder(tmp_path / "both", shown + pressed), "EEG")
+    assert "18 epochs used and 0 left out" in notes
+    unclear = [("Optic" if index % 2 else "Comment", name, onset) for index, (_, name, onset) in enumerate(shown)]
+    with pytest.raises(InputError, match=r"has the markers 'Comment/S  \d' and 'Optic/.*', which end in one number"):
+        loaded(brainvision_folder(tmp_path / "unclear", unclear), "EEG")
+
+
+def test_names_behind_a_marker_s_kind_are_names_and_eyes_are_no_eeg(tmp_path):
+    _, onsets, order = raw_of(kind="eeg")
+    markers = [("Comment", NAMES[index], onset) for onset, index in zip(onsets, order, strict=True)]
+    names = [("EEG0001", "VEOG"), ("EEG0011", "EOG L"), ("EEG0021", "EKG"), ("EEG0031", "AFz")]
+    region, notes = loaded(brainvision_folder(tmp_path, markers, names), "EEG")
+    assert "18 epochs used" in notes and region.n_channels == (5,)
+    assert "channels that are called after eyes, heart or muscles were taken for no EEG (VEOG, EOG L, EKG)" in notes
+    rows = [(name, "EOG" if name == "EEG0041" else "EEG", "uV", "bad" if name == "AFz" else "good") for name in ("VEOG", "AFz", "EEG0041")]
+    write_table(tmp_path / "sub-01" / "eeg" / "sub-01_task-objects_channels.tsv", rows, CHANNELS)
+    region, notes = loaded(tmp_path, "EEG")
+    assert region.n_channels == (6,) and "called after" not in notes  # what is stated goes before names
+
+
+def test_bad_channels_are_bad_where_no_tree_describes_itself(tmp_path):
+    folder = meg_folder(tmp_path, described=False)
+    names = raw_of()[0].ch_names
+    table = write_table(folder / "sub-01" / "meg" / "sub-01_task-objects_channels.tsv", channels(names, bad=names[3:4]), CHANNELS)
+    assert loaded(folder)[0].n_channels == (7,)
+    write_table(table, channels([*names, "MEG9999"]), CHANNELS)
+    with pytest.raises(InputError, match=r"names the channel 'MEG9999', which the recording does not have \(1 of 10 such\)"):
+        loaded(folder)
+
+
+def stimulus_channel_folder(folder, change):
+    meg_folder(folder, described=False, change=change)
+    next(folder.glob("sub-01/meg/*_events.tsv")).unlink()
+    return folder
+
+
+def test_codes_below_nought_and_from_the_first_sample_on_are_said(tmp_path):
+    def negative(raw, _):
+        raw._data[-1][raw._data[-1] == 2] = -2
+
+    def held(raw, _):
+        raw._data[-1, :4] = 3
+
+    with pytest.raises(InputError, match="the stimulus channel holds codes below 0, of which it is not known"):
+        loaded(stimulus_channel_folder(tmp_path / "negative", negative))
+    _, notes = loaded(stimulus_channel_folder(tmp_path / "held", held))
+    assert "18 epochs used" in notes and "the stimulus channel holds code 3 from its first sample on" in notes
+
+
+def test_codes_stand_in_where_names_are_missing(tmp_path):
+    folder = meg_folder(tmp_path)
+    table = next(folder.glob("sub-01/meg/*_events.tsv"))
+    rows = [line.split("\t") for line in table.read_text().splitlines()[1:]]
+    coded = [(onset, duration, "n/a", NAMES.index(name) + 1) for onset, duration, name in rows]
+    write_table(table, coded, ("onset", "duration", "trial_type", "value"))
+    region, notes = loaded(folder)
+    assert "names no condition by trial_type, so that the codes in 'value' were taken" in notes
+    np.testing.assert_array_equal(region.patterns()[0], loaded(meg_folder(tmp_path / "named"))[0].patterns()[0])
+
+
+def test_two_files_of_one_run_are_not_two_runs(tmp_path):
+    folder = meg_folder(tmp_path, stem="sub-01_task-objects_run-1")
+    meg_folder(tmp_path, stem="sub-01_task-objects_run-01")
+    with pytest.raises(InputError, match=r"run-01_meg.fif and .*run-1_meg.fif are the same run"):
+        loaded(folder)
+
+
+def test_epochs_of_eeglab_and_milliseconds_are_one_sentence(tmp_path):
+    folder = eeg_folder(tmp_path / "eeg", "set")
+    path = next(folder.glob("sub-01/eeg/*.set"))
+    whole = loadmat(path, struct_as_record=False, squeeze_me=True)["EEG"]
+    content = {key: getattr(whole, key) for key in whole._fieldnames}
+    content |= {"data": content["data"][:, :1000].reshape(-1, 100, 10), "pnts": 100, "trials": 10}
+    savemat(path, {"EEG": content}, appendmat=False)
+    with pytest.raises(InputError, match=r"_eeg.set holds epochs; .* save the recording before it is cut, or epochs as \*_epo.fif"):
+        neurodata.load(folder)
+    with pytest.raises(InputError, match=r"tmin -100 to tmax 300 s; expected seconds, at most 60 \(300 ms are 0.3 s\)"):
+        loaded(meg_folder(tmp_path / "meg", yaml="meg: {tmin: -100, tmax: 300}\n"))

@@ -1,18 +1,20 @@
 """Pictures, names and arrays as people have them: nothing turned, cut, passed over or put into another order without a word."""
 
 import unicodedata
+import zlib
 
+import h5py
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from real_files import write_stimuli
 from rsatoolbox.data import Dataset
 from rsatoolbox.rdm import calc_rdm
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import pdist, squareform
 
 import neurodata
 from experiments import datasets
-from neurodata import InputError
+from neurodata import InputError, array_files
 from neurodata.names import find_names
 from neurodata.picture_files import read_picture
 
@@ -159,3 +161,101 @@ def test_stimuli_that_differ_by_a_pixel_are_made_alike_as_stated(tmp_path, fit, 
     (tmp_path / "recording.yaml").write_text("stimuli: {size: 40, fit: squeeze}\n")
     with pytest.raises(InputError, match="'stimuli' is .* with fit pad, crop or stretch"):
         neurodata.load(tmp_path)
+
+
+def rdm_folder(folder):
+    write_stimuli(folder, IDS)
+    np.save(folder / "rdms_IT.npy", TRUE)
+    return folder
+
+
+def write_deep_colours(path, values):
+    """A PNG of 16 bits a colour, which Pillow does not write; ISO/IEC 15948."""
+    height, width = values.shape[:2]
+
+    def chunk(kind, content):
+        checksum = zlib.crc32(kind + content).to_bytes(4, "big")
+        return len(content).to_bytes(4, "big") + kind + content + checksum
+
+    head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([16, 2, 0, 0, 0])
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("highest", [255, 1023, 4095])
+def test_ten_bits_saved_in_sixteen_are_not_black(tmp_path, highest):
+    ramp = np.linspace(0, highest, 256).round().astype(np.uint16).reshape(16, 16)
+    Image.fromarray(ramp).save(tmp_path / "a.png")
+    Image.fromarray(ramp.astype(np.int32)).save(tmp_path / "b.tif")
+    write_deep_colours(tmp_path / "c.png", np.repeat(ramp[..., None], 3, axis=2))
+    for name in ("a.png", "b.tif", "c.png"):
+        with pytest.raises(InputError, match=f"{name} has 16 bits a pixel and none above .*, which is almost black"):
+            read_picture(tmp_path / name)
+    bright = np.repeat(ramp[..., None], 3, axis=2) * (65535 // highest)
+    write_deep_colours(tmp_path / "d.png", bright)
+    assert read_picture(tmp_path / "d.png").max() == 255
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "black.png")
+    assert read_picture(tmp_path / "black.png").max() == 0
+
+
+def test_colour_profiles_and_pictures_in_deeper_folders_are_said(tmp_path):
+    folder = rdm_folder(tmp_path)
+    for name, kind in (("img_1", "sRGB"), ("img_2", "XYZ")):
+        path = folder / "stimuli" / f"{name}.png"
+        with Image.open(path) as image:
+            image.load()
+        image.save(path, icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile(kind)).tobytes())
+    assert "1 picture has a colour profile other than sRGB (such as img_2.png: XYZ identity" in neurodata.load(folder).notes
+    (folder / "stimuli" / "more").mkdir()
+    (folder / "stimuli" / "img_12.png").rename(folder / "stimuli" / "more" / "img_12.png")
+    np.save(folder / "rdms_IT.npy", pdist(PATTERNS[:11]))
+    assert "Pictures in folders within" in neurodata.load(folder).notes
+
+
+@pytest.mark.parametrize("written", ["0x10", "1_0", "0o17", "12:30", "010"])
+def test_names_stay_as_they_are_written(tmp_path, written):
+    (tmp_path / "recording.yaml").write_text(f"name: {written}\nsubjects: [{written}]\n")
+    recording = neurodata.load(rdm_folder(tmp_path))
+    assert recording.name == written and recording.regions["IT"].subjects == (written,)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("name: 2024", "'name' is 2024; expected text, put it in quotes"),
+        ("name:", "'name' is None; expected text, or leave the key out"),
+        ("subjects: [+1]", "YAML takes 1.0 for no name, put names in quotes"),
+        ("times: {start: -100, step: 10}", r"at most 60 \(100 ms are 0.1\)"),
+    ],
+)
+def test_what_yaml_takes_for_numbers_is_said(tmp_path, line, expected):
+    (tmp_path / "recording.yaml").write_text(line + "\n")
+    with pytest.raises(InputError, match=expected):
+        neurodata.load(rdm_folder(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["recording.yml", "Recording.yaml", "recording.yaml.txt"])
+def test_settings_under_another_name_are_not_passed_over(tmp_path, name):
+    (tmp_path / name).write_text("name: mine\n")
+    if (tmp_path / "recording.yaml").is_file():
+        pytest.skip("the file system knows no upper and lower case")
+    with pytest.raises(InputError, match=f"{name} is not read; expected recording.yaml, rename it"):
+        neurodata.load(rdm_folder(tmp_path))
+
+
+def test_arrays_that_are_not_read_say_what_they_are(tmp_path):
+    folder = rdm_folder(tmp_path)
+    (folder / "rdms_IT.npy").unlink()
+    path = folder / "rdms_IT.h5"
+    with h5py.File(path, "w") as file:
+        file["rdms"] = np.repeat(squareform(TRUE)[..., None], 3, axis=2)
+    with pytest.raises(InputError, match="the subjects' axis is the last, as MATLAB has it, move it to the front"):
+        neurodata.load(folder)
+    with h5py.File(path, "a"), pytest.raises(InputError, match=r"rdms_IT.h5 is open in a program that writes into it"):
+        raise array_files._unreadable(path, OSError("unable to lock file, error message = 'Resource temporarily unavailable'"))
+    path.unlink()
+    np.save(folder / "rdms_IT.npy", np.array([TRUE, "x"], dtype=object))
+    with pytest.raises(InputError, match="holds objects of Python; expected one array of numbers"):
+        neurodata.load(folder)
