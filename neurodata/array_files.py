@@ -70,7 +70,9 @@ def _unreadable(path: Path, error: Exception) -> InputError:
             return InputError(f"{path} is open in a program that writes into it; expected a file that is closed, end that program")
         return InputError(f"{path} lies on a file system without locks, which HDF5 asks for; set HDF5_USE_FILE_LOCKING=FALSE")
     if "Object arrays" in str(error):
-        return InputError(f"{path} holds objects of Python; expected one array of numbers, of one shape for all subjects: save it so")
+        return InputError(
+            f"{path} holds objects of Python; expected one array of numbers, of one shape for all subjects: save it so"
+        )
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return InputError(
         f"{path} cannot be read ({reason}): expected a whole {path.suffix} file of numbers; it may be truncated, "

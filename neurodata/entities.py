@@ -232,4 +232,14 @@ def _check_one(
         )
 
 
-__all__ = ["A_RUN", "ENTITIES", "OF_ONE_RUN", "checked_selection", "choose", "entities_of", "is_selection", "is_value", "selection_of"]
+__all__ = [
+    "A_RUN",
+    "ENTITIES",
+    "OF_ONE_RUN",
+    "checked_selection",
+    "choose",
+    "entities_of",
+    "is_selection",
+    "is_value",
+    "selection_of",
+]

@@ -34,9 +34,7 @@ class _Parsed:
         self.entities = entities_of(path.name)
 
     def fits(self, run: Mapping[str, str]) -> bool:
-        return all(
-            key in run and is_value(run[key], value, key) for key, value in self.entities.items() if key not in OF_THE_IMAGE
-        )
+        return all(key in run and is_value(run[key], value, key) for key, value in self.entities.items() if key not in OF_THE_IMAGE)
 
     def particularity(self, run: Mapping[str, str]) -> tuple[int, int]:
         """How much it says of a run: entities, and those of them that are spelt alike."""

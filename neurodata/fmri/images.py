@@ -86,7 +86,9 @@ def check_real(image: Any, name: object) -> None:
     kind = np.dtype(image.dataobj.dtype if hasattr(image.dataobj, "dtype") else image.get_data_dtype())
     if kind.kind not in "biuf":
         what = "complex numbers" if kind.kind == "c" else "colours" if kind.names else f"values of type {kind.name}"
-        raise InputError(f"{name} holds {what}; expected one real number a voxel, save the part that is meant (a magnitude, say) alone")
+        raise InputError(
+            f"{name} holds {what}; expected one real number a voxel, save the part that is meant (a magnitude, say) alone"
+        )
 
 
 def _unit_of_time(image: Any) -> str:
@@ -198,4 +200,14 @@ def read_series(
     return series
 
 
-__all__ = ["BoldImage", "check_real", "content", "hemispheres", "is_surface", "load_nifti", "open_bold", "read_series", "unreadable"]
+__all__ = [
+    "BoldImage",
+    "check_real",
+    "content",
+    "hemispheres",
+    "is_surface",
+    "load_nifti",
+    "open_bold",
+    "read_series",
+    "unreadable",
+]

@@ -260,9 +260,7 @@ def _named_by(texts: Sequence[str], conditions: Sequence[str], path: Path) -> di
     return named | by_kind
 
 
-def _from_annotations(
-    raw: mne.io.BaseRaw, conditions: Sequence[str] | None, path: Path
-) -> tuple[Events, dict[str, int] | None]:
+def _from_annotations(raw: mne.io.BaseRaw, conditions: Sequence[str] | None, path: Path) -> tuple[Events, dict[str, int] | None]:
     """Events that the file has as texts, as BrainVision, EDF and EEGLAB do: named, or the codes that their texts end with.
 
     Where some of BrainVision's markers are stimuli, the others (responses, say) are not, whatever their number.

@@ -142,7 +142,9 @@ def test_what_the_layout_passes_over_is_said(tmp_path, birds):
     (first / "more").mkdir()
     picture.save(first / "more" / "x.png")
     picture.save(birds / "y.png")
-    with pytest.warns(UserWarning, match=r"1 picture outside class folders left out, such as .*; 1 picture in folders within class"):
+    with pytest.warns(
+        UserWarning, match=r"1 picture outside class folders left out, such as .*; 1 picture in folders within class"
+    ):
         notes = datasets.load(birds).notes
     assert "y.png" in notes and "x.png" in notes
     for split in ("Train", "TEST", "val"):

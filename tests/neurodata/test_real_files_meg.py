@@ -260,7 +260,8 @@ def brainvision_folder(folder, markers, names=()):
         text = text.replace(old, new)
     header.write_text(text, encoding="utf-8")
     lines = [
-        f"Mk{place}={kind},{description},{round(onset * RATE) + 1},1,0" for place, (kind, description, onset) in enumerate(markers, 2)
+        f"Mk{place}={kind},{description},{round(onset * RATE) + 1},1,0"
+        for place, (kind, description, onset) in enumerate(markers, 2)
     ]
     with header.with_suffix(".vmrk").open("a", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
@@ -286,7 +287,10 @@ def test_names_behind_a_marker_s_kind_are_names_and_eyes_are_no_eeg(tmp_path):
     region, notes = loaded(brainvision_folder(tmp_path, markers, names), "EEG")
     assert "18 epochs used" in notes and region.n_channels == (5,)
     assert "channels that are called after eyes, heart or muscles were taken for no EEG (VEOG, EOG L, EKG)" in notes
-    rows = [(name, "EOG" if name == "EEG0041" else "EEG", "uV", "bad" if name == "AFz" else "good") for name in ("VEOG", "AFz", "EEG0041")]
+    rows = [
+        (name, "EOG" if name == "EEG0041" else "EEG", "uV", "bad" if name == "AFz" else "good")
+        for name in ("VEOG", "AFz", "EEG0041")
+    ]
     write_table(tmp_path / "sub-01" / "eeg" / "sub-01_task-objects_channels.tsv", rows, CHANNELS)
     region, notes = loaded(tmp_path, "EEG")
     assert region.n_channels == (6,) and "called after" not in notes  # what is stated goes before names

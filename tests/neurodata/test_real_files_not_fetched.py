@@ -54,7 +54,9 @@ def test_files_of_sensors(tmp_path, pattern, described):
     refused(folder, unfetch(next(folder.rglob(pattern))))
 
 
-@pytest.mark.parametrize("text", ["/annex/objects/MD5E-s12--0123.png\n", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"])
+@pytest.mark.parametrize(
+    "text", ["/annex/objects/MD5E-s12--0123.png\n", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"]
+)
 @pytest.mark.parametrize("pattern", ["stimuli/apple.png", "rdms_IT.npy"])
 def test_pointers_are_no_damaged_files(tmp_path, pattern, text):
     folder = rdm_folder(tmp_path)
