@@ -186,8 +186,8 @@ def _flattened(image: Image.Image, background: Sequence[int] | None, path: Path)
 
 def _too_dark(path: Path, highest: int) -> InputError:
     return InputError(
-        f"the image {path} has 16 bits a pixel and none above {highest}, which is almost black, as where 8, 10 or 12 bits were saved in "
-        "16; expected values up to 65535, save it as an 8-bit image"
+        f"the image {path} has 16 bits a pixel and none above {highest}, which is almost black, as where 8, 10 or 12 bits were "
+        "saved in 16; expected values up to 65535, save it as an 8-bit image"
     )
 
 

@@ -1,6 +1,7 @@
 """What a folder names and does not hold: links of DataLad and git-annex to files that were not fetched, pointers of Git LFS.
 
-Such a name is no file to Python, so that a listing passes over it: a condition, a region or an image would be missing without a word.
+Such a name is no file to Python, so that a listing passes over it: a condition, a region or an image would be missing without a
+word.
 """
 
 from __future__ import annotations

@@ -113,13 +113,13 @@ def read_table(path: str | os.PathLike[str], expected: str = "tab-separated colu
 
 def _rows(text: str, path: object, expected: str) -> list[tuple[int, list[str]]]:
     """Cells of each row and the line that it ends in; quotation marks count where each is closed in its own cell."""
-    quoting = csv.QUOTE_MINIMAL if _UNQUOTED.sub("", text).count('"') == 0 else csv.QUOTE_NONE
+    closed = _UNQUOTED.sub("", text).count('"') == 0
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=quoting)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_MINIMAL if closed else csv.QUOTE_NONE)
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
         raise InputError(f"{path} cannot be read as a table ({error}); expected {expected}") from error
-    if quoting == csv.QUOTE_NONE:
+    if not closed:
         rows = [(line, [_unquoted(cell) for cell in row]) for line, row in rows]
     return rows
 

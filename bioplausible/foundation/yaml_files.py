@@ -122,7 +122,7 @@ def read_mapping(path: Path, such_as: str = "key: value") -> dict[Any, Any]:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}): give the path of a file in YAML") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path} is no text in UTF-8: save it as UTF-8") from None
+        raise InputError(f"{path} is not YAML (it is no text in UTF-8): save it as UTF-8") from None
     except (yaml.YAMLError, ValueError) as error:  # not of its encoding; a number of more digits than Python reads
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""

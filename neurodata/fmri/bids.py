@@ -62,10 +62,14 @@ def _nearest(candidates: Sequence[_Parsed], run: Mapping[str, str]) -> Path | No
     return max(fitting, key=lambda each: each.particularity(run)).path if fitting else None
 
 
-def _inheritance(candidates: Sequence[_Parsed], run: Mapping[str, str]) -> list[Path]:
-    """Order the sidecars of a run from the top of the tree downwards, the particular one behind the general."""
-    fitting = [each for each in candidates if each.fits(run)]
-    return [each.path for each in sorted(fitting, key=lambda each: (len(each.path.parts), each.particularity(run)))]
+def _inheritance(trees: Sequence[Sequence[_Parsed]], run: Mapping[str, str]) -> Path | list[Path] | None:
+    """Order a run's sidecars in the first tree that has any from its top downwards, the particular one behind the general."""
+    for candidates in trees:
+        fitting = [each for each in candidates if each.fits(run)]
+        paths = [each.path for each in sorted(fitting, key=lambda each: (len(each.path.parts), each.particularity(run)))]
+        if paths:
+            return paths[0] if len(paths) == 1 else paths
+    return None
 
 
 def _derivative_folder(root: Path, stated: File | None) -> Path | None:
@@ -213,7 +217,7 @@ def from_bids(
                 confounds,
                 image.entities["sub"],
                 _run_name(image.entities, several),
-                sidecar=next(filter(None, (_inheritance(each, image.entities) for each in beside["sidecar"])), None),
+                sidecar=_inheritance(beside["sidecar"], image.entities),
             )
         )
     return sorted(runs, key=lambda run: (natural_key(run.subject), natural_key(run.run)))

@@ -203,7 +203,8 @@ def read_timing(run: FmriRun, options: FmriOptions, image: BoldImage) -> tuple[f
         raise InputError(f"{path}: RepetitionTime is {in_sidecar!r}; expected seconds above 0")
     if in_sidecar is None and content.get("VolumeTiming") is not None:
         raise InputError(
-            f"{content.origin('VolumeTiming')} states VolumeTiming and no RepetitionTime: volumes at times of their own are not modelled; expected "
+            f"{content.origin('VolumeTiming')} states VolumeTiming and no RepetitionTime: volumes at times of their own are not "
+            "modelled; expected "
             "volumes at equal "
             "distances"
         )
@@ -231,8 +232,8 @@ def read_timing(run: FmriRun, options: FmriOptions, image: BoldImage) -> tuple[f
     start = content.get("StartTime", 0.0)
     if isinstance(start, bool) or not isinstance(start, int | float) or not 0 <= start <= repetition_time:
         raise InputError(
-            f"{content.origin('StartTime')}: StartTime is {start!r}; expected seconds from 0 to the repetition time of {repetition_time:g} s, the "
-            "moment of a "
+            f"{content.origin('StartTime')}: StartTime is {start!r}; expected seconds from 0 to the repetition time of "
+            f"{repetition_time:g} s, the moment of a "
             "volume that its time stands for, or state slice_time_reference"
         )
     return repetition_time, float(start)

@@ -214,6 +214,7 @@ def _events_at(onsets: np.ndarray, codes: np.ndarray, raw: mne.io.BaseRaw) -> Ev
 
 def _from_channel(raw: mne.io.BaseRaw, options: MegOptions, path: Path) -> tuple[Events, int | None]:
     """Events of the stimulus channel, and the code that it holds from the first sample on, whose onset nobody knows."""
+    channel = "stimulus channel" if options.stim_channel is None else f"stimulus channel {options.stim_channel}"
     try:
         # what MNE makes of codes below 0, and of one that is there from the start, it says in its log alone
         with catch_logging() as log, warnings.catch_warnings():
@@ -232,13 +233,13 @@ def _from_channel(raw: mne.io.BaseRaw, options: MegOptions, path: Path) -> tuple
             ) from error
         have = ", ".join(raw.ch_names[index] for index in mne.pick_types(raw.info, meg=False, stim=True)) or "none"
         raise InputError(
-            f"{path} has no events on the stimulus channel{f' {options.stim_channel}' if options.stim_channel else ''} (it has the stimulus channels: {have}); "
+            f"{path} has no events on the {channel} (it has the stimulus channels: {have}); "
             "name another as stim_channel, or give an events.tsv"
         ) from error
     said = " ".join(log.getvalue().split())
     if "negative values" in said:
         raise InputError(
-            f"{path}: the stimulus channel{f' {options.stim_channel}' if options.stim_channel else ''} holds codes below 0, of which it is not known whether the sign or "
+            f"{path}: the {channel} holds codes below 0, of which it is not known whether the sign or "
             "the highest bit is wrong; expected codes above 0, name another as stim_channel or give an events.tsv"
         )
     held = re.search(r"non-zero initial value of (\d+)", said)
@@ -278,8 +279,8 @@ def _from_annotations(raw: mne.io.BaseRaw, conditions: Sequence[str] | None, pat
     for text, code in sorted(shown.items()):
         if code in text_of:
             raise InputError(
-                f"{path} has the markers '{text_of[code]}' and '{text}', which end in one number; expected one kind of marker for what was "
-                "shown, give an events.tsv"
+                f"{path} has the markers '{text_of[code]}' and '{text}', which end in one number; expected one kind of marker for "
+                "what was shown, give an events.tsv"
             )
         text_of[code] = text
     events, codes = mne.events_from_annotations(raw, event_id=shown or "auto", regexp=None, verbose="error")

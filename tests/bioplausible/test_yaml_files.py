@@ -25,7 +25,7 @@ def test_values_are_those_of_yaml_1_2_and_identifiers_stay_as_they_are_written(t
         "times: [1:30, 1_000, 1., .5, 0.5, 01.5, 1e3, .inf, -.inf]\nnothing: [~, null, ]\n"
     )
     assert read_mapping(tmp_path / "a.yaml") == {
-        "subjects": ["01", "010", 1, -2, 0, 3, 16],
+        "subjects": ["01", "010", 1, -2, 0, 3.0, "0x10"],
         "answers": ["yes", "no", "on", "off", "y", True, False],
         "session": "2020-01-01",
         "times": ["1:30", "1_000", 1.0, 0.5, 0.5, "01.5", 1000.0, np.inf, -np.inf],

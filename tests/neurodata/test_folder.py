@@ -351,7 +351,7 @@ SPOILED = [
     (spoil_truncated_npy, "rdms_V1.npy cannot be read .*may be truncated"),
     (spoil_truncated_h5, "rdms_V1.h5 cannot be read .*may be truncated"),
     (spoil_damaged_rsatoolbox_file, "rdms_V1.h5 cannot be read"),
-    (spoil_pickled, "rdms_IT.npz cannot be read"),
+    (spoil_pickled, "rdms_IT.npz holds objects of Python; expected one array of numbers"),
     (spoil_key, "rdms_IT.npz holds RDM, other; expected the key 'rdms'"),
     (spoil_h5_key, "rdms_V1.h5 holds matrices; expected a dataset 'rdms'"),
     (spoil_pattern_key, "patterns_V1.npz holds data; expected the key 'patterns'"),
