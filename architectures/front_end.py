@@ -171,22 +171,27 @@ def _zca(images: Float[np.ndarray, "n height width channels"], eps: float) -> Ca
 
 
 def _fit_none(images: np.ndarray, eps: float) -> FrontEnd:
+    """Images as they are."""
     return no_front_end()
 
 
 def _fit_zca(images: np.ndarray, eps: float) -> FrontEnd:
+    """Zero-phase whitening by the training images' covariance; takes one image size."""
     return FrontEnd("zca", _zca(images, eps), 1, tuple(images.shape[1:]))
 
 
 def _fit_zca_local(images: np.ndarray, eps: float) -> FrontEnd:
+    """The same within the patch of seven by seven pixels around each pixel; takes images of any size."""
     return FrontEnd("zca_local", _zca_local(images, eps), 1)
 
 
 def _fit_on_off(images: np.ndarray, eps: float) -> FrontEnd:
+    """A centre-surround filter, its positive and its negative part as two channels, as retinal ganglion cells report them."""
     return FrontEnd("on_off", lambda x: _split_signs(_centre_surround(x)), 2)
 
 
 def _fit_zca_on_off(images: np.ndarray, eps: float) -> FrontEnd:
+    """Whitening, then the positive and the negative part as two channels."""
     whiten = _zca(images, eps)
     return FrontEnd("zca_on_off", lambda x: _split_signs(whiten(x)), 2, tuple(images.shape[1:]))
 

@@ -5,7 +5,7 @@ Another distribution that installs a package of the same name writes its files o
 
 from __future__ import annotations
 
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 
 from bioplausible.foundation.errors import InputError
@@ -57,6 +57,8 @@ def check_package(name: str) -> None:
     if source.parent.parent.resolve() != here.resolve():
         raise InputError(f"{told}, which stands before ours ({here / name}) on Python's path: rename it, or start elsewhere")
     # Found slowly, and needed here alone.
+    from importlib import metadata
+
     others = [each for each in metadata.packages_distributions().get(name, ()) if each != "bioplausible"]
     who = f" (the distribution {' and '.join(others)})" if others else ""
     raise InputError(

@@ -26,13 +26,22 @@ from experiments.commands.searchlight import searchlight_command
 from experiments.commands.sweep import sweep_command
 from experiments.commands.train import train_command
 from experiments.interruption import STATUS
+from experiments.terminal import examples
 
 __all__ = ["main", "stopped"]
 
 _OF_NAMES = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=examples(
+        "bioplausible list rules",
+        "bioplausible train feedback_alignment --epochs 5 --out runs/first",
+        "bioplausible compare --rules untrained,backprop,feedback_alignment --out runs/compared",
+        "bioplausible data list",
+    ),
+)
 @click.version_option(package_name="bioplausible")
 def command() -> None:
     """Train one network with many learning rules and compare what it learned with human brains."""

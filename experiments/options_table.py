@@ -1,4 +1,4 @@
-"""What can be set of a rule or of an architecture: each option, its default, and what it is, from where it is defined."""
+"""What can be set of a rule or of an architecture: each option, its default, its range and what it is, from where it is defined."""
 
 from __future__ import annotations
 
@@ -9,27 +9,35 @@ from typing import Any
 
 from docstring_parser import DocstringStyle, parse
 
+from bioplausible.foundation.options import ranges_heard
+
 __all__ = ["option_rows"]
 
 
 def option_rows(
-    options: Any, hidden: tuple[str, ...] = (), meaning: Mapping[str, str] = MappingProxyType({})
+    options: Any,
+    hidden: tuple[str, ...] = (),
+    meaning: Mapping[str, str] = MappingProxyType({}),
+    ranges: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """One row an option.
 
     Parameters
     ----------
     options
-        A dataclass whose docstring has a section of attributes; an instance, whose values are the defaults, or the class.
+        A dataclass whose docstring has a section of attributes or parameters; an instance, whose values are the defaults, or the
+        class.
     hidden
         Options that are not shown.
     meaning
         What stands in the place of names that code alone knows.
+    ranges
+        Option -> what is expected of it; by default what an instance's own checks say.
 
     Returns
     -------
     list of dict
-        `option`, `default` and `what`, "" where the docstring does not say.
+        `option`, `default`, `range` and `what`, the last two "" where neither checks nor docstring say.
 
     >>> @dataclasses.dataclass(frozen=True)
     ... class Sizes:
@@ -43,7 +51,7 @@ def option_rows(
     ...     width: int = 3
     ...     height: int = 2
     >>> option_rows(Sizes(), hidden=("height",))
-    [{'option': 'width', 'default': 3, 'what': 'In pixels.'}]
+    [{'option': 'width', 'default': 3, 'range': '', 'what': 'In pixels.'}]
     """
     kind = options if isinstance(options, type) else type(options)
     told: dict[str, str] = {}
@@ -55,10 +63,16 @@ def option_rows(
             what = what.replace(name, value)
         # Options that only mean something together are told together.
         told |= {name.strip(): what for name in each.arg_name.split(",")}
+    if ranges is None:
+        with ranges_heard() as heard:
+            if options is not kind:
+                dataclasses.replace(options)
+        ranges = heard.get(kind, {})
     return [
         {
             "option": field.name,
             "default": _default(field) if options is kind else getattr(options, field.name),
+            "range": ranges.get(field.name, ""),
             "what": told.get(field.name, ""),
         }
         for field in dataclasses.fields(kind)

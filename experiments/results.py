@@ -24,7 +24,6 @@ import dataclasses
 import functools
 import io
 import json
-import math
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -38,6 +37,7 @@ import pandas as pd
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.files import write_bytes, write_text
 from experiments.files import write_arrays
+from experiments.plain_values import plain as plain
 from experiments.results_schema import check_arrays, check_record, check_tables
 
 if TYPE_CHECKING:
@@ -116,21 +116,6 @@ _UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, RecursionError),
     *(zipfile.BadZipFile, zlib.error),
 )
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON has it: NaN and infinities become null, arrays lists."""
-    if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Path):
-        return str(value)
-    return value
 
 
 def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -377,6 +362,11 @@ class Comparison:
             A folder without results, or with some that cannot be read.
         """
         path = folder / "results.json"
+        if (folder / "training.json").is_file() and not (folder / "arrays.npz").is_file():
+            raise InputError(
+                f"{folder} holds one training, as train --out wrote it, and a report is of a comparison: make one with compare; "
+                f"train --init {folder} starts from these weights, and searchlight --models {folder} seeks its layers in a brain"
+            )
         if not path.is_file():
             raise InputError(f"{folder} holds no results.json: give the folder that compare wrote with --out")
         try:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from learning_rules import Support
+from learning_rules.supported import Support
 
 __all__ = ["marks_of_reasons", "support_table"]
 

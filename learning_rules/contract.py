@@ -13,6 +13,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from architectures import Network
 from learning_rules.needs import Needs
 from learning_rules.objectives import Batch, Objective
+from learning_rules.supported import Support
 
 __all__ = ["Batch", "Family", "LearningRule", "RuleSpec", "RuleState", "Support", "Variant"]
 
@@ -131,21 +132,6 @@ class LearningRule(NamedTuple):
     optimizer: Callable[..., optax.GradientTransformation]
     objective: Objective | None = None
     infer: Callable[[tuple[Any, ...], Array], Array] | None = None
-
-
-class Support(NamedTuple):
-    """Whether a rule and a network go together, and why not.
-
-    Attributes
-    ----------
-    supported
-        Whether they do.
-    reason
-        A sentence on why not, "" where they do.
-    """
-
-    supported: bool
-    reason: str = ""
 
 
 class Variant(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any
 from architectures import Network
 from bioplausible.foundation.errors import InputError, unknown_name
 from bioplausible.foundation.options import make_options
-from bioplausible.foundation.resolve import is_reference, load_object, resolve
+from bioplausible.foundation.resolve import is_reference, load_object
 from learning_rules import (
     backprop,
     burst,
@@ -34,6 +34,7 @@ from learning_rules import (
 )
 from learning_rules.checking import check_contract, reason_of
 from learning_rules.contract import Family, LearningRule, RuleSpec, Support, Variant
+from learning_rules.naming import chosen_variant, find_variant
 from learning_rules.needs import missing
 from learning_rules.objectives import Objective, make_objective
 from learning_rules.signs import keeping_signs
@@ -78,26 +79,15 @@ def _of_user(name: str) -> Family | Callable[..., Any]:
 
 
 def _find(name: str, variant: Any = None) -> tuple[Family, Variant]:  # a variant as a user gave it
-    if is_reference(name):
-        found = _of_user(name)
-        if not isinstance(found, Family):
-            raise InputError(f"'{name}' is a function, which declares nothing before it has built its rule: give a Family")
-        # Its name in every table is the one that builds it.
-        renamed = {each: own._replace(spec=replace(own.spec, family=name, variant="")) for each, own in found.variants.items()}
-        family_name, named, family = name, "", found._replace(variants=renamed)
-    else:
-        family_name, slash, named = name.partition("/")
-        if family_name not in FAMILIES or (slash and not named):
-            resolve(name, {*names(), *names(variants=True)}, "learning rule")  # says what is wrong with it
-        family = FAMILIES[family_name]
-    if named and variant not in (None, "", named):
-        raise InputError(f"rule '{name}' was given together with variant='{variant}': give one of the two")
-    wanted = named or variant
-    if wanted is None or wanted == "":
-        return family, next(iter(family.variants.values()))
-    if not isinstance(wanted, str) or wanted not in family.variants:
-        raise unknown_name(f"variant of '{family_name}'", wanted, [v for v in family.variants if v] or ["(none)"])
-    return family, family.variants[wanted]
+    if not is_reference(name):
+        family_name, chosen = find_variant(name, variant, {each: tuple(family.variants) for each, family in FAMILIES.items()})
+        return FAMILIES[family_name], FAMILIES[family_name].variants[chosen]
+    found = _of_user(name)
+    if not isinstance(found, Family):
+        raise InputError(f"'{name}' is a function, which declares nothing before it has built its rule: give a Family")
+    # Its name in every table is the one that builds it.
+    renamed = {each: own._replace(spec=replace(own.spec, family=name, variant="")) for each, own in found.variants.items()}
+    return found._replace(variants=renamed), renamed[chosen_variant(name, name, "", variant, tuple(renamed))]
 
 
 def spec(name: str) -> RuleSpec:

@@ -6,35 +6,7 @@
 ((60, 8, 8, 3), True)
 """
 
-from bioplausible.foundation.errors import InputError
-from neurodata import cichy92, kriegeskorte92
-from neurodata.cache import RemoteFile, data_path, fetch
-from neurodata.containers import PatternSet, RdmSet, Recording, Stimuli
-from neurodata.folder import save
-from neurodata.registry import describe, download, load, names, references
-from neurodata.selection import select
-from neurodata.simulated import default_stimuli, simulate
-from neurodata.stages import STAGES
+from bioplausible.foundation.errors import InputError as InputError
+from bioplausible.foundation.lazy_packages import lazy_package
 
-__all__ = [
-    "STAGES",
-    "InputError",
-    "PatternSet",
-    "RdmSet",
-    "Recording",
-    "RemoteFile",
-    "Stimuli",
-    "cichy92",
-    "data_path",
-    "default_stimuli",
-    "describe",
-    "download",
-    "fetch",
-    "kriegeskorte92",
-    "load",
-    "names",
-    "references",
-    "save",
-    "select",
-    "simulate",
-]
+__getattr__, __dir__, __all__ = lazy_package(__name__, __file__, "InputError")

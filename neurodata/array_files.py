@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
+import lazy_loader
 import numpy as np
 from jaxtyping import Float64
-from rsatoolbox.rdm.rdms import load_rdm
 
 from bioplausible.foundation.errors import InputError
-from neurodata.names import check_distinct, find_names
 from neurodata.pattern_set import PatternSet
 from neurodata.presence import check_content
 from neurodata.rdm_set import RdmSet, condense, missing_pairs
+from neurodata.spellings import check_distinct, find_names
 from neurodata.stimuli import natural_key
+
+h5py = lazy_loader.load("h5py")
+rsatoolbox = lazy_loader.load("rsatoolbox")
 
 RDM_SUFFIXES = (".h5", ".hdf5", ".npz", ".npy")
 PATTERN_SUFFIXES = (".npz",)
@@ -239,7 +241,7 @@ def read_rdms(
     origin = str(path)
     if _is_rsatoolbox_file(path):
         try:
-            loaded = load_rdm(origin, file_type="hdf5")
+            loaded = rsatoolbox.rdm.rdms.load_rdm(origin, file_type="hdf5")
         except (*READ_ERRORS, AttributeError, TypeError, AssertionError) as error:
             raise _unreadable(path, error) from error
         rdms = RdmSet(loaded, origin)

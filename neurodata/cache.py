@@ -17,13 +17,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
+import lazy_loader
+import platformdirs
 from filelock import FileLock
 
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import FULL
 from bioplausible.foundation.progress import Progress
 from neurodata.transfer import resume
+
+pooch = lazy_loader.load("pooch")
 
 ENVIRONMENT_VARIABLE = "BIOPLAUSIBLE_DATA"
 CONNECTIONS = 8  # at once, for recordings of many small files
@@ -74,7 +77,7 @@ def data_path() -> Path:
     the folder, which need not be there yet.
     """
     named = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
-    return Path(named).expanduser() if named else Path(pooch.os_cache("bioplausible"))
+    return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("bioplausible"))
 
 
 def _checksum(path: Path, algorithm: str) -> str:

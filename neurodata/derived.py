@@ -20,12 +20,14 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-import joblib
-import pooch
+import lazy_loader
+import platformdirs
 
 from bioplausible.foundation.files import whole_file
 from neurodata.cache import file_sha256
 from neurodata.opened_files import opened_files
+
+joblib = lazy_loader.load("joblib")
 
 FOLDER_NAME = "derived"
 CACHE_VARIABLE = "BIOPLAUSIBLE_CACHE"
@@ -40,7 +42,7 @@ def default_folder() -> Path:
     there yet.
     """
     named = os.environ.get(CACHE_VARIABLE, "").strip()
-    return (Path(named).expanduser() if named else Path(pooch.os_cache("bioplausible"))) / FOLDER_NAME
+    return (Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("bioplausible"))) / FOLDER_NAME
 
 
 def _source(function: Callable[..., Any]) -> str:

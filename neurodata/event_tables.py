@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bioplausible.foundation.errors import InputError
-from neurodata.names import composed, find_names
+from neurodata.spellings import composed, find_names
 from neurodata.text_tables import NO_LABEL, numbers, read_table
 
 

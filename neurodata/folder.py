@@ -29,23 +29,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import lazy_loader
 import numpy as np
 from PIL import Image
-from rsatoolbox.rdm import RDMs
 
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import whole_folder
 from bioplausible.foundation.yaml_files import to_yaml
 from neurodata import raw_folder
 from neurodata.array_files import PATTERN_SUFFIXES, RDM_SUFFIXES, read_patterns, read_rdms
-from neurodata.names import composed, find_names
 from neurodata.pattern_set import PatternSet
 from neurodata.picture_files import colour_profiles, picture_files
 from neurodata.presence import check_content, files_in, is_named
 from neurodata.rdm_set import RdmSet
 from neurodata.recording import Recording, Region
 from neurodata.settings import FILE_NAME, read_settings, stimulus_options, time_axis
+from neurodata.spellings import composed, find_names
 from neurodata.stimuli import Stimuli, natural_key, read_images
+
+rsatoolbox = lazy_loader.load("rsatoolbox")
 
 OTHER_ARRAY_SUFFIXES = (*RDM_SUFFIXES, ".mat", ".csv", ".tsv", ".txt", ".pkl", ".pickle", ".fif")
 _WITH_TIMES = "rdms_<region> or patterns_<region> files with times"
@@ -240,7 +242,7 @@ def _ascii(labels: Sequence[Any]) -> list[Any]:
 
 def _write_rdms(rdms: RdmSet, path: Path) -> None:
     toolbox = rdms.to_rsatoolbox()
-    RDMs(
+    rsatoolbox.rdm.RDMs(
         toolbox.dissimilarities,
         toolbox.dissimilarity_measure,
         rdm_descriptors={key: _ascii(values) for key, values in toolbox.rdm_descriptors.items()},

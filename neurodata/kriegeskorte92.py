@@ -17,10 +17,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import lazy_loader
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float64
-from rsatoolbox.rdm import RDMs
-from scipy.io import loadmat
 
 from bioplausible.foundation.progress import Progress
 from neurodata.cache import RemoteFile, fetch, fetch_all
@@ -28,6 +28,8 @@ from neurodata.named import NamedRecording
 from neurodata.rdm_set import RdmSet, condense
 from neurodata.recording import Recording
 from neurodata.stimuli import Stimuli
+
+rsatoolbox = lazy_loader.load("rsatoolbox")
 
 N_CONDITIONS = 92
 SOURCE = "https://raw.githubusercontent.com/rsagroup/rsatoolbox/f1f83cadb7243492a1aae7460466e0f0140b20ac/demos/92imageData/"
@@ -59,7 +61,7 @@ BEHAVIOUR_FILE = _remote("92_behavRDMs.mat", "7a8e118c144c3840adeeeef6ea0706a0be
 
 def _read_struct(path: Path, variable: str) -> list[dict[str, np.ndarray]]:
     """Read a MATLAB struct array, in the order of its rows."""
-    elements = loadmat(path)[variable].ravel()
+    elements = scipy.io.loadmat(path)[variable].ravel()
     return [{field: np.squeeze(element[field]) for field in element.dtype.names} for element in elements]
 
 
@@ -83,7 +85,7 @@ def _read_rdms(path: Path, variable: str, name_pattern: str, stimuli: Stimuli, m
     descriptors = {key: [each[key] for each in described] for key in ("subject", "session")}
     vectors = np.stack([condense(entry["RDM"], stimuli.n_conditions, str(path)) for entry in entries])
     patterns = {"condition": [str(identity) for identity in stimuli.ids]}
-    return RdmSet(RDMs(vectors, measure, rdm_descriptors=descriptors, pattern_descriptors=patterns), str(path))
+    return RdmSet(rsatoolbox.rdm.RDMs(vectors, measure, rdm_descriptors=descriptors, pattern_descriptors=patterns), str(path))
 
 
 def behaviour(progress: Progress | None = None) -> RdmSet:
@@ -148,7 +150,7 @@ def category_vectors(progress: Progress | None = None) -> dict[str, Bool[np.ndar
     InputError
         when a file cannot be downloaded or written.
     """
-    content = loadmat(fetch(STIMULUS_FILE, progress=progress))
+    content = scipy.io.loadmat(fetch(STIMULUS_FILE, progress=progress))
     names = [str(np.squeeze(name)) for name in content["categoryLabels"].ravel()]
     return dict(zip(names, content["categoryVectors"].T.astype(bool), strict=True))
 

@@ -16,8 +16,6 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from h5py import h5f
-
 _heard: ContextVar[set[Path] | None] = ContextVar("opened files", default=None)
 
 
@@ -45,6 +43,8 @@ def _telling(opening: Callable[..., Any]) -> Callable[..., Any]:
 
 @functools.cache
 def _begin_to_listen() -> None:
+    from h5py import h5f  # which whoever never asks does without
+
     sys.addaudithook(_listen)
     # h5py's own File, and whatever is made of it, looks them up here each time
     h5f.open, h5f.create = _telling(h5f.open), _telling(h5f.create)

@@ -10,20 +10,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import lazy_loader
 import numpy as np
 from jaxtyping import Float64, Shaped
-from rsatoolbox.data import Dataset, TemporalDataset
 
 from bioplausible.foundation.errors import InputError
 from neurodata.stimuli import MINIMUM_CONDITIONS
 
+# It loads what it draws with and learns from too, which takes longer than most of what is asked here.
+rsatoolbox = lazy_loader.load("rsatoolbox")
 
-def _labels(dataset: Dataset, name: str) -> list[str]:
+
+def _labels(dataset: rsatoolbox.data.Dataset, name: str) -> list[str]:
     return [str(label) for label in dataset.obs_descriptors[name]]
 
 
-def _dataset_times(dataset: Dataset) -> np.ndarray | None:
-    if not isinstance(dataset, TemporalDataset):
+def _dataset_times(dataset: rsatoolbox.data.Dataset) -> np.ndarray | None:
+    if not isinstance(dataset, rsatoolbox.data.TemporalDataset):
         return None
     return np.asarray(dataset.time_descriptors["time"], dtype=np.float64)
 
@@ -34,7 +37,7 @@ def _same_times(times: np.ndarray | None, others: np.ndarray | None) -> bool:
     return np.array_equal(times, others)
 
 
-def _complete(dataset: Dataset, index: int, condition: str, origin: str) -> Dataset:
+def _complete(dataset: rsatoolbox.data.Dataset, index: int, condition: str, origin: str) -> rsatoolbox.data.Dataset:
     """Copy a dataset with the descriptors that we rely on: subject, condition, run."""
     if condition not in dataset.obs_descriptors:
         raise InputError(
@@ -59,11 +62,13 @@ def _complete(dataset: Dataset, index: int, condition: str, origin: str) -> Data
     described["subject"] = str(described.get("subject", f"subject_{index + 1:02d}"))
     times = _dataset_times(dataset)
     if times is None:
-        return Dataset(measurements, described, observations, dict(dataset.channel_descriptors))
-    return TemporalDataset(measurements, described, observations, dict(dataset.channel_descriptors), {"time": times})
+        return rsatoolbox.data.Dataset(measurements, described, observations, dict(dataset.channel_descriptors))
+    return rsatoolbox.data.TemporalDataset(
+        measurements, described, observations, dict(dataset.channel_descriptors), {"time": times}
+    )
 
 
-def _cells(dataset: Dataset) -> tuple[list[str], dict[tuple[str, str], list[int]]]:
+def _cells(dataset: rsatoolbox.data.Dataset) -> tuple[list[str], dict[tuple[str, str], list[int]]]:
     """Names of runs in order, and of every run and condition the rows that hold it."""
     rows = _labels(dataset, "run")
     cell: dict[tuple[str, str], list[int]] = {}
@@ -96,7 +101,7 @@ class PatternSet:
     ((20, 30), [(5, 20), (5, 30)])
     """
 
-    datasets: tuple[Dataset, ...]
+    datasets: tuple[rsatoolbox.data.Dataset, ...]
     origin: str = "patterns"
     condition: str = "condition"
 
@@ -185,7 +190,7 @@ class PatternSet:
                 observations["run"] = list(runs)
             described = {"subject": str(name)}
             if array.ndim == 2:
-                datasets.append(Dataset(array, described, observations))
+                datasets.append(rsatoolbox.data.Dataset(array, described, observations))
                 continue
             if times is None or len(times) != array.shape[2]:
                 raise InputError(
@@ -193,11 +198,13 @@ class PatternSet:
                     f"{0 if times is None else len(times)} times in seconds; expected as many, state them as times"
                 )
             clock = {"time": np.asarray(times, dtype=np.float64)}
-            datasets.append(TemporalDataset(array, described, observations, time_descriptors=clock))
+            datasets.append(rsatoolbox.data.TemporalDataset(array, described, observations, time_descriptors=clock))
         return cls(tuple(datasets), origin)
 
     @classmethod
-    def from_rsatoolbox(cls, datasets: Sequence[Dataset], condition: str = "condition", origin: str = "patterns") -> PatternSet:
+    def from_rsatoolbox(
+        cls, datasets: Sequence[rsatoolbox.data.Dataset], condition: str = "condition", origin: str = "patterns"
+    ) -> PatternSet:
         """Wrap rsatoolbox datasets, one a subject.
 
         Parameters
@@ -220,7 +227,7 @@ class PatternSet:
         """
         return cls(tuple(datasets), origin, condition)
 
-    def to_rsatoolbox(self) -> list[Dataset]:
+    def to_rsatoolbox(self) -> list[rsatoolbox.data.Dataset]:
         """Copy into rsatoolbox datasets, one a subject.
 
         Returns
@@ -254,7 +261,7 @@ class PatternSet:
         """Times in seconds, or None."""
         return _dataset_times(self.datasets[0])
 
-    def _row_groups(self, dataset: Dataset) -> list[np.ndarray]:
+    def _row_groups(self, dataset: rsatoolbox.data.Dataset) -> list[np.ndarray]:
         labels = np.array(_labels(dataset, "condition"))
         return [np.flatnonzero(labels == condition) for condition in self.conditions]
 

@@ -17,8 +17,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps
 
 from bioplausible.foundation.errors import InputError
-from neurodata.names import PICTURE_ENDINGS
 from neurodata.presence import check_content
+from neurodata.spellings import PICTURE_ENDINGS
 
 # pictures too, but in formats of which a page, a frame or a resolution would have to be chosen, or that not every machine reads
 _OTHER_PICTURES = (

@@ -12,13 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 
+import lazy_loader
 import numpy as np
 from jaxtyping import Float64, Shaped
-from rsatoolbox.rdm import RDMs
 
 from bioplausible.foundation.errors import InputError
-from neurodata.names import check_distinct
+from neurodata.spellings import check_distinct
 from neurodata.stimuli import MINIMUM_CONDITIONS
+
+# It loads what it draws with and learns from too, which takes longer than most of what is asked here.
+rsatoolbox = lazy_loader.load("rsatoolbox")
 
 # what rsatoolbox's users call the names of rows
 CONDITION_DESCRIPTORS = ("condition", "conditions", "conds", "stimulus", "stimuli", "stim", "image", "images", "name", "names")
@@ -192,7 +195,7 @@ class RdmSet:
     (('subject_01', 'subject_02', 'subject_03', 'subject_04'), 5, (4, 10))
     """
 
-    toolbox: RDMs
+    toolbox: rsatoolbox.rdm.RDMs
     origin: str = "RDMs"
 
     def __post_init__(self) -> None:
@@ -218,7 +221,7 @@ class RdmSet:
         if times is not None:
             descriptors["time"] = times
         patterns = {name: list(values) for name, values in given.pattern_descriptors.items() if name != "index"}
-        complete = RDMs(vectors, given.dissimilarity_measure, dict(given.descriptors), descriptors, patterns)
+        complete = rsatoolbox.rdm.RDMs(vectors, given.dissimilarity_measure, dict(given.descriptors), descriptors, patterns)
         object.__setattr__(self, "toolbox", complete)
         self._check_complete()
 
@@ -320,10 +323,10 @@ class RdmSet:
             }
             vectors = vectors.reshape(n_subjects * n_times, -1)
         patterns = None if conditions is None else {"condition": [str(condition) for condition in conditions]}
-        return cls(RDMs(vectors, measure, rdm_descriptors=descriptors, pattern_descriptors=patterns), origin)
+        return cls(rsatoolbox.rdm.RDMs(vectors, measure, rdm_descriptors=descriptors, pattern_descriptors=patterns), origin)
 
     @classmethod
-    def from_rsatoolbox(cls, rdms: RDMs, origin: str = "RDMs") -> RdmSet:
+    def from_rsatoolbox(cls, rdms: rsatoolbox.rdm.RDMs, origin: str = "RDMs") -> RdmSet:
         """Wrap ``rsatoolbox.rdm.RDMs``, filling in the descriptors that it lacks.
 
         Parameters
@@ -344,7 +347,7 @@ class RdmSet:
         """
         return cls(rdms, origin)
 
-    def to_rsatoolbox(self) -> RDMs:
+    def to_rsatoolbox(self) -> rsatoolbox.rdm.RDMs:
         """Copy into ``rsatoolbox.rdm.RDMs`` with RDM descriptors subject, session and, where there are times, time.
 
         Returns

@@ -173,12 +173,29 @@ def load(
                     f"a selection was given with the named recording '{name_or_folder}'; expected one with a folder alone"
                 )
             return RECORDINGS[name_or_folder].load(progress)
-        looks_like_path = os.sep in name_or_folder or name_or_folder.startswith((".", "~"))
-        if not looks_like_path and not Path(name_or_folder).exists():
-            error = unknown_name("recording", name_or_folder, RECORDINGS)
-            error.args = (f"{error}, or a folder of your own (there is none at {name_or_folder})",)
-            raise error
+        check_name(name_or_folder)
     return load_folder(Path(name_or_folder).expanduser(), select)
 
 
-__all__ = ["RECORDINGS", "describe", "download", "load", "names", "references"]
+def check_name(name_or_folder: str) -> None:
+    """Check that what is called so may be a recording, without loading anything.
+
+    Parameters
+    ----------
+    name_or_folder
+        one of :func:`names`, or a folder.
+
+    Raises
+    ------
+    InputError
+        for a name of none, which is no path either; a folder is looked into when it is loaded.
+    """
+    looks_like_path = os.sep in name_or_folder or name_or_folder.startswith((".", "~"))
+    if name_or_folder in RECORDINGS or looks_like_path or Path(name_or_folder).exists():
+        return
+    error = unknown_name("recording", name_or_folder, RECORDINGS)
+    error.args = (f"{error}, or a folder of your own (there is none at {name_or_folder})",)
+    raise error
+
+
+__all__ = ["RECORDINGS", "check_name", "describe", "download", "load", "names", "references"]

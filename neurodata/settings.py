@@ -19,7 +19,7 @@ source_indices      positions of the stimuli in the set that they were taken fro
 truth               for a simulated recording, the stage that drives each region
 drive_windows       for a simulated recording in time, [start, stop] in seconds for each region
 select              which raw files, by the entities of their names, as far as there are several: {task: objects, res: 2}
-fmri, meg           options of raw files: names of neurodata.fmri.FmriOptions and neurodata.meg.MegOptions, and more (see there)
+fmri, meg           options of raw files, those of neurodata.fmri.stated and of neurodata.meg.MegOptions: see the sections
 ==================  ===========================================================================================
 
 Every key may be left out, and the file too.
@@ -36,9 +36,9 @@ from bioplausible.foundation.options import check_keys
 from bioplausible.foundation.yaml_files import read_mapping
 from neurodata.array_files import TimeAxis
 from neurodata.entities import is_selection
-from neurodata.names import check_distinct
 from neurodata.picture_files import FITS
 from neurodata.presence import check_content
+from neurodata.spellings import check_distinct
 
 FILE_NAME = "recording.yaml"
 _LIKE_IT = (FILE_NAME, "recording.yml", "recording.yaml.txt", "recording.yml.txt")
@@ -139,6 +139,29 @@ KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
 }
 
 
+def meanings() -> dict[str, str]:
+    """What each key means, as the table at the head of this file says it.
+
+    Returns
+    -------
+    key -> its meaning, in the table's order; keys that are told together have the same.
+
+    >>> meanings()["times"]
+    'seconds, a list or {start: -0.1, step: 0.01}'
+    """
+    lines = (__doc__ or "").splitlines()
+    rules = [index for index, line in enumerate(lines) if line.startswith("====")]
+    if len(rules) < 3:  # an interpreter that keeps no docstrings
+        return dict.fromkeys(KEYS, "")
+    width = lines[rules[0]].index(" ")
+    told: list[tuple[str, list[str]]] = []
+    for line in lines[rules[1] + 1 : rules[2]]:
+        if key := line[:width].strip():
+            told.append((key, []))
+        told[-1][1].append(line[width:].strip())
+    return {key.strip(): " ".join(words) for keys, words in told for key in keys.split(",")}
+
+
 def read_settings(folder: Path) -> dict[str, Any]:
     """Read and check a folder's recording.yaml; without the file, nothing is stated.
 
@@ -231,4 +254,4 @@ def time_axis(settings: Mapping[str, Any], folder: Path) -> TimeAxis:
     return TimeAxis(origin, seconds=tuple(float(each) for each in stated))
 
 
-__all__ = ["FILE_NAME", "KEYS", "read_settings", "time_axis"]
+__all__ = ["FILE_NAME", "KEYS", "meanings", "read_settings", "time_axis"]

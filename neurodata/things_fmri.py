@@ -22,9 +22,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
-import h5py
+import lazy_loader
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Float64, Int
 
 from bioplausible.foundation.errors import InputError, unknown_name
@@ -37,6 +36,9 @@ from neurodata.named import NamedRecording, check_subjects
 from neurodata.pattern_set import PatternSet
 from neurodata.recording import Recording
 from neurodata.stimuli import natural_key
+
+h5py = lazy_loader.load("h5py")
+pd = lazy_loader.load("pandas")
 
 ARTICLE, VERSION = 20492835, 2
 ARCHIVE = "betas_csv.zip"

@@ -20,22 +20,22 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
-import mne
+import lazy_loader
 import numpy as np
 
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import whole_file
 from bioplausible.foundation.progress import Progress
-from neurodata import things
+from neurodata import meg, things
 from neurodata.cache import data_path, fetch_all
 from neurodata.derived import default_folder
 from neurodata.meg.options import REGIONS, MegOptions, MegRun
-from neurodata.meg.pipeline import patterns
-from neurodata.meg.reading import read_whole
 from neurodata.named import NamedRecording, check_subjects
 from neurodata.openneuro import annexed_file
 from neurodata.recording import Recording
 from neurodata.stimuli import natural_key
+
+mne = lazy_loader.load("mne")
 
 DATASET = "ds004212"
 COMMIT = "10f11c0c167081f9602947d0340ac9f4cf088f38"
@@ -100,7 +100,7 @@ def fetch_epochs(progress: Progress | None = None, subjects: Sequence[int] = SUB
 
 def _selected(path: Path) -> mne.EpochsArray:
     """The test trials of a subject, whose conditions are the names of photographs."""
-    epochs = read_whole(lambda: mne.read_epochs(path, proj=False, preload=False, verbose="error"), path, "THINGS-MEG's epochs")
+    epochs = meg.read_whole(lambda: mne.read_epochs(path, proj=False, preload=False, verbose="error"), path, "THINGS-MEG's epochs")
     columns = () if epochs.metadata is None else tuple(epochs.metadata.columns)
     for column in ("trial_type", "image_path"):
         if column not in columns:
@@ -116,7 +116,7 @@ def _selected(path: Path) -> mne.EpochsArray:
         )
     code_of = {name: code for code, name in enumerate(conditions, 1)}
     events = np.stack([np.arange(len(names)), np.zeros(len(names), int), [code_of[name] for name in names]], axis=1)
-    data = read_whole(lambda: chosen.get_data(), path, "THINGS-MEG's epochs, all four parts")
+    data = meg.read_whole(lambda: chosen.get_data(), path, "THINGS-MEG's epochs, all four parts")
     return mne.EpochsArray(data, chosen.info, events, chosen.tmin, code_of, proj=False, verbose="error")
 
 
@@ -174,7 +174,7 @@ def load(progress: Progress | None = None, subjects: Sequence[int] = SUBJECTS, o
     """
     fetch_epochs(progress, subjects)
     runs = [MegRun(trial_file(subject), subject=f"subject_{subject}") for subject in subjects]
-    sets, times = patterns(runs, replace(options, channel_types=("mag",)))
+    sets, times = meg.patterns(runs, replace(options, channel_types=("mag",)))
     region = sets[REGIONS["mag"]]
     return Recording(
         name="things_meg",

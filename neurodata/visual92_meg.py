@@ -17,17 +17,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import lazy_loader
 import numpy as np
-import pandas as pd
 
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.progress import Progress
-from neurodata import cichy92, kriegeskorte92
+from neurodata import cichy92, kriegeskorte92, meg
 from neurodata.cache import ENVIRONMENT_VARIABLE, data_path, fetch_all, is_cached
 from neurodata.meg.options import MegOptions, MegRun
-from neurodata.meg.pipeline import patterns
 from neurodata.named import NamedRecording
 from neurodata.recording import Recording
+
+pd = lazy_loader.load("pandas")
 
 N_RUNS = 4
 FOLDER = "visual92_meg"
@@ -169,7 +170,7 @@ def load(progress: Progress | None = None, options: MegOptions = OPTIONS) -> Rec
     runs = [
         MegRun(folder / name, subject="01", run=str(run + 1), missing_splits="ignore") for run, name in enumerate(_file_names()[1:])
     ]
-    regions, times = patterns(runs, replace(options, event_id=event_id))
+    regions, times = meg.patterns(runs, replace(options, event_id=event_id))
     return Recording(
         name="visual92_meg",
         stimuli=stimuli,

@@ -53,6 +53,7 @@ class Comparator(NamedTuple):
     centred: whether a constant RDM has no score (else only an RDM of zeros has none).
     weighs_pairs: whether ``score`` and ``pooled`` take any weights, or equal ones alone.
     traceable: whether JAX compiles the first three; else they take and give NumPy arrays.
+    summary: what it is, for a reader.
     """
 
     prepare: Callable[[Any], Any]
@@ -64,6 +65,7 @@ class Comparator(NamedTuple):
     centred: bool = True
     weighs_pairs: bool = True
     traceable: bool = True
+    summary: str = ""
 
 
 def _centre(rdms: jax.Array, weights: jax.Array) -> jax.Array:
@@ -196,9 +198,13 @@ def _whitened_comparator(centred: bool) -> Comparator:
 
 
 COMPARATORS: dict[str, Comparator] = {
-    "pearson": _inner_product_comparator(lambda rdms: rdms, _pearson_vectors, _pearson_vectors, _draws_of("pearson")),
+    "pearson": _inner_product_comparator(lambda rdms: rdms, _pearson_vectors, _pearson_vectors, _draws_of("pearson"))._replace(
+        summary="Pearson's correlation of two RDMs' entries"
+    ),
     # Raw mid-ranks are averaged over subjects: sums of halves are exact, so ties of the mean are real ties.
-    "spearman": _inner_product_comparator(sort_once, _rho_a_vectors, weighted_midranks, (_rho_a_draws, None), _rho_a_divisor),
+    "spearman": _inner_product_comparator(
+        sort_once, _rho_a_vectors, weighted_midranks, (_rho_a_draws, None), _rho_a_divisor
+    )._replace(summary="Spearman's rank correlation as rho-a: its expectation where ties are broken at random"),
     "kendall": Comparator(
         kendall.prepare,
         kendall.pooled,
@@ -207,10 +213,18 @@ COMPARATORS: dict[str, Comparator] = {
         kendall.null_scores,
         kendall.jackknife_scores,
         traceable=False,
+        summary="Kendall's rank correlation as tau-a: pairs of entries that agree in order, less those that do not, over all pairs",
     ),
-    "cosine": _inner_product_comparator(lambda rdms: rdms, _cosine_vectors, _cosine_vectors, _draws_of("cosine"), centred=False),
-    "whitened_pearson": _whitened_comparator(centred=True),
-    "whitened_cosine": _whitened_comparator(centred=False),
+    "cosine": _inner_product_comparator(
+        lambda rdms: rdms, _cosine_vectors, _cosine_vectors, _draws_of("cosine"), centred=False
+    )._replace(summary="the cosine between two RDMs' entries, for ratio scales such as that of crossnobis"),
+    "whitened_pearson": _whitened_comparator(centred=True)._replace(
+        summary="Pearson's correlation in the metric in which estimated dissimilarities are uncorrelated "
+        "(Diedrichsen et al. 2021, doi:10.51628/001c.27664)"
+    ),
+    "whitened_cosine": _whitened_comparator(centred=False)._replace(
+        summary="the cosine in that metric; of complete RDMs it is linear CKA"
+    ),
 }
 
 # Jitted once for the package, keyed by the comparator: every caller shares what is compiled.

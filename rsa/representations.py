@@ -26,11 +26,13 @@ class PatternComparator(NamedTuple):
 
     score: models' and subjects' checked patterns (n_conditions, any width), folds → (n_models, n_subjects).
     minimum: how many conditions it needs. folded: whether it needs folds of conditions, else none are drawn.
+    summary: what it is, for a reader.
     """
 
     score: Callable[[Sequence[Patterns], Sequence[Patterns], Folds], Scores]
     minimum: int
     folded: bool = False
+    summary: str = ""
 
 
 def _without_folds(score: Callable[[Sequence[Patterns], Sequence[Patterns]], Scores]) -> Callable[..., Scores]:
@@ -42,10 +44,23 @@ def _without_folds(score: Callable[[Sequence[Patterns], Sequence[Patterns]], Sco
 
 
 PATTERN_COMPARATORS: dict[str, PatternComparator] = {
-    "cka": PatternComparator(_without_folds(cka), minimum=4),
-    "cka_biased": PatternComparator(_without_folds(cka_biased), minimum=3),
-    "procrustes": PatternComparator(_without_folds(procrustes), minimum=3),
-    "encoding": PatternComparator(encoding, minimum=2 * MINIMUM_HELD_OUT, folded=True),
+    "cka": PatternComparator(
+        _without_folds(cka),
+        minimum=4,
+        summary="linear centred kernel alignment, debiased: alike up to rotation, scale and shift",
+    ),
+    "cka_biased": PatternComparator(
+        _without_folds(cka_biased), minimum=3, summary="the same as first published, which is large for many units and few stimuli"
+    ),
+    "procrustes": PatternComparator(
+        _without_folds(procrustes), minimum=3, summary="the correlation of patterns after the best rotation of one onto the other"
+    ),
+    "encoding": PatternComparator(
+        encoding,
+        minimum=2 * MINIMUM_HELD_OUT,
+        folded=True,
+        summary="how well ridge regression predicts measured channels from a layer's units, on stimuli that were held out",
+    ),
 }
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
-
-import cattrs
 
 from bioplausible.foundation.errors import InputError, guesses, shortened, unknown_name
 
-__all__ = ["at_least", "check_keys", "fraction", "make_options", "one_of", "positive"]
+__all__ = ["at_least", "check_keys", "fraction", "make_options", "one_of", "positive", "ranges_heard"]
 
 Options = TypeVar("Options")
 
 
 # What arrays can hold, and what counts.
 _MOST = 2**63 - 1
+
+# Where checks say what they expect, while somebody asks: a range is stated once, where it is checked.
+_HEARD: ContextVar[dict[type, dict[str, str]] | None] = ContextVar("_HEARD", default=None)
 
 
 def _number(value: Any, kind: type) -> Any:
@@ -43,7 +46,9 @@ def _same(value: Any, kind: type) -> Any:
 
 
 @functools.cache
-def _converter() -> cattrs.Converter:
+def _converter() -> Any:
+    import cattrs  # a sixth of what a line of help takes, which makes no options
+
     converter = cattrs.Converter()
     converter.register_structure_hook(int, _number)
     converter.register_structure_hook(float, _number)
@@ -194,13 +199,14 @@ def _fit(value: Any, fits: Callable[[Any], bool]) -> bool:
 def _such_as(options: Any, name: str, fits: Callable[[Any], bool]) -> str:
     """The option's default as what to try, where it has one that would do."""
     for field in dataclasses.fields(options) if dataclasses.is_dataclass(options) else ():
-        if field.name == name and field.default not in (dataclasses.MISSING, None) and _fit(field.default, fits):
+        if field.name == name and field.default not in (dataclasses.MISSING, None, (None,)) and _fit(field.default, fits):
             return f", such as its default {field.default}"
     return ""
 
 
 def _check(options: Any, names: tuple[str, ...], fits: Callable[[Any], bool], expected: str) -> None:
     """Check options, each value of those that have several; None is left to the option's type."""
+    _tell(options, names, expected)
     for name in names:
         value = getattr(options, name)
         if not _fit(value, fits):
@@ -319,5 +325,39 @@ def one_of(options: Any, name: str, choices: Iterable[str]) -> None:
     bioplausible.foundation.errors.InputError: unknown noise 'gausian': did you mean 'gaussian'? Valid are: gaussian, uniform
     """
     value, names = getattr(options, name), list(choices)
+    _tell(options, (name,), ", ".join(names))
     if value is not None and value not in names:
         raise unknown_name(name, value, names)
+
+
+def _tell(options: Any, names: Iterable[str], expected: str) -> None:
+    if (heard := _HEARD.get()) is not None:
+        heard.setdefault(type(options), {}).update(dict.fromkeys(names, expected))
+
+
+@contextlib.contextmanager
+def ranges_heard() -> Iterator[dict[type, dict[str, str]]]:
+    """Listen to the checks that are made meanwhile.
+
+    Yields
+    ------
+    kind of options -> option -> what was expected of it: a number's range, or the names that there are.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Steps:
+    ...     n_steps: int = 3
+    ...     noise: str = "none"
+    ...     def __post_init__(self):
+    ...         at_least(self, 1, "n_steps")
+    ...         one_of(self, "noise", ("none", "gaussian"))
+    >>> with ranges_heard() as heard:
+    ...     steps = Steps()
+    >>> heard[Steps]
+    {'n_steps': 'at least 1', 'noise': 'none, gaussian'}
+    """
+    heard: dict[type, dict[str, str]] = {}
+    token = _HEARD.set(heard)
+    try:
+        yield heard
+    finally:
+        _HEARD.reset(token)

@@ -10,12 +10,21 @@ from typing import Any
 import click
 
 from bioplausible.foundation.progress import progress_bar
-from experiments.terminal import as_json, given, named, print_json, print_table, whole_numbers
+from experiments.terminal import Subcommand, as_json, examples, given, named, print_json, print_table, whole_numbers
 
 __all__ = ["benchmark_command"]
 
 
-@click.group("benchmark")
+@click.group(
+    "benchmark",
+    epilog=examples(
+        "bioplausible benchmark rules --rules backprop,burst --architecture mlp",
+        "bioplausible benchmark angles --rules feedback_alignment,dendritic --depths 2,6",
+        "bioplausible benchmark spikes",
+        "bioplausible benchmark rsa --tasks bootstrap --comparators spearman",
+        "bioplausible benchmark time",
+    ),
+)
 def benchmark_command() -> None:
     """How fast it is on this machine."""
 
@@ -36,7 +45,14 @@ def _told(name: str, table: Any, to_markdown: Callable[[Any, Any], str], folder:
     return as_json
 
 
-@benchmark_command.command("rules")
+@benchmark_command.command(
+    "rules",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible benchmark rules --rules backprop,burst --architecture mlp",
+        "bioplausible benchmark rules --out runs/speed",
+    ),
+)
 @click.option("--rules", help="Rules, separated by commas; every variant by default.")
 @click.option("--architecture", help="A name, or path.py:name of your own; mlp and cnn by default.")
 @click.option("--batch-size", type=int)
@@ -45,13 +61,18 @@ def _told(name: str, table: Any, to_markdown: Callable[[Any, Any], str], folder:
 @as_json
 def benchmark_rules_command(rules: str | None, architecture: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
     """Time a learning step of each rule, as a ratio to backpropagation's in the same run."""
+    from experiments import catalogue
+
+    chosen = named("--rules", rules)
+    catalogue.check_names(chosen or (), architecture=architecture)
+    # What takes long to import, once nothing is misspelt.
     from experiments.benchmarks import benchmark_rules, to_markdown
     from experiments.files import no_empty_folder, prepare_folder
     from experiments.results import rows
 
     with no_empty_folder(out), progress_bar() as progress:
         folder = None if out is None else prepare_folder(out)
-        table = benchmark_rules(named("--rules", rules), progress=progress, **given(architecture=architecture, **options))
+        table = benchmark_rules(chosen, progress=progress, **given(architecture=architecture, **options))
     if _told("rules", table, to_markdown, folder, as_json):
         return
     shown = [
@@ -70,7 +91,14 @@ def benchmark_rules_command(rules: str | None, architecture: str | None, out: Pa
     print_table(shown)
 
 
-@benchmark_command.command("angles")
+@benchmark_command.command(
+    "angles",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible benchmark angles --rules feedback_alignment,dendritic --depths 2,6",
+        "bioplausible benchmark angles --epochs 1 --out runs/angles",
+    ),
+)
 @click.option("--rules", help="Rules, separated by commas; every variant that trains a dense network by default.")
 @click.option("--depths", help="Numbers of weight layers, separated by commas (2,6 by default).")
 @click.option("--width", type=int, help="Units of every hidden layer (256 by default).")
@@ -82,6 +110,11 @@ def benchmark_rules_command(rules: str | None, architecture: str | None, out: Pa
 @as_json
 def benchmark_angles_command(rules: str | None, depths: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
     """Measure how near rules are to backpropagation, by depth, before and after training, in single and double precision."""
+    from experiments import catalogue
+
+    rule_names = named("--rules", rules)
+    catalogue.check_names(rule_names or ())
+    # What takes long to import, once nothing is misspelt.
     from bioplausible.foundation.files import write_text
     from experiments.benchmark_angles import benchmark_angles, to_markdown
     from experiments.environment import describe_environment
@@ -98,7 +131,7 @@ def benchmark_angles_command(rules: str | None, depths: str | None, out: Path | 
                 write_text(folder / "README.md", to_markdown(table, describe_environment()))
 
         chosen = given(depths=whole_numbers("--depths", depths), **options)
-        table = benchmark_angles(named("--rules", rules), progress=progress, keep=keep, **chosen)
+        table = benchmark_angles(rule_names, progress=progress, keep=keep, **chosen)
     if as_json:
         print_json({"angles": rows(table), "environment": describe_environment()})
         return
@@ -110,7 +143,14 @@ def benchmark_angles_command(rules: str | None, depths: str | None, out: Path | 
     )
 
 
-@benchmark_command.command("spikes")
+@benchmark_command.command(
+    "spikes",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible benchmark spikes",
+        "bioplausible benchmark spikes --rule stdp/triplet --neurons 400",
+    ),
+)
 @click.option("--rule", help="stdp or one of its variants (stdp by default).")
 @click.option("--neurons", "n_neurons", type=int, help="Units of the one hidden layer (100 by default).")
 @click.option("--steps", "n_steps", type=int, help="Length of a presentation (250 by default).")
@@ -139,7 +179,14 @@ def benchmark_spikes_command(as_json: bool, **options: Any) -> None:
     )
 
 
-@benchmark_command.command("rsa")
+@benchmark_command.command(
+    "rsa",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible benchmark rsa --tasks bootstrap --comparators spearman",
+        "bioplausible benchmark rsa --out runs/rsa",
+    ),
+)
 @click.option("--tasks", help="bootstrap, searchlight, crossnobis, separated by commas; all by default.")
 @click.option("--comparators", help="Of the bootstrap, separated by commas.")
 @click.option("--subjects", help="Numbers of subjects of the bootstrap, separated by commas (20,100 by default).")
@@ -212,7 +259,14 @@ def benchmark_rsa_command(
         print_table(each)
 
 
-@benchmark_command.command("time")
+@benchmark_command.command(
+    "time",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible benchmark time",
+        "bioplausible benchmark time --steps 28,280 --units 128",
+    ),
+)
 @click.option("--steps", help="Lengths of the sequences, separated by commas (28,280 by default).")
 @click.option("--units", "n_units", type=int, help="Units of the one hidden layer (256 by default).")
 @click.option("--batch-size", type=int)

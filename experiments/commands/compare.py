@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bioplausible.foundation.progress import progress_bar
-from experiments.terminal import ARCHITECTURE_HELP, as_json, given, named, print_json, settings, show, whole_numbers
+from experiments.terminal import (
+    ARCHITECTURE_HELP,
+    Subcommand,
+    as_json,
+    examples,
+    given,
+    named,
+    print_json,
+    settings,
+    show,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from experiments.compare_config import CompareConfig
@@ -44,7 +55,15 @@ def _free_folder() -> Iterator[Path]:
             raise
 
 
-@click.command("compare")
+@click.command(
+    "compare",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible compare --rules untrained,backprop,feedback_alignment --out runs/compared",
+        "bioplausible compare --rules backprop,hebbian --recording cichy92 --measure correlation,euclidean",
+        "bioplausible compare --rules all --recording my_recording --layers best --seeds 5",
+    ),
+)
 @click.option("--rules", help="Rules, separated by commas, path.py:name or module:name of your own among them; or all.")
 @click.option("--architecture", help=ARCHITECTURE_HELP.format("cnn"))
 @click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
@@ -103,10 +122,8 @@ def compare_command(
 ) -> None:
     """Train rules and compare every layer of their networks with every region of a recording."""
     from experiments.compare_config import CompareConfig
-    from experiments.comparing import compare
-    from experiments.config import read_yaml
-    from experiments.files import no_empty_folder
-    from experiments.report import controls_table, summary, terminal_table
+    from experiments.config import read_yaml, with_fields
+    from experiments.early import check_comparison
 
     base = CompareConfig() if config is None else read_yaml(config, CompareConfig)
     lists = {name: options.pop(name) for name in _LISTS}
@@ -118,7 +135,13 @@ def compare_command(
         )
     if network_options:
         fields["architecture_options"] = {**base.training.architecture_options, **network_options}
+    check_comparison(with_fields(base, CompareConfig, fields, "compare", "rules=['backprop']"))
     kept = None if store == "none" else Path(store or _STORE)
+    # What takes long to import, once nothing is misspelt.
+    from experiments.comparing import compare
+    from experiments.files import no_empty_folder
+    from experiments.report import controls_table, summary, terminal_table
+
     place = _free_folder() if out is None else contextlib.nullcontext(out)
     with no_empty_folder(out), no_empty_folder(kept), place as folder, progress_bar() as progress:
         comparison = compare(base, folder, progress, kept, **fields)
@@ -138,22 +161,22 @@ def compare_command(
 
 def _of_lists(base: CompareConfig, texts: dict[str, str]) -> dict[str, Any]:
     """Fields of a comparison from options that hold several values, separated by commas."""
-    import learning_rules
-    import rsa
+    from experiments import catalogue
 
+    of_patterns = {row["comparator"] for row in catalogue.comparator_rows() if row["of"] == "patterns"}
     fields: dict[str, Any] = {}
     for name, text in texts.items():
         if name == "rules":
-            fields[name] = learning_rules.names() if text == "all" else tuple(named("--rules", text) or ())
+            fields[name] = catalogue.family_names() if text == "all" else tuple(named("--rules", text) or ())
         elif name == "stimulus_size":
             fields["sizes"] = tuple(whole_numbers("--stimulus-size", text) or ())
         elif name not in ("measure", "comparator"):
             fields[name] = tuple(named(f"--{name.replace('_', '-')}", text) or ())
     measured, compared = (named(f"--{name}", texts.get(name)) or [] for name in ("measure", "comparator"))
     if measured:
-        fields["measures"] = tuple(each for each in measured if each not in rsa.PATTERN_COMPARATORS)
+        fields["measures"] = tuple(each for each in measured if each not in of_patterns)
     # What compares patterns themselves is a measure to whoever asks for several, and to the engine a comparator that needs no RDM.
-    of_patterns = [each for each in measured if each in rsa.PATTERN_COMPARATORS and each not in compared]
-    if compared or of_patterns:
-        fields["comparators"] = (*(compared or base.scoring.comparators), *of_patterns)
+    beside = [each for each in measured if each in of_patterns and each not in compared]
+    if compared or beside:
+        fields["comparators"] = (*(compared or base.scoring.comparators), *beside)
     return fields

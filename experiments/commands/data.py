@@ -9,19 +9,34 @@ from typing import Any
 import click
 
 from bioplausible.foundation.progress import progress_bar
-from experiments.terminal import as_json, named, print_json, print_table
+from experiments.terminal import Subcommand, as_json, examples, named, print_json, print_table
 
 __all__ = ["data_command"]
 
 _ASK_FROM_BYTES = 500_000_000
 
 
-@click.group("data")
+@click.group(
+    "data",
+    epilog=examples(
+        "bioplausible data list",
+        "bioplausible data describe cichy92",
+        "bioplausible data fetch cichy92",
+        "bioplausible data path",
+    ),
+)
 def data_command() -> None:
     """Image sets and recordings on this machine."""
 
 
-@data_command.command("list")
+@data_command.command(
+    "list",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible data list",
+        "bioplausible data list --json",
+    ),
+)
 @as_json
 def data_list_command(as_json: bool) -> None:
     """What is here, and what it would cost to fetch the rest."""
@@ -44,12 +59,24 @@ def data_list_command(as_json: bool) -> None:
         print_table([{name: value for name, value in row.items() if name != "citation"} for row in rows])
 
 
-@data_command.command("describe")
+@data_command.command(
+    "describe",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible data describe cichy92",
+        "bioplausible data describe my_recording --select task=objects",
+    ),
+)
 @click.argument("recordings", nargs=-1, required=True)
 @click.option("--select", help="Which raw files of folders, by the entities of their names, such as task=objects,res=2.")
 @as_json
 def data_describe_command(recordings: tuple[str, ...], select: str | None, as_json: bool) -> None:
     """What is in RECORDINGS (names or folders): ceilings, what simple models explain, and how they agree."""
+    import neurodata
+
+    for name in recordings:
+        neurodata.check_name(name)
+    # What takes long to import, once nothing is misspelt.
     from experiments.describing import describe_recordings
 
     notes: dict[str, str] = {}
@@ -81,7 +108,14 @@ def _shown(row: dict[str, Any]) -> str:
     return f"{row['value']:.3f} to " + ("none under 4 subjects" if math.isnan(row["upper"]) else f"{row['upper']:.3f}")
 
 
-@data_command.command("fetch")
+@data_command.command(
+    "fetch",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible data fetch cichy92",
+        "bioplausible data fetch haxby2001 --yes",
+    ),
+)
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask before gigabytes move.")
 @as_json
@@ -111,7 +145,13 @@ def data_fetch_command(name: str, yes: bool, as_json: bool) -> None:
         click.echo("\n".join(record["files"]) or f"{name} needs no download")
 
 
-@data_command.command("path")
+@data_command.command(
+    "path",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible data path",
+    ),
+)
 @as_json
 def data_path_command(as_json: bool) -> None:
     """The cache folder; BIOPLAUSIBLE_DATA moves it."""

@@ -6,12 +6,19 @@ from pathlib import Path
 
 import click
 
-from experiments.terminal import as_json, print_json, show
+from experiments.terminal import Subcommand, as_json, examples, print_json, show
 
 __all__ = ["report_command"]
 
 
-@click.command("report")
+@click.command(
+    "report",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible report runs/compared",
+        "bioplausible report runs/compared --json",
+    ),
+)
 @click.argument("folder", type=click.Path(path_type=Path))
 @as_json
 def report_command(folder: Path, as_json: bool) -> None:

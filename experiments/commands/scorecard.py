@@ -7,12 +7,19 @@ from pathlib import Path
 import click
 
 from bioplausible.foundation.progress import progress_bar
-from experiments.terminal import as_json, named, print_json, print_table, show
+from experiments.terminal import Subcommand, as_json, examples, named, print_json, print_table, show
 
 __all__ = ["scorecard_command"]
 
 
-@click.command("scorecard")
+@click.command(
+    "scorecard",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible scorecard backprop feedback_alignment/sign",
+        "bioplausible scorecard my_rules.py:mine --architecture cnn --out runs/cards",
+    ),
+)
 @click.argument("rules", nargs=-1)
 @click.option(
     "--architecture", default="mlp", show_default=True, help="Of the small network that rules are examined on; also path.py:name."
@@ -28,6 +35,12 @@ def scorecard_command(
     rules: tuple[str, ...], architecture: str, criteria: str | None, seed: int, workers: int, out: Path | None, as_json: bool
 ) -> None:
     """Ask RULES how plausible they are: names (by default all that can train the network), module:name or path.py:name."""
+    from experiments import catalogue
+
+    wanted = named("--criteria", criteria)
+    catalogue.check_names(rules, architecture=architecture)
+    catalogue.check_criteria(wanted or ())
+    # What takes long to import, once nothing is misspelt.
     import json
     import shutil
     from importlib.metadata import version
@@ -43,7 +56,7 @@ def scorecard_command(
         folder = None if out is None else prepare_folder(out, besides=UNFINISHED)
         keep = folder and folder / UNFINISHED
         asked = rules or examinable(architecture)
-        cards = scorecards(asked, architecture, named("--criteria", criteria), seed, workers, progress=progress, keep=keep)
+        cards = scorecards(asked, architecture, wanted, seed, workers, progress=progress, keep=keep)
     if folder is not None:
         write_text(folder / "scorecard.json", json.dumps(plain(cards), indent=1, ensure_ascii=False) + "\n")
         about = f"Asked on {architecture}, seed {seed}, by bioplausible {version('bioplausible')} (code {describe_code()[:10]})."

@@ -8,12 +8,19 @@ from typing import Any
 import click
 
 from bioplausible.foundation.progress import progress_bar
-from experiments.terminal import as_json, given, named, print_json, print_table
+from experiments.terminal import Subcommand, as_json, examples, given, named, print_json, print_table
 
 __all__ = ["searchlight_command"]
 
 
-@click.command("searchlight")
+@click.command(
+    "searchlight",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible searchlight my_recording --models pixels,gabor --out runs/maps",
+        "bioplausible searchlight my_recording --models runs/first --subjects 01,02 --radius 4 --out runs/maps_of_layers",
+    ),
+)
 @click.argument("recording", type=str)
 @click.option(
     "--models",

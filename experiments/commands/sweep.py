@@ -10,12 +10,20 @@ import click
 
 from bioplausible.foundation.errors import shortened
 from bioplausible.foundation.progress import progress_bar
-from experiments.terminal import as_json, print_json, print_table
+from experiments.terminal import Subcommand, as_json, examples, print_json, print_table
 
 __all__ = ["sweep_command"]
 
 
-@click.command("sweep")
+@click.command(
+    "sweep",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible sweep experiments/configs/cifar.yaml --workers 4 --out runs/swept",
+        "bioplausible sweep plan.yaml --shard 1/8 --out runs/swept",
+        "bioplausible sweep plan.yaml --engine dask --address scheduler:8786",
+    ),
+)
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--workers", type=int, default=1, show_default=True, help="Trainings at a time, each in a process of its own.")
 @click.option(

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from bioplausible.foundation.progress import progress_bar
-from experiments.terminal import ARCHITECTURE_HELP, as_json, given, print_json, print_table, settings
+from experiments.terminal import ARCHITECTURE_HELP, Subcommand, as_json, examples, given, print_json, print_table, settings
 
 __all__ = ["train_command"]
 
@@ -19,7 +19,16 @@ def _epochs(n: int) -> str:
     return f"{n} epoch" if n == 1 else f"{n} epochs"
 
 
-@click.command("train")
+@click.command(
+    "train",
+    cls=Subcommand,
+    epilog=examples(
+        "bioplausible train feedback_alignment --epochs 5 --out runs/first",
+        "bioplausible train energy_based --architecture cnn --dataset fashion_mnist --seed 1",
+        "bioplausible train predictive_coding --set learning_rate=0.002 --set network.hidden=512,256",
+        "bioplausible train --resume --out runs/first",
+    ),
+)
 @click.argument("rule", required=False)
 @click.option("--architecture", help=ARCHITECTURE_HELP.format("mlp"))
 @click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
@@ -71,11 +80,8 @@ def train_command(
             "Missing argument 'RULE': give a name from `bioplausible list rules`, or --config FILE that has one."
         )
     from bioplausible.foundation.yaml_files import read_mapping
-    from experiments.config import TrainConfig, read_yaml
-    from experiments.files import no_empty_folder
-    from experiments.loggers import logging_to
-    from experiments.saving import train_in
-    from experiments.training import train
+    from experiments.config import TrainConfig, read_yaml, with_fields
+    from experiments.early import check_training
 
     rule_options, network_options = settings(assignments)
     if rule is None and config is not None and "rule" not in read_mapping(config, "rule: backprop"):
@@ -88,6 +94,13 @@ def train_command(
         fields["rule_options"] = {**base.rule_options, **rule_options}
     if network_options:
         fields["architecture_options"] = {**base.architecture_options, **network_options}
+    check_training(with_fields(base, TrainConfig, fields, "train", "rule='backprop'"))
+    # What takes long to import, once nothing is misspelt.
+    from experiments.files import no_empty_folder
+    from experiments.loggers import logging_to
+    from experiments.saving import train_in
+    from experiments.training import train
+
     with no_empty_folder(out), logging_to(logs) as callbacks, progress_bar() as progress:
         if out is None:
             trained = train(base, progress, callbacks, **fields)

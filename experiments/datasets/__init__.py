@@ -6,8 +6,6 @@
 (2, 8, 8, 1)
 """
 
-from .contract import ImageSet, Normalisation, SourceFile, Split
-from .loading import describe, fetch, load, names
-from .pictures import Pictures, blocks_of
+from bioplausible.foundation.lazy_packages import lazy_package
 
-__all__ = ["ImageSet", "Normalisation", "Pictures", "SourceFile", "Split", "blocks_of", "describe", "fetch", "load", "names"]
+__getattr__, __dir__, __all__ = lazy_package(__name__, __file__)

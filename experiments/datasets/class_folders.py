@@ -25,9 +25,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from bioplausible.foundation.errors import InputError
-from neurodata.names import composed
 from neurodata.picture_files import picture_files
 from neurodata.presence import files_in
+from neurodata.spellings import composed
 
 from .contract import FileFormat, SourceFile, SourceImages, Split
 from .pictures import Pictures, head_of, subset_of

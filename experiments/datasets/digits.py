@@ -18,7 +18,6 @@ from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Num, UInt8
-from sklearn.datasets import load_digits
 
 from bioplausible.foundation.errors import InputError
 
@@ -65,6 +64,8 @@ def read(exclude_indices: Iterable[SupportsIndex] | None = None) -> SourceImages
         raise InputError(
             f"digits: exclude_indices holds {bad}, where indices of 0 to {_N_IMAGES - 1} were expected: use scikit-learn's order"
         )
+    from sklearn.datasets import load_digits  # which takes longer than whatever else is asked of an image set's name
+
     digits = load_digits()
     images = to_bytes(digits.images)[..., None]
     labels = digits.target.astype(np.int32)

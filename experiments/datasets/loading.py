@@ -178,12 +178,34 @@ def _read(
     for file_format in FILE_FORMATS.values():
         if file_format.accepts(path):
             return file_format.read(path, in_files) if file_format.may_stay_in_files else file_format.read(path)
-    kinds = " or ".join(file_format.kind for file_format in FILE_FORMATS.values())
-    if path.exists():
-        raise InputError(f"{path} is not an image set that can be read, where {kinds} was expected: convert it to one of them")
+    check_name(name)
+    raise InputError(f"{path} is not an image set that can be read, where {_kinds()} was expected: convert it to one of them")
+
+
+def _kinds() -> str:
+    return " or ".join(file_format.kind for file_format in FILE_FORMATS.values())
+
+
+def check_name(name: str | os.PathLike[str]) -> None:
+    """Check that there is something of a name, without reading it.
+
+    Parameters
+    ----------
+    name
+        One of ``names()``, or a path.
+
+    Raises
+    ------
+    InputError
+        There is no image set of that name, and nothing at that path.
+    """
+    given = os.fspath(name)
+    path = Path(given).expanduser()
+    if path.exists() or (isinstance(name, str) and given in NAMED_SETS):
+        return
     if isinstance(name, os.PathLike) or os.sep in given or path.suffix:
-        raise InputError(f"{path} does not exist, where {kinds} was expected: check the path")
-    raise InputError(f"{unknown_name('image set', given, NAMED_SETS)}, or the path of {kinds}")
+        raise InputError(f"{path} does not exist, where {_kinds()} was expected: check the path")
+    raise InputError(f"{unknown_name('image set', given, NAMED_SETS)}, or the path of {_kinds()}")
 
 
-__all__ = ["describe", "fetch", "load", "names"]
+__all__ = ["check_name", "describe", "fetch", "load", "names"]

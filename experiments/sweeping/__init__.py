@@ -1,8 +1,5 @@
 """Many trainings from one file: a table of accuracies against floors and controls, or a search with one budget for every rule."""
 
-from experiments.sweeping.config import SearchConfig, SweepConfig, expand
-from experiments.sweeping.running import sweep
-from experiments.sweeping.summary import best_trials, summarise
-from experiments.sweeping.tables import Sweep
+from bioplausible.foundation.lazy_packages import lazy_package
 
-__all__ = ["SearchConfig", "Sweep", "SweepConfig", "best_trials", "expand", "summarise", "sweep"]
+__getattr__, __dir__, __all__ = lazy_package(__name__, __file__)

@@ -17,8 +17,7 @@ Under "fmri" may stand every option of :class:`neurodata.fmri.FmriOptions` but t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,30 +26,14 @@ from bioplausible.foundation.options import check_keys, make_options
 from neurodata.fmri.bids import from_bids
 from neurodata.fmri.estimation import patterns_and_notes
 from neurodata.fmri.options import File, FmriOptions, FmriRun
-from neurodata.names import composed
+from neurodata.fmri.stated import KEYS, OPTIONS, StatedOptions
 from neurodata.pattern_set import PatternSet
 from neurodata.presence import is_named
+from neurodata.spellings import composed
 from neurodata.stimuli import Stimuli, natural_key
 
 MASK_ENDINGS = (".nii.gz", ".nii")
 ORIGIN = "recording.yaml"
-
-
-OPTIONS = tuple(field.name for field in fields(FmriOptions) if field.name != "conditions")
-
-
-@dataclass(frozen=True)
-class _Stated(FmriOptions):
-    """What may stand under "fmri"."""
-
-    task: str | None = None
-    space: str | None = None
-    derivatives: str | None = None
-    strategy: Sequence[str] | None = None
-    regions: dict[str, Any] | None = None
-
-
-KEYS = (*OPTIONS, "task", "space", "derivatives", "strategy", "regions")
 _EXPECTED = {
     **dict.fromkeys(("high_pass", "smoothing_mm", "repetition_time", "slice_time_reference", "block_delay"), "a number"),
     **dict.fromkeys(("single_trials", "allow_missing", "resample_masks"), "true or false"),
@@ -61,11 +44,11 @@ _EXPECTED = {
 }
 
 
-def _check_stated(stated: Mapping[str, Any], origin: str) -> _Stated:
+def _check_stated(stated: Mapping[str, Any], origin: str) -> StatedOptions:
     """What recording.yaml states under "fmri"; InputError for unknown keys (all of them), and values of another kind."""
     check_keys(stated, KEYS, f"{origin}: 'fmri'")
     try:
-        return make_options(_Stated, stated, "'fmri'", expected=_EXPECTED)
+        return make_options(StatedOptions, stated, "'fmri'", expected=_EXPECTED)
     except InputError as error:
         raise InputError(f"{origin}: {error}") from error
 

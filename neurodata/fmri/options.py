@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import pandas as pd
+import lazy_loader
 
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import at_least, fraction, one_of, positive
+
+pd = lazy_loader.load("pandas")
 
 File: TypeAlias = str | os.PathLike[str]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import mne
 
 from bioplausible.foundation.errors import InputError
-from neurodata.names import check_distinct
+from neurodata.spellings import check_distinct
 from neurodata.text_tables import read_table
 
 # of BIDS's types those that a file may have as EEG; what is MEG a file says itself

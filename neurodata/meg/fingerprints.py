@@ -12,7 +12,7 @@ import mne_bids
 import numpy as np
 
 from bioplausible.foundation.errors import InputError
-from neurodata import entities, event_tables, names, text_tables
+from neurodata import entities, event_tables, spellings, text_tables
 from neurodata.cache import file_sha256
 from neurodata.meg.options import MegRun
 from neurodata.meg.reading import bids_root
@@ -96,7 +96,7 @@ def contents_of(run: MegRun) -> tuple[str, ...]:
 @cache
 def code_version() -> tuple[str, ...]:
     """Fingerprint the code that patterns come from, lest those of an older one be taken for its own."""
-    shared = (Path(str(module.__file__)) for module in (entities, event_tables, names, text_tables))
+    shared = (Path(str(module.__file__)) for module in (entities, event_tables, spellings, text_tables))
     own = sorted([*Path(__file__).parent.glob("*.py"), *shared])
     return (*(f"{path.name} {file_sha256(path)}" for path in own), f"mne {mne.__version__}", f"mne-bids {mne_bids.__version__}")
 

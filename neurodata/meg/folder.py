@@ -33,10 +33,10 @@ from neurodata.entities import A_RUN, ENTITIES, OF_ONE_RUN, checked_selection, c
 from neurodata.meg.options import MegOptions, MegRun, options_from
 from neurodata.meg.pipeline import pattern_sets, prepare
 from neurodata.meg.reading import bids_root
-from neurodata.names import find_names
 from neurodata.pattern_set import PatternSet
 from neurodata.presence import is_named
 from neurodata.settings import FILE_NAME
+from neurodata.spellings import find_names
 from neurodata.stimuli import Stimuli, natural_key
 
 LAYOUT = (

@@ -23,8 +23,8 @@ from bioplausible.foundation.errors import InputError
 from neurodata.event_tables import read_event_table
 from neurodata.meg.channels import read_channels, types_by_name
 from neurodata.meg.options import MegOptions, MegRun
-from neurodata.names import find_names
 from neurodata.presence import check_content, is_named
+from neurodata.spellings import find_names
 from neurodata.text_tables import NO_LABEL, numbers, read_table
 
 _STIMULUS = "Stimulus"  # BrainVision's kind of marker for what is shown, beside Response, Optic, Comment and others

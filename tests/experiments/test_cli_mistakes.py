@@ -57,6 +57,9 @@ def place(tmp_path, study):
     _recording(tmp_path / "too_few_rows", square[:6, :6])
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "mine.txt").write_text("mine")
+    (tmp_path / "trained").mkdir()
+    for name in ("training.json", "results.json"):
+        (tmp_path / "trained" / name).write_text("{}")
     (tmp_path / "broken.yaml").write_text("epochs: [1")
     (tmp_path / "unknown.yaml").write_text("epoch: 1")
     (tmp_path / "no_rule.yaml").write_text("epochs: 1")
@@ -75,16 +78,16 @@ MISTAKES = {
     "option's type": ("train backprop --set learning_rate=fast", ["'learning_rate'", "'fast'", "expected a number"]),
     "option's form": ("train backprop --set nonsense", ["--set nonsense", "option=value"]),
     "network's option": ("train backprop --set network.hidden=a,b", ["'hidden'", "a,b", "mlp"]),
-    "epochs": ("train backprop --epochs 0", ["epochs=0"]),
+    "epochs": ("train backprop --epochs 0", ["--epochs 0 was given"]),
     "no number": ("train backprop --epochs many", ["--epochs", "'many'"]),
-    "seed": ("train backprop --seed -1", ["seed=-1"]),
-    "large seed": ("train backprop --seed 4294967296", ["seed=4294967296", "at most 4294967295"]),
-    "huge seed": ("train backprop --seed 99999999999999999999", ["seed=99999999999999999999", "at most"]),
-    "seeds of several": ("compare --config {study} --seed 4294967295 --seeds 2", ["seed=4294967295", "at most 4294967294"]),
-    "card's seed": ("scorecard backprop --seed -1", ["seed=-1", "at least 0"]),
-    "card's workers": ("scorecard backprop --workers 0", ["workers=0", "at least 1"]),
+    "seed": ("train backprop --seed -1", ["--seed -1 was given"]),
+    "large seed": ("train backprop --seed 4294967296", ["--seed 4294967296", "at most 4294967295"]),
+    "huge seed": ("train backprop --seed 99999999999999999999", ["--seed 99999999999999999999", "at most"]),
+    "seeds of several": ("compare --config {study} --seed 4294967295 --seeds 2", ["--seed 4294967295", "at most 4294967294"]),
+    "card's seed": ("scorecard backprop --seed -1", ["--seed -1", "at least 0"]),
+    "card's workers": ("scorecard backprop --workers 0", ["--workers 0", "at least 1"]),
     "config without rule": ("train --config {here}/no_rule.yaml", ["no_rule.yaml names no rule", "rule: backprop"]),
-    "batch": ("train backprop --batch-size 5000", ["batch_size=5000"]),
+    "batch": ("train backprop --batch-size 5000", ["--batch-size 5000"]),
     "flag": ("train backprop --epoch 3", ["--epoch", "--epochs"]),
     "no rule": ("train", ["RULE"]),
     "command": ("trian backprop", ["trian"]),
@@ -107,7 +110,7 @@ MISTAKES = {
     "too few rows": ("compare --config {study} --recording {here}/too_few_rows", ["rdms_V1.npy", "6", "8"]),
     "distance": ("compare --config {study} --distance euclid", ["'euclid'", "did you mean 'euclidean'"]),
     "comparator": ("compare --config {study} --comparator spearmen", ["'spearmen'", "did you mean 'spearman'"]),
-    "draws": ("compare --config {study} --draws -3", ["n_draws=-3"]),
+    "draws": ("compare --config {study} --draws -3", ["--draws -3"]),
     "rule's option": ("compare --config {study} --set learning_rate=1", ["learning_rate", "--config"]),
     "stimulus size": ("compare --config {study} --stimulus-size 16", ["mlp", "(16, 16, 1)", "convolutional"]),
     "fetch": ("data fetch digist", ["'digist'", "did you mean 'digits'"]),
@@ -116,6 +119,25 @@ MISTAKES = {
     "no port": ("sweep {here}/sweep.yaml --engine dask --address here", ["'here'", "HOST:PORT"]),
     "shard": ("sweep {here}/absent.yaml --shard 2", ["--shard 2", "such as 1/4"]),
     "report": ("report {here}/used", ["used", "results.json"]),
+    "report of a training": ("report {here}/trained", ["trained holds one training", "compare", "train --init", "searchlight"]),
+    "seeds": ("compare --config {study} --seeds 0", ["--seeds 0 was given, expected at least 1"]),
+    "no size": ("compare --config {study} --stimulus-size 0", ["--stimulus-size 0 was given, expected each at least 1\n"]),
+    "comparator as measure": (
+        "compare --config {study} --measure cosine",
+        ["measure 'cosine': valid are", "--comparator cosine"],
+    ),
+    "measure as comparator": ("compare --config {study} --comparator crossnobis", ["'crossnobis' is a measure: give --measure"]),
+    "criterion": ("scorecard backprop --criteria energie", ["'energie'", "did you mean 'energy'"]),
+    "card's rule": ("scorecard backprob", ["unknown learning rule 'backprob'", "did you mean 'backprop'"]),
+    "card's network": ("scorecard backprop --architecture cmm", ["unknown architecture 'cmm'"]),
+    "network's unknown option": (
+        "train backprop --set network.hiden=3",
+        ["'hiden'", "'mlp'", "did you mean 'hidden'"],
+    ),
+    "two variants": ("train burst/two_phase --set variant=single_phase", ["'burst/two_phase'", "variant='single_phase'"]),
+    "listed rule": ("list rules burst/one", ["variant of 'burst'", "'one'", "single_phase"]),
+    "listed configuration": ("list configurations trian", ["configuration 'trian'", "did you mean 'train'"]),
+    "listed measure": ("list measures cka", ["cka was given to list measures"]),
 }
 
 

@@ -303,6 +303,8 @@ def cases(place: Path) -> Iterator[tuple[str, list[str]]]:
         yield line("list", value)
         yield line("list", "rules", value)
         yield line("list", "architectures", value)
+        yield line("list", "measures", value)
+        yield line("list", "recording-keys", value)
         yield line("list", "configurations", value)
         yield line("list", "support", "--architecture", value)
         yield line("data", "fetch", value)

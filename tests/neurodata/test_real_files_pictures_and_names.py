@@ -15,8 +15,8 @@ from scipy.spatial.distance import pdist, squareform
 import neurodata
 from experiments import datasets
 from neurodata import InputError, array_files
-from neurodata.names import find_names
 from neurodata.picture_files import read_picture
+from neurodata.spellings import find_names
 
 IDS = [f"img_{index}" for index in range(1, 13)]
 PATTERNS = np.random.default_rng(0).normal(size=(12, 30))

@@ -1,0 +1,11 @@
+from .contract import ImageSet as ImageSet
+from .contract import Normalisation as Normalisation
+from .contract import SourceFile as SourceFile
+from .contract import Split as Split
+from .loading import check_name as check_name
+from .loading import describe as describe
+from .loading import fetch as fetch
+from .loading import load as load
+from .loading import names as names
+from .pictures import Pictures as Pictures
+from .pictures import blocks_of as blocks_of

@@ -1,0 +1,15 @@
+from .epochs import make_epochs as make_epochs
+from .evoked import from_evoked as from_evoked
+from .folder import find_runs as find_runs
+from .folder import from_bids as from_bids
+from .folder import is_meg_folder as is_meg_folder
+from .folder import load_meg_folder as load_meg_folder
+from .options import MegOptions as MegOptions
+from .options import MegRun as MegRun
+from .options import options_from as options_from
+from .pictures import dissimilarity_over_time as dissimilarity_over_time
+from .pictures import draw_dissimilarity as draw_dissimilarity
+from .pipeline import patterns as patterns
+from .reading import read_whole as read_whole
+from .simulation import simulate_raw as simulate_raw
+from .sources import source_patterns as source_patterns
