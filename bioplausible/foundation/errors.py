@@ -10,7 +10,7 @@ __all__ = ["InputError", "guesses", "nearest", "shortened", "unknown_name"]
 _LONGEST = 80
 
 # At half, 'cosine' would be a slip of the pen for 'crossnobis'; a wrong guess is worse than none.
-_ALIKE = 0.55
+_ALIKE = 0.51
 
 
 class InputError(ValueError):
@@ -53,8 +53,13 @@ def nearest(given: object, valid: Iterable[str]) -> str | None:
 
     >>> nearest("backprob", ["backprop", "hebbian"]), nearest("cosine", ["crossnobis", "euclidean"])
     ('backprop', None)
+    >>> nearest("S1", ["s2", "s1"])
+    's1'
     """
-    near = get_close_matches(str(given), list(valid), n=1, cutoff=_ALIKE)
+    text, names = str(given), list(valid)
+    # A name in other capitals is that name, however few letters it has.
+    same = [name for name in names if name.casefold() == text.casefold()]
+    near = same or get_close_matches(text, names, n=1, cutoff=_ALIKE)
     return near[0] if near else None
 
 
