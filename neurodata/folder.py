@@ -306,7 +306,7 @@ def _write(recording: Recording, folder: Path) -> None:
 
 
 def save(recording: Recording, folder: str | os.PathLike[str]) -> Path:
-    """Write a recording as a folder that :func:`load_folder` reads back: all of it or nothing.
+    """Write a recording as a folder that :func:`neurodata.load` reads back: all of it or nothing.
 
     Parameters
     ----------

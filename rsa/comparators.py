@@ -212,6 +212,7 @@ COMPARATORS: dict[str, Comparator] = {
     "whitened_pearson": _whitened_comparator(centred=True),
     "whitened_cosine": _whitened_comparator(centred=False),
 }
+"""Comparators of RDMs by the name that `compare`, `evaluate` and the others take."""
 
 # Jitted once for the package, keyed by the comparator: every caller shares what is compiled.
 _prepare = partial(jax.jit, static_argnums=0)(lambda comparator, rdms: comparator.prepare(rdms))

@@ -47,6 +47,7 @@ PATTERN_COMPARATORS: dict[str, PatternComparator] = {
     "procrustes": PatternComparator(_without_folds(procrustes), minimum=3),
     "encoding": PatternComparator(encoding, minimum=2 * MINIMUM_HELD_OUT, folded=True),
 }
+"""Comparators of patterns themselves, without RDMs, by the name that `compare_patterns` takes."""
 
 
 def _checked(sets: PatternSets, kind: str) -> list[Patterns]:

@@ -50,7 +50,8 @@ def data_docstring(package: str, name: str) -> str:
     body = _tree(defined_in(package, name)).body
     for node, after in zip(body, body[1:], strict=False):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        named = any(isinstance(each, ast.Name) and each.id == name for each in targets)
+        flat = [each for target in targets for each in (target.elts if isinstance(target, ast.Tuple) else [target])]
+        named = any(isinstance(each, ast.Name) and each.id == name for each in flat)
         if named and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
             return inspect.cleandoc(after.value.value)
     return ""
@@ -157,7 +158,9 @@ def _section(package: str, module: str, names: list[PublicName]) -> str:
     table = "\n".join(f"   {each.name}" for each in names if each.kind != "data")
     overview = f".. autosummary::\n   :nosignatures:\n\n{table}\n\n" if table else ""
     opening = "" if module == package else f"*{' '.join(summary.split())}*\n\n" if "`" not in summary and "*" not in summary else ""
-    return f"{title}\n{'-' * len(title)}\n\n{opening}{overview}" + "\n".join(_entry(each) for each in names)
+    # A module that others mention can be linked to, though its names are imported from the package.
+    anchor = "" if module == package else f".. py:module:: {module}\n   :no-index-entry:\n\n.. py:currentmodule:: {package}\n\n"
+    return f"{title}\n{'-' * len(title)}\n\n{anchor}{opening}{overview}" + "\n".join(_entry(each) for each in names)
 
 
 def _page(package: str) -> str:

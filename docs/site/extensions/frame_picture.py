@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
-_WIDTH, _HEIGHT = 920, 470
+_WIDTH, _HEIGHT = 1000, 470
 # The theme's own colours, so that the picture follows the page from light to dark.
 _STYLE = """
-.frame { font-family: var(--pst-font-family-base); font-size: 14px; width: 100%; max-width: 920px; height: auto; }
+.frame { font-family: var(--pst-font-family-base); font-size: 14px; width: 100%; max-width: 1000px; height: auto; }
 .frame .box { fill: var(--pst-color-surface); stroke: var(--pst-color-border); stroke-width: 1.2; }
 .frame .node { fill: var(--pst-color-background); stroke: var(--pst-color-text-muted); stroke-width: 1.4; }
 .frame .up { stroke: var(--bp-blue); fill: none; stroke-width: 2; }
@@ -69,20 +69,20 @@ def _flow() -> list[str]:
     """From what a rule trains to a table of scores."""
     parts: list[str] = []
     boxes = (
-        (470, 20, "learning rule", ("assign_credit: what optax subtracts,", "from z, h and the rule's own way down")),
-        (470, 135, "representations", ("every layer's answer to the stimuli", "of the recording")),
-        (700, 135, "recording", ("patterns or RDMs: regions,", "subjects, runs, times")),
-        (585, 255, "similarity", ("RDMs by a measure, compared;", "noise ceilings, controls, intervals")),
-        (585, 370, "report", ("scores, scorecard, accuracy,", "distance from backpropagation")),
+        (460, 20, "learning rule", ("assign_credit: what optax subtracts,", "from z, h and the rule's own way down")),
+        (460, 135, "representations", ("every layer's answer to the stimuli", "of the recording")),
+        (740, 135, "recording", ("patterns or RDMs: regions,", "subjects, runs, times")),
+        (600, 255, "similarity", ("RDMs by a measure, compared;", "noise ceilings, controls, intervals")),
+        (600, 370, "report", ("scores, scorecard, accuracy,", "distance from backpropagation")),
     )
     for x, y, name, lines in boxes:
-        parts += [_box(x, y, 200, 78), _text(x + 100, y + 24, name, "strong"), *_lines(x + 100, y + 45, lines, "small")]
-    parts += [_arrow("M470 59 H424", "flow"), _arrow("M420 174 H466", "flow")]
-    parts += [_arrow("M570 213 C570 235 640 232 648 251", "flow"), _arrow("M800 213 C800 235 730 232 722 251", "flow")]
-    parts += [_arrow("M685 333 V366", "flow")]
-    parts += [_box(700, 20, 200, 78), _text(800, 44, "scorecard", "strong")]
-    parts += _lines(800, 65, ("ten questions, put to the rule", "by experiment"), "small")
-    parts += [_arrow("M670 59 H696", "flow")]
+        parts += [_box(x, y, 250, 78), _text(x + 125, y + 24, name, "strong"), *_lines(x + 125, y + 45, lines, "small")]
+    parts += [_arrow("M460 59 H424", "flow"), _arrow("M420 174 H456", "flow")]
+    parts += [_arrow("M600 213 C600 235 670 228 676 251", "flow"), _arrow("M850 213 C850 235 780 228 774 251", "flow")]
+    parts += [_arrow("M725 333 V366", "flow")]
+    parts += [_box(760, 20, 220, 78), _text(870, 44, "scorecard", "strong")]
+    parts += _lines(870, 65, ("ten questions, put to the rule", "by experiment"), "small")
+    parts += [_arrow("M710 59 H756", "flow")]
     return parts
 
 

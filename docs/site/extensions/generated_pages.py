@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,21 @@ def _leave_as_code(app: Sphinx, env: Any, node: pending_xref, shown: nodes.Eleme
     return shown if node.get(_MARK) else None
 
 
+def _with_examples_apart(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """What follows a docstring's last section as a session of Python is an example to numpydoc only under a heading."""
+    headings = [place for place, line in enumerate(lines) if place and re.fullmatch(r"-{3,}", line) and lines[place - 1].strip()]
+    if headings and not any(lines[place - 1] == "Examples" for place in headings):
+        first = next((place for place, line in enumerate(lines) if line.startswith(">>>") and place > headings[0]), None)
+        if first is not None:
+            lines[first:first] = ["Examples", "--------"]
+    # A shape such as (n, *shape) is no emphasis.
+    lines[:] = [re.sub(r"(?<=, )\*(?=\w+\))", r"\\*", line) for line in lines]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Write the pages before Sphinx looks for any."""
     app.connect("config-inited", _write)
     app.add_role("perhaps", _perhaps_a_name)
+    app.connect("autodoc-process-docstring", _with_examples_apart, priority=100)
     app.connect("missing-reference", _leave_as_code)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

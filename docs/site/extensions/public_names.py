@@ -44,11 +44,15 @@ class PublicName(NamedTuple):
         return f"{self.package}.{self.name}"
 
 
+_OURS = {package.partition(".")[0] for package in PACKAGES}
+
+
 def _kind(value: Any) -> str:
     if isinstance(value, ModuleType):
         return "module"
     if inspect.isclass(value):
-        return "class"
+        # What another project's class is called here is a name for it, explained where it is given.
+        return "class" if value.__module__.partition(".")[0] in _OURS else "data"
     # What is jitted or cached is called like a function, and is none to `inspect`.
     if inspect.isroutine(value) or (callable(value) and hasattr(value, "__wrapped__")):
         return "function"

@@ -46,19 +46,47 @@ def _names(family: str) -> list[str]:
     return [variant.spec.name for variant in learning_rules.FAMILIES[family].variants.values()]
 
 
+def _joined(text: str) -> str:
+    r"""Simple tables whose first column breaks a long name as `name\_` and `rest`: the column is widened and the name is whole."""
+    lines, start = text.splitlines(), None
+    for place, line in enumerate(lines):
+        if not re.fullmatch(r"=+( =+)+", line):
+            continue
+        if start is None or "" in lines[start:place]:
+            start = place
+            continue
+        width = line.index(" ")
+        cells = [each[:width] for each in lines[start : place + 1]]
+        for row, cell in enumerate(cells[:-1]):
+            if cell.rstrip().endswith("\\_"):
+                cells[row], cells[row + 1] = cell.rstrip()[:-2] + "_" + cells[row + 1].strip(), ""
+        wider = max(map(len, (cell.rstrip() for cell in cells)), default=width)
+        for row, cell in enumerate(cells):
+            fill = "=" if re.fullmatch("=+", cell) else " "
+            lines[start + row] = (cell.rstrip() if fill == " " else cell).ljust(max(wider, width), fill) + lines[start + row][width:]
+    return "\n".join(line.rstrip() for line in lines)
+
+
 def _docstring(family: str) -> tuple[str, str]:
     """The module's first line, and what follows it."""
     module = sys.modules[learning_rules.FAMILIES[family].make.__module__]
     first, _, rest = (inspect.getdoc(module) or "").partition("\n")
-    return first, rest.strip()
+    return first, _joined(rest.strip())
+
+
+def _short(name: str) -> str:
+    """A rule's name on its family's page."""
+    return name.partition("/")[2] or name
 
 
 def _variants(family: str) -> str:
     rows = []
     for variant in learning_rules.FAMILIES[family].variants.values():
         spec = variant.spec
-        rows.append([f"`{spec.name}`", spec.summary, _linked(spec.citation), spec.teaching_signal, str(spec.phases), spec.front_end])
-    return markdown_table(["rule", "what", "source", "teaching signal", "passes an update", "front end"], rows)
+        told = [f"hears {spec.teaching_signal}", f"{spec.phases} pass{'es' * (spec.phases != 1)}"]
+        told += [f"behind {spec.front_end}"] if spec.front_end != "none" else []
+        rows.append([f"`{spec.variant or spec.family}`", spec.summary, _linked(spec.citation), ", ".join(told)])
+    return markdown_table(["variant", "what", "source", "an update"], rows)
 
 
 def _options(family: str) -> str:
@@ -82,10 +110,10 @@ def _set_otherwise(family: str) -> str:
     for name in others:
         differing = _differing(name, default)
         if "/textbook" not in name and differing:
-            rows.append([f"`{name}`", ", ".join(f"`{key}={written(value)}`" for key, (value, _) in differing.items())])
+            rows.append([f"`{_short(name)}`", ", ".join(f"`{key}={written(value)}`" for key, (value, _) in differing.items())])
     if not rows:
         return ""
-    return f"\nWhat is set otherwise in the variants:\n\n{markdown_table(['rule', 'options'], rows)}"
+    return f"\nWhat is set otherwise in the variants:\n\n{markdown_table(['variant', 'options'], rows)}"
 
 
 def _base(name: str) -> str:
@@ -126,7 +154,7 @@ def _card(family: str) -> str:
         return "No card of this family is stored yet.\n"
     rows = []
     for name in known:
-        rows.append([f"`{name}`", *(_SIGNS[cards[name][each]["verdict"]] if each in cards[name] else "" for each in CRITERIA)])
+        rows.append([f"`{_short(name)}`", *(_SIGNS[cards[name][each]["verdict"]] if each in cards[name] else "" for each in CRITERIA)])
     missing = [name for name in _names(family) if name not in cards]
     lacks = f"Not examined yet: {', '.join(f'`{name}`' for name in missing)}.\n" if missing else ""
     evidence = []
@@ -138,7 +166,7 @@ def _card(family: str) -> str:
         [
             "● meets · ◐ in part · ○ fails · – not applicable, on a dense network "
             "([how it is asked](../scorecard.md), [all cards](../../results/scorecard/README.md)).\n",
-            markdown_table(["rule", *(f"{each}" for each in CRITERIA)], rows),
+            markdown_table(["variant", *CRITERIA], rows),
             lacks,
             f":::{{dropdown}} The evidence for `{known[0]}`\n",
             markdown_table(header, evidence),
@@ -164,7 +192,7 @@ def _own_settings(row: pd.Series) -> str:
     options = json.loads(row["rule_options"]) if isinstance(row.get("rule_options"), str) else {}
     told = ", ".join(f"{key}={written(value)}" for key, value in options.items())
     behind = "" if row["front_end"] == "none" else f" behind {row['front_end']}"
-    return f"`{row['rule']}`{behind}" + (f" ({told})" if told else "")
+    return f"`{_short(row['rule'])}`{behind}" + (f" ({told})" if told else "")
 
 
 def _measured(family: str) -> str:
@@ -190,7 +218,7 @@ def _measured(family: str) -> str:
                 ]
             )
         header = [
-            *("rule", "network", "own output", "one readout", "best control", "above all controls"),
+            *("variant", "network", "own output", "one readout", "best control", "above all controls"),
             *("degrees from backprop", "RDMs with backprop's", "between own seeds"),
         ]
         parts.append(f"**{what[0].upper()}{what[1:]}** ([`{study}`](../../results/{study}/README.md))\n\n{markdown_table(header, told)}")
@@ -203,6 +231,12 @@ def _measured(family: str) -> str:
         "angle holds noise as well. RDMs are compared by Spearman's correlation.\n"
     )
     return "\n".join([opening, *parts])
+
+
+def _figure_label(row: pd.Series) -> str:
+    behind = "" if row["front_end"] == "none" else f" behind {row['front_end']}"
+    batches = f", {row['batches']}" if isinstance(row.get("batches"), str) else ""
+    return f"{_short(row['rule'])}{behind}{batches}"
 
 
 def _figure(family: str) -> str | None:
@@ -228,7 +262,7 @@ def _figure(family: str) -> str | None:
         for value, label in ((own["control"].max(), "best control"), (reference["readout_mean"], "backpropagation")):
             axes.axvline(100 * value, color=LINE, linewidth=1.2, zorder=0)
             axes.annotate(label, (100 * value, 1.01), xycoords=("data", "axes fraction"), fontsize=8.5, rotation=28, ha="left")
-        axes.set_yticks(range(len(own)), [row["rule"] for _, row in own.iterrows()])
+        axes.set_yticks(range(len(own)), [_figure_label(row) for _, row in own.iterrows()])
         axes.set_ylim(len(own) - 0.5, -0.5)
         axes.grid(axis="x")
         axes.spines["left"].set_visible(False)
