@@ -88,3 +88,14 @@ html_theme_options = {
 }
 html_sidebars = {"index": [], "get_started": []}
 copybutton_exclude = ".linenos, .gp, .go"
+
+# --- Kernels that run the examples --------------------------------------------------------------------------------------------
+
+_IPYTHON = HERE / "_build" / "ipython"
+(_IPYTHON / "profile_default").mkdir(parents=True, exist_ok=True)
+(_IPYTHON / "profile_default" / "ipython_config.py").write_text(
+    "c = get_config()\nc.InlineBackend.figure_formats = {'svg'}\nc.HistoryManager.enabled = False\n", encoding="utf-8"
+)
+os.environ["IPYTHONDIR"] = str(_IPYTHON)
+# What examples keep by content stays with the site, and no user's settings reach them.
+os.environ["BIOPLAUSIBLE_CACHE"] = str(HERE / "_build" / "cache")
