@@ -95,7 +95,9 @@ def _own_members(kind: type) -> list[str]:
     fields = getattr(kind, "_fields", ())
     found = []
     for name, value in vars(kind).items():
-        is_member = isinstance(value, property | classmethod | staticmethod | functools.cached_property) or inspect.isfunction(value)
+        is_member = isinstance(value, property | classmethod | staticmethod | functools.cached_property) or inspect.isfunction(
+            value
+        )
         if is_member and not name.startswith("_") and name not in fields:
             found.append(name)
     return found

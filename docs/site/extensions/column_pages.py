@@ -70,10 +70,18 @@ def missing_meanings(written: dict[str, tuple[str, ...]], told: dict[str, dict[s
     shared
         Columns that mean the same in every table.
     """
-    lines = [f"{table}: '{name}' is not explained" for table, names in written.items() for name in names if name not in shared
-             and name not in told.get(table, {}).get("columns", {})]
-    lines += [f"{table}: '{name}' is explained and not written" for table, about in told.items() for name in about["columns"]
-              if name not in written.get(table, ())]
+    lines = [
+        f"{table}: '{name}' is not explained"
+        for table, names in written.items()
+        for name in names
+        if name not in shared and name not in told.get(table, {}).get("columns", {})
+    ]
+    lines += [
+        f"{table}: '{name}' is explained and not written"
+        for table, about in told.items()
+        for name in about["columns"]
+        if name not in written.get(table, ())
+    ]
     used = {name for names in written.values() for name in names}
     return lines + [f"'{name}' is explained for all tables and written in none" for name in shared if name not in used]
 

@@ -21,8 +21,10 @@ def _rows(command: click.Command, context: click.Context) -> list[str]:
         if isinstance(each, click.Argument):
             choices = f"one of {', '.join(each.type.choices)}" if isinstance(each.type, click.Choice) else ""
             needed = "needed" if each.required else "may be left out"
-            rows.append(f"| {_code(each.make_metavar(context).strip('[]').split('|')[0].strip('{') if not choices else (each.name or '').upper())} "
-                        f"| {_cell('; '.join(part for part in (choices, needed) if part))} |")
+            rows.append(
+                f"| {_code(each.make_metavar(context).strip('[]').split('|')[0].strip('{') if not choices else (each.name or '').upper())} "
+                f"| {_cell('; '.join(part for part in (choices, needed) if part))} |"
+            )
             continue
         record = each.get_help_record(context)
         if record is not None:
@@ -36,7 +38,10 @@ def _section(name: str, command: click.Command, parent: click.Context, depth: in
     parts = [f"{'#' * depth} {context.command_path}\n", inspect.cleandoc(command.help or "") + "\n"]
     if isinstance(command, click.Group):
         return "\n".join(
-            [*parts, *(_section(each, _found(command, each, context), context, depth + 1) for each in command.list_commands(context))]
+            [
+                *parts,
+                *(_section(each, _found(command, each, context), context, depth + 1) for each in command.list_commands(context)),
+            ]
         )
     parts.append(f"```text\n{context.command_path} {usage}\n```\n")
     parts.append("| option | what |\n|---|---|\n" + "\n".join(_rows(command, context)) + "\n")

@@ -37,7 +37,9 @@ def title(family: str) -> str:
 def _linked(text: str) -> str:
     """Citations whose DOIs and arXiv numbers are links."""
     return _DOI.sub(
-        lambda match: f"[{match[0]}](https://doi.org/{match[1]})" if match[1] else f"[{match[0]}](https://arxiv.org/abs/{match[2]})",
+        lambda match: (
+            f"[{match[0]}](https://doi.org/{match[1]})" if match[1] else f"[{match[0]}](https://arxiv.org/abs/{match[2]})"
+        ),
         text,
     )
 
@@ -60,10 +62,13 @@ def _joined(text: str) -> str:
         for row, cell in enumerate(cells[:-1]):
             if cell.rstrip().endswith("\\_"):
                 cells[row], cells[row + 1] = cell.rstrip()[:-2] + "_" + cells[row + 1].strip(), ""
+                lines[start + row] = lines[start + row][:width] + " " + lines[start + row][width:].lstrip()
         wider = max(map(len, (cell.rstrip() for cell in cells)), default=width)
         for row, cell in enumerate(cells):
             fill = "=" if re.fullmatch("=+", cell) else " "
-            lines[start + row] = (cell.rstrip() if fill == " " else cell).ljust(max(wider, width), fill) + lines[start + row][width:]
+            lines[start + row] = (cell.rstrip() if fill == " " else cell).ljust(max(wider, width), fill) + lines[start + row][
+                width:
+            ]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -154,7 +159,9 @@ def _card(family: str) -> str:
         return "No card of this family is stored yet.\n"
     rows = []
     for name in known:
-        rows.append([f"`{_short(name)}`", *(_SIGNS[cards[name][each]["verdict"]] if each in cards[name] else "" for each in CRITERIA)])
+        rows.append(
+            [f"`{_short(name)}`", *(_SIGNS[cards[name][each]["verdict"]] if each in cards[name] else "" for each in CRITERIA)]
+        )
     missing = [name for name in _names(family) if name not in cards]
     lacks = f"Not examined yet: {', '.join(f'`{name}`' for name in missing)}.\n" if missing else ""
     evidence = []
@@ -221,7 +228,9 @@ def _measured(family: str) -> str:
             *("variant", "network", "own output", "one readout", "best control", "above all controls"),
             *("degrees from backprop", "RDMs with backprop's", "between own seeds"),
         ]
-        parts.append(f"**{what[0].upper()}{what[1:]}** ([`{study}`](../../results/{study}/README.md))\n\n{markdown_table(header, told)}")
+        parts.append(
+            f"**{what[0].upper()}{what[1:]}** ([`{study}`](../../results/{study}/README.md))\n\n{markdown_table(header, told)}"
+        )
     if not parts:
         return "No training of this family is stored yet.\n"
     opening = (
@@ -257,7 +266,12 @@ def _figure(family: str) -> str | None:
             if len(untrained):
                 axes.plot([100 * untrained.iloc[0]], [place], "|", color=CONTROL_COLOUR, markersize=11, markeredgewidth=2)
             axes.errorbar(
-                100 * row["readout_mean"], place, xerr=100 * row["readout_standard_deviation"], fmt="o", color=colour, markersize=5.5
+                100 * row["readout_mean"],
+                place,
+                xerr=100 * row["readout_standard_deviation"],
+                fmt="o",
+                color=colour,
+                markersize=5.5,
             )
         for value, label in ((own["control"].max(), "best control"), (reference["readout_mean"], "backpropagation")):
             axes.axvline(100 * value, color=LINE, linewidth=1.2, zorder=0)
@@ -284,7 +298,7 @@ def _page(family: str, has_figure: bool) -> str:
         parts.append(f"````{{eval-rst}}\n.. default-role:: perhaps\n\n{equation}\n````\n")
     parts += ["## Variants\n", _variants(family)]
     parts += ["## Options\n", "`--set OPTION=VALUE` sets one on the command line, and `build(…, OPTION=VALUE)` in Python.\n"]
-    parts += [_options(family), _set_otherwise(family), "\n## Published, and tuned\n", _published(family)]
+    parts += [_options(family), _set_otherwise(family), "\n## Published and tuned settings\n", _published(family)]
     parts += ["## How plausible, measured\n", _card(family), "## Accuracy and distance from backpropagation\n"]
     if has_figure:
         parts.append(
@@ -330,9 +344,15 @@ def _index() -> str:
     )
 
 
+def _criteria() -> str:
+    """The scorecard's questions, as the criteria themselves put them."""
+    rows = [[each.name, each.question, each.measure, _linked(each.citation)] for each in CRITERIA.values()]
+    return markdown_table(["criterion", "question", "value", "source"], rows)
+
+
 def pages() -> dict[str, str]:
     """Path from the site's folder -> text, of the families' pages, their figures and the list of them."""
-    made = {"explanation/rules/index.md": _index()}
+    made = {"explanation/rules/index.md": _index(), "explanation/criteria.inc": _criteria()}
     for family in learning_rules.FAMILIES:
         figure = _figure(family)
         if figure is not None:

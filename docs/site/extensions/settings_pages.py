@@ -47,7 +47,9 @@ def _keys() -> str:
     missing = [key for key in settings.KEYS if key not in told]
     if missing:
         raise LookupError(f"the table in neurodata.settings lacks {', '.join(missing)}")
-    return markdown_table(["key", "expected", "meaning"], [[f"`{key}`", expected, told[key]] for key, (_, expected) in settings.KEYS.items()])
+    return markdown_table(
+        ["key", "expected", "meaning"], [[f"`{key}`", expected, told[key]] for key, (_, expected) in settings.KEYS.items()]
+    )
 
 
 def _options(kind: type, leave_out: tuple[str, ...] = (), further: dict[str, str] | None = None) -> str:

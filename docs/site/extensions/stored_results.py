@@ -45,7 +45,9 @@ def scorecard(network: str = "mlp") -> dict[str, dict[str, dict[str, Any]]]:
     network
         "mlp" or "cnn".
     """
-    found: dict[str, dict[str, dict[str, Any]]] = json.loads((RESULTS / "scorecard" / network / "scorecard.json").read_text("utf-8"))
+    found: dict[str, dict[str, dict[str, Any]]] = json.loads(
+        (RESULTS / "scorecard" / network / "scorecard.json").read_text("utf-8")
+    )
     return found
 
 
