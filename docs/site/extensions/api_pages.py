@@ -188,6 +188,7 @@ def _first_line(value: Any) -> str:
     return " ".join((inspect.getdoc(value) or "").split("\n\n")[0].split())
 
 
+@functools.cache
 def pages() -> dict[str, str]:
     """Path from the site's folder -> text, of every package's page and of the list of them."""
     made = {f"reference/api/{package}.rst": _page(package) for package in PACKAGES}

@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 import learning_rules
+from architectures import Network
 
 Ranges = dict[str, str]
 
@@ -60,6 +61,11 @@ def recorded(package: str) -> Iterator[Ranges]:
 
 
 @functools.cache
+def _networks() -> tuple[Network, ...]:
+    return tuple(learning_rules.typical_networks().values())
+
+
+@functools.cache
 def of_rule(name: str) -> Ranges:
     """Option -> range of a rule, as building it for a network of its own kind checks them.
 
@@ -68,8 +74,7 @@ def of_rule(name: str) -> Ranges:
     name
         `family` or `family/variant`.
     """
-    networks = learning_rules.typical_networks()
-    network = next(each for each in networks.values() if learning_rules.support(name, each).supported)
+    network = next(each for each in _networks() if learning_rules.support(name, each).supported)
     with recorded("learning_rules") as found:
         learning_rules.build(name, network)
     return found
