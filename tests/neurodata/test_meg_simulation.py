@@ -7,8 +7,8 @@ import pytest
 import yaml
 from scipy.stats import spearmanr
 
-import rsa
 import neurodata
+import rsa
 from neurodata import STAGES, InputError, Stimuli, default_stimuli
 from neurodata.meg import MegOptions, MegRun, dissimilarity_over_time, draw_dissimilarity, find_runs, load_meg_folder, make_epochs
 from neurodata.meg.helmet import dipole_fields, helmet_info

@@ -154,6 +154,12 @@ def _title(module: str, package: str) -> str:
     return short.replace("_", " ").replace(".", ", ").capitalize() if short != package else "The package itself"
 
 
+def _is_anchor(module: str, package: str) -> bool:
+    """Whether a module is one that a page may be linked at: not a page of its own, no function's name too, and this page's."""
+    nearest = max((each for each in PACKAGES if module.startswith(f"{each}.")), key=len, default="")
+    return nearest == package and module not in PACKAGES and module not in canonical().values()
+
+
 def _section(package: str, module: str, names: list[PublicName]) -> str:
     title = _title(module, package)
     summary = (inspect.getdoc(importlib.import_module(module)) or "").split("\n\n")[0]
@@ -161,7 +167,11 @@ def _section(package: str, module: str, names: list[PublicName]) -> str:
     overview = f".. autosummary::\n   :nosignatures:\n\n{table}\n\n" if table else ""
     opening = "" if module == package else f"*{' '.join(summary.split())}*\n\n" if "`" not in summary and "*" not in summary else ""
     # A module that others mention can be linked to, though its names are imported from the package.
-    anchor = "" if module == package else f".. py:module:: {module}\n   :no-index-entry:\n\n.. py:currentmodule:: {package}\n\n"
+    anchor = (
+        ""
+        if not _is_anchor(module, package)
+        else f".. py:module:: {module}\n   :no-index-entry:\n\n.. py:currentmodule:: {package}\n\n"
+    )
     return f"{title}\n{'-' * len(title)}\n\n{anchor}{opening}{overview}" + "\n".join(_entry(each) for each in names)
 
 
