@@ -92,18 +92,12 @@ copybutton_exclude = ".linenos, .gp, .go"
 # --- Kernels that run the examples --------------------------------------------------------------------------------------------
 
 _IPYTHON = HERE / "_build" / "ipython"
-(_IPYTHON / "profile_default").mkdir(parents=True, exist_ok=True)
+(_IPYTHON / "profile_default" / "startup").mkdir(parents=True, exist_ok=True)
 (_IPYTHON / "profile_default" / "ipython_config.py").write_text(
-    "c = get_config()\n"
-    "c.InlineBackend.figure_formats = {'svg'}\n"
-    "c.HistoryManager.enabled = False\n"
-    # A kernel asks commands for colours, which a page does not show.
-    "c.InteractiveShellApp.exec_lines = [\n"
-    "    'import os',\n"
-    '    \'for _ in ("FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"): os.environ.pop(_, None)\',\n'
-    '    \'os.environ.update(NO_COLOR="1", TERM="dumb", COLUMNS="100")\',\n'
-    "]\n",
-    encoding="utf-8",
+    "c = get_config()\nc.InlineBackend.figure_formats = {'svg'}\nc.HistoryManager.enabled = False\n", encoding="utf-8"
+)
+(_IPYTHON / "profile_default" / "startup" / "00_shell.py").write_text(
+    (HERE / "extensions" / "kernel_startup.py").read_text(encoding="utf-8"), encoding="utf-8"
 )
 os.environ["IPYTHONDIR"] = str(_IPYTHON)
 # What examples keep by content stays with the site, and no user's settings reach them.
