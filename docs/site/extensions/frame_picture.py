@@ -94,11 +94,13 @@ def svg() -> str:
         "stimuli of a recording is compared with the recording by representational similarity; the scorecard questions the rule itself."
     )
     return (
+        # On a narrow page the picture scrolls by itself rather than shrinking until nobody can read it.
+        '<div class="frame-scroll" tabindex="0">'
         f'<svg class="frame" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-labelledby="frame-title frame-desc">'
         f'<title id="frame-title">{title}</title><desc id="frame-desc">{described}</desc><style>{_STYLE}</style>'
         + _heads()
         + "".join([*_network(), *_flow()])
-        + "</svg>\n"
+        + "</svg></div>\n"
     )
 
 
