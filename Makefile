@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test test-all tests check mutate calibrate clean
+.PHONY: install demo docs test test-all tests check mutate calibrate clean
 .DEFAULT_GOAL := install
 
 install: $(VENV)/installed
@@ -18,6 +18,15 @@ $(VENV)/installed: pyproject.toml constraints.txt
 # The main job on the embedded default: simulated observers of scikit-learn's digits. No network needed.
 demo: install
 	$(BIN)/bioplausible compare
+
+# The documentation site, examples run and warnings counted as errors. No network needed once the packages are installed.
+docs: $(VENV)/docs-installed
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky -b html docs/site docs/site/_build/html
+	@echo "site: $(CURDIR)/docs/site/_build/html/index.html"
+
+$(VENV)/docs-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,docs]"
+	@touch $@
 
 # Linters beside the tests; those that need data which is not here are skipped by name (set BIOPLAUSIBLE_DATA).
 test: install
@@ -45,4 +54,4 @@ calibrate: install
 	$(BIN)/python tests/rsa/calibrate.py --out docs/results/calibration
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV) docs/site/_build .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

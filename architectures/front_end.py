@@ -203,6 +203,7 @@ FRONT_ENDS: dict[str, Callable[[np.ndarray, float], FrontEnd]] = {
     "on_off": _fit_on_off,
     "zca_on_off": _fit_zca_on_off,
 }
+"""Fixed, label-free front ends by name: what each fits to the training images."""
 
 
 def fit_front_end(name: str, images: Float[np.ndarray, "n height width channels"], eps: float = 0.01) -> FrontEnd:

@@ -31,6 +31,7 @@ from bioplausible.foundation.errors import InputError
 __all__ = ["Node", "Params", "check_shape", "make_node", "no_state"]
 
 Params = PyTree
+"""One node's parameters: any tree of arrays."""
 Shape = tuple[int, ...]
 
 

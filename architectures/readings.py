@@ -16,6 +16,7 @@ from bioplausible.foundation.errors import InputError, unknown_name
 __all__ = ["READINGS", "Reading", "make_reading", "spike_trains"]
 
 READINGS = ("rows", "current", "rate", "latency")
+"""How a still image becomes a sequence: its rows one after the other, a constant current, or spikes by rate or by latency."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from bioplausible.foundation.errors import InputError, unknown_name
 __all__ = ["BIAS", "GAIN", "KINDS", "WEIGHT", "Role", "check_roles", "map_roles", "of_kind", "role_leaves", "weights_only"]
 
 WEIGHT, BIAS, GAIN = "weight", "bias", "gain"
+"""What a parameter is to its node: a weight of a synapse, a bias, or a gain. `Role.kind` is one of them."""
 KINDS = (WEIGHT, BIAS, GAIN)
 
 

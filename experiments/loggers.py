@@ -91,6 +91,7 @@ def _wandb(project: str) -> Writer:
 
 
 KINDS: dict[str, Callable[[str], Writer]] = {"tensorboard": _tensorboard, "wandb": _wandb}
+"""Loggers by the name that `train --log NAME:WHERE` takes."""
 
 
 @contextlib.contextmanager

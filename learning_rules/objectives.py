@@ -137,6 +137,7 @@ OBJECTIVES: dict[str, _Kind] = {
     "regression_per_step": _Kind(_squared_distance, VALUES, None, per_step=True, has_softmax=False),
     "distillation": _Kind(optax.softmax_cross_entropy, DISTRIBUTION, _agrees),
 }
+"""What a network can be asked to do, by the name that `make_objective` and the option `loss` take."""
 
 
 @dataclass(frozen=True)

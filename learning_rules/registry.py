@@ -61,6 +61,7 @@ FAMILIES: dict[str, Family] = {
     "clapp": clapp.FAMILY,
     "energy_based": energy_based.FAMILY,
 }
+"""Families of learning rules by name; `build` takes `family` or `family/variant`."""
 
 
 def names(variants: bool = False) -> tuple[str, ...]:

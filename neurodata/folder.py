@@ -219,8 +219,10 @@ def load_folder(folder: Path, select: Mapping[str, Any] | None = None) -> Record
     axes = [region.times for region in regions.values() if region.times is not None]
     if "times" in settings and all(regions[name].times is None for name in files):
         _refuse("times", folder, _WITH_TIMES)
+    # What was planted in raw MEG or EEG are sources, which all sensors hear: none of them is a region.
+    sources = settings.get("truth", {}) if any(raw.times is not None for raw in raws) else {}
     for key in ("truth", "drive_windows"):
-        _check_regions(key, settings, folder, regions)
+        _check_regions(key, settings, folder, {**regions, **sources})
     return Recording(
         name=settings.get("name", folder.resolve().name),
         stimuli=stimuli,
@@ -308,7 +310,7 @@ def _write(recording: Recording, folder: Path) -> None:
 
 
 def save(recording: Recording, folder: str | os.PathLike[str]) -> Path:
-    """Write a recording as a folder that :func:`load_folder` reads back: all of it or nothing.
+    """Write a recording as a folder that :func:`neurodata.load` reads back: all of it or nothing.
 
     Parameters
     ----------

@@ -293,7 +293,7 @@ class RdmSet:
         Raises
         ------
         InputError
-            for any of the faults that :func:`condense` finds, or numbers of subjects or times that differ.
+            for any of the faults that ``condense`` finds, or numbers of subjects or times that differ.
         """
         expected = len(conditions) if conditions is not None else n_conditions
         vectors = condense(np.asarray(dissimilarities), expected, origin)

@@ -134,7 +134,7 @@ def download(name: str, progress: Progress | None = None) -> tuple[Path, ...]:
     Raises
     ------
     InputError
-        for an unknown name, or as :func:`neurodata.cache.fetch` does.
+        for an unknown name, or as :func:`neurodata.fetch` does.
     """
     named = _named(name)
     paths = fetch_all(named.files, progress=progress)

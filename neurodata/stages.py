@@ -118,5 +118,6 @@ def category(stimuli: Stimuli, scatter: float = 0.3, seed: int = 0) -> Float64[n
 
 
 STAGES: Mapping[str, Stage] = MappingProxyType({"pixel_energy": pixel_energy, "gabor_energy": gabor_energy, "category": category})
+"""Stages of vision that can drive a simulated region: functions from stimuli to features."""
 
 __all__ = ["STAGES", "Stage", "category", "gabor_energy", "pixel_energy"]

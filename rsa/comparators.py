@@ -226,6 +226,7 @@ COMPARATORS: dict[str, Comparator] = {
         summary="the cosine in that metric; of complete RDMs it is linear CKA"
     ),
 }
+"""Comparators of RDMs by the name that `compare`, `evaluate` and the others take."""
 
 # Jitted once for the package, keyed by the comparator: every caller shares what is compiled.
 _prepare = partial(jax.jit, static_argnums=0)(lambda comparator, rdms: comparator.prepare(rdms))

@@ -77,6 +77,7 @@ DISTANCES: dict[str, Prepare] = {
     "mahalanobis": _squared_mahalanobis_distance,
     "poisson": _poisson_distance,
 }
+"""Distances between patterns by the name that `rdm` takes."""
 
 WHITENED = ("mahalanobis",)
 

@@ -35,7 +35,9 @@ from rsa.bootstrap import bootstrap_counts
 from rsa.variance import corrected_variance
 
 FACTORS = ("stimuli", "subjects", "seeds")
+"""What results can be generalised over."""
 MINIMUM = {"stimuli": 6, "subjects": 4, "seeds": 3}
+"""How many levels of a factor there have to be before anything is drawn from them."""
 
 # Each factor's part of a variance stays below the bound that degrees of freedom are worked out with in this share of studies: at
 # 0.6 true nulls are rejected in up to 5.4 % at a level of 5 %, and at 0.8 intervals are wider.

@@ -39,6 +39,7 @@ from rsa.pairs import Array, condition_count
 from rsa.precision import in_double_precision
 
 PARTIAL_COMPARATORS = ("pearson", "spearman")
+"""Comparators that have a partial form."""
 KINDS = ("partial", "semipartial")
 
 # Files hold RDMs in single precision: what is shorter than this share of an RDM once covariates are taken out is rounding, and a

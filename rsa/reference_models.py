@@ -246,6 +246,7 @@ REFERENCE_MODELS: dict[str, Callable[[Images], Patterns]] = {
     "gabor": gabor,
     "hmax": hmax,
 }
+"""Models of the stimuli that learn nothing, by the name that `reference_rdms` takes: images -> patterns."""
 
 
 def _reference_rdm(name: str, images: Images, measure: str) -> np.ndarray:

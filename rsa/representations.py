@@ -62,6 +62,7 @@ PATTERN_COMPARATORS: dict[str, PatternComparator] = {
         summary="how well ridge regression predicts measured channels from a layer's units, on stimuli that were held out",
     ),
 }
+"""Comparators of patterns themselves, without RDMs, by the name that `compare_patterns` takes."""
 
 
 def _checked(sets: PatternSets, kind: str) -> list[Patterns]:

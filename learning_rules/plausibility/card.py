@@ -47,6 +47,7 @@ CRITERIA: dict[str, Criterion] = {
         energy,
     )
 }
+"""Criteria of the scorecard by name, in the order in which they are asked."""
 
 
 @dataclasses.dataclass(frozen=True)

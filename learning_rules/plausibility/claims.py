@@ -245,6 +245,7 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         ),
     },
 }
+"""Rule -> criterion -> what the literature claims of it, with its source; shown beside what is measured, and no part of it."""
 
 
 def claim_for(rule: str, criterion: str) -> Claim | None:

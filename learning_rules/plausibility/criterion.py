@@ -10,6 +10,7 @@ from learning_rules.plausibility.rule_under_test import RuleUnderTest
 __all__ = ["FAILS", "MEETS", "NOTHING_LEARNED", "NOT_APPLICABLE", "PARTLY", "Criterion", "Finding", "between", "listed"]
 
 MEETS, PARTLY, FAILS, NOT_APPLICABLE = "meets", "partly", "fails", "not applicable"
+"""The verdicts: "meets", "partly", "fails" and "not applicable"."""
 
 
 class Finding(NamedTuple):

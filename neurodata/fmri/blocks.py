@@ -22,6 +22,7 @@ from neurodata.fmri.tables import read_timing
 from neurodata.pattern_set import PatternSet
 
 BLOCK_OPTIONS = FmriOptions(model="block", drift="polynomial", drift_order=2, standardize="zscore_sample")
+"""Options for designs with a label a volume: means of volumes, quadratic drift taken out, each voxel standardised in each run."""
 REST = ("rest",)
 
 
@@ -120,7 +121,7 @@ def block_runs(
     Raises
     ------
     InputError
-        for another number of labels than volumes, and as :func:`read_labels`.
+        for another number of labels than volumes, and as ``read_labels``.
     """
     name = os.fspath(bold)
     image = open_bold(bold, name)

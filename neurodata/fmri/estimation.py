@@ -241,7 +241,7 @@ def patterns(
     options
         how.
     cache
-        folder of finished models, by default :func:`neurodata.derived.default_folder`.
+        folder of finished models, by default ``neurodata.derived.default_folder()``.
 
     Returns
     -------

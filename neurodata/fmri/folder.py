@@ -136,7 +136,7 @@ def load_fmri_folder(
     stimuli
         whose ids are the events' conditions; patterns come in their order.
     cache
-        folder of finished models, by default :func:`neurodata.derived.default_folder`.
+        folder of finished models, by default ``neurodata.derived.default_folder()``.
     select
         values by entity that images are chosen by.
 

@@ -84,7 +84,7 @@ def load_volumes(
     select
         values by entity that images are chosen by.
     cache
-        folder of finished models, by default :func:`neurodata.derived.default_folder`.
+        folder of finished models, by default ``neurodata.derived.default_folder()``.
 
     Returns
     -------

@@ -87,7 +87,7 @@ class MegOptions:
         of the dealing.
     noise_normalisation
         "multivariate" whitens the sensors of a type together, "univariate" divides each by its noise, "none" leaves
-        physical units. See :mod:`neurodata.meg.normalisation`.
+        physical units. See ``neurodata/meg/normalisation.py``.
     noise_covariance
         "epoch" estimates noise at each time of the epoch and averages, "baseline" takes all samples of the baseline.
     channel_types

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from scipy.stats import spearmanr
 
+import neurodata
 import rsa
 from neurodata import STAGES, InputError, Stimuli, default_stimuli
 from neurodata.meg import MegOptions, MegRun, dissimilarity_over_time, draw_dissimilarity, find_runs, load_meg_folder, make_epochs
@@ -125,6 +126,13 @@ def test_files_are_a_scanners(folder, shown):
     assert stated["modality"] == "simulated meg" and "simulated" in stated["name"] and "no brain" in stated["citation"]
     assert stated["truth"] == {"early": "gabor_energy", "late": "category"} and stated["drive_windows"]["late"] == [0.2, 0.35]
     assert len(list((folder / "stimuli").glob("*.png"))) == 36
+
+
+def test_what_is_written_is_a_recording_whose_sources_are_no_regions(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("BIOPLAUSIBLE_CACHE", str(tmp_path))
+    recording = neurodata.load(folder)
+    assert set(recording.regions) == {"magnetometers", "gradiometers"} and set(recording.truth) == {"early", "late"}
+    assert recording.drive_windows["late"] == (0.2, 0.35)
 
 
 def test_the_stimulus_channel_says_what_the_events_file_says(folder, shown):
