@@ -22,6 +22,13 @@ def _tree(module: str) -> ast.Module:
 
 
 @functools.cache
+def _stub(module: str) -> ast.Module:
+    """What a lazy package says of where its names come from; empty beside modules that import them themselves."""
+    stub = Path(importlib.import_module(module).__file__ or "").with_suffix(".pyi")
+    return ast.parse(stub.read_text(encoding="utf-8") if stub.is_file() else "")
+
+
+@functools.cache
 def defined_in(package: str, name: str) -> str:
     """The module whose text gives a name its value: where the package imports it from, and so on.
 
@@ -32,7 +39,7 @@ def defined_in(package: str, name: str) -> str:
     name
         Of a variable.
     """
-    for node in ast.walk(_tree(package)):
+    for node in (*ast.walk(_tree(package)), *ast.walk(_stub(package))):
         if isinstance(node, ast.ImportFrom) and node.module and any((each.asname or each.name) == name for each in node.names):
             above = package if importlib.import_module(package).__spec__.submodule_search_locations else package.rpartition(".")[0]
             return defined_in(f"{above}.{node.module}" if node.level else node.module, name)
