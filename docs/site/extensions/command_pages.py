@@ -58,7 +58,8 @@ def pages() -> dict[str, str]:
     """The page by its path from the site's folder."""
     from experiments.cli import command
 
-    context = click.Context(command, info_name="bioplausible")
+    # Its settings are those of every command below it: click keeps the names of the help option from the first context that asks.
+    context = click.Context(command, info_name="bioplausible", **command.context_settings)
     opening = (
         "# Command line\n\n"
         f"{inspect.cleandoc(command.help or '')}\n\n"
