@@ -15,7 +15,7 @@ from typing import Any
 from nilearn.interfaces.fmriprep import load_confounds
 
 from bioplausible.foundation.errors import InputError
-from neurodata.entities import A_RUN, ENTITIES, checked_selection, choose, entities_of, is_value
+from neurodata.entities import A_RUN, ENTITIES, check_place, checked_selection, choose, entities_at, is_value
 from neurodata.fmri.options import File, FmriRun
 from neurodata.presence import is_named
 from neurodata.stimuli import natural_key
@@ -31,14 +31,15 @@ class _Parsed:
 
     def __init__(self, path: Path):
         self.path = path
-        self.entities = entities_of(path.name)
+        self.entities = entities_at(path)
 
     def fits(self, run: Mapping[str, str]) -> bool:
         return all(key in run and is_value(run[key], value, key) for key, value in self.entities.items() if key not in OF_THE_IMAGE)
 
-    def particularity(self, run: Mapping[str, str]) -> tuple[int, int]:
-        """How much it says of a run: entities, and those of them that are spelt alike."""
-        return len(self.entities), sum(run.get(key) == value for key, value in self.entities.items())
+    def particularity(self, run: Mapping[str, str]) -> tuple[int, int, int]:
+        """How much it says of a run: entities, those of them that are spelt alike, and none that the run's image does not have."""
+        odd = sum(key in OF_THE_IMAGE and run.get(key) != value for key, value in self.entities.items())
+        return len(self.entities) - odd, sum(run.get(key) == value for key, value in self.entities.items()), -odd
 
 
 def _ending_with(folder: Path, places: Sequence[str], ending: str) -> list[_Parsed]:
@@ -190,6 +191,8 @@ def from_bids(
         images = [each for each in images if each.entities.get("sub") in set(map(str, subjects))]
     if not images:
         raise InputError(f"no BOLD image found in {root if place is None else place}; {LAYOUT}")
+    for each in images:
+        check_place(each.path)
     images = _chosen(images, {"task": task, "space": space}, select, root)
     trees = [root] if place in {None, root} else [place, root]
     kinds = {"events": ("events", "tsv"), "sidecar": ("bold", "json"), "timeseries": ("desc-confounds_timeseries", "tsv"),

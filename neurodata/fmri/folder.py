@@ -33,6 +33,8 @@ from neurodata.spellings import composed
 from neurodata.stimuli import Stimuli, natural_key
 
 MASK_ENDINGS = (".nii.gz", ".nii")
+# images too, but in formats that are not read: a region would be missing without a word
+_OTHER_IMAGES = (".mgz", ".mgh", ".img", ".img.gz", ".head", ".brik", ".brik.gz", ".nrrd", ".mha", ".mnc", ".vmr", ".msk", ".voi")
 ORIGIN = "recording.yaml"
 _EXPECTED = {
     **dict.fromkeys(("high_pass", "smoothing_mm", "repetition_time", "slice_time_reference", "block_delay"), "a number"),
@@ -67,6 +69,8 @@ def _stated_regions(folder: Path, stated: Mapping[str, Any], origin: str) -> dic
 
 def _region_name(path: Path) -> str | None:
     name = composed(path.name)
+    if name.lower().endswith(_OTHER_IMAGES) and name[0] != ".":
+        raise InputError(f"{path} is an image in a format that is not read; expected NIfTI, {' or '.join(MASK_ENDINGS)}, save it so")
     return next((name[: -len(end)] for end in MASK_ENDINGS if name.lower().endswith(end) and name[0] != "."), None)
 
 
@@ -91,7 +95,10 @@ def found_regions(folder: Path) -> dict[str, Any]:
                 raise InputError(
                     f"{own} and {path} are both of region '{name}'; expected one mask for all subjects, or one for each"
                 )
-            own[subject.name.removeprefix("sub-")] = path
+            label = subject.name.removeprefix("sub-")
+            if label in own:
+                raise InputError(f"{own[label]} and {path} are both of region '{name}'; expected one mask, rename or remove one")
+            own[label] = path
     if not regions:
         raise InputError(
             f"no mask found in {masks}; expected masks/<region>.nii.gz or masks/sub-<label>/<region>.nii.gz, or 'regions' under "
