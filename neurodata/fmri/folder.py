@@ -23,7 +23,7 @@ from typing import Any
 
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import check_keys, make_options
-from neurodata.fmri.bids import from_bids
+from neurodata.fmri.bids import from_bids, passed_over
 from neurodata.fmri.estimation import patterns_and_notes
 from neurodata.fmri.options import File, FmriOptions, FmriRun
 from neurodata.fmri.stated import KEYS, OPTIONS, StatedOptions
@@ -159,7 +159,21 @@ def load_fmri_folder(
     runs, options, stated_regions = stated_runs(folder, stated, stimuli, select)
     regions = found_regions(folder) if stated_regions is None else stated_regions
     sets, notes = patterns_and_notes(runs, regions, options, cache)
-    return sets, (estimated(options), *(f"{note}." for note in notes))
+    return sets, (estimated(options), *(f"{note}." for note in (*notes, *left_out(folder, runs, stated, select))))
+
+
+def left_out(folder: Path, runs: Sequence[FmriRun], stated: Mapping[str, Any], select: Mapping[str, Any] | None) -> list[str]:
+    """Say what a folder holds and its runs are without, as :func:`neurodata.fmri.bids.passed_over` does.
+
+    Parameters
+    ----------
+    folder, stated, select
+        as for :func:`load_fmri_folder`.
+    runs
+        what was found.
+    """
+    given = {key: stated[key] for key in ("task", "derivatives") if stated.get(key) is not None}
+    return passed_over(folder, runs, **given, select=select)
 
 
 def stated_runs(
@@ -197,4 +211,4 @@ def estimated(options: FmriOptions) -> str:
     return f"Patterns from BOLD runs ({estimate}, drift {options.drift}, noise {options.noise_model})."
 
 
-__all__ = ["KEYS", "estimated", "found_regions", "is_fmri_folder", "load_fmri_folder", "stated_runs"]
+__all__ = ["KEYS", "estimated", "found_regions", "is_fmri_folder", "left_out", "load_fmri_folder", "stated_runs"]
