@@ -210,8 +210,9 @@ def row_order(described: Mapping[str, Any], ids: Sequence[str], origin: str) -> 
             row_of = {found[label]: row for row, label in enumerate(labels)}
             return [row_of[identity] for identity in ids], ""
     for key, labels in named.items():
-        # a stimulus that stands for two rows leaves open which row is which; categories, which are no stimuli's names, may repeat
-        if key not in distinct and len(find_names(labels, ids)) == len(set(labels)) > 1:
+        # a stimulus that stands for two rows leaves open which row is which; categories may repeat, and be called as one of theirs
+        names_rows = key.lower() in CONDITION_DESCRIPTORS or 2 * len(set(labels)) > len(labels)
+        if key not in distinct and names_rows and len(find_names(labels, ids)) == len(set(labels)):
             twice = next(label for label in labels if labels.count(label) > 1)
             raise InputError(
                 f"{origin}: '{twice}' stands for {labels.count(twice)} of {len(ids)} rows by '{key}'; expected each stimulus once, "
@@ -273,7 +274,8 @@ def _axis(beside: Mapping[str, np.ndarray], stated: TimeAxis, n_times: int, orig
         if not np.allclose(said, times, rtol=0, atol=1e-6):
             index = int(np.abs(said - times).argmax())
             raise InputError(
-                f"{origin}: time {index + 1} is {times[index]:g} s by its '{key}' and {said[index]:g} s by {stated.origin}; expected "
+                f"{origin}: time {index + 1} is {times[index]:g} s by its '{key}' and {said[index]:g} s by "
+                f"{stated.origin}; expected "
                 "one of them, correct it or leave 'times' out"
             )
     return times

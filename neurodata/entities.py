@@ -123,7 +123,9 @@ def subjects_without(root: Path, datatypes: Sequence[str], subjects: Iterable[st
     if not left:
         return []
     shown = ", ".join(f"sub-{each}" for each in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
-    return [f"{root}: {what} was read of {len(left)} subject{'s' if len(left) > 1 else ''} who {'have' if len(left) > 1 else 'has'} a folder ({shown})"]
+    return [
+        f"{root}: {what} was read of {len(left)} subject{'s' if len(left) > 1 else ''} who {'have' if len(left) > 1 else 'has'} a folder ({shown})"
+    ]
 
 
 def is_selection(value: object) -> bool:

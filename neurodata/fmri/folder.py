@@ -70,7 +70,9 @@ def _stated_regions(folder: Path, stated: Mapping[str, Any], origin: str) -> dic
 def _region_name(path: Path) -> str | None:
     name = composed(path.name)
     if name.lower().endswith(_OTHER_IMAGES) and name[0] != ".":
-        raise InputError(f"{path} is an image in a format that is not read; expected NIfTI, {' or '.join(MASK_ENDINGS)}, save it so")
+        raise InputError(
+            f"{path} is an image in a format that is not read; expected NIfTI, {' or '.join(MASK_ENDINGS)}, save it so"
+        )
     return next((name[: -len(end)] for end in MASK_ENDINGS if name.lower().endswith(end) and name[0] != "."), None)
 
 

@@ -60,7 +60,8 @@ def read_events(run: FmriRun, options: FmriOptions, seconds: float) -> tuple[pd.
     at_once = shown["duration"].sum() / seconds
     if at_once > MOST_AT_ONCE:
         raise InputError(
-            f"{name}: by its durations (of {shown['duration'].median():g} s mostly) {at_once:.3g} conditions are shown at any moment of "
+            f"{name}: by its durations (of {shown['duration'].median():g} s mostly) {at_once:.3g} conditions "
+            "are shown at any moment of "
             f"{seconds:g} s; expected durations in seconds"
         )
     if events.empty:
@@ -229,7 +230,7 @@ def read_timing(run: FmriRun, options: FmriOptions, image: BoldImage) -> tuple[f
     elif not found:
         raise InputError(
             f"{run.name} has no repetition time, neither in a JSON file beside it nor with a unit in its header; state "
-            "repetition_time in seconds"
+            "repetition_time in seconds ('fmri: {repetition_time: 2.0}' in recording.yaml)"
         )
     else:
         repetition_time, *others = found.values()

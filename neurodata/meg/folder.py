@@ -29,7 +29,17 @@ import numpy as np
 from jaxtyping import Float64
 
 from bioplausible.foundation.errors import InputError
-from neurodata.entities import A_RUN, ENTITIES, OF_ONE_RUN, check_place, checked_selection, choose, entities_at, entities_of, subjects_without
+from neurodata.entities import (
+    A_RUN,
+    ENTITIES,
+    OF_ONE_RUN,
+    check_place,
+    checked_selection,
+    choose,
+    entities_at,
+    entities_of,
+    subjects_without,
+)
 from neurodata.meg.options import MegOptions, MegRun, options_from
 from neurodata.meg.pipeline import pattern_sets, prepare
 from neurodata.meg.reading import bids_root
@@ -218,7 +228,8 @@ def load_meg_folder(
     averaged = "each condition and run" if options.pseudo_trials is None else f"{options.pseudo_trials} pseudo-trials a condition"
     subjects = f"{len(prepared)} subject{'s' if len(prepared) > 1 else ''}"
     without = [] if "sub" in wanted else subjects_without(root, tuple(_ENDINGS), prepared, "no recording")
-    said = "".join(f" {note}." for note in (*(note for each in prepared.values() for note in each.notes), *without))
+    every = dict.fromkeys((*(note for each in prepared.values() for note in each.notes), *without))
+    said = "".join(f" {note}." for note in every)
     notes = (
         f"From {len(runs)} files of {subjects}: {n_trials} epochs used and {n_rejected} left out, averaged over {averaged}, "
         f"{normalised}; {len(first.times)} samples from {first.times[0]:g} to {first.times[-1]:g} s.{said}"

@@ -78,6 +78,12 @@ def read_whole(read: Callable[[], Any], path: Path, expected: str, notes: list[s
         except Exception as error:  # MNE raises whatever its parser meets: AttributeError, ValueError, struct.error
             if isinstance(error, OSError) and isinstance(error.filename, str):
                 check_content(error.filename)
+                if isinstance(error, FileNotFoundError) and Path(error.filename) != path:
+                    raise InputError(
+                        f"{path} names {Path(error.filename).name} as a part of it, which is not beside it; "
+                        f"expected {expected} with "
+                        "all its parts: copy that too or, where the files were renamed, correct the name in the text of this one"
+                    ) from error
             if any("Invalid tag" in str(each.message) for each in caught):
                 raise _truncated(path, expected) from error
             if "number of trials" in str(error):  # of EEGLAB, whose files have one ending for both
@@ -315,10 +321,12 @@ def _behind_the_end(samples: np.ndarray, raw: mne.io.BaseRaw, origin: Path) -> l
     if not outside.any():
         return []
     place = (samples[outside][0] - raw.first_samp) / raw.info["sfreq"]
-    said = f"{origin}: {int(outside.sum())} of {len(samples)} events lie outside the recording of {raw.n_times / raw.info['sfreq']:g} s"
+    seconds = raw.n_times / raw.info["sfreq"]
+    said = f"{origin}: {int(outside.sum())} of {len(samples)} events lie outside the recording of {seconds:g} s"
     if 2 * outside.sum() >= len(samples):
         raise InputError(
-            f"{said}, such as one at {place:g} s; expected onsets in seconds from the first sample, and a whole recording: check the "
+            f"{said}, such as one at {place:g} s; expected onsets in seconds from the first sample, and a "
+            "whole recording: check the "
             "unit, or copy it again"
         )
     return [f"{said} and were left out"]
