@@ -118,14 +118,17 @@ def subjects_without(root: Path, datatypes: Sequence[str], subjects: Iterable[st
     a note, or none.
     """
     places = [place for above in ("sub-*", "sub-*/ses-*") for kind in datatypes for place in root.glob(f"{above}/{kind}")]
-    there = {_of_folders(place / "file")["sub"] for place in places if any(each.name[0] != "." for each in place.iterdir())}
+    there = {_of_folders(place / "file")["sub"] for place in places if _holds_files(place)}
     left = sorted(there - {each.removeprefix("sub-") for each in subjects}, key=natural_key)
     if not left:
         return []
     shown = ", ".join(f"sub-{each}" for each in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
-    return [
-        f"{root}: {what} was read of {len(left)} subject{'s' if len(left) > 1 else ''} who {'have' if len(left) > 1 else 'has'} a folder ({shown})"
-    ]
+    whose = "1 subject who has a folder" if len(left) == 1 else f"{len(left)} subjects who have a folder"
+    return [f"{root}: {what} was read of {whose} ({shown})"]
+
+
+def _holds_files(place: Path) -> bool:
+    return place.is_dir() and any(each.name[0] != "." for each in place.iterdir())
 
 
 def is_selection(value: object) -> bool:
