@@ -17,7 +17,7 @@ Under "fmri" may stand every option of :class:`neurodata.fmri.FmriOptions` but t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
