@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bioplausible.foundation.errors import InputError, guesses, unknown_name
@@ -38,6 +39,7 @@ ONE_FOR_ALL = ("task", "space", "res", "den", "desc", "echo", "part", "proc", "r
 A_RUN = ("sub", "ses", "dir", "run")  # a run is often repeated in the other direction of phase encoding
 OF_ONE_RUN = ("hemi", "split")  # parts that are joined
 NONE = "none"  # what a file is called that lacks an entity which others have
+_DATATYPES = ("func", "meg", "eeg")
 _NUMBERED = ("run", "echo", "flip", "inv", "split", "chunk")
 
 Item = TypeVar("Item")
@@ -52,6 +54,81 @@ def entities_of(name: str) -> dict[str, str]:
     # what follows the last _ is suffix and ending; some put a point into a label, which BIDS does not allow
     parts = (part.partition("-") for part in name.split("_")[:-1])
     return {key: value for key, dash, value in parts if dash and key in ENTITIES}
+
+
+def entities_at(path: Path) -> dict[str, str]:
+    """Read the entities of a file's name, and subject and session of its folders where the name does not say.
+
+    >>> entities_at(Path("sub-01/ses-2/func/task-objects_bold.nii.gz"))
+    {'sub': '01', 'ses': '2', 'task': 'objects'}
+    """
+    return {**_of_folders(path), **entities_of(path.name)}
+
+
+def check_place(path: Path) -> None:
+    """Refuse a file whose name says another subject or session than its folders do: it would be counted as somebody else's.
+
+    Parameters
+    ----------
+    path
+        of a run's data.
+
+    Raises
+    ------
+    InputError
+        where they differ in more than leading noughts.
+    """
+    said = entities_of(path.name)
+    for entity, value in _of_folders(path).items():
+        if entity in said and said[entity].lstrip("0") != value.lstrip("0"):
+            raise InputError(
+                f"{path} is of {entity}-{said[entity]} by its name and of {entity}-{value} by its folder; expected one of them, "
+                "rename or move it"
+            )
+
+
+def _of_folders(path: Path) -> dict[str, str]:
+    if path.parent.name not in _DATATYPES:
+        return {}
+    found: dict[str, str] = {}
+    for folder in (each.name for each in list(path.parents)[1:3]):
+        entity, dash, value = folder.partition("-")
+        if not (dash and value and entity in {"ses", "sub"} and entity not in found):
+            break
+        found[entity] = value
+    return {entity: found[entity] for entity in ("sub", "ses") if entity in found}
+
+
+def subjects_without(root: Path, datatypes: Sequence[str], subjects: Iterable[str], what: str) -> list[str]:
+    """Name the subjects whose folders hold files and nothing that was read, as where a file's name has a slip or another format.
+
+    Parameters
+    ----------
+    root
+        the tree.
+    datatypes
+        folders of a subject or session that count, such as "func".
+    subjects
+        labels of those that were read.
+    what
+        would have been read, in words.
+
+    Returns
+    -------
+    a note, or none.
+    """
+    places = [place for above in ("sub-*", "sub-*/ses-*") for kind in datatypes for place in root.glob(f"{above}/{kind}")]
+    there = {_of_folders(place / "file")["sub"] for place in places if _holds_files(place)}
+    left = sorted(there - {each.removeprefix("sub-") for each in subjects}, key=natural_key)
+    if not left:
+        return []
+    shown = ", ".join(f"sub-{each}" for each in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+    whose = "1 subject who has a folder" if len(left) == 1 else f"{len(left)} subjects who have a folder"
+    return [f"{root}: {what} was read of {whose} ({shown})"]
+
+
+def _holds_files(place: Path) -> bool:
+    return place.is_dir() and any(each.name[0] != "." for each in place.iterdir())
 
 
 def is_selection(value: object) -> bool:
@@ -236,10 +313,13 @@ __all__ = [
     "A_RUN",
     "ENTITIES",
     "OF_ONE_RUN",
+    "check_place",
     "checked_selection",
     "choose",
+    "entities_at",
     "entities_of",
     "is_selection",
     "is_value",
     "selection_of",
+    "subjects_without",
 ]

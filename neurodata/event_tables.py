@@ -42,7 +42,7 @@ def read_event_table(
     Returns
     -------
     table with onset and duration in seconds and trial_type (text), and notes on what is left out: rows that name no condition, and
-    those that say again what another says.
+    those that say again what another says; and on names that are none of the conditions'.
 
     Raises
     ------
@@ -72,6 +72,11 @@ def read_event_table(
     twice = read.duplicated(["onset", "trial_type"]).to_numpy()
     left_out = {f"without a {column}": int((~kept).sum()), "that are there twice": int(twice.sum())}
     notes = [f"{origin}: {count} events {which} were left out" for which, count in left_out.items() if count]
+    others = sorted(set(read["trial_type"]) - set(conditions if conditions is not None else read["trial_type"]))
+    # without the file's name, so that many runs with the same say it once
+    if others and len(others) < read["trial_type"].nunique():
+        shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+        notes.append(f"events that no stimulus is called after have no pattern: {shown}")
     return read[~twice].reset_index(drop=True), notes
 
 

@@ -25,6 +25,7 @@ single observations.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ from neurodata.stimuli import Stimuli, natural_key, read_images
 rsatoolbox = lazy_loader.load("rsatoolbox")
 
 OTHER_ARRAY_SUFFIXES = (*RDM_SUFFIXES, ".mat", ".csv", ".tsv", ".txt", ".pkl", ".pickle", ".fif")
+_MEANT = re.compile(r"(rdms?|patterns?)([^a-z].*)?", re.IGNORECASE)  # rdm_V1, rdms-V1 and the like, which would be passed over
 _WITH_TIMES = "rdms_<region> or patterns_<region> files with times"
 LAYOUT = (
     "expected stimuli/*.png|jpg, one or more rdms_<region>.h5|npz|npy or patterns_<region>.npz, and recording.yaml"
@@ -119,6 +121,8 @@ def _region_files(folder: Path) -> dict[str, Path]:
         kind, _, region = composed(path.stem).partition("_")
         suffixes = {"rdms": RDM_SUFFIXES, "patterns": PATTERN_SUFFIXES}.get(kind.lower(), ())
         if not suffixes or not region or not is_named(path):
+            if _MEANT.fullmatch(path.stem) and path.suffix.lower() in (*RDM_SUFFIXES, ".mat") and path.is_file():
+                raise InputError(f"{path} is not read; expected rdms_<region> or patterns_<region>, rename it")
             continue
         check_content(path)
         if path.suffix.lower() not in suffixes:
@@ -204,9 +208,9 @@ def load_folder(folder: Path, select: Mapping[str, Any] | None = None) -> Record
         subjects = None if stated is None else [str(name) for name in stated]
         if path.stem.lower().startswith("rdms_"):
             regions[region], note = read_rdms(path, ids, subjects, times, settings.get("measure"))
-            said += [note] if note else []
         else:
-            regions[region] = read_patterns(path, ids, subjects, times)
+            regions[region], note = read_patterns(path, ids, subjects, times)
+        said += [note] if note else []
     raws = raw_folder.load_raw(folder, settings, stimuli, select)
     for raw in raws:
         for region, patterns in raw.regions.items():

@@ -77,7 +77,30 @@ def picture_files(paths: Iterable[Path]) -> list[Path]:
     return [path for path in there if path.suffix.lower() in PICTURE_ENDINGS]
 
 
-def read_picture(path: Path, background: Sequence[int] | None = None) -> UInt8[np.ndarray, "height width channels"]:
+class TooDark(InputError):
+    """Sixteen bits of which the lower alone are used, unless other pictures of the set say that they are not."""
+
+
+def has_bright_sixteen_bits(path: Path) -> bool:
+    """Whether a picture has 16 bits and uses the upper ones: dark ones that were saved alike are dark.
+
+    Parameters
+    ----------
+    path
+        a picture; of one that cannot be read it is not known.
+    """
+    try:
+        with Image.open(path) as file:
+            grey = file.mode in _SIXTEEN_BITS
+            deep = grey or any(";16" in str(tile[3]) for tile in getattr(file, "tile", ()))
+            return deep and int(np.asarray(file).max()) > (_TWELVE_BITS if grey else _TWELVE_BITS // 256)
+    except Exception:  # whatever Pillow's decoders raise; who reads it says so
+        return False
+
+
+def read_picture(
+    path: Path, background: Sequence[int] | None = None, may_be_dark: bool = False
+) -> UInt8[np.ndarray, "height width channels"]:
     """Read a picture as bytes, upright: one channel where its file is grey, else three.
 
     Parameters
@@ -86,6 +109,8 @@ def read_picture(path: Path, background: Sequence[int] | None = None) -> UInt8[n
         the file.
     background
         red, green and blue, 0 to 255, behind transparent pixels; None where those are refused.
+    may_be_dark
+        whether 16 bits of which none is above 4095 are taken as they are.
 
     Returns
     -------
@@ -117,17 +142,18 @@ def read_picture(path: Path, background: Sequence[int] | None = None) -> UInt8[n
             "such as .png or .jpg, "
             "export or copy it again, or remove it"
         ) from None
-    if frames > 1:
+    # what follows the first in a camera's or phone's JPEG is a preview or a map of brightness
+    if frames > 1 and file.format != "MPO":
         raise InputError(f"the image {path} has {frames} frames or pages; expected one, save the one that was shown by itself")
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
         image = _flattened(image, background, path)
     if image.mode in _SIXTEEN_BITS:
-        return _eight_bits(np.asarray(image), path)[..., None]
+        return _eight_bits(np.asarray(image), path, may_be_dark)[..., None]
     if image.mode in _GREY:
         return np.asarray(image.convert("L"), np.uint8)[..., None]
     if image.mode in _COLOUR:
         colours = np.asarray(image.convert("RGB"), np.uint8)
-        if deep and colours.max() <= _TWELVE_BITS // 256:
+        if deep and not may_be_dark and colours.max() <= _TWELVE_BITS // 256:
             raise _too_dark(path, int(colours.max()) * 256 + 255)
         return colours
     raise InputError(
@@ -184,21 +210,21 @@ def _flattened(image: Image.Image, background: Sequence[int] | None, path: Path)
     return Image.alpha_composite(backdrop, with_alpha).convert("RGB")
 
 
-def _too_dark(path: Path, highest: int) -> InputError:
-    return InputError(
+def _too_dark(path: Path, highest: int) -> TooDark:
+    return TooDark(
         f"the image {path} has 16 bits a pixel and none above {highest}, which is almost black, as where 8, 10 or 12 bits were "
         "saved in 16; expected values up to 65535, save it as an 8-bit image"
     )
 
 
-def _eight_bits(values: np.ndarray, path: Path) -> np.ndarray:
+def _eight_bits(values: np.ndarray, path: Path, may_be_dark: bool) -> np.ndarray:
     whole = values.astype(np.int64)
     if whole.min() < 0 or whole.max() > 65535:
         raise InputError(
             f"the image {path} has pixels from {whole.min()} to {whole.max()}; expected 8 or 16 bits, 0 to 65535, save it as "
             "an 8-bit image"
         )
-    if 0 < whole.max() <= _TWELVE_BITS:
+    if 0 < whole.max() <= _TWELVE_BITS and not may_be_dark:
         raise _too_dark(path, int(whole.max()))
     return ((whole + 128) // 257).astype(np.uint8)  # 65535 / 257 is 255, to the nearest
 
@@ -245,4 +271,4 @@ def fitted(
     return array[..., None] if array.ndim == 2 else array
 
 
-__all__ = ["FITS", "colour_profiles", "fitted", "picture_files", "read_picture"]
+__all__ = ["FITS", "TooDark", "colour_profiles", "fitted", "has_bright_sixteen_bits", "picture_files", "read_picture"]

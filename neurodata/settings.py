@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 from bioplausible.foundation.errors import InputError, shortened
 from bioplausible.foundation.options import check_keys
 from bioplausible.foundation.yaml_files import read_mapping
-from neurodata.array_files import TimeAxis
+from neurodata.array_files import LATEST, TimeAxis
 from neurodata.entities import is_selection
 from neurodata.picture_files import FITS
 from neurodata.presence import check_content
@@ -42,7 +42,6 @@ from neurodata.spellings import check_distinct
 
 FILE_NAME = "recording.yaml"
 _LIKE_IT = (FILE_NAME, "recording.yml", "recording.yaml.txt", "recording.yml.txt")
-LATEST = 60.0  # seconds from a stimulus, beyond which milliseconds were meant
 LARGEST_SIDE = 16384  # pixels
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt8
 
 from bioplausible.foundation.errors import InputError
-from neurodata.picture_files import fitted, read_picture
+from neurodata.picture_files import TooDark, fitted, has_bright_sixteen_bits, read_picture
 
 MINIMUM_CONDITIONS = 3  # two conditions make one dissimilarity, and one number cannot be correlated with anything
 
@@ -60,7 +60,7 @@ def read_images(
     """
     if not paths:
         raise InputError("no image files were given: expected at least three PNG or JPEG files")
-    images = [read_picture(path, background) for path in paths]
+    images = _read_alike(paths, background)
     if size is not None:
         images = [fitted(image, size, fit, background) for image in images]
     for path, image in zip(paths, images, strict=True):
@@ -73,6 +73,21 @@ def read_images(
                 f"'stimuli: {{size: {largest}, fit: pad}}' in recording.yaml"
             )
     return np.stack([np.broadcast_to(image, (*image.shape[:2], 3)) for image in images])
+
+
+def _read_alike(paths: Sequence[Path], background: tuple[int, int, int]) -> list[np.ndarray]:
+    """Read pictures of one set: those of 16 bits that are dark are dark where another of them is bright."""
+    dark_is_right = False
+    images = []
+    for path in paths:
+        try:
+            images.append(read_picture(path, background, dark_is_right))
+        except TooDark:
+            if not any(has_bright_sixteen_bits(other) for other in paths):
+                raise
+            dark_is_right = True
+            images.append(read_picture(path, background, dark_is_right))
+    return images
 
 
 @dataclass(frozen=True, eq=False)

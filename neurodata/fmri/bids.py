@@ -15,7 +15,7 @@ from typing import Any
 from nilearn.interfaces.fmriprep import load_confounds
 
 from bioplausible.foundation.errors import InputError
-from neurodata.entities import A_RUN, ENTITIES, checked_selection, choose, entities_of, is_value
+from neurodata.entities import A_RUN, ENTITIES, check_place, checked_selection, choose, entities_at, is_value, subjects_without
 from neurodata.fmri.options import File, FmriRun
 from neurodata.presence import is_named
 from neurodata.stimuli import natural_key
@@ -23,6 +23,7 @@ from neurodata.stimuli import natural_key
 VOLUME_ENDINGS = ("nii", "nii.gz")
 SURFACE_ENDING = "func.gii"
 LAYOUT = "expected sub-*/func/sub-*_task-*_bold.nii.gz with *_events.tsv, or the same with sessions"
+_OF_A_RUN = ("_bold.nii", "_bold.nii.gz", "_bold.json", "_bold.func.gii", "_bold.dtseries.nii", ".tsv", ".txt", ".md", ".html")
 OF_THE_IMAGE = ("space", "desc", "res", "den", "hemi")  # entities that raw files and tables do not share
 
 
@@ -31,14 +32,15 @@ class _Parsed:
 
     def __init__(self, path: Path):
         self.path = path
-        self.entities = entities_of(path.name)
+        self.entities = entities_at(path)
 
     def fits(self, run: Mapping[str, str]) -> bool:
         return all(key in run and is_value(run[key], value, key) for key, value in self.entities.items() if key not in OF_THE_IMAGE)
 
-    def particularity(self, run: Mapping[str, str]) -> tuple[int, int]:
-        """How much it says of a run: entities, and those of them that are spelt alike."""
-        return len(self.entities), sum(run.get(key) == value for key, value in self.entities.items())
+    def particularity(self, run: Mapping[str, str]) -> tuple[int, int, int]:
+        """How much it says of a run: entities, those of them that are spelt alike, and none that the run's image does not have."""
+        odd = sum(key in OF_THE_IMAGE and run.get(key) != value for key, value in self.entities.items())
+        return len(self.entities) - odd, sum(run.get(key) == value for key, value in self.entities.items()), -odd
 
 
 def _ending_with(folder: Path, places: Sequence[str], ending: str) -> list[_Parsed]:
@@ -190,6 +192,8 @@ def from_bids(
         images = [each for each in images if each.entities.get("sub") in set(map(str, subjects))]
     if not images:
         raise InputError(f"no BOLD image found in {root if place is None else place}; {LAYOUT}")
+    for each in images:
+        check_place(each.path)
     images = _chosen(images, {"task": task, "space": space}, select, root)
     trees = [root] if place in {None, root} else [place, root]
     kinds = {"events": ("events", "tsv"), "sidecar": ("bold", "json"), "timeseries": ("desc-confounds_timeseries", "tsv"),
@@ -223,6 +227,74 @@ def from_bids(
     return sorted(runs, key=lambda run: (natural_key(run.subject), natural_key(run.run)))
 
 
+def passed_over(
+    folder: File,
+    runs: Sequence[FmriRun],
+    *,
+    task: str | None = None,
+    derivatives: File | None = None,
+    select: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """Say what a tree holds of the runs that were asked for and :func:`from_bids` does not find.
+
+    Parameters
+    ----------
+    folder, task, derivatives, select
+        as for :func:`from_bids`.
+    runs
+        what it found.
+
+    Returns
+    -------
+    notes: on runs that are there raw and not among the preprocessed, images in formats and under names that are not read, and
+    subjects of whom nothing was read.
+    """
+    root = Path(folder).expanduser()
+    place = _derivative_folder(root, derivatives)
+    wanted = checked_selection(select, "select") | ({} if task is None else {"task": (task,)})
+    wanted = {key: values for key, values in wanted.items() if key in (*A_RUN, "task")}
+    notes = []
+    if place is not None:
+        read = {_run_of(entities_at(path)) for path in _paths_of(runs)}
+        tasks = {entities_at(path).get("task") for path in _paths_of(runs)}
+        raw = {_run_of(each.entities): each for each in _images(root, derived=False)}
+        lost = [
+            each.path.name
+            for run, each in raw.items()
+            if run not in read and each.entities.get("task") in tasks and _is_wanted(each.entities, wanted)
+        ]
+        if lost:
+            notes.append(f"{place}: runs without a preprocessed image were left out: {_counted(lost)}")
+    strange = [
+        each.name
+        for above in ("sub-*", "sub-*/ses-*")
+        for each in (root if place is None else place).glob(f"{above}/func/*_bold*")
+        if not each.name.lower().endswith(_OF_A_RUN) and each.name[0] != "." and _is_wanted(entities_at(each), wanted)
+    ]
+    if strange:
+        notes.append(f"{root}: files that are no *_bold.nii or *_bold.nii.gz were left out: {_counted(sorted(strange))}")
+    if "sub" not in wanted:
+        notes += subjects_without(root, ("func",), (run.subject for run in runs), "no image")
+    return notes
+
+
+def _paths_of(runs: Sequence[FmriRun]) -> list[Path]:
+    return [Path(run.bold[0] if isinstance(run.bold, tuple | list) else run.bold) for run in runs]
+
+
+def _run_of(entities: Mapping[str, str]) -> tuple[str | None, ...]:
+    values = {key: entities.get(key) for key in (*A_RUN, "task")}
+    return tuple(str(int(each)) if key == "run" and each and each.isdecimal() else each for key, each in values.items())
+
+
+def _is_wanted(entities: Mapping[str, str], wanted: Mapping[str, tuple[str, ...]]) -> bool:
+    return all(any(is_value(entities.get(key, "none"), value, key) for value in values) for key, values in wanted.items())
+
+
+def _counted(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
 def _by_strategy(path: Path, strategy: Sequence[str]) -> Any:
     if "scrub" in strategy:
         raise InputError(
@@ -236,4 +308,4 @@ def _by_strategy(path: Path, strategy: Sequence[str]) -> Any:
         raise InputError(f"{path}: nilearn cannot load confounds for {', '.join(strategy)} ({reason})") from error
 
 
-__all__ = ["from_bids"]
+__all__ = ["from_bids", "passed_over"]

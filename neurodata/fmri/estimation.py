@@ -109,9 +109,12 @@ def _read_subject(
         asked = table["trial_type"].isin(wanted)
         missing = [condition for condition in wanted if condition not in set(table["trial_type"])]
         if missing and (not options.allow_missing or not asked.any()):
+            others = sorted(set(table["trial_type"]) - set(wanted), key=natural_key)
+            there = f"; other names in it: {', '.join(others[:5])}{', …' if len(others) > 5 else ''}" if others else ""
             raise InputError(
                 f"{run.events_name} has no event of '{missing[0]}' ({len(missing)} of {len(wanted)} conditions are missing in "
-                "this run); expected every condition in every run, name conditions or set allow_missing"
+                f"this run{there}); expected every condition in every run, name conditions or set allow_missing "
+                "('fmri: {allow_missing: true}' in recording.yaml)"
             )
         confounds = read_confounds(run, options, len(clock))
         ordered = table[asked].sort_values("onset", kind="stable") if options.model == "lss" else table[asked]

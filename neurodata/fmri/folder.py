@@ -17,13 +17,13 @@ Under "fmri" may stand every option of :class:`neurodata.fmri.FmriOptions` but t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.options import check_keys, make_options
-from neurodata.fmri.bids import from_bids
+from neurodata.fmri.bids import from_bids, passed_over
 from neurodata.fmri.estimation import patterns_and_notes
 from neurodata.fmri.options import File, FmriOptions, FmriRun
 from neurodata.fmri.stated import KEYS, OPTIONS, StatedOptions
@@ -33,6 +33,8 @@ from neurodata.spellings import composed
 from neurodata.stimuli import Stimuli, natural_key
 
 MASK_ENDINGS = (".nii.gz", ".nii")
+# images too, but in formats that are not read: a region would be missing without a word
+_OTHER_IMAGES = (".mgz", ".mgh", ".img", ".img.gz", ".head", ".brik", ".brik.gz", ".nrrd", ".mha", ".mnc", ".vmr", ".msk", ".voi")
 ORIGIN = "recording.yaml"
 _EXPECTED = {
     **dict.fromkeys(("high_pass", "smoothing_mm", "repetition_time", "slice_time_reference", "block_delay"), "a number"),
@@ -67,6 +69,10 @@ def _stated_regions(folder: Path, stated: Mapping[str, Any], origin: str) -> dic
 
 def _region_name(path: Path) -> str | None:
     name = composed(path.name)
+    if name.lower().endswith(_OTHER_IMAGES) and name[0] != ".":
+        raise InputError(
+            f"{path} is an image in a format that is not read; expected NIfTI, {' or '.join(MASK_ENDINGS)}, save it so"
+        )
     return next((name[: -len(end)] for end in MASK_ENDINGS if name.lower().endswith(end) and name[0] != "."), None)
 
 
@@ -91,7 +97,10 @@ def found_regions(folder: Path) -> dict[str, Any]:
                 raise InputError(
                     f"{own} and {path} are both of region '{name}'; expected one mask for all subjects, or one for each"
                 )
-            own[subject.name.removeprefix("sub-")] = path
+            label = subject.name.removeprefix("sub-")
+            if label in own:
+                raise InputError(f"{own[label]} and {path} are both of region '{name}'; expected one mask, rename or remove one")
+            own[label] = path
     if not regions:
         raise InputError(
             f"no mask found in {masks}; expected masks/<region>.nii.gz or masks/sub-<label>/<region>.nii.gz, or 'regions' under "
@@ -152,7 +161,21 @@ def load_fmri_folder(
     runs, options, stated_regions = stated_runs(folder, stated, stimuli, select)
     regions = found_regions(folder) if stated_regions is None else stated_regions
     sets, notes = patterns_and_notes(runs, regions, options, cache)
-    return sets, (estimated(options), *(f"{note}." for note in notes))
+    return sets, (estimated(options), *(f"{note}." for note in (*notes, *left_out(folder, runs, stated, select))))
+
+
+def left_out(folder: Path, runs: Sequence[FmriRun], stated: Mapping[str, Any], select: Mapping[str, Any] | None) -> list[str]:
+    """Say what a folder holds and its runs are without, as :func:`neurodata.fmri.bids.passed_over` does.
+
+    Parameters
+    ----------
+    folder, stated, select
+        as for :func:`load_fmri_folder`.
+    runs
+        what was found.
+    """
+    given = {key: stated[key] for key in ("task", "derivatives") if stated.get(key) is not None}
+    return passed_over(folder, runs, **given, select=select)
 
 
 def stated_runs(
@@ -190,4 +213,4 @@ def estimated(options: FmriOptions) -> str:
     return f"Patterns from BOLD runs ({estimate}, drift {options.drift}, noise {options.noise_model})."
 
 
-__all__ = ["KEYS", "estimated", "found_regions", "is_fmri_folder", "load_fmri_folder", "stated_runs"]
+__all__ = ["KEYS", "estimated", "found_regions", "is_fmri_folder", "left_out", "load_fmri_folder", "stated_runs"]

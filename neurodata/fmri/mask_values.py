@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float64, Shaped
 from bioplausible.foundation.errors import InputError
 
 TOLERANCE = 1e-4  # from a whole number, as a share of it: single precision and slopes err by 1e-7, partial volumes by 1e-2
+LARGEST_TOLERANCE = 1e-2  # of labels in the thousands, whose halves would be whole else
 
 
 def whole_numbers(values: Shaped[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
@@ -23,7 +24,8 @@ def whole_numbers(values: Shaped[np.ndarray, "..."]) -> Float64[np.ndarray, "...
     """
     exact = np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     nearest = np.round(exact)
-    return np.where(np.abs(exact - nearest) <= TOLERANCE * np.maximum(np.abs(nearest), 1.0), nearest, exact)
+    tolerance = np.minimum(TOLERANCE * np.maximum(np.abs(nearest), 1.0), LARGEST_TOLERANCE)
+    return np.where(np.abs(exact - nearest) <= tolerance, nearest, exact)
 
 
 def mask_of(values: Float64[np.ndarray, "..."], name: str) -> Bool[np.ndarray, "..."]:

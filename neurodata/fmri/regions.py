@@ -72,7 +72,7 @@ def _volume_values(source: Any, image: BoldImage, resample: bool) -> np.ndarray:
     if not resample:
         raise InputError(
             f"{name} has shape {values.shape} and another grid than {image.name} of shape {image.shape}; resample it, or "
-            "set resample_masks"
+            "set resample_masks ('fmri: {resample_masks: true}' in recording.yaml)"
         )
     target = nibabel.Nifti1Image(np.zeros(image.shape, dtype=np.int8), image.affine)
     moved = resample_to_img(

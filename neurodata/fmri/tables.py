@@ -23,6 +23,7 @@ from neurodata.text_tables import numbers, place_of, read_table, read_text
 MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "motion_outlier*", "non_steady_state*")
 SECONDS_TOLERANCE = 1e-3
 SHORTEST_REPETITION, LONGEST_REPETITION = 0.03, 60.0  # seconds, of any scanner, one that pauses between volumes among them
+MOST_AT_ONCE = 5.0  # conditions at a time, on average, beyond which durations are milliseconds
 EARLIEST_ONSET = -24.0  # seconds; what began before this has faded, and nilearn leaves it out
 
 
@@ -54,6 +55,14 @@ def read_events(run: FmriRun, options: FmriOptions, seconds: float) -> tuple[pd.
     if (events["duration"] > seconds).any():
         raise InputError(
             f"{name}: a duration of {events['duration'].max():g} s in a run of {seconds:g} s; expected durations in seconds"
+        )
+    shown = events if options.conditions is None else events[events["trial_type"].isin(options.conditions)]
+    at_once = shown["duration"].sum() / seconds
+    if at_once > MOST_AT_ONCE:
+        raise InputError(
+            f"{name}: by its durations (of {shown['duration'].median():g} s mostly) {at_once:.3g} conditions "
+            "are shown at any moment of "
+            f"{seconds:g} s; expected durations in seconds"
         )
     if events.empty:
         raise InputError(f"{name} holds no event; expected one row for each thing shown")
@@ -221,7 +230,7 @@ def read_timing(run: FmriRun, options: FmriOptions, image: BoldImage) -> tuple[f
     elif not found:
         raise InputError(
             f"{run.name} has no repetition time, neither in a JSON file beside it nor with a unit in its header; state "
-            "repetition_time in seconds"
+            "repetition_time in seconds ('fmri: {repetition_time: 2.0}' in recording.yaml)"
         )
     else:
         repetition_time, *others = found.values()

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from bioplausible.foundation.errors import InputError, unknown_name
 from neurodata.entities import checked_selection
 from neurodata.fmri.estimation import patterns_and_notes
-from neurodata.fmri.folder import estimated, found_regions, is_fmri_folder, stated_runs
+from neurodata.fmri.folder import estimated, found_regions, is_fmri_folder, left_out, stated_runs
 from neurodata.fmri.images import BoldImage, load_nifti, open_bold
 from neurodata.fmri.options import File, FmriRun
 from neurodata.fmri.regions import region_voxels, same_grid, voxel_mask
@@ -109,6 +109,7 @@ def load_volumes(
             raise InputError(f"{image.name} is on a surface; expected volumes, name their space under 'fmri' in recording.yaml")
     source, said = _mask_source(root, mask, regions, runs, firsts)
     found, notes = patterns_and_notes(runs, {_VOLUME: source}, options, cache)
+    notes = (*notes, *left_out(root, runs, stated, chosen))
     datasets = found[_VOLUME].datasets
     images = [firsts[subject] for subject in found[_VOLUME].subjects]
     return Volumes(

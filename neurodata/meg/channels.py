@@ -23,6 +23,15 @@ _TYPES = {
 }  # fmt: skip
 _CHANGEABLE = ("eeg", "eog", "ecg", "emg", "misc", "bio")
 _SAID_BY_NAME = re.compile(r"(?:^|[^a-z])[hvlr]?(eog|ecg|ekg|emg)", re.IGNORECASE)
+# names of amplifiers for what is no scalp: a sensor of light tells pictures apart better than any brain
+_WHOLE_NAMES = {
+    "eog": re.compile(r"[hv]eo[lrud]?[-_ ]?\d*", re.IGNORECASE),
+    "misc": re.compile(
+        r"(photo(diode|cell|sensor)?|diode|erg|ana|exg|gsr|eda|scr|resp(iration)?|plet|ppg|pulse|temp|audio|mic|acc[-_ ]?[xyz]?|"
+        r"trig(ger)?|status|marker)[-_ ]?\d*",
+        re.IGNORECASE,
+    ),
+}
 
 
 def _set_types(raw: mne.io.BaseRaw, types: dict[str, str]) -> None:
@@ -83,11 +92,21 @@ def types_by_name(raw: mne.io.BaseRaw, origin: object) -> list[str]:
     a note that names them, where there are any.
     """
     eeg = [name for name, kind in zip(raw.ch_names, raw.get_channel_types(), strict=True) if kind == "eeg"]
-    said = {name: match[1].lower().replace("ekg", "ecg") for name in eeg if (match := _SAID_BY_NAME.search(name))}
+    said = {name: kind for name in eeg if (kind := _kind_by_name(name)) is not None}
     _set_types(raw, said)
     if not said:
         return []
-    return [f"{origin}: channels that are called after eyes, heart or muscles were taken for no EEG ({', '.join(said)})"]
+    return [
+        f"{origin}: channels that are called after eyes, heart, muscles or devices were taken for no EEG ({', '.join(said)}); "
+        "a *_channels.tsv says otherwise"
+    ]
+
+
+def _kind_by_name(name: str) -> str | None:
+    if match := _SAID_BY_NAME.search(name):
+        return match[1].lower().replace("ekg", "ecg")
+    plain = re.sub(r"^EEG[-_ ]|[-_ ](ref|le|a1|a2)$", "", name.strip(), flags=re.IGNORECASE)
+    return next((kind for kind, pattern in _WHOLE_NAMES.items() if pattern.fullmatch(plain)), None)
 
 
 __all__ = ["read_channels", "types_by_name"]

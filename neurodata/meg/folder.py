@@ -29,7 +29,17 @@ import numpy as np
 from jaxtyping import Float64
 
 from bioplausible.foundation.errors import InputError
-from neurodata.entities import A_RUN, ENTITIES, OF_ONE_RUN, checked_selection, choose, entities_of
+from neurodata.entities import (
+    A_RUN,
+    ENTITIES,
+    OF_ONE_RUN,
+    check_place,
+    checked_selection,
+    choose,
+    entities_at,
+    entities_of,
+    subjects_without,
+)
 from neurodata.meg.options import MegOptions, MegRun, options_from
 from neurodata.meg.pipeline import pattern_sets, prepare
 from neurodata.meg.reading import bids_root
@@ -44,7 +54,7 @@ LAYOUT = (
     "_epo.fif)"
 )
 # files of BIDS trees that hold no task: calibration of the scanner and recordings of the empty room
-_NO_TASK = re.compile(r"acq-(crosstalk|calibration)|sub-emptyroom|task-noise|_split-(?!0*1_)\d+")
+_NO_TASK = re.compile(r"acq-(crosstalk|calibration)_|sub-emptyroom|task-noise_|_split-(?!0*1_)\d+")
 _PLAIN_NAME = re.compile(
     r"(?P<subject>.+?)(?:[_-]run[_-]?(?P<run>\w+?))?(?:[_-](?:raw|meg|eeg|epo|tsss|sss|mc))*\.[^.]+(?:\.gz)?", re.I
 )
@@ -62,24 +72,32 @@ def _is_recording(path: Path) -> bool:
 
 def _bids_run(path: Path, several: Collection[str]) -> MegRun:
     """Name subject and run by a BIDS file's entities, and find its events where no tree describes itself."""
-    entities = entities_of(path.name)
+    entities = entities_at(path)
     named = [f"{key}-{entities[key]}" for key in ("ses", "task", *several, "run") if key in entities]
     events = path.with_name(path.name.rpartition("_")[0].replace("_split-01", "") + "_events.tsv")
     stated = events if is_named(events) and bids_root(path) is None else None
-    return MegRun(path, stated, subject=entities.get("sub", path.parent.parent.name), run="_".join(dict.fromkeys(named)) or "1")
+    return MegRun(path, stated, subject=entities["sub"], run="_".join(dict.fromkeys(named)) or "1")
 
 
 def _plain_run(path: Path) -> MegRun:
+    entities = entities_of(path.name)
     match = _PLAIN_NAME.fullmatch(path.name)
     assert match is not None, "every name with an ending matches"
     stem = path.name.removesuffix(".gz").rpartition(".")[0]
     events = path.with_name(f"{stem}_events.tsv")
-    return MegRun(path, events if is_named(events) else None, subject=match["subject"], run=match["run"] or "1")
+    stated = events if is_named(events) else None
+    if "sub" in entities:  # a file of BIDS in another place: its sessions are no people of their own
+        named = "_".join(f"{key}-{entities[key]}" for key in ("ses", "run") if key in entities) or "1"
+        return MegRun(path, stated, subject=f"sub-{entities['sub']}", run=named if "ses" in entities else entities.get("run", "1"))
+    return MegRun(path, stated, subject=match["subject"], run=match["run"] or "1")
 
 
 def _bids_runs(paths: Iterable[Path], select: Mapping[str, tuple[str, ...]], origin: Path) -> list[MegRun]:
     """Choose recordings by the entities of their names; a folder of MEG beside one of EEG is a choice as well."""
-    found = [(path, {**entities_of(path.name), _DATATYPE: path.parent.name}) for path in paths]
+    there = list(paths)
+    for path in there:
+        check_place(path)
+    found = [(path, {**entities_at(path), _DATATYPE: path.parent.name}) for path in there]
     chosen = choose(found, select, origin)
     told = [entities for path, entities in found if path in chosen]
     several = [key for key in ENTITIES if key not in (*A_RUN, *OF_ONE_RUN) and len({each.get(key) for each in told}) > 1]
@@ -138,7 +156,16 @@ def find_runs(folder: str | os.PathLike[str], select: Mapping[str, Any] | None =
     if in_bids:
         return _bids_runs(in_bids, wanted, root)
     runs = [_plain_run(path) for path in sorted(plain, key=lambda path: natural_key(path.name))]
-    return choose([(run, {"sub": run.subject, "run": run.run, _DATATYPE: run.path.parent.name}) for run in runs], wanted, root)
+    told = [
+        (run, {"sub": run.subject, "run": run.run, _DATATYPE: run.path.parent.name, **_told(entities_of(run.path.name))})
+        for run in runs
+    ]
+    return choose(told, wanted, root)
+
+
+def _told(entities: Mapping[str, str]) -> Mapping[str, str]:
+    """Entities of a file of a plain folder, where its name is BIDS's."""
+    return {key: value for key, value in entities.items() if key != "sub"} if "sub" in entities else {}
 
 
 def load_meg_folder(
@@ -169,7 +196,7 @@ def load_meg_folder(
     """
     root = Path(folder).expanduser()
     origin = str(root / FILE_NAME)
-    runs = find_runs(root, select)
+    runs, wanted = find_runs(root, select), checked_selection(select, "select")
     if not runs:
         raise InputError(f"no MEG or EEG file found in {root}; {LAYOUT}")
     options = options_from(stated, origin)
@@ -200,7 +227,9 @@ def load_meg_folder(
     }[options.noise_normalisation]
     averaged = "each condition and run" if options.pseudo_trials is None else f"{options.pseudo_trials} pseudo-trials a condition"
     subjects = f"{len(prepared)} subject{'s' if len(prepared) > 1 else ''}"
-    said = "".join(f" {note}." for each in prepared.values() for note in each.notes)
+    without = [] if "sub" in wanted else subjects_without(root, tuple(_ENDINGS), prepared, "no recording")
+    every = dict.fromkeys((*(note for each in prepared.values() for note in each.notes), *without))
+    said = "".join(f" {note}." for note in every)
     notes = (
         f"From {len(runs)} files of {subjects}: {n_trials} epochs used and {n_rejected} left out, averaged over {averaged}, "
         f"{normalised}; {len(first.times)} samples from {first.times[0]:g} to {first.times[-1]:g} s.{said}"

@@ -28,6 +28,8 @@ from neurodata.spellings import find_names
 from neurodata.text_tables import NO_LABEL, numbers, read_table
 
 _STIMULUS = "Stimulus"  # BrainVision's kind of marker for what is shown, beside Response, Optic, Comment and others
+# of what MNE warns of while it reads, what means that something is missing
+_MADE_UP_FOR = re.compile(r"file size|outside (the )?data range|discontinuit|truncated", re.IGNORECASE)
 _BAD_SEGMENTS = ("BAD", "EDGE")
 Events = np.ndarray  # (n_events, 3) of sample, value before, code: MNE's convention
 
@@ -46,8 +48,17 @@ def bids_root(path: Path) -> Path | None:
     return next((parent for parent in path.absolute().parents if (parent / "dataset_description.json").is_file()), None)
 
 
-def read_whole(read: Callable[[], Any], path: Path, expected: str) -> Any:
+def read_whole(read: Callable[[], Any], path: Path, expected: str, notes: list[str] | None = None) -> Any:
     """Call MNE's reader, and make one sentence of what it warns of or trips over.
+
+    Parameters
+    ----------
+    read, path
+        the reader, and what it reads.
+    expected
+        what that should be, for errors.
+    notes
+        to which is added what the reader made up for: a file that is shorter than it says, markers behind its end.
 
     Raises
     ------
@@ -67,6 +78,12 @@ def read_whole(read: Callable[[], Any], path: Path, expected: str) -> Any:
         except Exception as error:  # MNE raises whatever its parser meets: AttributeError, ValueError, struct.error
             if isinstance(error, OSError) and isinstance(error.filename, str):
                 check_content(error.filename)
+                if isinstance(error, FileNotFoundError) and Path(error.filename) != path:
+                    raise InputError(
+                        f"{path} names {Path(error.filename).name} as a part of it, which is not beside it; "
+                        f"expected {expected} with "
+                        "all its parts: copy that too or, where the files were renamed, correct the name in the text of this one"
+                    ) from error
             if any("Invalid tag" in str(each.message) for each in caught):
                 raise _truncated(path, expected) from error
             if "number of trials" in str(error):  # of EEGLAB, whose files have one ending for both
@@ -77,6 +94,9 @@ def read_whole(read: Callable[[], Any], path: Path, expected: str) -> Any:
             raise InputError(f"{path} cannot be read ({reason}); expected {expected}, export or copy it again") from error
     if any("Invalid tag" in str(each.message) for each in caught):
         raise _truncated(path, expected)
+    if notes is not None:
+        said = [" ".join(str(each.message).split()).rstrip(".") for each in caught if _MADE_UP_FOR.search(str(each.message))]
+        notes += [f"{path}: {each}" for each in dict.fromkeys(said)]
     return found
 
 
@@ -124,11 +144,12 @@ def read_raw(path: Path, missing_splits: str = "raise") -> tuple[mne.io.BaseRaw,
                         "correct or remove it"
                     ) from error
 
-            raw = read_whole(read_tree, path, expected)
+            notes: list[str] = []
+            raw = read_whole(read_tree, path, expected, notes)
             sidecar, channels = (
                 tree.find_matching_sidecar(suffix=suffix, extension=".tsv", on_error="ignore") for suffix in ("events", "channels")
             )
-            notes = [] if channels is not None or _has_types(path) else types_by_name(raw, path)
+            notes += [] if channels is not None or _has_types(path) else types_by_name(raw, path)
             return raw, None if sidecar is None else Path(sidecar), notes
 
     def read_file() -> mne.io.BaseRaw:
@@ -136,12 +157,13 @@ def read_raw(path: Path, missing_splits: str = "raise") -> tuple[mne.io.BaseRaw,
             return mne.io.read_raw_fif(path, preload=True, on_split_missing=missing_splits, verbose="warning")
         return mne.io.read_raw(path, preload=True, verbose="warning")
 
-    raw = read_whole(read_file, path, expected)
+    said: list[str] = []
+    raw = read_whole(read_file, path, expected, said)
     table = path.with_name(f"{_stem(path)}_channels.tsv")
     if is_named(table):
         read_channels(raw, table)
-        return raw, None, []
-    return raw, None, [] if _has_types(path) else types_by_name(raw, path)
+        return raw, None, said
+    return raw, None, said if _has_types(path) else said + types_by_name(raw, path)
 
 
 def _has_types(path: Path) -> bool:
@@ -287,6 +309,29 @@ def _from_annotations(raw: mne.io.BaseRaw, conditions: Sequence[str] | None, pat
     return events, None if shown else codes
 
 
+def _behind_the_end(samples: np.ndarray, raw: mne.io.BaseRaw, origin: Path) -> list[str]:
+    """Count events outside the recording: single ones are what a recording stopped early leaves, most of them another file's.
+
+    Raises
+    ------
+    InputError
+        where half of them or more are outside.
+    """
+    outside = (samples < raw.first_samp) | (samples > raw.last_samp)
+    if not outside.any():
+        return []
+    place = (samples[outside][0] - raw.first_samp) / raw.info["sfreq"]
+    seconds = raw.n_times / raw.info["sfreq"]
+    said = f"{origin}: {int(outside.sum())} of {len(samples)} events lie outside the recording of {seconds:g} s"
+    if 2 * outside.sum() >= len(samples):
+        raise InputError(
+            f"{said}, such as one at {place:g} s; expected onsets in seconds from the first sample, and a "
+            "whole recording: check the "
+            "unit, or copy it again"
+        )
+    return [f"{said} and were left out"]
+
+
 def keep_bad_segments(raw: mne.io.BaseRaw, conditions: Iterable[str]) -> None:
     """Take off a recording the annotations that name conditions, lest MNE take badger for a bad segment; in place.
 
@@ -406,6 +451,7 @@ def read_events(
         events, named, notes = _from_tsv(origin, raw, conditions)
     event_id = conditions_of(events[:, 2], named, options, origin)
     events = events[np.isin(events[:, 2], list(event_id.values()))]
+    notes += _behind_the_end(events[:, 0], raw, origin)
     if held in event_id.values():
         notes.append(f"{origin}: the stimulus channel holds code {held} from its first sample on; what began before was left out")
     if not len(events):

@@ -286,7 +286,7 @@ def test_names_behind_a_marker_s_kind_are_names_and_eyes_are_no_eeg(tmp_path):
     names = [("EEG0001", "VEOG"), ("EEG0011", "EOG L"), ("EEG0021", "EKG"), ("EEG0031", "AFz")]
     region, notes = loaded(brainvision_folder(tmp_path, markers, names), "EEG")
     assert "18 epochs used" in notes and region.n_channels == (5,)
-    assert "channels that are called after eyes, heart or muscles were taken for no EEG (VEOG, EOG L, EKG)" in notes
+    assert "channels that are called after eyes, heart, muscles or devices were taken for no EEG (VEOG, EOG L, EKG)" in notes
     rows = [
         (name, "EOG" if name == "EEG0041" else "EEG", "uV", "bad" if name == "AFz" else "good")
         for name in ("VEOG", "AFz", "EEG0041")
