@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import lazy_loader
@@ -24,10 +26,20 @@ def lazy_package(package: str, init_file: str, *at_hand: str) -> tuple[Callable[
 
     Returns
     -------
-    what the ``__init__.py`` calls ``__getattr__``, ``__dir__`` and ``__all__``.
+    what the ``__init__.py`` calls ``__getattr__``, ``__dir__`` and ``__all__``; modules of the package are found as attributes too.
     """
-    find, _, names = lazy_loader.attach_stub(package, init_file)
+    handed_on, _, names = lazy_loader.attach_stub(package, init_file)
     public = sorted({*names, *at_hand})
+
+    def find(name: str) -> Any:
+        try:
+            return handed_on(name)
+        except AttributeError:
+            # A module of the package is there without an import of its own, as it is where a package imports all of them.
+            module = f"{package}.{name}"
+            if name.startswith("_") or find_spec(module) is None:
+                raise
+            return import_module(module)
 
     def listed() -> list[str]:
         return list(public)

@@ -94,3 +94,10 @@ def test_the_module_is_the_command(tmp_path):
     finished = run(["-m", "bioplausible", "train", "backprob", "--out", str(tmp_path / "run")], tmp_path, ROOT)
     assert finished.returncode == 2 and finished.stdout == ""
     assert finished.stderr.startswith("bioplausible: unknown learning rule 'backprob'") and finished.stderr.count("\n") == 1
+
+
+def test_modules_of_lazy_packages_are_attributes_of_them(tmp_path):
+    names = ("architectures.activations", "rsa.kendall", "neurodata.cache", "learning_rules.signals")
+    printed = "".join(f"print({name}.__name__, hasattr({name.partition('.')[0]}, 'nosuch')); " for name in names)
+    finished = run(["-c", f"import architectures, learning_rules, neurodata, rsa; {printed}"], tmp_path, ROOT)
+    assert finished.stdout.split() == [word for name in names for word in (name, "False")]

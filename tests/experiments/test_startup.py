@@ -30,7 +30,7 @@ print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 
 def imported(place, *lines):
     """What a fresh process has imported for some commands, with a cache of its own, and what it printed."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(place / "cache"), "JAX_PLATFORMS": "cpu"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "BIOPLAUSIBLE_CACHE": str(place / "cache"), "JAX_PLATFORMS": "cpu"}
     given = json.dumps([line.split() for line in lines])
     finished = subprocess.run(
         [sys.executable, "-c", PROGRAM, given], capture_output=True, text=True, cwd=place, env=environment, timeout=120
@@ -63,7 +63,7 @@ def test_what_is_no_question_of_networks_needs_no_jax(place):
 
 
 def test_a_misspelt_name_is_refused_before_anything_is_imported_that_would_use_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("BIOPLAUSIBLE_CACHE", str(tmp_path / "cache"))
     for rows in (rule_rows, architecture_rows, front_end_rows, measure_rows, comparator_rows):
         assert rows()  # what the processes below find there
     options = ("rules", "recording", "dataset", "measure", "comparator", "architecture", "front-end")
