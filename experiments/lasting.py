@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 import rsa
-from bioplausible.foundation.errors import InputError
 from experiments.measured import region_rdms
 from neurodata import PatternSet, Recording
 
@@ -70,8 +69,4 @@ def generalisation_table(recording: Recording, measure: str = "correlation", com
 
 def _runs(region: PatternSet) -> np.ndarray | None:
     """Patterns of the only subject, (n_runs, n_times, n_conditions, n_channels); None where they cannot be kept apart."""
-    try:
-        runs = region.patterns_by_run()[0]
-    except InputError:
-        return None
-    return runs if len(runs) > 1 else None
+    return region.patterns_by_run()[0] if region.has_runs() else None

@@ -7,6 +7,7 @@ Pictures and tests of a report are those of the main view, and all stand in one 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -116,6 +117,12 @@ def score_views(
     key = jax.random.fold_in(jax.random.key(config.training.seed), 2**20)
     ways = list(_ways(config))
     main = ways[0]
+    # The only subject's ceiling is the same whatever networks are compared, at whatever size.
+    ceiling = functools.cache(
+        lambda name, measure, comparator: own_ceilings(
+            jax.random.fold_in(key, 2**19), recording.regions[name], measure, comparator, config.scoring.confidence
+        )
+    )
     views = []
     for way in ways:
         layers, held = shown[way.size], rdms[way.measure or main.measure or ""]
@@ -131,11 +138,15 @@ def score_views(
             tell(name if len(ways) == 1 else f"{name} by {_in_words(way, main, held)}")
             # Models from elsewhere have seeds of their own, and as many as they have: nothing of them is paired with a network.
             own = [model for model in models_there if model.rule not in elsewhere]
-            found = [] if not own else [_score_group(key, name, own, layers, recording, data, held, references, way, config, tell)]
+            found = (
+                []
+                if not own
+                else [_score_group(key, name, own, layers, recording, data, held, references, way, config, tell, ceiling)]
+            )
             for given in elsewhere:
                 models = [model for model in models_there if model.rule == given]
                 if models:
-                    found.append(_score_group(key, name, models, layers, recording, data, held, {}, way, config, tell))
+                    found.append(_score_group(key, name, models, layers, recording, data, held, {}, way, config, tell, ceiling))
             regions.append(_joined(found))
         views.append(View(way, _called(way, held), regions))
     return views
@@ -164,6 +175,7 @@ def _score_group(
     way: _Way,
     config: CompareConfig,
     tell: Callable[[str], None],
+    ceiling: Callable[[str, str, str], list[rsa.NoiseCeiling] | None],
 ) -> RegionScores:
     """Scores of some models in one region."""
     region = recording.regions[name]
@@ -175,10 +187,7 @@ def _score_group(
         return score_patterns(key, name, models, patterns, region.patterns(), subjects, times, way.comparator, config.scoring)
     rdms = np.stack([layers.by_measure[way.measure][model] for model in models])
     taken_out = np.stack(list(held.taken_out.values())) if way.partial else None
-    own = None
-    if not way.partial:
-        # Splits are the same whatever networks are compared.
-        own = own_ceilings(jax.random.fold_in(key, 2**19), region, way.measure, way.comparator, config.scoring.confidence)
+    own = None if way.partial else ceiling(name, way.measure, way.comparator)
     scored = score_region(
         key, name, models, rdms, references, data, subjects, times, config.scoring, way.comparator, tell, taken_out, own
     )
