@@ -1,7 +1,7 @@
 """Trained networks that are found again: one folder a training, called after all that decides it.
 
 ```
-STORE/trainings/RULE__NETWORK__DIGEST/     as `train --out` writes it
+STORE/trainings/RULE__NETWORK__DIGEST/     as `train --out` writes it; with `every_epoch`, `epochs` in it
 STORE/tables/NAME__DIGEST.json             what was read from networks, and what controls reach
 ```
 
@@ -26,6 +26,7 @@ from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from experiments.claims import claim
+from experiments.epoch_states import are_kept, states_in
 from experiments.files import short_name
 from experiments.identity import reading_code
 from experiments.preparing import Setup
@@ -44,9 +45,12 @@ class Store:
     ----------
     folder
         Where they are kept; made with the first.
+    every_epoch
+        Keep the networks after every epoch as well (`experiments.epoch_states`), and train anew what was kept without them.
     """
 
     folder: Path
+    every_epoch: bool = False
 
     def ready(self) -> Store:
         """The store, with a folder that can be written.
@@ -88,10 +92,9 @@ class Store:
             What `prepare` gave.
         """
         place = self.place_of(setup)
-        try:
-            return load_trained(place, setup) if (place / "results.json").is_file() else None
-        except InputError:
+        if self.every_epoch and not are_kept(place, setup.config.epochs or 0):
             return None
+        return _read(place, setup)
 
     def fit(self, setup: Setup, progress: Progress | None = None) -> tuple[Trained, bool]:
         """Trained networks: those that are there, else trained and kept.
@@ -126,9 +129,11 @@ class Store:
             # Somebody may have trained it meanwhile.
             if (found := self.find(setup)) is not None:
                 return found, True
-            if (place / "results.json").is_file():
+            if (place / "results.json").is_file() and _read(place, setup) is None:
                 _put_aside(place)
-            trained = complete(setup, _interrupted(place, setup), progress, [saved_in(place)])
+            # States first: what goes on after an epoch has those of the epochs before.
+            keep = [states_in(place)] if self.every_epoch else []
+            trained = complete(setup, _interrupted(place, setup), progress, [*keep, saved_in(place)])
             save_trained(trained, place)
             return trained, False
 
@@ -163,6 +168,14 @@ class Store:
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._cannot(error) from error
+
+
+def _read(place: Path, setup: Setup) -> Trained | None:
+    """What lies there, None where nothing does or it is damaged."""
+    try:
+        return load_trained(place, setup) if (place / "results.json").is_file() else None
+    except InputError:
+        return None
 
 
 def _put_aside(place: Path) -> None:

@@ -44,11 +44,11 @@ def _run(
     readout_images: int = 0,
     readout: str = RIDGE,
     beside_backprop: bool = False,
-    store: Path | None = None,
+    store: Store | None = None,
 ) -> dict[str, Any]:
     """One training, from plain values to plain values and RDMs, so that any process can do it."""
     config = from_record(record, TrainConfig, "a run of the sweep")
-    trained = train(config) if store is None else Store(store).fit(prepare(config))[0]
+    trained = train(config) if store is None else store.fit(prepare(config))[0]
     plain_record: dict[str, Any] = plain(trained.to_json())
     if beside_backprop:
         angles, warnings = _in_double(trained)
@@ -124,7 +124,9 @@ def train_cell(config: TrainConfig, path: Path, sweep: SweepConfig, store: Path 
     with _claimed(path) as mine:
         if not mine:
             return None
-        record = _run(to_record(config), sweep.readout_images, sweep.readout, sweep.search is None, store)
+        every_epoch = sweep.compare is not None and sweep.compare.matched
+        kept = None if store is None else Store(store, every_epoch)
+        record = _run(to_record(config), sweep.readout_images, sweep.readout, sweep.search is None, kept)
         if rdms := record.pop(_RDMS, {}):
             write_rdms(rdms_file(path), rdms)
         _write(path, record)

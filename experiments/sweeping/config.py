@@ -20,6 +20,7 @@ from bioplausible.foundation.resolve import is_reference
 from experiments.config import CONTROL, REFERENCE, TrainConfig, from_record
 from experiments.preparing import with_own_settings
 from experiments.readouts import READOUTS, RIDGE
+from experiments.studying.config import StudyConfig
 
 __all__ = ["TASK", "TRIED", "SearchConfig", "SweepConfig", "expand", "family_of", "with_controls"]
 
@@ -93,6 +94,8 @@ class SweepConfig:
         hidden=100"), which then counts alone for it.
     published
         Network -> rule or family -> `{accuracy, source}`.
+    compare
+        What brains the networks are compared with once they are trained (`experiments.studying`); None for none.
     """
 
     title: str = ""
@@ -104,6 +107,7 @@ class SweepConfig:
     backprop_beside: bool = False
     floors: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     published: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    compare: StudyConfig | None = None
 
     def __post_init__(self) -> None:
         """Check that there is something to run."""
@@ -112,6 +116,8 @@ class SweepConfig:
             raise unknown_name("readout", self.readout, READOUTS)
         if self.readout != RIDGE and not self.readout_images:
             raise InputError(f"readout='{self.readout}' was given without readout_images, which it is fitted on: try 10000")
+        if self.compare is not None and self.search is not None:
+            raise InputError("a sweep with search and compare was given: compare what was found, in a sweep of its own")
         if not self.runs:
             raise InputError("a sweep without runs was given: list at least one, such as 'runs: [{rule: backprop}]'")
         for network, floors in self.floors.items():
