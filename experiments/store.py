@@ -26,6 +26,7 @@ from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import write_text
 from bioplausible.foundation.progress import Progress
 from experiments.claims import claim
+from experiments.config import TrainConfig
 from experiments.epoch_states import are_kept, states_in
 from experiments.files import short_name
 from experiments.identity import reading_code
@@ -80,8 +81,17 @@ class Store:
         setup
             What `prepare` gave.
         """
-        names = (short_name(setup.config.rule), short_name(setup.config.architecture), setup.digest)
-        return self.folder / "trainings" / "__".join(names)
+        return self.place_of_digest(setup.config, setup.digest)
+
+    def place_of_digest(self, config: TrainConfig, digest: str) -> Path:
+        """The same of networks that are there.
+
+        Parameters
+        ----------
+        config, digest
+            Of the training.
+        """
+        return self.folder / "trainings" / "__".join((short_name(config.rule), short_name(config.architecture), digest))
 
     def find(self, setup: Setup) -> Trained | None:
         """Trained networks, None where they are not there or are damaged.

@@ -116,6 +116,13 @@ def _resampled(held: _Held, fold: _Fold, models: np.ndarray, counts: Int[np.ndar
     return draws, missing.jackknife_scores(held.measure, prepared, data)
 
 
+def _in_few_sizes(indices: np.ndarray, most: int) -> np.ndarray:
+    """Indices with the last one repeated, so that folds that need about as many share what is compiled for that number."""
+    power = 1 << (len(indices) - 1).bit_length()
+    size = min(power * 3 // 4 if len(indices) <= power * 3 // 4 else power, most)
+    return np.concatenate([indices, np.full(max(0, size - len(indices)), indices[-1])])
+
+
 @in_double_precision
 def evaluate_best_layers(
     key: jax.Array,
@@ -201,6 +208,7 @@ def evaluate_best_layers(
                 for count, group, best in zip(chosen, held.groups, found, strict=True):
                     count[group.index(best)] += 1
             needed, place = np.unique(layers, return_inverse=True)
+            needed = _in_few_sizes(needed, len(models))
             taken = (place.reshape(layers.shape), np.arange(n_subjects))
             within = _scores(held, fold.scored, needed, np.arange(n_subjects))[taken]
             scores += share * within

@@ -22,6 +22,7 @@ __all__ = ["sweep_command"]
         "bioplausible sweep experiments/configs/cifar.yaml --workers 4 --out runs/swept",
         "bioplausible sweep plan.yaml --shard 1/8 --out runs/swept",
         "bioplausible sweep plan.yaml --engine dask --address scheduler:8786",
+        "bioplausible sweep experiments/studies/brain.yaml --out runs/brain",
     ),
 )
 @click.argument("config", type=click.Path(path_type=Path))
@@ -61,14 +62,19 @@ def sweep_command(
     part = _part(shard)
     chosen = read_yaml(config, SweepConfig)
     by = Engine(engine, workers, address)
+    # Comparisons look at networks, which are kept where `compare` keeps its own.
+    store = store or (Path("runs") / "store" if chosen.compare and not tables_only else None)
     with no_empty_folder(folder), no_empty_folder(store), progress_bar() as progress:
         done = sweep(chosen, folder, workers, progress, part, tables_only, by, store)
     if as_json:
         found = {"summary": rows(done.summary), "runs": rows(done.runs), "failed": done.failed, "to_come": done.to_come}
+        found |= {} if chosen.compare is None else {"conclusions": rows(done.conclusions)}
         print_json(found | {"out": str(folder.resolve())})
     else:
         if len(done.summary):
             print_table([_of_sweep(row) for row in rows(done.summary)])
+        if len(done.conclusions):
+            print_table([_of_study(row) for row in rows(done.conclusions)])
         click.echo(f"tables: {folder.resolve()}")
     for line in done.damaged:
         click.echo(line, err=True)
@@ -92,6 +98,19 @@ def _part(shard: str | None) -> tuple[int, int]:
     if not (slash and part.strip().isdecimal() and of.strip().isdecimal()):
         raise click.UsageError(f"--shard {shortened(shard)} was given, expected the part and their number, such as 1/4")
     return int(part), int(of)
+
+
+def _of_study(row: dict[str, Any]) -> dict[str, str]:
+    """A row of a study's conclusions."""
+    return {
+        "region": f"{row['region']} ({row['recording']})",
+        "networks": row["group"],
+        "rule": row["rule"],
+        "score": f"{row['score']:.3f}",
+        "minus its control": f"{row['difference']:.3f}",
+        "conclusion": row["conclusion"],
+        "same sign": f"{row['n_same_sign']} of {row['n_conditions']}",
+    }
 
 
 def _of_sweep(row: dict[str, Any]) -> dict[str, str]:

@@ -200,7 +200,8 @@ def sweep(
     engine
         Who trains; by default `workers` processes of this machine. All give the same bits.
     store
-        A folder to keep the networks in (`experiments.store`), where a comparison finds them again; by default none.
+        A folder to keep the networks in (`experiments.store`), where a comparison finds them again; by default none. A sweep that
+        compares needs one.
 
     Raises
     ------
@@ -212,6 +213,10 @@ def sweep(
         raise InputError(f"--tables-only was given, and {out} holds no sweep: give the folder of one, or leave --tables-only out")
     if not 1 <= shard[0] <= shard[1]:
         raise InputError(f"shard {shard[0]}/{shard[1]} was given, expected a part from 1 to the number of parts, such as 1/4")
+    if config.compare is not None and store is None and not tables_only:
+        raise InputError(
+            "a sweep that compares networks with brains was given without a store to keep them in: give one, with --store"
+        )
     if store is not None:
         store = Store(store).ready().folder.resolve()
     # Workers of a cluster are not where this process is.
@@ -230,7 +235,10 @@ def sweep(
         raise InputError(f"no table could be made, since something that every row needs failed: {told}")
     failed = {**_failed_before(plan, study), **failed}
     if not (config.search and config.search.finalists) or to_come > len(failed):
-        return dataclasses.replace(_closed(plan, study), failed=failed, to_come=to_come, damaged=damaged)
+        done = dataclasses.replace(_closed(plan, study), failed=failed, to_come=to_come, damaged=damaged)
+        return (
+            done if config.compare is None else _beside_brains(done, plan, study, engine, progress, None if tables_only else store)
+        )
 
     # A trial that failed takes no part.
     tried = [(cell.config, validation_of(study.record(cell.path))) for cell in plan.trainings if study.has(cell.path)]
@@ -243,6 +251,40 @@ def sweep(
     failed = {**_failed_before(plan, study, final), **failed}
     left = to_come + _to_come(plan._replace(trainings=final), study)
     return dataclasses.replace(_closed(plan, study, final), failed=failed, to_come=left, damaged=damaged)
+
+
+def _beside_brains(done: Sweep, plan: Plan, study: Study, engine: Engine, progress: Progress | None, store: Path | None) -> Sweep:
+    """Compare what is trained with brains."""
+    # What compares is slow to import, and most sweeps compare nothing.
+    from experiments.studying.study import compare_with_brains
+
+    assert plan.config.compare is not None
+    there = [(cell.config, study.record(cell.path)) for cell in plan.trainings if study.has(cell.path)]
+    n_cells = len(plan.trainings) + len(plan.controls)
+
+    def tell(line: str) -> None:
+        if progress is not None:
+            progress(n_cells - 1, n_cells, line)
+
+    with claim(plan.folder / LOCKS / _TABLES, wait=_PATIENCE):
+        title = plan.config.title or "Study"
+        told = _what_was_run(done, len(there), len(plan.trainings))
+        concluded, failed = compare_with_brains(plan.folder, title, plan.config.compare, there, store, engine, tell, told)
+    with contextlib.suppress(OSError):
+        (plan.folder / LOCKS).rmdir()
+    if progress is not None:
+        progress(n_cells, n_cells, "")
+    return dataclasses.replace(done, conclusions=concluded, failed=done.failed | failed)
+
+
+def _what_was_run(done: Sweep, n_there: int, n_planned: int) -> list[str]:
+    seconds = done.runs.drop_duplicates(["rule", "architecture", "dataset", "front_end", "seconds"])["seconds"].sum()
+    lines = [
+        "## What was run",
+        "",
+        f"{n_there} of {n_planned} trainings, {seconds:,.0f} s; how well they read: [accuracy](accuracy.md).",
+    ]
+    return [*lines, *(f"Not done: {name}: {why}" for name, why in done.failed.items()), ""]
 
 
 def _to_come(plan: Plan, study: Study) -> int:

@@ -52,6 +52,8 @@ class Sweep:
         How many trainings and controls are not there: failed, of another shard, or left to another process that is at them.
     damaged
         Which files of trainings were put aside since nobody can read them, a line each.
+    conclusions
+        Of a sweep that compares, one row a rule, region and group (`experiments.studying.conclusions`).
     """
 
     config: SweepConfig
@@ -62,6 +64,7 @@ class Sweep:
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     to_come: int = 0
     damaged: Sequence[str] = ()
+    conclusions: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a network."""
@@ -235,7 +238,9 @@ def write_tables(plan: Plan, study: Study, final: Sequence[Cell] = ()) -> Sweep:
         write_text(folder / "adopted.csv", winners.to_csv(index=False))
         write_text(folder / "adopted.yaml", write_yaml(as_runs(winners, config)))
     page = to_markdown(config, summary, len(there), len(plan.trainings), controls, winners, to_come)
-    write_text(folder / "README.md", "\n".join([page, *environment_lines(environments), ""]))
+    # Where brains are compared, the page that people look at first is of that.
+    name = "README.md" if config.compare is None else "accuracy.md"
+    write_text(folder / name, "\n".join([page, *environment_lines(environments), ""]))
     return Sweep(config, runs, summary, controls, winners)
 
 

@@ -1,0 +1,322 @@
+"""A study in words and tables: the answer for every region, what it hangs on, and an attempt to break it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from experiments.config import REFERENCE
+from experiments.studying.conclusions import ABOVE, BELOW, LEVEL, UNDECIDED, stimuli_needed
+from experiments.studying.conditions import MAIN
+from experiments.studying.matched import NEAR
+
+__all__ = ["accuracy_lines", "answers", "doubt", "null_lines", "recovery_lines", "score", "to_markdown"]
+
+_MARKS = {ABOVE: "▲", BELOW: "▼", UNDECIDED: "·", "": ""}
+_PLACE = ["group", "recording", "region"]
+
+
+def score(value: float) -> str:
+    """A score with three decimals and without the nought that all have; "" for none.
+
+    >>> score(0.1234), score(-0.05)
+    ('.123', '-.050')
+    """
+    if value is None or math.isnan(value):
+        return ""
+    return f"{value:.3f}".replace("0.", ".", 1)
+
+
+def _interval(row: Any, lower: str, upper: str) -> str:
+    return "" if math.isnan(row[lower]) else f" [{score(row[lower])}, {score(row[upper])}]"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> list[str]:
+    return [_line(head), "|" + "---|" * len(head), *map(_line, rows), ""]
+
+
+def _places(ranks: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame]]:
+    yield from ranks.groupby(_PLACE, sort=False)
+
+
+def answers(ranks: pd.DataFrame, conclusions: pd.DataFrame) -> list[str]:
+    """One paragraph a region and group.
+
+    Parameters
+    ----------
+    ranks
+        As `conclusions.corrected` gives them.
+    conclusions
+        As `conclusions.conclusions` gives them.
+    """
+    return [
+        f"- **{region}** of {recording}, {group}: {_answer(place, table, conclusions)}"
+        for place, table in _places(ranks)
+        for group, recording, region in [place]
+    ]
+
+
+def _answer(place: tuple[str, str, str], table: pd.DataFrame, conclusions: pd.DataFrame) -> str:
+    main = table[table["condition"] == MAIN]
+    rules = main[(main["kind"] == "rule") & (main["failure"] == "")]
+    if rules.empty:
+        return "no rule is ranked."
+    here = conclusions[(conclusions[_PLACE] == pd.Series(dict(zip(_PLACE, place, strict=True)))).all(axis=1)]
+    best, others = rules.iloc[0], main[main["kind"] == "model"]
+    n_stimuli, n_subjects = int(best["n_stimuli"]), int(best["n_subjects"])
+    said = [
+        f"{n_stimuli} stimuli, {n_subjects} {'subject' if n_subjects == 1 else 'subjects'}. "
+        f"{best['name']} scores highest, {score(best['score'])}{_interval(best, 'lower', 'upper')}"
+    ]
+    if not others.empty:
+        model = others.iloc[0]
+        which = "above" if best["score"] > model["score"] else "below"
+        said.append(f", {which} the best model that learned nothing ({model['name']}, {score(model['score'])})")
+    if not math.isnan(best["ceiling_lower"]):
+        said.append(f"; the noise ceiling begins at {score(best['ceiling_lower'])}")
+    said.append(". " + _added(here))
+    said.append(_apart(rules, n_stimuli))
+    return "".join(said)
+
+
+def _added(here: pd.DataFrame) -> str:
+    """What rules add to their own untrained networks."""
+    above, below = ((here[MAIN] == verdict).sum() for verdict in (ABOVE, BELOW))
+    holds = list(here.loc[here["conclusion"] == "holds above", "rule"])
+    turns = list(here.loc[here["conclusion"] == "turns", "rule"])
+    in_every = f"in every one of {here['n_conditions'].max()} conditions {', '.join(holds) if holds else 'none'}"
+    turning = f"; it turns with one choice for {', '.join(turns)}" if turns else ""
+    under = f", {below} below" if below else ""
+    return f"{above} of {len(here)} rules are above their own network before learning{under}: {in_every}{turning}. "
+
+
+def _apart(rules: pd.DataFrame, n_stimuli: int) -> str:
+    """Whether the data tell rules from backpropagation."""
+    others = rules[(rules["name"] != REFERENCE) & rules["p_value_from_backprop"].notna()]
+    if others.empty:
+        return ""
+    # Of one region; corrected for all that are asked here by Bonferroni's method, which needs no more than these rows.
+    decided = others[others["p_value_from_backprop"] < LEVEL / len(others)]
+    if len(decided):
+        told = ", ".join(f"{row['name']} ({score(row['difference_from_backprop'])})" for _, row in decided.iterrows())
+        return f"These data tell {len(decided)} of {len(others)} rules from backpropagation: {told}."
+    nearest = others.loc[others["difference_from_backprop"].abs().idxmax()]
+    needed = stimuli_needed(
+        n_stimuli, nearest["difference_from_backprop"], nearest["lower_from_backprop"], nearest["upper_from_backprop"]
+    )
+    more = f"; the largest difference, of {nearest['name']}, would take some {needed:,.0f} stimuli" if needed > n_stimuli else ""
+    return f"These data cannot tell any of {len(others)} rules from backpropagation{more}."
+
+
+def _rank_rows(table: pd.DataFrame, conditions: Sequence[str]) -> Iterator[list[str]]:
+    scores = table.pivot_table(index="name", columns="condition", values="score", sort=False)
+    main = table[(table["condition"] == MAIN) & (table["failure"] == "")]
+    for _, row in main.iterrows():
+        difference = ""
+        if row["kind"] == "rule":
+            bounds = _interval(row, "lower_from_control", "upper_from_control")
+            difference = f"{score(row['difference_from_control'])}{bounds} {_MARKS.get(row['verdict'], '')}".strip()
+        name = row["name"] if row["kind"] != "model" else f"*{row['name']}*"
+        yield [
+            name,
+            row["layer"] if row["kind"] != "model" else "",
+            f"{score(row['score'])}{_interval(row, 'lower', 'upper')}",
+            difference,
+            *(score(scores[each].get(row["name"], math.nan)) if each in scores else "" for each in conditions),
+        ]
+
+
+def _conclusion_rows(conclusions: pd.DataFrame, conditions: Sequence[str]) -> Iterator[list[str]]:
+    for _, row in conclusions.iterrows():
+        counted = f"{row['n_same_sign']} of {row['n_conditions']}"
+        yield [row["rule"], f"**{row['conclusion']}**", counted, *(_MARKS[row[each]] for each in conditions)]
+
+
+def to_markdown(title: str, ranks: pd.DataFrame, conclusions: pd.DataFrame, further: Sequence[str]) -> str:
+    """The page of a study.
+
+    Parameters
+    ----------
+    title
+        One line.
+    ranks, conclusions
+        As of `answers`.
+    further
+        Lines on null, recovery, accuracies and what was run.
+    """
+    conditions = [each for each in dict.fromkeys(ranks["condition"]) if each != MAIN]
+    shown = [each for each in conditions if not each.startswith(("seed ", "one half", "other half"))]
+    lines = [
+        f"# {title}",
+        "",
+        "## The answer",
+        "",
+        *answers(ranks, conclusions),
+        "",
+        *_meaning(),
+        "![Similarity over distance from backpropagation](brain.svg)",
+        "",
+    ]
+    lines += ["![Differences from controls under every condition](conclusions.svg)", "", "[Attempts to break it](doubt.md).", ""]
+    lines += further
+    for (group, recording, region), table in _places(ranks):
+        lines += [f"## {region} ({recording}), {group}", "", "Scores; models that learned nothing in italics.", ""]
+        lines += _table(["", "layer", "score", "minus its control", *shown], _rank_rows(table, shown))
+        here = conclusions[
+            (conclusions["group"] == group) & (conclusions["recording"] == recording) & (conclusions["region"] == region)
+        ]
+        lines += ["Difference from the control under every condition:", ""]
+        lines += _table(["rule", "conclusion", "same sign", MAIN, *conditions], _conclusion_rows(here, [MAIN, *conditions]))
+        failed = table[(table["condition"] == MAIN) & (table["failure"] != "")]
+        lines += [f"- {row['name']} stands in no ranking: it {row['failure']}." for _, row in failed.iterrows()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _meaning() -> list[str]:
+    return [
+        "Scores are correlations of dissimilarities, of each network's best hidden layer, chosen on other stimuli and subjects",
+        "than it is scored on; intervals are for other stimuli, subjects and seeds, as far as there are enough of each. A rule's",
+        "control is its own network before the first image. ▲ above, ▼ below the control, · undecided, at a false discovery rate",
+        "of 5 % over all regions, rules and conditions together. A conclusion *holds* where every condition decides as the main",
+        "one, and *turns* where two decide against each other. That a rule scores above its control says that learning moved the",
+        "network towards the region under these images; it does not say that the brain learns so. At other sizes of stimuli",
+        "those layers alone count that take them; *layers of any size* are the same layers at the size of training.",
+        "",
+    ]
+
+
+def accuracy_lines(accuracies: pd.DataFrame) -> list[str]:
+    """What networks are compared at one accuracy.
+
+    Parameters
+    ----------
+    accuracies
+        As `running.Held` has them.
+    """
+    if accuracies.empty:
+        return []
+    lines = ["## One accuracy", ""]
+    for group, table in accuracies.drop_duplicates(["group", "rule"]).groupby("group", sort=False):
+        common = table["common_accuracy"].iloc[0]
+        far = table[~table["near"].astype(bool)]
+        told = ", ".join(f"{row['rule']} ({100 * row['reached']:.1f} %)" for _, row in far.iterrows())
+        left_out = f"; never as near as {100 * NEAR:.1f} points, and left out there: {told}" if told else ""
+        lines.append(f"- {group}: {100 * common:.1f} % of validation images, which {table['near'].sum()} rules had once{left_out}.")
+    return [*lines, ""]
+
+
+def null_lines(null: pd.DataFrame) -> list[str]:
+    """How often a rule is above or below its control where there is nothing to find.
+
+    Parameters
+    ----------
+    null
+        As `running.Held` has it.
+    """
+    if null.empty:
+        return []
+    tested = null[null["p_value_from_control"].notna()]
+    lines = ["## Nothing to find", "", "Networks saw the stimuli in another order than the region's responses are in.", ""]
+    rows = []
+    for place, table in tested.groupby(_PLACE, sort=False):
+        below = table["p_value_from_control"] < LEVEL
+        by_shuffle = below.groupby(table["shuffle"]).mean()
+        spread = by_shuffle.std(ddof=1) / math.sqrt(len(by_shuffle)) if len(by_shuffle) > 1 else math.nan
+        above = (below & (table["difference_from_control"] > 0)).mean()
+        share = f"{100 * below.mean():.1f} %" + ("" if math.isnan(spread) else f" ± {100 * spread:.1f}")
+        rows.append([*map(str, place), str(len(by_shuffle)), str(len(table)), share, f"{100 * above:.1f} %"])
+    head = ["networks", "recording", "region", "shuffles", "tests", "p < .05 (nominal 5 %)", "above the control (nominal 2.5 %)"]
+    return [*lines, *_table(head, rows), "± is the standard error over shuffles, which rules share.", ""]
+
+
+def recovery_lines(recovery: pd.DataFrame) -> list[str]:
+    """What these data could have told.
+
+    Parameters
+    ----------
+    recovery
+        As `recovered.recovered` gives it, of all groups and recordings.
+    """
+    if recovery.empty:
+        return []
+    lines = [
+        "## What these data could have told",
+        "",
+        "Studies simulated from each rule's networks, with as many stimuli and subjects and as much noise, scored as this one:",
+        "how often the rule that the data came from scored highest of all, and above another one (chance .5). Networks are all",
+        "that subjects share, which is the best case, or as much of it as the best score says that was measured.",
+        "",
+    ]
+    rows = []
+    for (*place, kind), table in recovery.groupby([*_PLACE, "study"], sort=False):
+        first = table.iloc[0]
+        bounds = f"[{100 * first['overall_lower']:.0f}, {100 * first['overall_upper']:.0f}]"
+        best = table.loc[table["rate"].idxmax()]
+        rows.append(
+            [
+                *map(str, place),
+                str(kind),
+                f"{100 * first['overall']:.0f} % {bounds}",
+                f"{100 * first['chance']:.0f} %",
+                score(float(table["told_apart"].mean())),
+                f"{best['name']} ({100 * best['rate']:.0f} %)",
+                f"{len(table)} x {first['n_simulations']:.0f}",
+            ]
+        )
+    head = ["networks", "recording", "region", "networks explain", "the true one wins", "chance", "pairs", "most often", "studies"]
+    return [*lines, *_table(head, rows)]
+
+
+def doubt(ranks: pd.DataFrame, conclusions: pd.DataFrame) -> str:
+    """A page that tries to break the headline of every region: the rule with the largest difference under every condition.
+
+    Parameters
+    ----------
+    ranks, conclusions
+        As of `answers`.
+    """
+    lines = [
+        "# Attempts to break it",
+        "",
+        "Of every region the rule that adds most to its control, under one changed choice at a time.",
+        "",
+    ]
+    for (group, recording, region), table in _places(ranks):
+        here = conclusions[
+            (conclusions["group"] == group) & (conclusions["recording"] == recording) & (conclusions["region"] == region)
+        ]
+        if here.empty:
+            continue
+        headline = here.loc[here["difference"].idxmax()]
+        own = table[table["name"] == headline["rule"]]
+        lines += [f"## {region} ({recording}), {group}: {headline['rule']}", ""]
+        rows = [
+            [
+                row["condition"],
+                score(row["score"]),
+                f"{score(row['difference_from_control'])}{_interval(row, 'lower_from_control', 'upper_from_control')}",
+                row["verdict"],
+                _best_of(table, row["condition"]),
+            ]
+            for _, row in own.iterrows()
+        ]
+        lines += _table(["condition", "score", "minus its control", "", "scores highest there"], rows)
+        lines += [
+            f"**{headline['conclusion'].capitalize()}**; {headline['n_same_sign']} of {headline['n_conditions']} have this sign.",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _best_of(table: pd.DataFrame, condition: str) -> str:
+    ranked = table[(table["condition"] == condition) & (table["failure"] == "")]
+    best = ranked.loc[ranked["score"].idxmax()]
+    return f"{best['name']} ({score(best['score'])})"

@@ -1,0 +1,267 @@
+"""One group of networks and one recording: every region under every condition, and the null study; each table kept in the store."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+import rsa
+from bioplausible.foundation.errors import InputError
+from experiments.config import CONTROL
+from experiments.epoch_states import state_after
+from experiments.failures import failure_of
+from experiments.measured import in_order, reference_names, reference_rdms, region_rdms
+from experiments.own_ceilings import own_ceilings
+from experiments.preparing import prepare
+from experiments.recordings import load_recording
+from experiments.store import Store
+from experiments.studying.code import studying_code
+from experiments.studying.conditions import MAIN, Condition, conditions_of, looks_of
+from experiments.studying.config import StudyConfig
+from experiments.studying.contest import Contest, contest
+from experiments.studying.groups import Group
+from experiments.studying.matched import Matched, matched
+from experiments.studying.ranking import rank
+from experiments.studying.shown import Shown, show
+from experiments.trained import Trained
+from neurodata import Recording
+
+__all__ = ["Compared", "compared", "held_against"]
+
+Tell = Callable[[str], None]
+"""Called with a line to show."""
+_NULL_DRAWS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Networks of a group and what they made of a recording's stimuli, with all that their scores depend on.
+
+    Attributes
+    ----------
+    group, recording, config
+        What is compared, with what, and how.
+    store
+        Where tables are kept.
+    shown
+        Of every training.
+    failures
+        Rule -> why it stands in no ranking, of those that do not.
+    matched
+        The common accuracy.
+    seeds
+        Of all networks.
+    digest
+        Of networks, stimuli and regions.
+    """
+
+    group: str
+    recording: Recording
+    config: StudyConfig
+    store: Store
+    shown: tuple[Shown, ...]
+    failures: dict[str, str]
+    matched: Matched
+    seeds: tuple[int, ...]
+    digest: str
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """The main one first."""
+        return conditions_of(self.config, self.seeds)
+
+    @functools.cached_property
+    def _references(self) -> dict[str, dict[str, np.ndarray]]:
+        return {}
+
+    def references(self, measure: str) -> dict[str, np.ndarray]:
+        """RDMs of models that are no networks, by one measure; filters of many images take their time, once."""
+        if measure not in self._references:
+            self._references[measure] = reference_rdms(self.recording, reference_names(self.recording.stimuli), measure, [])
+        return self._references[measure]
+
+
+def compared(
+    group: Group, name: str, config: StudyConfig, store: Store, readouts: pd.DataFrame, tell: Tell = lambda line: None
+) -> Compared:
+    """Show a recording's stimuli to a group's networks.
+
+    Parameters
+    ----------
+    group
+        Networks, all of them in the store.
+    name
+        Of the recording.
+    config
+        What is asked for.
+    store
+        With the networks.
+    readouts
+        What one readout for all reached: rule, seed, test_accuracy; may be empty.
+    tell
+        Called with a line to show.
+
+    Raises
+    ------
+    InputError
+        A recording without pictures, or one that is measured over time.
+    """
+    recording = load_recording(name)
+    if recording.times is not None:
+        raise InputError(
+            f"recording '{recording.name}' is measured over time, and a study ranks rules at one moment: use compare, whose report "
+            "has all times"
+        )
+    trained = [_trained(store, each) for each in group.trainings]
+    control = next(each for each in trained if each.name == CONTROL)
+    failures = {each.name: why for each in trained if (why := failure_of(each, control, _of_seeds(readouts, each, control)))}
+    histories: dict[str, list[pd.DataFrame]] = {}
+    for each in trained:
+        if each.name not in failures:
+            histories.setdefault(each.name, []).append(each.accuracy)
+    common = matched({rule: pd.concat(tables) for rule, tables in histories.items()}, CONTROL)
+    seeds = sorted({seed for each in trained for seed in each.config.seeds})
+    looks = looks_of(conditions_of(config, seeds))
+    shown = []
+    for each in trained:
+        tell(f"{each.name} sees {name}")
+        epochs = common.epochs.get(each.name)
+        place = store.place_of_digest(each.config, each.digest)
+        at = None if epochs is None else functools.partial(state_after, each, place, [epochs[seed] for seed in each.config.seeds])
+        shown.append(show(store.folder, each, recording.stimuli.images, looks, epochs, at))
+    digest = _digest(recording, [each.digest for each in trained], common, failures)
+    return Compared(group.name, recording, config, store, tuple(shown), failures, common, tuple(seeds), digest)
+
+
+def _trained(store: Store, config: Any) -> Trained:
+    trained = store.find(prepare(config))
+    if trained is None:
+        raise InputError(f"{config.rule} is not in the store {store.folder}: run the sweep with --store {store.folder} first")
+    return trained
+
+
+def _of_seeds(readouts: pd.DataFrame, trained: Trained, control: Trained) -> pd.DataFrame:
+    """Readouts of a rule and its control over the seeds of the one, since seeds of a rule may be several trainings."""
+    if readouts.empty or trained is control:
+        return pd.DataFrame({"rule": [], "seed": [], "test_accuracy": []})
+    return readouts[readouts["rule"].isin([trained.name, CONTROL]) & readouts["seed"].isin(list(trained.config.seeds))]
+
+
+def _digest(recording: Recording, trained: Sequence[str], common: Matched, failures: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(repr((trained, common, sorted(failures))).encode())
+    digest.update(np.ascontiguousarray(recording.stimuli.images).tobytes())
+    for name, region in sorted(recording.regions.items()):
+        values = region.rdms() if hasattr(region, "rdms") else np.concatenate([each.ravel() for each in region.patterns()])
+        digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def held_against(these: Compared, tell: Tell = lambda line: None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every region under every condition, and the null study.
+
+    Parameters
+    ----------
+    these
+        Networks and recording.
+    tell
+        Called with a line to show.
+
+    Returns
+    -------
+    ranks : pandas.DataFrame
+        As `ranking.rank` gives them, with group, recording, region, condition, choice, failure and ceilings.
+    null : pandas.DataFrame
+        One row a rule and shuffle: the difference from its control where networks saw the stimuli in another order.
+    """
+    ranks, nulls = [], []
+    for condition in these.conditions:
+        tell(f"{these.group} beside {these.recording.name}: {condition.name}")
+        ranks += [_ranks(these, condition, region) for region in these.recording.regions]
+    for shuffle in range(these.config.n_shuffles):
+        tell(f"{these.group} beside {these.recording.name}: shuffled, {shuffle + 1} of {these.config.n_shuffles}")
+        nulls += [_null(these, region, shuffle) for region in these.recording.regions]
+    return pd.concat(ranks, ignore_index=True), pd.concat(nulls, ignore_index=True) if nulls else pd.DataFrame()
+
+
+def _key(config: StudyConfig) -> jax.Array:
+    return jax.random.key(config.seed)
+
+
+def _ranks(these: Compared, condition: Condition, region: str) -> pd.DataFrame:
+    config = these.config
+    asked = [list(condition), region, config.n_draws, config.confidence, config.seed]
+    table = these.store.table(
+        "ranks", [these.digest, *asked, studying_code()], functools.partial(_ranked, these, condition, region, config.n_draws)
+    )
+    n_stimuli = these.recording.n_conditions if condition.half is None else len(_half(these, condition.half))
+    told: dict[str, Any] = {"group": these.group, "recording": these.recording.name, "region": region, "n_stimuli": n_stimuli}
+    told["n_subjects"] = len(these.recording.regions[region].subjects)
+    table = table.assign(**told, condition=condition.name, choice=condition.choice)
+    return table.assign(failure=table["name"].map(these.failures).fillna(""))
+
+
+def _ranked(
+    these: Compared, condition: Condition, region: str, n_draws: int, permutation: np.ndarray | None = None
+) -> pd.DataFrame:
+    measure = condition.look.measure
+    data = region_rdms(these.recording, measure)[region]
+    # Shuffled, they say nothing of rules.
+    known = {} if permutation is not None else these.references(measure)
+    given = contest(these.shown, condition, {name: rdm for name, rdm in known.items() if name not in condition.partial})
+    covariates = np.stack([known[name] for name in condition.partial]) if condition.partial else None
+    if permutation is not None:
+        data = in_order(data, permutation.tolist())
+    if condition.half is not None:
+        half = _half(these, condition.half)
+        data = in_order(data, half)
+        given = _of_half(given, half)
+    table = rank(_key(these.config), region, given, data, condition.comparator, n_draws, these.config.confidence, covariates)
+    lower, upper = _ceiling(these, condition, region, data)
+    return table.assign(ceiling_lower=lower, ceiling_upper=upper)
+
+
+def _half(these: Compared, half: int) -> list[int]:
+    n = these.recording.n_conditions
+    order = np.asarray(jax.random.permutation(jax.random.fold_in(_key(these.config), 7), n))
+    return sorted(order[half::2].tolist())
+
+
+def _of_half(given: Contest, half: Sequence[int]) -> Contest:
+    return Contest(
+        {
+            name: {seed: {layer: in_order(rdm, half) for layer, rdm in layers.items()} for seed, layers in seeds.items()}
+            for name, seeds in given.networks.items()
+        },
+        given.controls,
+    )
+
+
+def _ceiling(these: Compared, condition: Condition, region: str, data: np.ndarray) -> tuple[float, float]:
+    """What the best model could reach: between subjects, or of a single one between halves of its trials."""
+    if condition.partial or len(data) > 1:
+        found = rsa.noise_ceiling(data, condition.comparator) if len(data) > 1 and not condition.partial else None
+    else:
+        measured = these.recording.regions[region]
+        alone = own_ceilings(_key(these.config), measured, condition.look.measure, condition.comparator, these.config.confidence)
+        found = alone[0] if alone and condition.half is None else None
+    return (np.nan, np.nan) if found is None else (float(found.lower), float(found.upper))
+
+
+def _null(these: Compared, region: str, shuffle: int) -> pd.DataFrame:
+    """Differences from controls where the networks' stimuli are in another order than the region's: there is nothing to find."""
+    condition = next(each for each in these.conditions if each.name == MAIN)
+    draws = min(these.config.n_draws, _NULL_DRAWS)
+    key = jax.random.fold_in(jax.random.fold_in(_key(these.config), 11), shuffle)
+    order = np.asarray(jax.random.permutation(key, these.recording.n_conditions))
+    asked = [these.digest, list(condition), region, draws, these.config.seed, shuffle, studying_code()]
+    table = these.store.table("null", asked, functools.partial(_ranked, these, condition, region, draws, order))
+    kept = table.loc[table["kind"] == "rule", ["name", "difference_from_control", "p_value_from_control"]]
+    told = {"group": these.group, "recording": these.recording.name, "region": region, "shuffle": shuffle}
+    return kept[~kept["name"].isin(these.failures)].assign(**told)
