@@ -21,34 +21,37 @@ from rsa.subset_ranks import Sorted, sorted_rdms, subset_midranks
 __all__ = ["best_layer_means", "layer_means"]
 
 
-def _sums(ours: np.ndarray, theirs: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """Inner products with the sum of the vectors of each group of subjects, (n_studies, n_people, n_models)."""
-    by_study = theirs.reshape(-1, people.shape[1], theirs.shape[1])
-    return np.asarray((people.astype(np.float64) @ by_study) @ ours.T)
+def _summed(vectors: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """Sums of vectors (n_studies x n_subjects, length) over each group of subjects, (n_studies x n_groups, length)."""
+    by_study = vectors.reshape(-1, people.shape[1], vectors.shape[1])
+    return np.stack([by_study[:, group].sum(axis=1) for group in people.astype(bool)], axis=1).reshape(-1, vectors.shape[1])
 
 
 def _kendall_sums(models: np.ndarray, data: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """The same of tau-a, which is no inner product."""
+    """Sums of tau-a, which is no inner product, (n_studies x n_groups, n_models)."""
     scores = kendall.score(kendall.prepare(models), kendall.prepare(data), np.ones(models.shape[1]))
-    return np.asarray(people.astype(np.float64) @ scores.T.reshape(-1, people.shape[1], len(models)))
+    return _summed(np.ascontiguousarray(scores.T), people)
 
 
-def _parts(
-    fold: Fold, models: np.ndarray | Sorted, data: np.ndarray | Sorted, people: np.ndarray, comparator: str
-) -> list[np.ndarray]:
-    """Sums of scores over the subjects of each group, over the pairs that are fitted and those that are scored."""
-    if isinstance(models, Sorted) and isinstance(data, Sorted):
-        part = np.where(fold.fitted, 0, np.where(fold.scored, 1, 2))
-        ours, theirs = (subset_midranks(each, part, 3) for each in (models, data))
-        return [
-            _sums(centred_ranks(ours[:, pairs]), centred_ranks(theirs[:, pairs]), people) for pairs in (fold.fitted, fold.scored)
-        ]
-    if has_vectors(comparator):
-        return [
-            _sums(score_vectors(models[:, pairs], comparator), score_vectors(data[:, pairs], comparator), people)
-            for pairs in (fold.fitted, fold.scored)
-        ]
-    return [_kendall_sums(models[:, pairs], data[:, pairs], people) for pairs in (fold.fitted, fold.scored)]
+def _sums(models: np.ndarray, data: np.ndarray, people: np.ndarray, comparator: str) -> np.ndarray:
+    """Sums of scores over the subjects of each group, (n_studies x n_groups, n_models)."""
+    if not has_vectors(comparator):
+        return _kendall_sums(models, data, people)
+    return np.asarray(_summed(score_vectors(data, comparator), people) @ score_vectors(models, comparator).T)
+
+
+def _ranked_sums(fold: Fold, models: Sorted, data: Sorted, people: np.ndarray) -> list[np.ndarray]:
+    """The same of rho-a over the pairs that are fitted and those that are scored, from one walk through the sorted entries."""
+    part = np.where(fold.fitted, 0, np.where(fold.scored, 1, 2))
+    n_groups, n_subjects = people.shape
+    study = np.arange(len(data.order) // n_subjects)
+    group = (study[:, None] * n_groups + people.argmax(axis=0)).ravel()
+    ours, theirs = subset_midranks(models, part, 3), subset_midranks(data, part, 3, group)
+    n_summed = np.tile(people.sum(axis=1).astype(np.float64), len(study))
+    return [
+        centred_ranks(np.compress(pairs, theirs, axis=1), n_summed) @ centred_ranks(np.compress(pairs, ours, axis=1)).T
+        for pairs in (fold.fitted, fold.scored)
+    ]
 
 
 def _varying(fold: Fold, models: np.ndarray, groups: Sequence[Sequence[int]], centred: bool) -> Bool[np.ndarray, " n_models"]:
@@ -88,16 +91,19 @@ def best_layer_means(
         For a network all of whose layers are constant in a fold.
     """
     n_studies, n_subjects, n_pairs = data_rdms.shape
-    flat = data_rdms.reshape(-1, n_pairs)
-    ranked = comparator == "spearman"
-    models, data = (sorted_rdms(model_rdms), sorted_rdms(flat)) if ranked else (model_rdms, flat)
+    data = data_rdms.reshape(-1, n_pairs)
+    ranked = [sorted_rdms(each) for each in (model_rdms, data)] if comparator == "spearman" else []
     means = np.zeros((n_studies, len(groups)))
     share = 1 / (n_condition_folds * n_partitions * n_subjects)
     n_conditions = condition_count(n_pairs)
     for fold, folds in all_folds(key, n_conditions, n_subjects, n_condition_folds, n_subject_folds, n_partitions):
         there = _varying(fold, model_rdms, groups, COMPARATORS[comparator].centred)
         people = np.stack(folds)
-        fitted, scored = _parts(fold, models, data, people, comparator)
+        if ranked:
+            sums = _ranked_sums(fold, ranked[0], ranked[1], people)
+        else:
+            sums = [_sums(model_rdms[:, pairs], data[:, pairs], people, comparator) for pairs in (fold.fitted, fold.scored)]
+        fitted, scored = (each.reshape(n_studies, len(people), -1) for each in sums)
         # Chosen by the other subjects; the only one has none.
         n_known = (n_subjects - people.sum(axis=1)) if n_subjects > 1 else np.ones(1)
         known = (fitted.sum(axis=1, keepdims=True) - fitted if n_subjects > 1 else fitted) / n_known[:, None]
@@ -126,9 +132,4 @@ def layer_means(
         One of :data:`rsa.COMPARATORS`.
     """
     n_subjects, n_pairs = data_rdms.shape[1:]
-    flat, everybody = data_rdms.reshape(-1, n_pairs), np.ones((1, n_subjects))
-    if has_vectors(comparator):
-        sums = _sums(score_vectors(model_rdms, comparator), score_vectors(flat, comparator), everybody)
-    else:
-        sums = _kendall_sums(model_rdms, flat, everybody)
-    return np.asarray(sums[:, 0] / n_subjects)
+    return _sums(model_rdms, data_rdms.reshape(-1, n_pairs), np.ones((1, n_subjects)), comparator) / n_subjects

@@ -234,17 +234,19 @@ def _simulated(
     key: jax.Array, names: Sequence[str], networks: _Networks, studies: Iterator[_Study], ceiling: float, sampling: Sampling
 ) -> Iterator[tuple[_Study, np.ndarray, np.ndarray]]:
     """Each study with its RDMs and its channels without noise."""
-    before, rows, share = None, np.empty((0, 0)), 0.0
+    before: tuple[int, int, int] | None = None
+    rows, share = np.empty((0, 0)), 0.0
     for study in studies:
         source = study.candidate, study.seed, study.layer
         name = names[study.candidate]
         number = _number(name)
         if source != before:
+            guess = share if before is not None and before[0] == study.candidate and 0 < share < 1 else 0.5
             before = source
             rows = loading(networks.layers[study.candidate][study.seed][study.layer], sampling.measure)
             random = _random(key, CALIBRATING, number, study.seed, study.layer)
             where = f"layer {study.layer} of '{name}', seed {study.seed},"
-            share = calibrated_share(random, rows, ceiling, sampling, where)
+            share = calibrated_share(random, rows, ceiling, sampling, where, guess)
         random = _random(key, SIMULATING, number, study.simulation, 1)
         yield study, *simulate(random, rows, share, sampling)
 

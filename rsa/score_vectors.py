@@ -18,10 +18,13 @@ def has_vectors(comparator: str) -> bool:
     return comparator != "kendall"
 
 
-def centred_ranks(ranks: Float[np.ndarray, "n_rdms n_pairs"]) -> Float[np.ndarray, "n_rdms n_pairs"]:
-    """Vectors whose inner product is rho-a, of mid-ranks."""
+def centred_ranks(
+    ranks: Float[np.ndarray, "n_rdms n_pairs"], n_summed: Float[np.ndarray, " n_rdms"] | float = 1.0
+) -> Float[np.ndarray, "n_rdms n_pairs"]:
+    """Vectors whose inner product is rho-a, of mid-ranks, or their sum, of sums of so many RDMs' mid-ranks."""
     n_pairs = ranks.shape[1]
-    return np.asarray((ranks - (n_pairs + 1) / 2) / np.sqrt((float(n_pairs) ** 3 - n_pairs) / 12))
+    middle = np.atleast_1d(n_summed)[:, None] * (n_pairs + 1) / 2
+    return np.asarray((ranks - middle) / np.sqrt((float(n_pairs) ** 3 - n_pairs) / 12))
 
 
 def score_vectors(rdms: Float[np.ndarray, "n_rdms n_pairs"], comparator: str) -> Float[np.ndarray, "n_rdms length"]:

@@ -20,6 +20,7 @@ from jaxtyping import Float
 
 from bioplausible.foundation.errors import InputError
 from rsa.ceilings import noise_ceiling
+from rsa.comparators import COMPARATORS
 from rsa.comparison import compare
 from rsa.crossvalidated import crossnobis
 from rsa.measures import measure_named, network_rdm
@@ -36,6 +37,8 @@ TOLERANCE = 0.002
 MOST_STEPS = 30
 LARGEST_MISS = 0.02
 """A ceiling that is asked for and missed by more than this is refused."""
+SMALL = 0.1
+"""Below it noise alone may have as high a ceiling by chance."""
 JITTER = 1e-9
 
 
@@ -171,14 +174,23 @@ def ceilings(
     return compare(pure[:, None], rdms, sampling.comparator)[:, 0, 0]
 
 
-def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Share at which a rising function of it is zero: false position, halved where one end stays (Illinois).
+def _root(function: Callable[[float], float], guess: float, lowest: float) -> float:
+    """Share at which a rising function of it is zero, where there is one: false position, halved where one end stays (Illinois).
 
-    It takes a third of the steps of bisection from the same ends, and every step is a study's worth of RDMs.
+    It takes about three steps where bisection takes nine, and each is worth several studies' RDMs. The guess comes first; the upper
+    end is tried only if that is too low.
     """
-    left, right = 0.0, 1.0
-    share = 0.5
-    side = 0
+    left, right, low, side = 0.0, 1.0, lowest, 0
+    value = function(guess)
+    if abs(value) < TOLERANCE:
+        return guess
+    if value > 0:
+        right, high = guess, value
+    else:
+        left, low, high = guess, value, function(1.0)
+        if high <= 0:
+            return 1.0
+    share = guess
     for _ in range(MOST_STEPS):
         share = (left * high - right * low) / (high - low)
         value = function(share)
@@ -196,7 +208,12 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
 
 
 def calibrated_share(
-    random: np.random.Generator, rows: Float[np.ndarray, "n_conditions rank"], ceiling: float, sampling: Sampling, name: str
+    random: np.random.Generator,
+    rows: Float[np.ndarray, "n_conditions rank"],
+    ceiling: float,
+    sampling: Sampling,
+    name: str,
+    guess: float = 0.5,
 ) -> float:
     """The signal's share of the variance at which simulated subjects have a noise ceiling.
 
@@ -212,6 +229,8 @@ def calibrated_share(
         How subjects are measured.
     name
         Of the layer, for the error.
+    guess
+        The share that is tried first, above 0 and below 1.
 
     Raises
     ------
@@ -234,14 +253,23 @@ def calibrated_share(
         rdms = _measured(signal, noise, share, sampling.measure)
         return float(ceilings(rdms.reshape(n_studies, sampling.n_subjects, -1), by_study, sampling).mean()) - ceiling
 
-    low, high = above(0.0), above(1.0)
-    if high < -LARGEST_MISS or low > LARGEST_MISS:
-        least, most = ceiling + low, ceiling + high
-        raise InputError(
+    def refuse(reached: str, instead: str) -> InputError:
+        return InputError(
             f"a noise ceiling of {ceiling:g} was asked for, and {sampling.n_subjects} simulated subject(s) of {name} have "
-            f"{least:.2f} with noise alone and {most:.2f} without any: "
-            + ("take another comparator" if low > LARGEST_MISS else "give more n_channels, or leave the network out")
+            f"{reached}: {instead}"
         )
-    if low >= 0 or high <= 0:
-        return 0.0 if low >= 0 else 1.0
-    return _root(above, low, high)
+
+    # Correlations of noise alone are zero but for chance, cosines of distances are not.
+    noise_alone = -ceiling
+    if ceiling < SMALL or not COMPARATORS[sampling.comparator].centred:
+        noise_alone = above(0.0)
+        if noise_alone > LARGEST_MISS:
+            raise refuse(f"{ceiling + noise_alone:.2f} with noise alone", "take a comparator that centres RDMs")
+        if noise_alone >= 0:
+            return 0.0
+    share = _root(above, guess, noise_alone)
+    if share == 1:
+        most = above(1.0)
+        if most < -LARGEST_MISS:
+            raise refuse(f"{ceiling + most:.2f} without any noise", "give more n_channels, or leave the candidate out")
+    return share

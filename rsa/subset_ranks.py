@@ -24,6 +24,18 @@ class Sorted(NamedTuple):
     tied: Bool[np.ndarray, "n_rdms n_pairs"]
 
 
+@compiled
+def _write_order(rdms, order, written, tied):
+    for index in range(len(rdms)):
+        before = np.nan
+        for place in range(rdms.shape[1]):
+            entry = order[index, place]
+            written[index, place] = entry
+            value = rdms[index, entry]
+            tied[index, place] = value == before
+            before = value
+
+
 def sorted_rdms(rdms: Float[np.ndarray, "n_rdms n_pairs"]) -> Sorted:
     """Sort RDMs once.
 
@@ -34,10 +46,9 @@ def sorted_rdms(rdms: Float[np.ndarray, "n_rdms n_pairs"]) -> Sorted:
     """
     # The order among ties does not change mid-ranks, so that the fastest sort will do.
     order = np.argsort(rdms, axis=1)
-    ordered = np.take_along_axis(rdms, order, axis=1)
-    tied = np.zeros(rdms.shape, dtype=bool)
-    tied[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
-    return Sorted(order.astype(np.int32), tied)
+    found = Sorted(np.empty(rdms.shape, np.int32), np.empty(rdms.shape, np.bool_))
+    _write_order(rdms, order, *found)
+    return found
 
 
 @compiled
@@ -72,21 +83,33 @@ def _write_tied(order, tied, part, n_parts, ranks):
 
 
 @compiled
-def _write_all(order, tied, part, n_parts, ranks):
+def _write_one(order, tied, part, n_parts, ranks):
+    if tied.any():
+        _write_tied(order, tied, part, n_parts, ranks)
+        return
+    # Without a branch that a processor could guess wrong: most RDMs go here.
+    count = np.zeros(n_parts, np.int64)
+    for place in range(len(order)):
+        entry = order[place]
+        count[part[entry]] += 1
+        ranks[entry] = count[part[entry]]
+
+
+@compiled
+def _add_all(order, tied, part, n_parts, group, sums):
+    """Add the ranks of each RDM to the sum of its group."""
+    ranks = np.empty(order.shape[1])
     for index in range(len(order)):
-        if tied[index].any():
-            _write_tied(order[index], tied[index], part, n_parts, ranks[index])
-        else:
-            # Without a branch that a processor could guess wrong: most RDMs go here.
-            count = np.zeros(n_parts, np.int64)
-            for place in range(order.shape[1]):
-                entry = order[index, place]
-                count[part[entry]] += 1
-                ranks[index, entry] = count[part[entry]]
+        _write_one(order[index], tied[index], part, n_parts, ranks)
+        own = sums[group[index]]
+        for entry in range(len(ranks)):
+            own[entry] += ranks[entry]
 
 
-def subset_midranks(rdms: Sorted, part: Int[np.ndarray, " n_pairs"], n_parts: int) -> Float[np.ndarray, "n_rdms n_pairs"]:
-    """Rank entries among those of the same part.
+def subset_midranks(
+    rdms: Sorted, part: Int[np.ndarray, " n_pairs"], n_parts: int, group: Int[np.ndarray, " n_rdms"] | None = None
+) -> Float[np.ndarray, "n_groups n_pairs"]:
+    """Rank entries among those of the same part, and sum ranks over the RDMs of a group.
 
     Parameters
     ----------
@@ -96,14 +119,17 @@ def subset_midranks(rdms: Sorted, part: Int[np.ndarray, " n_pairs"], n_parts: in
         Number of the subset that each entry belongs to, from 0 on, (n_pairs,).
     n_parts
         How many subsets there are.
+    group
+        Number of the group that each RDM belongs to, from 0 on, (n_rdms,); by default each is one by itself.
 
     Returns
     -------
-    Mid-ranks from 1 on, (n_rdms, n_pairs).
+    Sums of mid-ranks from 1 on, (n_groups, n_pairs); exact, since halves are.
     """
-    ranks = np.empty(rdms.order.shape)
-    _write_all(rdms.order, rdms.tied, part.astype(np.int8), n_parts, ranks)
-    return ranks
+    groups = np.arange(len(rdms.order)) if group is None else group
+    sums = np.zeros((int(groups.max()) + 1, rdms.order.shape[1]))
+    _add_all(rdms.order, rdms.tied, part.astype(np.int8), n_parts, groups, sums)
+    return sums
 
 
 def midranks(rdms: Float[np.ndarray, "n_rdms n_pairs"]) -> Float[np.ndarray, "n_rdms n_pairs"]:
