@@ -32,7 +32,7 @@ from rsa.many_studies import best_layer_means, layer_means
 from rsa.measures import measure_named
 from rsa.pairs import Array, condition_count, to_square
 from rsa.precision import in_double_precision
-from rsa.simulated_subjects import Sampling, calibrated_share, ceilings, layer_rdm, loading, simulate
+from rsa.simulated_subjects import Sampling, calibrated_share, ceilings, layer_rdm, loading, noise_free, simulate
 
 __all__ = ["Recovery", "model_recovery", "recovery_by_conditions"]
 
@@ -305,7 +305,9 @@ def _all_scores(
     for study, rdms, signal in simulated:
         # One in so many of those of every layer, which follow each other.
         if n_seen[study.candidate] % every == 0:
-            achieved[study.candidate, study.simulation] = ceilings(rdms[None], signal[None], sampling)[0]
+            achieved[study.candidate, study.simulation] = ceilings(
+                rdms[None], noise_free(signal[None], sampling), sampling.comparator
+            )[0]
         n_seen[study.candidate] += 1
         waiting.append((study, rdms))
         if len(waiting) == at_once:

@@ -27,18 +27,17 @@ from rsa.measures import measure_named, network_rdm
 from rsa.pairs import to_square
 from rsa.score_vectors import has_vectors, score_vectors
 
-__all__ = ["Sampling", "calibrated_share", "ceilings", "layer_rdm", "loading", "simulate"]
+__all__ = ["Sampling", "calibrated_share", "ceilings", "layer_rdm", "loading", "noise_free", "simulate"]
 
 MOST_CONDITIONS_TO_CALIBRATE = 128
 """A ceiling is a correlation over pairs, so that its expectation hardly depends on how many there are."""
-CALIBRATING_STUDIES = 4
-CALIBRATING_SUBJECTS = 16
+CALIBRATING_ENTRIES = 2**18
+"""Of all RDMs together: four studies of 15 subjects and 92 conditions, and more studies of fewer."""
+CALIBRATING_STUDIES = 4, 64
 TOLERANCE = 0.002
 MOST_STEPS = 30
 LARGEST_MISS = 0.02
 """A ceiling that is asked for and missed by more than this is refused."""
-SMALL = 0.1
-"""Below it noise alone may have as high a ceiling by chance."""
 JITTER = 1e-9
 
 
@@ -152,26 +151,34 @@ def simulate(
     return _measured(signal, _noise(random, signal, sampling), share, sampling.measure), signal
 
 
+def noise_free(
+    signal: Float[np.ndarray, "n_studies n_subjects n_conditions n_channels"], sampling: Sampling
+) -> Float[np.ndarray, "n_studies n_pairs"] | None:
+    """RDMs of the only subjects of studies without noise; of several the ceiling asks for none."""
+    return network_rdm(signal[:, 0], sampling.measure) if sampling.n_subjects == 1 else None
+
+
 def ceilings(
     rdms: Float[np.ndarray, "n_studies n_subjects n_pairs"],
-    signal: Float[np.ndarray, "n_studies n_subjects n_conditions n_channels"],
-    sampling: Sampling,
+    pure: Float[np.ndarray, "n_studies n_pairs"] | None,
+    comparator: str,
 ) -> Float[np.ndarray, " n_studies"]:
     """Lower bound of each study's noise ceiling; of one subject what its RDM without noise scores.
 
     Parameters
     ----------
-    rdms, signal
-        With noise and without.
-    sampling
-        How subjects are measured.
+    rdms
+        Of subjects with noise.
+    pure
+        From :func:`noise_free`.
+    comparator
+        One of :data:`rsa.COMPARATORS`.
     """
-    if sampling.n_subjects > 1:
-        return np.asarray(noise_ceiling(rdms, sampling.comparator).lower)
-    measured, pure = rdms[:, 0], network_rdm(signal[:, 0], sampling.measure)
-    if has_vectors(sampling.comparator):
-        return np.einsum("sp,sp->s", score_vectors(measured, sampling.comparator), score_vectors(pure, sampling.comparator))
-    return compare(pure[:, None], rdms, sampling.comparator)[:, 0, 0]
+    if pure is None:
+        return np.asarray(noise_ceiling(rdms, comparator).lower)
+    if has_vectors(comparator):
+        return np.einsum("sp,sp->s", score_vectors(rdms[:, 0], comparator), score_vectors(pure, comparator))
+    return compare(pure[:, None], rdms, comparator)[:, 0, 0]
 
 
 def _root(function: Callable[[float], float], guess: float, lowest: float) -> float:
@@ -237,21 +244,23 @@ def calibrated_share(
     InputError
         For a ceiling above that without noise, or below that of noise alone.
     """
-    n_studies = max(CALIBRATING_STUDIES, CALIBRATING_SUBJECTS // sampling.n_subjects)
     n_conditions = len(rows)
+    n_calibrated = min(n_conditions, MOST_CONDITIONS_TO_CALIBRATE)
+    entries = sampling.n_subjects * n_calibrated * (n_calibrated - 1) // 2
+    n_studies = int(np.clip(CALIBRATING_ENTRIES // entries, *CALIBRATING_STUDIES))
     signals, noises = [], []
     for _ in range(n_studies):
         kept = None
-        if n_conditions > MOST_CONDITIONS_TO_CALIBRATE:
-            kept = random.choice(n_conditions, MOST_CONDITIONS_TO_CALIBRATE, replace=False)
+        if n_conditions > n_calibrated:
+            kept = random.choice(n_conditions, n_calibrated, replace=False)
         signals.append(_signal(random, rows, sampling, kept))
         noises.append(_noise(random, signals[-1], sampling))
     signal, noise = np.concatenate(signals), np.concatenate(noises)
-    by_study = signal.reshape(n_studies, -1, *signal.shape[1:])
+    pure = noise_free(signal.reshape(n_studies, -1, *signal.shape[1:]), sampling)
 
     def above(share: float) -> float:
         rdms = _measured(signal, noise, share, sampling.measure)
-        return float(ceilings(rdms.reshape(n_studies, sampling.n_subjects, -1), by_study, sampling).mean()) - ceiling
+        return float(ceilings(rdms.reshape(n_studies, sampling.n_subjects, -1), pure, sampling.comparator).mean()) - ceiling
 
     def refuse(reached: str, instead: str) -> InputError:
         return InputError(
@@ -259,13 +268,15 @@ def calibrated_share(
             f"{reached}: {instead}"
         )
 
+    if ceiling == 0 and COMPARATORS[sampling.comparator].centred:
+        return 0.0
     # Correlations of noise alone are zero but for chance, cosines of distances are not.
     noise_alone = -ceiling
-    if ceiling < SMALL or not COMPARATORS[sampling.comparator].centred:
+    if not COMPARATORS[sampling.comparator].centred:
         noise_alone = above(0.0)
         if noise_alone > LARGEST_MISS:
             raise refuse(f"{ceiling + noise_alone:.2f} with noise alone", "take a comparator that centres RDMs")
-        if noise_alone >= 0:
+        if noise_alone >= 0 or ceiling == 0:
             return 0.0
     share = _root(above, guess, noise_alone)
     if share == 1:
