@@ -1,50 +1,48 @@
 r"""Model recovery: how often the network that data came from would have won in a study like the one that was made.
 
 For each of several candidates, studies are simulated whose subjects share the representation of one of its layers
-(:mod:`rsa.simulated_subjects`), with as many stimuli and subjects as the study had, and with as much noise as its noise ceiling tells.
-All candidates are then scored as the study scores them, and the winner is written down. A ranking of candidates is worth what this
-says: at chance, 1 / n, data like these cannot tell which of them is right.
+(:mod:`rsa.simulated_subjects`), with as many stimuli and subjects as the study had, and as much noise as its noise ceiling tells
+of. All candidates are then scored as the study scores them, and the winner is written down. A ranking of candidates is worth what
+this says: near chance, 1 / n, data like these cannot tell which of them is right.
 
-It is the best case. The truth is among the candidates, noise is white, and all that subjects share is one layer. Where the best score
-that was measured is far below the ceiling, most of what subjects share is no candidate's: ``explained`` says how much is.
+It is the best case. The truth is among the candidates, noise is white, and all that subjects share is one layer. Where the best
+measured score is far below the ceiling, most of what subjects share is no candidate's: ``explained`` says how much is.
 
-What is recovered is the rule, not the network: the seed that a study is made from is left out for all candidates, so that each is the
-mean over the same other seeds.
+What is recovered is the rule, not the network: the seed that a study is made from is left out for all candidates alike, so that
+each is the mean over the same other seeds. (A rule's network is more like another rule's that started from the same weights than
+like its own from others, where learning moves little.)
 
-References: Schütt et al. 2023, doi:10.7554/eLife.82566; Kriegeskorte and Diedrichsen 2016, doi:10.1098/rstb.2016.0278; arXiv:2510.23321
-(recovery under 80 % with flexible measures); Wilson 1927, doi:10.1080/01621459.1927.10502953 (intervals).
+References: Schütt et al. 2023, doi:10.7554/eLife.82566; Kriegeskorte and Diedrichsen 2016, doi:10.1098/rstb.2016.0278;
+arXiv:2510.23321 (recovery under 80 % with flexible measures); Wilson 1927, doi:10.1080/01621459.1927.10502953 (intervals).
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from scipy import stats
 
 from bioplausible.foundation.errors import InputError, unknown_name
-from rsa.checks import check_rdms, check_varies, find_comparator
+from rsa.candidates import Candidates, Networks, check_layers, condition_count_of, networks_of, some_conditions
+from rsa.checks import find_comparator
 from rsa.flexible import check_splits
 from rsa.many_studies import best_layer_means, layer_means
 from rsa.measures import measure_named
-from rsa.pairs import Array, condition_count, to_square
+from rsa.pairs import condition_count
 from rsa.precision import in_double_precision
-from rsa.simulated_subjects import Sampling, calibrated_share, ceilings, layer_rdm, loading, noise_free, simulate
+from rsa.simulated_studies import BREAKING_TIES, Study, number_of, random_numbers, schedule, simulated_studies
+from rsa.simulated_subjects import Sampling, ceilings, noise_free
 
 __all__ = ["Recovery", "model_recovery", "recovery_by_conditions"]
 
-Candidates = Mapping[str, Sequence[Sequence[Array]]]
-
 BYTES_AT_ONCE = 2**28
 """Of simulated RDMs that are scored together."""
-MINIMUM_SEEDS = 2
 CHECKED_STUDIES = 20
 """Of each candidate, whose noise ceiling is worked out again."""
 TIED = 1e-12
-CALIBRATING, SIMULATING, BREAKING_TIES = range(3)
 
 
 class Recovery(NamedTuple):
@@ -55,23 +53,23 @@ class Recovery(NamedTuple):
     names
         Of the candidates, in the order of all that follows.
     confusion
-        Of the studies made from each candidate (rows) how many each one won (columns), (n, n).
+        Of the studies made from each candidate (rows), how many each one won (columns), (n, n).
     rates, rates_lower, rates_upper
         Share of each candidate's studies that it won itself, with Wilson intervals, (n,). With noise alone some candidates win more
-        often than others, whichever data came from; the mean over candidates is then `chance`.
+        often than others, whichever data came from; only the mean over candidates is then `chance`.
     rate, lower, upper
         The same of all studies. Intervals are of how many were simulated, not of other seeds, layers or stimuli.
     chance
         1 / n.
     pairwise
-        Share of each candidate's studies (rows) in which it scored above each other one (columns), ties as one half, (n, n): chance is
-        .5, and the diagonal NaN. Whether two candidates are told apart at all is in both of their entries.
+        Share of each candidate's studies (rows) in which it scored above each other one (columns), ties as one half, (n, n): chance
+        is .5, and the diagonal NaN. Two candidates are told apart as far as the mean of their two entries is above .5.
     scores
         Mean score of each candidate (columns) in the studies of each (rows), (n, n).
     ceiling
         The noise ceiling that was asked for.
     achieved
-        Mean noise ceiling of studies of each candidate, (n,), with noise that the calibration had not seen.
+        Mean noise ceiling of some of each candidate's studies, (n,), whose noise the calibration had not seen.
     n_simulations
         Studies a candidate.
     """
@@ -92,34 +90,14 @@ class Recovery(NamedTuple):
     n_simulations: int
 
 
-class _Networks(NamedTuple):
-    """All layers of all networks.
-
-    layers: patterns or RDMs, by candidate, seed and layer. rdms: (n_models, n_pairs). members: indices of RDMs by candidate and seed.
-    """
-
-    layers: list[list[list[np.ndarray]]]
-    rdms: np.ndarray
-    members: list[list[list[int]]]
-
-
-class _Study(NamedTuple):
-    """Where one simulated study came from: candidate, its how-manieth study, seed and layer."""
-
-    candidate: int
-    simulation: int
-    seed: int
-    layer: int
-
-
 def _check_options(
     ceiling: float, sampling: Sampling, n_simulations: int, generating_layer: str | int, scoring: str, confidence: float
 ) -> None:
     find_comparator(sampling.comparator)
     if measure_named(sampling.measure).distance == "poisson":
         raise InputError(
-            f"measure '{sampling.measure}' is of counts, and simulated responses have Gaussian noise: use correlation, euclidean or "
-            "crossnobis"
+            f"measure '{sampling.measure}' is of counts, and simulated responses have Gaussian noise: use correlation, "
+            "euclidean or crossnobis"
         )
     if not 0 <= ceiling < 1:
         raise InputError(
@@ -131,124 +109,13 @@ def _check_options(
     if min(counts.values()) < 1 or not 0 < sampling.explained <= 1 or not 0 < confidence < 1:
         raise InputError(
             f"n_subjects={sampling.n_subjects}, n_simulations={n_simulations}, n_channels={sampling.n_channels}, "
-            f"n_runs={sampling.n_runs}, explained={sampling.explained}, confidence={confidence} were given: expected one subject and "
-            "simulation or more, three channels, two runs, explained above 0 and at most 1, and a share between 0 and 1"
+            f"n_runs={sampling.n_runs}, explained={sampling.explained}, confidence={confidence} were given: expected one subject "
+            "and simulation or more, three channels, two runs, explained above 0 and at most 1, and a share between 0 and 1"
         )
     if isinstance(generating_layer, str) and generating_layer not in ("in turn", "drawn"):
         raise unknown_name("generating layer", generating_layer, ("in turn", "drawn"))
     if scoring not in ("best", "known"):
         raise unknown_name("way of scoring", scoring, ("best", "known"))
-
-
-def _n_conditions(layer: np.ndarray, where: str) -> int:
-    if layer.ndim not in (1, 2):
-        raise InputError(
-            f"{where} has shape {layer.shape}: expected patterns (n_conditions, n_units) or a condensed RDM (n_pairs,)"
-        )
-    return condition_count(len(layer)) if layer.ndim == 1 else len(layer)
-
-
-def _networks(names: Sequence[str], candidates: Candidates, measure: str, comparator: str) -> _Networks:
-    """Check the candidates, and work out their RDMs."""
-    if len(names) < 2:
-        raise InputError(f"{len(names)} candidate(s) were given: at least two are needed to tell which of them data came from")
-    n_seeds = {name: len(candidates[name]) for name in names}
-    if min(n_seeds.values()) < MINIMUM_SEEDS or len(set(n_seeds.values())) > 1:
-        raise InputError(
-            f"the candidates have {', '.join(f'{count} ({name})' for name, count in n_seeds.items())} seeds: each needs as many as "
-            "the others and at least two, because the seed that data are made from is left out of the scoring"
-        )
-    layers = [[[np.asarray(layer) for layer in network] for network in candidates[name]] for name in names]
-    rdms: list[np.ndarray] = []
-    members: list[list[list[int]]] = []
-    expected = None
-    for name, networks in zip(names, layers, strict=True):
-        members.append([])
-        for seed, network in enumerate(networks):
-            if len(network) != len(networks[0]) or not network:
-                raise InputError(
-                    f"seed {seed} of '{name}' has {len(network)} layers and seed 0 {len(networks[0])}: give the same layers of every "
-                    "seed, at least one"
-                )
-            for index, layer in enumerate(network):
-                where = f"layer {index} of '{name}', seed {seed},"
-                found = _n_conditions(layer, where)
-                expected = expected or found
-                if found != expected:
-                    raise InputError(f"{where} has {found} conditions and the first layer {expected}: give the same ones in all")
-                rdm = check_rdms(layer_rdm(layer, measure)[None], "layer")
-                try:
-                    check_varies(rdm, "layer", comparator)
-                except InputError:
-                    raise InputError(
-                        f"{where} answers all conditions alike, so that its RDM has no {comparator} score: leave the layer out of "
-                        "all networks, or the candidate"
-                    ) from None
-                rdms.append(rdm[0])
-            members[-1].append(list(range(len(rdms) - len(network), len(rdms))))
-    return _Networks(layers, np.stack(rdms), members)
-
-
-def _check_layers(names: Sequence[str], networks: _Networks, generating_layer: str | int, scoring: str) -> None:
-    n_layers = {name: len(seeds[0]) for name, seeds in zip(names, networks.members, strict=True)}
-    if scoring == "known" and len(set(n_layers.values())) > 1:
-        raise InputError(
-            f"the candidates have {', '.join(f'{count} ({name})' for name, count in n_layers.items())} layers, so that a known layer "
-            "is not the same in all: use scoring='best'"
-        )
-    fewest = min(n_layers.values())
-    if isinstance(generating_layer, int) and not -fewest <= generating_layer < fewest:
-        raise InputError(f"generating_layer={generating_layer} was given and a candidate has {fewest} layers, counted from 0")
-
-
-def _random(key: jax.Array, *place: int) -> np.random.Generator:
-    """Random numbers of their own for every place, so that no study depends on which others there are."""
-    words = [int(word) for word in np.asarray(jax.random.key_data(key)).ravel()]
-    return np.random.default_rng(np.random.SeedSequence(words, spawn_key=place))
-
-
-def _schedule(
-    key: jax.Array, names: Sequence[str], networks: _Networks, n_simulations: int, generating_layer: str | int
-) -> Iterator[_Study]:
-    """Studies, those of the same layer one after the other; seeds take turns, and layers take turns or are drawn."""
-    for candidate, seeds in enumerate(networks.members):
-        n_seeds, n_layers = len(seeds), len(seeds[0])
-        simulations = np.arange(n_simulations)
-        seed = simulations % n_seeds
-        if generating_layer == "in turn":
-            layer = simulations // n_seeds % n_layers
-        elif generating_layer == "drawn":
-            layer = _random(key, SIMULATING, _number(names[candidate])).integers(n_layers, size=n_simulations)
-        else:
-            layer = np.full(n_simulations, int(generating_layer) % n_layers)
-        for simulation in np.lexsort((simulations, layer, seed)):
-            yield _Study(candidate, int(simulation), int(seed[simulation]), int(layer[simulation]))
-
-
-def _number(name: str) -> int:
-    """A candidate's number, whatever others there are."""
-    return zlib.crc32(name.encode())
-
-
-def _simulated(
-    key: jax.Array, names: Sequence[str], networks: _Networks, studies: Iterator[_Study], ceiling: float, sampling: Sampling
-) -> Iterator[tuple[_Study, np.ndarray, np.ndarray]]:
-    """Each study with its RDMs and its channels without noise."""
-    before: tuple[int, int, int] | None = None
-    rows, share = np.empty((0, 0)), 0.0
-    for study in studies:
-        source = study.candidate, study.seed, study.layer
-        name = names[study.candidate]
-        number = _number(name)
-        if source != before:
-            guess = share if before is not None and before[0] == study.candidate and 0 < share < 1 else 0.5
-            before = source
-            rows = loading(networks.layers[study.candidate][study.seed][study.layer], sampling.measure)
-            random = _random(key, CALIBRATING, number, study.seed, study.layer)
-            where = f"layer {study.layer} of '{name}', seed {study.seed},"
-            share = calibrated_share(random, rows, ceiling, sampling, where, guess)
-        random = _random(key, SIMULATING, number, study.simulation, 1)
-        yield study, *simulate(random, rows, share, sampling)
 
 
 class _Scoring(NamedTuple):
@@ -262,7 +129,7 @@ class _Scoring(NamedTuple):
     n_partitions: int
 
 
-def _scores(scoring: _Scoring, networks: _Networks, studies: Sequence[_Study], rdms: np.ndarray) -> np.ndarray:
+def _scores(scoring: _Scoring, networks: Networks, studies: Sequence[Study], rdms: np.ndarray) -> np.ndarray:
     """Mean score of every candidate over subjects and the seeds that data did not come from, (n_studies, n_candidates)."""
     n_candidates, n_seeds = len(networks.members), len(networks.members[0])
     if scoring.scoring == "known":
@@ -281,8 +148,8 @@ def _scores(scoring: _Scoring, networks: _Networks, studies: Sequence[_Study], r
 
 def _all_scores(
     scoring: _Scoring,
-    networks: _Networks,
-    simulated: Iterator[tuple[_Study, np.ndarray, np.ndarray]],
+    networks: Networks,
+    simulated: Iterator[tuple[Study, np.ndarray, np.ndarray]],
     n_simulations: int,
     sampling: Sampling,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -292,7 +159,7 @@ def _all_scores(
     scores = np.empty((n_candidates, n_simulations, n_candidates))
     achieved = np.full((n_candidates, n_simulations), np.nan)
     every = max(1, n_simulations // CHECKED_STUDIES)
-    waiting: list[tuple[_Study, np.ndarray]] = []
+    waiting: list[tuple[Study, np.ndarray]] = []
 
     def score() -> None:
         studies = [study for study, _ in waiting]
@@ -320,7 +187,7 @@ def _all_scores(
 def _winners(key: jax.Array, names: Sequence[str], scores: np.ndarray) -> np.ndarray:
     """Who won each study, (n_candidates, n_simulations); among those who are level, one at random."""
     level = scores >= scores.max(axis=2, keepdims=True) - TIED
-    lots = np.stack([_random(key, BREAKING_TIES, _number(name)).random(scores.shape[1:]) for name in names])
+    lots = np.stack([random_numbers(key, BREAKING_TIES, number_of(name)).random(scores.shape[1:]) for name in names])
     return np.where(level, lots, -1.0).argmax(axis=2)
 
 
@@ -370,21 +237,22 @@ def model_recovery(
     Parameters
     ----------
     key
-        JAX random key. A candidate's studies depend on it and on the candidate's name, not on which others there are or on their order.
+        JAX random key. A candidate's studies depend on it and on the candidate's name, not on which others there are, nor in which
+        order.
     candidates
-        By name (of a learning rule), for each of at least two seeds, for each layer: patterns (n_conditions, n_units), or a condensed
-        RDM (n_pairs,) of the measure. All have the same conditions and as many seeds; numbers of layers may differ between names. A
-        reference model without seeds is given as often as the others have seeds.
+        By name (of a learning rule), for each of at least two seeds, for each layer: patterns (n_conditions, n_units), not rotated
+        by :func:`rsa.narrow`, or a condensed RDM (n_pairs,) of the measure. All have the same conditions and as many seeds; how
+        many layers there are may differ between names. A reference model without seeds is given as often as the others have seeds.
     ceiling
-        The measured noise ceiling, from 0 to below 1: the lower bound of :func:`rsa.noise_ceiling` with the same comparator, or, of one
-        subject, the ceiling of :func:`rsa.split_half_ceiling` (the root of the reliability of its RDM).
+        The measured noise ceiling, from 0 to below 1: the lower bound of :func:`rsa.noise_ceiling` with the same comparator, or, of
+        one subject, the ceiling of :func:`rsa.split_half_ceiling` (the root of the reliability of its RDM).
     n_subjects
-        How many the study had. One subject's ceiling is what its RDM without noise scores, so that other samples of units are not in
-        it, as they are in that of several.
+        How many the study had. One subject's ceiling is what its RDM without noise scores: that its channels are a sample of units
+        is not in it, as it is in that of several.
     measure
         One of `rsa.MEASURES`, except Poisson's.
     comparator
-        As in :func:`rsa.compare`. Kendall's costs a hundred times as much as others.
+        As in :func:`rsa.compare`. Kendall's is no inner product, and takes much longer than the others.
     n_simulations
         Studies a candidate. Seeds take turns.
     generating_layer
@@ -392,14 +260,14 @@ def model_recovery(
     scoring
         ``"best"``: each network's best layer, chosen on other stimuli and subjects than it is scored on, as
         :func:`rsa.evaluate_best_layers` does; all studies share its folds. ``"known"``: the layer that generated the data, of all
-        candidates alike.
+        candidates alike, over all pairs.
     n_channels
         Channels a subject. Each is a weighted sum of units, with weights of its own.
     n_runs
         Runs that crossnobis compares with each other.
     explained
-        How much of the variance of what subjects share is the layer's; the rest is shared by them and unrelated to all candidates. Set it
-        so that the diagonal of `scores` is near the best score that was measured.
+        How much of the variance of what subjects share is the layer's; the rest is shared by them and unrelated to all candidates.
+        Set it so that the diagonal of `scores` is near the best score that was measured.
     confidence
         Coverage of the intervals.
     n_condition_folds, n_subject_folds, n_partitions
@@ -412,8 +280,8 @@ def model_recovery(
     Raises
     ------
     InputError
-        For fewer than two candidates or seeds, numbers of seeds, layers or conditions that do not fit, layers that answer all conditions
-        alike, too few conditions to split, options out of range, and a ceiling that channels without noise do not reach.
+        For fewer than two candidates or seeds, numbers of seeds, layers or conditions that do not fit, layers that answer all
+        conditions alike, too few conditions to split, options out of range, and a ceiling that channels without noise do not reach.
 
     >>> random = np.random.default_rng(0)
     >>> shared = {name: random.normal(size=(16, 8)) for name in ("hebbian", "backprop")}
@@ -427,12 +295,12 @@ def model_recovery(
     _check_options(ceiling, sampling, n_simulations, generating_layer, scoring, confidence)
     given = list(candidates)
     names = sorted(given)
-    networks = _networks(names, candidates, measure, comparator)
-    _check_layers(names, networks, generating_layer, scoring)
+    networks = networks_of(names, candidates, measure, comparator)
+    check_layers(names, networks, generating_layer, scoring)
     check_splits(condition_count(networks.rdms.shape[1]), max(n_subjects, 2), n_condition_folds, n_subject_folds)
     of_studies, of_folds = jax.random.split(key)
-    studies = _schedule(of_studies, names, networks, n_simulations, generating_layer)
-    simulated = _simulated(of_studies, names, networks, studies, ceiling, sampling)
+    studies = schedule(of_studies, names, networks, n_simulations, generating_layer)
+    simulated = simulated_studies(of_studies, names, networks, studies, ceiling, sampling)
     scored = _Scoring(of_folds, comparator, scoring, n_condition_folds, n_subject_folds, n_partitions)
     scores, achieved = _all_scores(scored, networks, simulated, n_simulations, sampling)
     winners = _winners(of_studies, names, scores)
@@ -442,25 +310,13 @@ def model_recovery(
     return _summed_up(given, scores[order][:, :, order], place[winners[order]], ceiling, achieved[order], confidence)
 
 
-def _some_conditions(layer: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    if layer.ndim == 2:
-        return layer[kept]
-    first, second = np.triu_indices(len(kept), 1)
-    return np.asarray(to_square(layer)[kept[first], kept[second]])
-
-
 def recovery_by_conditions(
-    key: jax.Array,
-    candidates: Candidates,
-    n_conditions: Sequence[int],
-    ceiling: float,
-    n_subjects: int,
-    **options: str | int | float,
+    key: jax.Array, candidates: Candidates, n_conditions: Sequence[int], ceiling: float, n_subjects: int, **options: Any
 ) -> list[Recovery]:
     """Recovery with fewer of the conditions: how many would do to tell the candidates apart.
 
-    Conditions are drawn once and those of a smaller number are among those of a larger. To ask about more conditions than a study had,
-    give the networks' responses to more; what a ceiling tells of the noise does not depend on how many there are.
+    Conditions are drawn once, and those of a smaller number are among those of a larger. To ask about more conditions than a study
+    had, give the networks' responses to more: the noise that a ceiling tells of does not depend on how many there are.
 
     Parameters
     ----------
@@ -481,21 +337,14 @@ def recovery_by_conditions(
     InputError
         As :func:`rsa.model_recovery` does, and for more conditions than there are.
     """
-    some = next(iter(candidates.values()), [])
-    first = [np.asarray(layer) for network in some for layer in network][:1]
-    available = _n_conditions(first[0], "the first layer") if first else 0
+    first = [layer for networks in candidates.values() for network in networks for layer in network][:1]
+    available = condition_count_of(np.asarray(first[0]), "the first layer") if first else 0
     if not all(3 <= n <= available for n in n_conditions):
         raise InputError(
-            f"n_conditions={list(n_conditions)} was given and the candidates have {available}: take some of them, or give responses to "
-            "more"
+            f"n_conditions={list(n_conditions)} was given and the candidates have {available}: take some of them, or give "
+            "responses to more"
         )
     order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 1), available))
-    found = []
-    for n in n_conditions:
-        kept = np.sort(order[:n])
-        fewer = {
-            name: [[_some_conditions(np.asarray(layer), kept) for layer in network] for network in networks]
-            for name, networks in candidates.items()
-        }
-        found.append(model_recovery(key, fewer, ceiling, n_subjects, **options))
-    return found
+    return [
+        model_recovery(key, some_conditions(candidates, np.sort(order[:n])), ceiling, n_subjects, **options) for n in n_conditions
+    ]

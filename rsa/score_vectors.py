@@ -1,7 +1,7 @@
 """RDMs as vectors whose inner product is their score, so that many studies are scored by one product of matrices.
 
-All comparators but tau-a are inner products of vectors, each made of one RDM. The mean score over subjects is then the inner product
-with the sum of the subjects' vectors: of fifteen subjects in two folds two vectors are left to multiply.
+All comparators but tau-a are inner products of vectors, each made of one RDM. The mean score over subjects is then the inner
+product with the sum of the subjects' vectors: of fifteen subjects in two folds two vectors are left to multiply.
 """
 
 import numpy as np

@@ -2,8 +2,9 @@ r"""Subjects who share a layer's representation: channels of their own, noise, a
 
 A channel is a weighted sum of a layer's units with Gaussian weights, so that over conditions a subject's channels are draws of
 :math:`\mathcal N(0, G)` with :math:`G` the Gram matrix of the layer's patterns: no more of the layer is needed than its geometry,
-which its RDM holds too. The mean over units (correlation) or over conditions (squared distances, centred measures), which the
-measure takes out of a network's patterns, is taken out before: the RDM of infinitely many channels without noise is then the layer's.
+which its RDM holds too. What the measure takes out of a network's patterns (each condition's mean over units, for correlations;
+each unit's over conditions, for squared distances and centred measures) is taken out before: the RDM of infinitely many channels
+without noise is then the layer's.
 
 .. math:: X_s = \sqrt{a}\, L Z_s + \sqrt{1 - a}\, E_s, \qquad L L^\top = G, \quad \tfrac1n \operatorname{tr} G = 1
 
@@ -33,7 +34,7 @@ MOST_CONDITIONS_TO_CALIBRATE = 128
 """A ceiling is a correlation over pairs, so that its expectation hardly depends on how many there are."""
 CALIBRATING_ENTRIES = 2**18
 """Of all RDMs together: four studies of 15 subjects and 92 conditions, and more studies of fewer."""
-CALIBRATING_STUDIES = 4, 64
+CALIBRATING_STUDIES = 4, 24
 TOLERANCE = 0.002
 MOST_STEPS = 30
 LARGEST_MISS = 0.02

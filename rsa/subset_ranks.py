@@ -17,7 +17,8 @@ __all__ = ["Sorted", "midranks", "sorted_rdms", "subset_midranks"]
 class Sorted(NamedTuple):
     """RDMs by the order of their entries alone.
 
-    order: entries from the smallest on, (n_rdms, n_pairs). tied: whether the entry at each place of the order equals the one before.
+    order: entries from the smallest on, (n_rdms, n_pairs). tied: whether the entry at each place of the order equals that before
+    it.
     """
 
     order: Int[np.ndarray, "n_rdms n_pairs"]

@@ -97,7 +97,7 @@ def test_subjects_have_the_ceiling_that_was_asked_for(measure, comparator, asked
 
 
 def test_one_subject_has_the_ceiling_that_its_split_halves_say():
-    """Trials whose mean has the noise that was calibrated, split into halves: the formula of Spearman and Brown gives what was asked."""
+    """Trials whose mean has the noise that was calibrated, in halves: the formula of Spearman and Brown gives what was asked."""
     rows = loading(_patterns(4, n_conditions=140), "correlation")  # more than it calibrates on
     sampling = PLAIN._replace(n_subjects=1, comparator="pearson")
     share = calibrate(np.random.default_rng(0), rows, 0.7, sampling, "it")
