@@ -68,6 +68,9 @@ from .partial_inference import partial_evaluate as partial_evaluate
 from .partitioning import partition_variance as partition_variance
 from .permuted_searchlights import SearchlightTest as SearchlightTest
 from .permuted_searchlights import searchlight_permutations as searchlight_permutations
+from .recovery import Recovery as Recovery
+from .recovery import model_recovery as model_recovery
+from .recovery import recovery_by_conditions as recovery_by_conditions
 from .reference_models import REFERENCE_MODELS as REFERENCE_MODELS
 from .reference_models import has_colours as has_colours
 from .reference_models import reference_rdms as reference_rdms

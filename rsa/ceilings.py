@@ -23,8 +23,11 @@ from rsa.comparators import Comparator
 from rsa.grams import METRICS, root_mean_square
 from rsa.pairs import Array
 from rsa.precision import in_double_precision
+from rsa.subset_ranks import midranks
 
 MINIMUM_SUBJECTS_FOR_UPPER = 4
+# In double precision, 32 MB.
+ENTRIES_AT_ONCE = 2**22
 
 
 class NoiseCeiling(NamedTuple):
@@ -65,6 +68,27 @@ def _bounds_by_hand(comparator: Comparator, rdms: np.ndarray, weights: np.ndarra
     best = comparator.prepare(np.concatenate([(total - pooled) / (n_subjects - 1), total[None] / n_subjects]))
     scores = comparator.score(best, prepared, weights)
     return float(np.diagonal(scores).mean()), float(scores[-1].mean())
+
+
+def _bounds_of_ranks(rdms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both of every set (n_sets, n_subjects, n_pairs), of rho-a where every pair counts once, as exact as above.
+
+    NumPy sorts ten times as fast as what JAX compiles.
+    """
+    n_sets, n_subjects, n_pairs = rdms.shape
+    lower, upper = np.empty(n_sets), np.empty(n_sets)
+    middle, divisor = (n_pairs + 1) / 2, (float(n_pairs) ** 3 - n_pairs) / 12
+    at_once = max(1, ENTRIES_AT_ONCE // (n_subjects * n_pairs))
+    for start in range(0, n_sets, at_once):
+        own = midranks(rdms[start : start + at_once].reshape(-1, n_pairs)).reshape(-1, n_subjects, n_pairs)
+        total = own.sum(axis=1, keepdims=True)
+        best = np.concatenate([total - own, total], axis=1)
+        best = midranks(best.reshape(-1, n_pairs)).reshape(best.shape) - middle
+        own -= middle
+        part = slice(start, start + len(own))
+        lower[part] = np.einsum("bsp,bsp->bs", best[:, :-1], own).mean(axis=1) / divisor
+        upper[part] = (own @ best[:, -1, :, None])[..., 0].mean(axis=1) / divisor
+    return lower, upper
 
 
 def _on_common_scale(measure: Comparator, comparator: str, rdm: np.ndarray, weights: np.ndarray, most_weight: float) -> np.ndarray:
@@ -149,7 +173,11 @@ def noise_ceiling(
     if n_subjects == 1:
         withheld = "one subject has no others to be compared with: both bounds need at least two subjects"
     else:
-        for index in np.ndindex(*batch):
+        together = comparator == "spearman" and not holes.any() and (counts == 1).all()
+        if together:
+            bounds = _bounds_of_ranks(data.reshape(-1, *data.shape[-2:]))
+            lower, upper = (bound.reshape(batch) for bound in bounds)
+        for index in () if together else np.ndindex(*batch):
             if holes[index].any():
                 lower[index], upper[index] = _bounds_of_measured(measure, comparator, data[index], counts)
             elif measure.traceable:

@@ -37,7 +37,7 @@ from rsa.partial import partial_compare
 from rsa.partial_inference import partial_draws
 from rsa.precision import in_double_precision
 
-__all__ = ["BestLayers", "evaluate_best_layers"]
+__all__ = ["BestLayers", "Fold", "all_folds", "evaluate_best_layers", "known_subjects"]
 
 
 class BestLayers(NamedTuple):
@@ -51,7 +51,7 @@ class BestLayers(NamedTuple):
     chosen: list[np.ndarray]
 
 
-class _Fold(NamedTuple):
+class Fold(NamedTuple):
     """Stimuli that are scored, and the pairs that layers are chosen and scored on."""
 
     new: np.ndarray
@@ -70,13 +70,24 @@ class _Held(NamedTuple):
     groups: list[list[int]]
 
 
-def _partitions(key: jax.Array, n_conditions: int, n_folds: int) -> Iterator[_Fold]:
+def all_folds(
+    key: jax.Array, n_conditions: int, n_subjects: int, n_condition_folds: int, n_subject_folds: int, n_partitions: int
+) -> Iterator[tuple[Fold, list[np.ndarray]]]:
+    """Every fold of stimuli in every partition, with the folds of subjects (n_subjects,) of that partition."""
     first, second = np.triu_indices(n_conditions, 1)
-    for new in folds(key, n_conditions, n_folds):
-        yield _Fold(np.flatnonzero(new), ~new[first] & ~new[second], new[first] & new[second])
+    for each in jax.random.split(jax.random.split(key)[1], n_partitions):
+        of_conditions, of_subjects = jax.random.split(each)
+        people = folds(of_subjects, n_subjects, n_subject_folds) if n_subjects > 1 else [np.ones(1, bool)]
+        for new in folds(of_conditions, n_conditions, n_condition_folds):
+            yield Fold(np.flatnonzero(new), ~new[first] & ~new[second], new[first] & new[second]), people
 
 
-def _varying(held: _Held, fold: _Fold) -> np.ndarray:
+def known_subjects(new: np.ndarray) -> np.ndarray:
+    """Whom a layer is chosen by that is scored with the new ones: the others, or the only subject itself."""
+    return np.flatnonzero(~new) if len(new) > 1 else np.array([0])
+
+
+def _varying(held: _Held, fold: Fold) -> np.ndarray:
     """Layers that tell stimuli apart in both parts of a fold: the others cannot be chosen there."""
     fitted, scored = (varies_in_fold(held.models[:, pairs], held.measure.centred) for pairs in (fold.fitted, fold.scored))
     there = fitted & scored
@@ -97,7 +108,7 @@ def _scores(held: _Held, pairs: np.ndarray, models: np.ndarray, subjects: np.nda
     return missing.score(held.measure, missing.prepare(held.measure, ours), missing.prepare(held.measure, theirs))
 
 
-def _choices(held: _Held, fold: _Fold, known: np.ndarray, there: np.ndarray) -> np.ndarray:
+def _choices(held: _Held, fold: Fold, known: np.ndarray, there: np.ndarray) -> np.ndarray:
     """Of each network the layer that scores highest with the known subjects, by its index among all models."""
     models = np.flatnonzero(there)
     seen = np.full(len(held.models), -np.inf)
@@ -105,7 +116,7 @@ def _choices(held: _Held, fold: _Fold, known: np.ndarray, there: np.ndarray) -> 
     return np.array([group[int(np.argmax(seen[group]))] for group in held.groups])
 
 
-def _resampled(held: _Held, fold: _Fold, models: np.ndarray, counts: Int[np.ndarray, "n_draws n_new"]) -> tuple[np.ndarray, ...]:
+def _resampled(held: _Held, fold: Fold, models: np.ndarray, counts: Int[np.ndarray, "n_draws n_new"]) -> tuple[np.ndarray, ...]:
     """Draws and jackknife of some models within a fold, (n_draws | n_new, n_models, n_subjects)."""
     ours, theirs = held.models[np.ix_(models, fold.scored)], held.data[:, fold.scored]
     if held.covariates is not None:
@@ -184,40 +195,35 @@ def evaluate_best_layers(
     held = _Held(find_comparator(comparator), comparator, models, data, covariates, [list(group) for group in groups])
     if n_conditions // n_condition_folds < MINIMUM_CONDITIONS_FOR_DRAWS:
         n_draws = 0
-    of_counts, of_folds = jax.random.split(key)
-    counts = bootstrap_counts(of_counts, n_draws, n_conditions) if n_draws else np.empty((0, n_conditions), np.int64)
+    counts = bootstrap_counts(jax.random.split(key)[0], n_draws, n_conditions) if n_draws else np.empty((0, n_conditions), np.int64)
     scores = np.zeros((len(held.groups), n_subjects))
     # Summed up over folds: by how much a draw, and leaving a stimulus out, moves a score.
     moved, jackknife = np.zeros((n_draws, *scores.shape)), np.zeros((n_conditions, *scores.shape))
     n_moved = np.zeros(moved.shape, dtype=int)
     chosen = [np.zeros(len(group), int) for group in held.groups]
     share = 1 / (n_partitions * n_condition_folds)
-    for each in jax.random.split(of_folds, n_partitions):
-        of_conditions, of_subjects = jax.random.split(each)
-        people = folds(of_subjects, n_subjects, n_subject_folds) if n_subjects > 1 else [np.ones(1, bool)]
-        for fold in _partitions(of_conditions, n_conditions, n_condition_folds):
-            for pairs in (fold.fitted, fold.scored):
-                check_varies_in_fold(data[:, pairs], "data", held.measure.centred)
-            there = _varying(held, fold)
-            # (n_networks, n_subjects): which layer stands for a network where a subject is scored.
-            layers = np.empty(scores.shape, dtype=int)
-            for new in people:
-                known = np.flatnonzero(~new) if n_subjects > 1 else np.array([0])
-                found = _choices(held, fold, known, there)
-                layers[:, new] = found[:, None]
-                for count, group, best in zip(chosen, held.groups, found, strict=True):
-                    count[group.index(best)] += 1
-            needed, place = np.unique(layers, return_inverse=True)
-            needed = _in_few_sizes(needed, len(models))
-            taken = (place.reshape(layers.shape), np.arange(n_subjects))
-            within = _scores(held, fold.scored, needed, np.arange(n_subjects))[taken]
-            scores += share * within
-            if n_draws:
-                drawn, left_out = _resampled(held, fold, needed, counts[:, fold.new])
-                by = drawn[:, *taken] - within
-                n_moved += np.isfinite(by)
-                moved += np.nan_to_num(by)
-                jackknife[fold.new] += share * (left_out[:, *taken] - within)
+    for fold, people in all_folds(key, n_conditions, n_subjects, n_condition_folds, n_subject_folds, n_partitions):
+        for pairs in (fold.fitted, fold.scored):
+            check_varies_in_fold(data[:, pairs], "data", held.measure.centred)
+        there = _varying(held, fold)
+        # (n_networks, n_subjects): which layer stands for a network where a subject is scored.
+        layers = np.empty(scores.shape, dtype=int)
+        for new in people:
+            found = _choices(held, fold, known_subjects(new), there)
+            layers[:, new] = found[:, None]
+            for count, group, best in zip(chosen, held.groups, found, strict=True):
+                count[group.index(best)] += 1
+        needed, place = np.unique(layers, return_inverse=True)
+        needed = _in_few_sizes(needed, len(models))
+        taken = (place.reshape(layers.shape), np.arange(n_subjects))
+        within = _scores(held, fold.scored, needed, np.arange(n_subjects))[taken]
+        scores += share * within
+        if n_draws:
+            drawn, left_out = _resampled(held, fold, needed, counts[:, fold.new])
+            by = drawn[:, *taken] - within
+            n_moved += np.isfinite(by)
+            moved += np.nan_to_num(by)
+            jackknife[fold.new] += share * (left_out[:, *taken] - within)
     none = NoiseCeiling(np.float64(np.nan), np.float64(np.nan), "scores of folds have no noise ceiling of their own")
     resampled = not_resampled(n_conditions, *scores.shape)
     if n_draws:

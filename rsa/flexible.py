@@ -49,7 +49,7 @@ def _choose(models: np.ndarray, data: np.ndarray, comparator: str) -> np.ndarray
     return np.eye(len(models))[best]
 
 
-def _vectors(rdms: np.ndarray, comparator: str) -> np.ndarray:
+def as_vectors(rdms: np.ndarray, comparator: str) -> np.ndarray:
     """RDMs as vectors whose cosine is the comparator's score, or for ranks Pearson's."""
     centred = rdms if comparator.endswith("cosine") else rdms - rdms.mean(axis=1, keepdims=True)
     if not comparator.startswith("whitened"):
@@ -60,9 +60,9 @@ def _vectors(rdms: np.ndarray, comparator: str) -> np.ndarray:
 
 
 def _weigh(models: np.ndarray, data: np.ndarray, comparator: str) -> np.ndarray:
-    subjects = _vectors(data, comparator)
+    subjects = as_vectors(data, comparator)
     target = (subjects / np.linalg.norm(subjects, axis=1, keepdims=True)).mean(axis=0)
-    return np.asarray(nnls(_vectors(models, comparator).T, target)[0])
+    return np.asarray(nnls(as_vectors(models, comparator).T, target)[0])
 
 
 def folds(key: jax.Array, n: int, n_folds: int) -> list[Bool[np.ndarray, " n"]]:
@@ -244,6 +244,7 @@ def weighted_layers(
 
 __all__ = [
     "FlexibleScore",
+    "as_vectors",
     "best_layer",
     "check_splits",
     "check_varies_in_fold",
