@@ -1,4 +1,4 @@
-"""Which code the numbers of a study come from: tables that other code has made are made anew."""
+"""Which code the numbers of a study come from: what other code has made is made anew, and nothing else is."""
 
 from __future__ import annotations
 
@@ -8,21 +8,40 @@ import json
 from importlib import import_module, metadata
 from pathlib import Path
 
-__all__ = ["studying_code"]
+__all__ = ["RANKS", "RECOVERY", "RDMS", "code_of"]
 
-_BESIDE = ("experiments.pairing", "experiments.responding", "experiments.scoring", "experiments.stimuli", "experiments.measured")
+RDMS = ("rsa.representations", "rsa.distances", "rsa.measures", "experiments.stimuli", "experiments.studying.shown")
+"""What makes RDMs of networks."""
+_STUDYING = tuple(f"experiments.studying.{name}" for name in ("conditions", "contest", "ranking", "scoring"))
+RANKS = (
+    *RDMS,
+    *_STUDYING,
+    *("experiments.pairing", "experiments.scoring", "experiments.measured", "experiments.own_ceilings"),
+    *(f"rsa.{name}" for name in ("chosen_layers", "comparators", "factors", "grams", "inference", "missing", "partial_inference")),
+    *(f"rsa.{name}" for name in ("rank_draws", "variance", "bootstrap", "split_halves", "generalisation", "reference_models")),
+)
+"""What scores them."""
+RECOVERY = (
+    *RANKS,
+    "experiments.studying.recovered",
+    "rsa.recovery",
+    "rsa.simulated_studies",
+    "rsa.simulated_subjects",
+    "rsa.many_studies",
+)
+"""What simulates studies of them."""
 
 
 @functools.cache
-def studying_code() -> str:
-    """A digest of the comparison's code, and of the libraries below it."""
+def code_of(modules: tuple[str, ...]) -> str:
+    """A digest of modules' code, and of the libraries below them.
+
+    Parameters
+    ----------
+    modules
+        `RDMS`, `RANKS` or `RECOVERY`.
+    """
     digest = hashlib.sha256(json.dumps([metadata.version(name) for name in ("jax", "numpy", "scipy")]).encode())
-    folders = [Path(str(import_module("rsa").__file__)).parent, Path(__file__).parent]
-    files = [*(path for folder in folders for path in sorted(folder.glob("*.py"))), *map(_file, _BESIDE)]
-    for path in files:
-        digest.update(path.read_bytes())
+    for name in modules:
+        digest.update(Path(str(import_module(name).__file__)).read_bytes())
     return digest.hexdigest()
-
-
-def _file(module: str) -> Path:
-    return Path(str(import_module(module).__file__))

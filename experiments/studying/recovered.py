@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 import rsa
-from experiments.studying.code import studying_code
+from experiments.config import CONTROL
+from experiments.studying.code import RECOVERY, code_of
 from experiments.studying.conditions import MAIN
 from experiments.studying.contest import contest
 from experiments.studying.scoring import Compared
@@ -51,7 +52,7 @@ def recovered(these: Compared, ranks: pd.DataFrame) -> pd.DataFrame:
         ceiling = float(main["ceiling_lower"].iloc[0]) if len(main) else math.nan
         if not these.config.n_simulations or not ceiling > 0 or len(these.seeds) < 2:
             continue
-        asked = [these.digest, region, these.config.n_simulations, these.config.seed, ceiling, best, studying_code()]
+        asked = [these.digest, region, these.config.n_simulations, these.config.seed, ceiling, best, code_of(RECOVERY)]
         made = functools.partial(_recovered, these, region, min(ceiling, 0.99), float(best))
         told = {"group": these.group, "recording": these.recording.name, "region": region}
         found.append(these.store.table("recovery", asked, made).assign(**told))
@@ -64,7 +65,7 @@ def _recovered(these: Compared, region: str, ceiling: float, best: float) -> pd.
     candidates = {
         name: [list(layers.values()) for layers in seeds.values()]
         for name, seeds in given.networks.items()
-        if name not in these.failures and len(seeds) == len(these.seeds) and name in (*given.controls, *given.controls.values())
+        if name not in these.failures and len(seeds) == len(these.seeds) and name in (CONTROL, *given.controls)
     }
     # Some layer of some seed may tell no stimuli apart: networks of one name have as many layers as each other.
     candidates = {name: seeds for name, seeds in candidates.items() if len({len(layers) for layers in seeds}) == 1}

@@ -22,7 +22,7 @@ from experiments.own_ceilings import own_ceilings
 from experiments.preparing import prepare
 from experiments.recordings import load_recording
 from experiments.store import Store
-from experiments.studying.code import studying_code
+from experiments.studying.code import RANKS, code_of
 from experiments.studying.conditions import MAIN, Condition, conditions_of, looks_of
 from experiments.studying.config import StudyConfig
 from experiments.studying.contest import Contest, contest
@@ -198,7 +198,7 @@ def _ranks(these: Compared, condition: Condition, region: str) -> pd.DataFrame:
     config = these.config
     asked = [list(condition), region, config.n_draws, config.confidence, config.seed]
     table = these.store.table(
-        "ranks", [these.digest, *asked, studying_code()], functools.partial(_ranked, these, condition, region, config.n_draws)
+        "ranks", [these.digest, *asked, code_of(RANKS)], functools.partial(_ranked, these, condition, region, config.n_draws)
     )
     n_stimuli = these.recording.n_conditions if condition.half is None else len(_half(these, condition.half))
     told: dict[str, Any] = {"group": these.group, "recording": these.recording.name, "region": region, "n_stimuli": n_stimuli}
@@ -260,7 +260,7 @@ def _null(these: Compared, region: str, shuffle: int) -> pd.DataFrame:
     draws = min(these.config.n_draws, _NULL_DRAWS)
     key = jax.random.fold_in(jax.random.fold_in(_key(these.config), 11), shuffle)
     order = np.asarray(jax.random.permutation(key, these.recording.n_conditions))
-    asked = [these.digest, list(condition), region, draws, these.config.seed, shuffle, studying_code()]
+    asked = [these.digest, list(condition), region, draws, these.config.seed, shuffle, code_of(RANKS)]
     table = these.store.table("null", asked, functools.partial(_ranked, these, condition, region, draws, order))
     kept = table.loc[table["kind"] == "rule", ["name", "difference_from_control", "p_value_from_control"]]
     told = {"group": these.group, "recording": these.recording.name, "region": region, "shuffle": shuffle}

@@ -27,7 +27,7 @@ from bioplausible.foundation.files import write_bytes
 from experiments import stimuli
 from experiments.config import CONTROL
 from experiments.responding import part_for_size
-from experiments.studying.code import studying_code
+from experiments.studying.code import RDMS, code_of
 from experiments.trained import Trained
 from learning_rules import RuleState
 
@@ -149,7 +149,7 @@ def _rdm(patterns: np.ndarray, measure: str) -> np.ndarray | None:
 
 def _file(folder: Path, trained: Trained, images: np.ndarray, look: Look, epochs: Mapping[int, int] | None) -> Path:
     pixels = hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes()).hexdigest()
-    decided_by = json.dumps([pixels, sorted((epochs or {}).items()), studying_code()])
+    decided_by = json.dumps([pixels, sorted((epochs or {}).items()), code_of(RDMS)])
     digest = hashlib.sha256(decided_by.encode()).hexdigest()[:20]
     name = f"{look.when}__{look.size or 'training'}__{look.measure}__{digest}.npz"
     return folder / "rdms" / trained.digest / name
