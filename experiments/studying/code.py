@@ -10,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["RANKS", "RECOVERY", "RDMS", "code_of"]
 
-RDMS = ("rsa.representations", "rsa.distances", "rsa.measures", "experiments.stimuli", "experiments.studying.shown")
+RDMS = ("rsa.measures", "rsa.distances", "rsa.tiles", "experiments.stimuli", "experiments.studying.shown")
 """What makes RDMs of networks."""
 _STUDYING = tuple(f"experiments.studying.{name}" for name in ("conditions", "contest", "ranking", "scoring"))
 RANKS = (
@@ -21,14 +21,8 @@ RANKS = (
     *(f"rsa.{name}" for name in ("rank_draws", "variance", "bootstrap", "split_halves", "generalisation", "reference_models")),
 )
 """What scores them."""
-RECOVERY = (
-    *RANKS,
-    "experiments.studying.recovered",
-    "rsa.recovery",
-    "rsa.simulated_studies",
-    "rsa.simulated_subjects",
-    "rsa.many_studies",
-)
+_SIMULATED = ("recovery", "simulated_studies", "simulated_subjects", "many_studies")
+RECOVERY = (*RANKS, "experiments.studying.recovered", *(f"rsa.{name}" for name in _SIMULATED))
 """What simulates studies of them."""
 
 
