@@ -116,7 +116,7 @@ def _rows(found: Any, kind: str, explained: float) -> pd.DataFrame:
                 "overall_upper": found.upper,
                 "chance": found.chance,
                 "mistaken_for": found.names[int(others.argmax())],
-                "told_apart": float(np.nanmean(found.pairwise[index])),
+                "told_apart": float(np.nanmean(found.told_apart[index])),
                 "own_score": float(found.scores[index, index]),
                 "ceiling": found.ceiling,
                 "achieved_ceiling": float(found.achieved[index]),

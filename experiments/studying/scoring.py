@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pandas as pd
 
+import neurodata
 import rsa
 from bioplausible.foundation.errors import InputError
 from experiments.config import CONTROL
@@ -119,6 +120,7 @@ def compared(
             f"recording '{recording.name}' is measured over time, and a study ranks rules at one moment: use compare, whose report "
             "has all times"
         )
+    _check_unseen(group, recording)
     trained = [_trained(store, each) for each in group.trainings]
     control = next(each for each in trained if each.name == CONTROL)
     failures = {each.name: why for each in trained if (why := failure_of(each, control, _of_seeds(readouts, each, control)))}
@@ -138,6 +140,20 @@ def compared(
         shown.append(show(store.folder, each, recording.stimuli.images, looks, epochs, at))
     digest = _digest(recording, [each.digest for each in trained], common, failures)
     return Compared(group.name, recording, config, store, tuple(shown), failures, common, tuple(seeds), digest)
+
+
+def _check_unseen(group: Group, recording: Recording) -> None:
+    """Refuse networks that were trained on what they are shown."""
+    shown = recording.stimuli
+    if shown.source_indices is None or shown.source != neurodata.default_stimuli().source:
+        return
+    indices = {int(index) for index in shown.source_indices}
+    for each in group.trainings:
+        if each.dataset == "digits" and not indices <= set(each.exclude_indices):
+            raise InputError(
+                f"the {len(indices)} digits of recording '{recording.name}' are among the images that {each.rule} learns from: "
+                f"leave them out of the training, with exclude_indices: {sorted(indices)}"
+            )
 
 
 def _trained(store: Store, config: Any) -> Trained:
@@ -204,7 +220,7 @@ def _ranks(these: Compared, condition: Condition, region: str) -> pd.DataFrame:
     told: dict[str, Any] = {"group": these.group, "recording": these.recording.name, "region": region, "n_stimuli": n_stimuli}
     told["n_subjects"] = len(these.recording.regions[region].subjects)
     table = table.assign(**told, condition=condition.name, choice=condition.choice)
-    return table.assign(failure=table["name"].map(these.failures).fillna(""))
+    return table.assign(failure=[these.failures.get(name, "") for name in table["name"]])
 
 
 def _ranked(
