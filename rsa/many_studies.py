@@ -15,7 +15,7 @@ from rsa.chosen_layers import Fold, all_folds
 from rsa.comparators import COMPARATORS
 from rsa.flexible import varies_in_fold
 from rsa.pairs import condition_count
-from rsa.score_vectors import centred_ranks, has_vectors, score_vectors
+from rsa.score_vectors import has_vectors, rho_a_divisor, score_vectors
 from rsa.subset_ranks import Sorted, sorted_rdms, subset_midranks
 
 __all__ = ["best_layer_means", "layer_means"]
@@ -40,18 +40,22 @@ def _sums(models: np.ndarray, data: np.ndarray, people: np.ndarray, comparator: 
     return np.asarray(_summed(score_vectors(data, comparator), people) @ score_vectors(models, comparator).T)
 
 
+def _rho_a_sums(models: np.ndarray, sums: np.ndarray, n_summed: np.ndarray) -> np.ndarray:
+    """Sums of rho-a, of models' ranks with sums of so many subjects' ranks. What is centred on one side is so in the product."""
+    n_pairs = models.shape[1]
+    centred = sums - n_summed[:, None] * ((n_pairs + 1) / 2)
+    return np.asarray(centred @ models.T / rho_a_divisor(n_pairs))
+
+
 def _ranked_sums(fold: Fold, models: Sorted, data: Sorted, people: np.ndarray) -> list[np.ndarray]:
     """The same of rho-a over the pairs that are fitted and those that are scored, from one walk through the sorted entries."""
-    part = np.where(fold.fitted, 0, np.where(fold.scored, 1, 2))
     n_groups, n_subjects = people.shape
     study = np.arange(len(data.order) // n_subjects)
     group = (study[:, None] * n_groups + people.argmax(axis=0)).ravel()
-    ours, theirs = subset_midranks(models, part, 3), subset_midranks(data, part, 3, group)
     n_summed = np.tile(people.sum(axis=1).astype(np.float64), len(study))
-    return [
-        centred_ranks(np.compress(pairs, theirs, axis=1), n_summed) @ centred_ranks(np.compress(pairs, ours, axis=1)).T
-        for pairs in (fold.fitted, fold.scored)
-    ]
+    subsets = [np.flatnonzero(pairs) for pairs in (fold.fitted, fold.scored)]
+    ours, theirs = subset_midranks(models, subsets), subset_midranks(data, subsets, group)
+    return [_rho_a_sums(ranks, sums, n_summed) for ranks, sums in zip(ours, theirs, strict=True)]
 
 
 def _varying(fold: Fold, models: np.ndarray, groups: Sequence[Sequence[int]], centred: bool) -> Bool[np.ndarray, " n_models"]:

@@ -63,7 +63,10 @@ class Recovery(NamedTuple):
         1 / n.
     pairwise
         Share of each candidate's studies (rows) in which it scored above each other one (columns), ties as one half, (n, n): chance
-        is .5, and the diagonal NaN. Two candidates are told apart as far as the mean of their two entries is above .5.
+        is .5, and the diagonal NaN.
+    told_apart
+        Share of the studies of either of two candidates in which the true one scored above the other, (n, n), symmetric: chance is
+        .5, also where one of them scores higher whichever the data came from.
     scores
         Mean score of each candidate (columns) in the studies of each (rows), (n, n).
     ceiling
@@ -84,6 +87,7 @@ class Recovery(NamedTuple):
     upper: float
     chance: float
     pairwise: np.ndarray
+    told_apart: np.ndarray
     scores: np.ndarray
     ceiling: float
     achieved: np.ndarray
@@ -209,7 +213,7 @@ def _summed_up(
     lower, upper = _interval(int(won.sum()), n * n_simulations, confidence)
     return Recovery(
         tuple(names), confusion, won / n_simulations, each[:, 0], each[:, 1], float(won.mean() / n_simulations), lower, upper,
-        1 / n, pairwise, scores.mean(axis=1), ceiling, achieved, n_simulations,
+        1 / n, pairwise, (pairwise + pairwise.T) / 2, scores.mean(axis=1), ceiling, achieved, n_simulations,
     )  # fmt: skip
 
 

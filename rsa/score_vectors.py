@@ -10,7 +10,7 @@ from jaxtyping import Float
 from rsa.flexible import as_vectors
 from rsa.subset_ranks import midranks
 
-__all__ = ["centred_ranks", "has_vectors", "score_vectors"]
+__all__ = ["has_vectors", "rho_a_divisor", "score_vectors"]
 
 
 def has_vectors(comparator: str) -> bool:
@@ -18,13 +18,9 @@ def has_vectors(comparator: str) -> bool:
     return comparator != "kendall"
 
 
-def centred_ranks(
-    ranks: Float[np.ndarray, "n_rdms n_pairs"], n_summed: Float[np.ndarray, " n_rdms"] | float = 1.0
-) -> Float[np.ndarray, "n_rdms n_pairs"]:
-    """Vectors whose inner product is rho-a, of mid-ranks, or their sum, of sums of so many RDMs' mid-ranks."""
-    n_pairs = ranks.shape[1]
-    middle = np.atleast_1d(n_summed)[:, None] * (n_pairs + 1) / 2
-    return np.asarray((ranks - middle) / np.sqrt((float(n_pairs) ** 3 - n_pairs) / 12))
+def rho_a_divisor(n_pairs: int) -> float:
+    """The inner product of so many ranks with themselves, from their mean."""
+    return (float(n_pairs) ** 3 - n_pairs) / 12
 
 
 def score_vectors(rdms: Float[np.ndarray, "n_rdms n_pairs"], comparator: str) -> Float[np.ndarray, "n_rdms length"]:
@@ -38,7 +34,8 @@ def score_vectors(rdms: Float[np.ndarray, "n_rdms n_pairs"], comparator: str) ->
         One of :data:`rsa.COMPARATORS` but "kendall".
     """
     if comparator == "spearman":
-        return centred_ranks(midranks(rdms))
+        n_pairs = rdms.shape[1]
+        return (midranks(rdms) - (n_pairs + 1) / 2) / np.sqrt(rho_a_divisor(n_pairs))
     vectors = as_vectors(rdms, comparator)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(length > 0, length, 1.0))

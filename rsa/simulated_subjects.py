@@ -104,16 +104,14 @@ def loading(layer: np.ndarray, measure: str) -> Float[np.ndarray, "n_conditions 
         return np.asarray(rows / np.sqrt(np.square(rows).sum() / len(rows)))
 
 
-def _signal(random: np.random.Generator, rows: np.ndarray, sampling: Sampling, kept: np.ndarray | None) -> np.ndarray:
-    """Channels of all subjects without noise, (n_subjects, n_conditions, n_channels), of the conditions that are kept."""
+def _signal(random: np.random.Generator, rows: np.ndarray, sampling: Sampling) -> np.ndarray:
+    """Channels of all subjects without noise, (n_subjects, n_conditions, n_channels)."""
     n_conditions, rank = rows.shape
     shape = sampling.n_subjects, rank, sampling.n_channels
-    taken = rows if kept is None else rows[kept]
-    signal = taken @ random.standard_normal(shape)
+    signal = rows @ random.standard_normal(shape)
     if sampling.explained < 1:
         # As rich as the layer is, shared by all subjects, and no candidate's: the layer's own geometry on other conditions.
-        moved = rows[random.permutation(n_conditions)]
-        other = (moved if kept is None else moved[kept]) @ random.standard_normal(shape)
+        other = rows[random.permutation(n_conditions)] @ random.standard_normal(shape)
         signal = np.sqrt(sampling.explained) * signal + np.sqrt(1 - sampling.explained) * other
     return np.asarray(signal)
 
@@ -148,7 +146,7 @@ def simulate(
     sampling
         How subjects are measured.
     """
-    signal = _signal(random, rows, sampling, None)
+    signal = _signal(random, rows, sampling)
     return _measured(signal, _noise(random, signal, sampling), share, sampling.measure), signal
 
 
@@ -245,16 +243,13 @@ def calibrated_share(
     InputError
         For a ceiling above that without noise, or below that of noise alone.
     """
-    n_conditions = len(rows)
-    n_calibrated = min(n_conditions, MOST_CONDITIONS_TO_CALIBRATE)
-    entries = sampling.n_subjects * n_calibrated * (n_calibrated - 1) // 2
-    n_studies = int(np.clip(CALIBRATING_ENTRIES // entries, *CALIBRATING_STUDIES))
+    if len(rows) > MOST_CONDITIONS_TO_CALIBRATE:
+        kept = rows[random.choice(len(rows), MOST_CONDITIONS_TO_CALIBRATE, replace=False)]
+        rows = np.linalg.cholesky(kept @ kept.T + JITTER * np.eye(len(kept)))
+    n_studies = int(np.clip(CALIBRATING_ENTRIES // (sampling.n_subjects * len(rows) ** 2 // 2), *CALIBRATING_STUDIES))
     signals, noises = [], []
     for _ in range(n_studies):
-        kept = None
-        if n_conditions > n_calibrated:
-            kept = random.choice(n_conditions, n_calibrated, replace=False)
-        signals.append(_signal(random, rows, sampling, kept))
+        signals.append(_signal(random, rows, sampling))
         noises.append(_noise(random, signals[-1], sampling))
     signal, noise = np.concatenate(signals), np.concatenate(noises)
     pure = noise_free(signal.reshape(n_studies, -1, *signal.shape[1:]), sampling)

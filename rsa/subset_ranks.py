@@ -4,6 +4,8 @@ Scoring in folds ranks the same RDM anew within every fold's pairs. A subset is 
 serves every fold, and ranks within two disjoint subsets come from one walk through it.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -53,15 +55,15 @@ def sorted_rdms(rdms: Float[np.ndarray, "n_rdms n_pairs"]) -> Sorted:
 
 
 @compiled
-def _share_midrank(order, part, start, end, own, rank, ranks):
+def _share_midrank(order, part, slot, start, end, own, rank, ranks):
     """Give the entries of one part between two places of the order the same rank."""
     for place in range(start, end):
         if part[order[place]] == own:
-            ranks[order[place]] = rank
+            ranks[slot[order[place]]] = rank
 
 
 @compiled
-def _write_tied(order, tied, part, n_parts, ranks):
+def _write_tied(order, tied, part, slot, n_parts, ranks):
     """Write the mid-rank of each entry among those of its part, where some entries are equal."""
     count, in_run = np.zeros(n_parts, np.int64), np.zeros(n_parts, np.int64)
     run_of, start_of = np.full(n_parts, -1), np.zeros(n_parts, np.int64)
@@ -74,63 +76,68 @@ def _write_tied(order, tied, part, n_parts, ranks):
             in_run[own] += 1
         else:
             if in_run[own] > 1:
-                _share_midrank(order, part, start_of[own], place, own, count[own] - (in_run[own] - 1) / 2, ranks)
+                _share_midrank(order, part, slot, start_of[own], place, own, count[own] - (in_run[own] - 1) / 2, ranks)
             run_of[own], start_of[own], in_run[own] = run, place, 1
         count[own] += 1
-        ranks[order[place]] = count[own]
+        ranks[slot[order[place]]] = count[own]
     for own in range(n_parts):
         if in_run[own] > 1:
-            _share_midrank(order, part, start_of[own], len(order), own, count[own] - (in_run[own] - 1) / 2, ranks)
+            _share_midrank(order, part, slot, start_of[own], len(order), own, count[own] - (in_run[own] - 1) / 2, ranks)
 
 
 @compiled
-def _write_one(order, tied, part, n_parts, ranks):
+def _write_one(order, tied, part, slot, n_parts, ranks):
     if tied.any():
-        _write_tied(order, tied, part, n_parts, ranks)
+        _write_tied(order, tied, part, slot, n_parts, ranks)
         return
     # Without a branch that a processor could guess wrong: most RDMs go here.
     count = np.zeros(n_parts, np.int64)
     for place in range(len(order)):
         entry = order[place]
         count[part[entry]] += 1
-        ranks[entry] = count[part[entry]]
+        ranks[slot[entry]] = count[part[entry]]
 
 
 @compiled
-def _add_all(order, tied, part, n_parts, group, sums):
+def _add_all(order, tied, part, slot, n_parts, group, sums):
     """Add the ranks of each RDM to the sum of its group."""
-    ranks = np.empty(order.shape[1])
+    ranks = np.empty(sums.shape[1])
     for index in range(len(order)):
-        _write_one(order[index], tied[index], part, n_parts, ranks)
+        _write_one(order[index], tied[index], part, slot, n_parts, ranks)
         own = sums[group[index]]
         for entry in range(len(ranks)):
             own[entry] += ranks[entry]
 
 
 def subset_midranks(
-    rdms: Sorted, part: Int[np.ndarray, " n_pairs"], n_parts: int, group: Int[np.ndarray, " n_rdms"] | None = None
-) -> Float[np.ndarray, "n_groups n_pairs"]:
-    """Rank entries among those of the same part, and sum ranks over the RDMs of a group.
+    rdms: Sorted, subsets: Sequence[Int[np.ndarray, "..."]], group: Int[np.ndarray, " n_rdms"] | None = None
+) -> list[Float[np.ndarray, "n_groups ..."]]:
+    """Rank the entries of each of some disjoint subsets, and sum ranks over the RDMs of a group.
 
     Parameters
     ----------
     rdms
         From :func:`sorted_rdms`.
-    part
-        Number of the subset that each entry belongs to, from 0 on, (n_pairs,).
-    n_parts
-        How many subsets there are.
+    subsets
+        Indices of the entries of each.
     group
         Number of the group that each RDM belongs to, from 0 on, (n_rdms,); by default each is one by itself.
 
     Returns
     -------
-    Sums of mid-ranks from 1 on, (n_groups, n_pairs); exact, since halves are.
+    For each subset the sums of mid-ranks from 1 on, (n_groups, n_entries); exact, since halves are.
     """
     groups = np.arange(len(rdms.order)) if group is None else group
-    sums = np.zeros((int(groups.max()) + 1, rdms.order.shape[1]))
-    _add_all(rdms.order, rdms.tied, part.astype(np.int8), n_parts, groups, sums)
-    return sums
+    n_used = sum(len(entries) for entries in subsets)
+    # Subsets lie one after the other, and entries of none share the last slot.
+    part = np.full(rdms.order.shape[1], len(subsets), np.int8)
+    slot = np.full(rdms.order.shape[1], n_used, np.int32)
+    ends = np.cumsum([0, *(len(entries) for entries in subsets)])
+    for number, entries in enumerate(subsets):
+        part[entries], slot[entries] = number, np.arange(ends[number], ends[number + 1])
+    sums = np.zeros((int(groups.max()) + 1, n_used + 1))
+    _add_all(rdms.order, rdms.tied, part, slot, len(subsets) + 1, groups, sums)
+    return [sums[:, start:end] for start, end in pairwise(ends)]
 
 
 def midranks(rdms: Float[np.ndarray, "n_rdms n_pairs"]) -> Float[np.ndarray, "n_rdms n_pairs"]:
@@ -144,4 +151,4 @@ def midranks(rdms: Float[np.ndarray, "n_rdms n_pairs"]) -> Float[np.ndarray, "n_
     >>> midranks(np.array([[0.5, 0.1, 0.5]]))
     array([[2.5, 1. , 2.5]])
     """
-    return subset_midranks(sorted_rdms(rdms), np.zeros(rdms.shape[1], np.int64), 1)
+    return subset_midranks(sorted_rdms(rdms), [np.arange(rdms.shape[1])])[0]
