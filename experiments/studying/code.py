@@ -21,7 +21,7 @@ RANKS = (
     *(f"rsa.{name}" for name in ("rank_draws", "variance", "bootstrap", "split_halves", "generalisation", "reference_models")),
 )
 """What scores them."""
-_SIMULATED = ("recovery", "simulated_studies", "simulated_subjects", "many_studies")
+_SIMULATED = ("recovery", "candidates", "many_studies", "score_vectors", "simulated_studies", "simulated_subjects", "subset_ranks")
 RECOVERY = (*RANKS, "experiments.studying.recovered", *(f"rsa.{name}" for name in _SIMULATED))
 """What simulates studies of them."""
 
