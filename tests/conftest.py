@@ -23,8 +23,8 @@ _QUICK = [
 ]
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_QUICK]).strip()
 
-# Programs that several tests compile are compiled once, and the user's own cache is left alone. Most programs are small, an addition
-# of two arrays, say, but each takes ten milliseconds to compile and one to read: workers share these too.
+# Programs that several tests compile are compiled once, and the user's own cache is left alone. Most are small, an addition of two
+# arrays, say, which takes ten milliseconds to compile and one to read.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
@@ -39,8 +39,8 @@ import pytest  # noqa: E402
 from jax._src.interpreters import mlir  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
-# Every program is written in a context of its own, which takes four milliseconds to fill with the operations that there are, the
-# same each time, and two megabytes: together a sixth of the tests' time. One context will do. Where JAX has it no more, nothing is lost.
+# Each program is written in a context of its own, which takes four milliseconds to fill with the operations that there are, always
+# the same, and two megabytes: a tenth of the tests' time, most of their memory. One will do; where JAX has none, nothing is lost.
 if hasattr(mlir, "make_ir_context"):
     mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
@@ -107,6 +107,33 @@ def _mark_costly_cases(items):
             item.add_marker("thorough")
 
 
+# What takes a worker longest, each without a break, goes first: at the end the other worker would have nothing to do meanwhile.
+_LONG = (
+    "tests/test_notebooks.py",
+    "tests/experiments/test_comparing.py",
+    "tests/experiments/test_cli.py",
+    "tests/learning_rules/test_plausibility.py",
+    "tests/experiments/test_sweeping.py",
+    "tests/neurodata/test_meg_simulation.py",
+    "tests/experiments/test_report.py",
+    "tests/experiments/test_of_ones_own.py",
+    "tests/experiments/test_raw_recordings.py",
+    "tests/test_fuzz.py",
+    "tests/rsa/test_calibration.py",
+)
+
+
+def _turn_of(item):
+    file = item.nodeid.partition("::")[0]
+    return _LONG.index(file) if file in _LONG else len(_LONG)
+
+
+def pytest_configure(config):
+    """Files are taken in the order below; by itself pytest-xdist begins with those of many tests, however short."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     """Tests of one file share what they train, so they go to one worker; those of the conformance suite by rule and network.
@@ -121,6 +148,7 @@ def pytest_collection_modifyitems(config, items):
         if left_out:
             config.hook.pytest_deselected(items=left_out)
             items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+    items.sort(key=_turn_of)
     for item in items:
         unit = item.nodeid.partition("::")[0]
         given = getattr(getattr(item, "callspec", None), "params", {})
