@@ -71,7 +71,7 @@ class _Held(NamedTuple):
 
 
 def all_folds(
-    key: jax.Array, n_conditions: int, n_subjects: int, n_condition_folds: int, n_subject_folds: int, n_partitions: int
+    key: jax.Array, n_conditions: int, n_subjects: int, n_condition_folds: int = 3, n_subject_folds: int = 2, n_partitions: int = 4
 ) -> Iterator[tuple[Fold, list[np.ndarray]]]:
     """Every fold of stimuli in every partition, with the folds of subjects (n_subjects,) of that partition."""
     first, second = np.triu_indices(n_conditions, 1)

@@ -8,27 +8,21 @@ import json
 from importlib import import_module, metadata
 from pathlib import Path
 
-__all__ = ["RANKS", "RECOVERY", "RDMS", "code_of"]
+__all__ = ["RANKS", "RDMS", "RECOVERY", "code_of"]
 
-RDMS = ("rsa.measures", "rsa.distances", "rsa.tiles", "experiments.stimuli", "experiments.studying.shown")
-"""What makes RDMs of networks."""
-_STUDYING = tuple(f"experiments.studying.{name}" for name in ("conditions", "contest", "ranking", "scoring"))
-RANKS = (
-    *RDMS,
-    *_STUDYING,
-    *("experiments.pairing", "experiments.scoring", "experiments.measured", "experiments.own_ceilings"),
-    *(f"rsa.{name}" for name in ("chosen_layers", "comparators", "factors", "grams", "inference", "missing", "partial_inference")),
-    *(f"rsa.{name}" for name in ("rank_draws", "variance", "bootstrap", "split_halves", "generalisation", "reference_models")),
-)
+RDMS = tuple(f"experiments.{name}" for name in ("epoch_states", "responding", "stimuli", "studying.shown", "trained"))
+"""What makes RDMs of networks, beside the package `rsa`."""
+_SCORING = ("compare_config", "failures", "measured", "own_ceilings", "pairing", "scoring")
+_STUDYING = ("conditions", "contest", "matched", "ranking", "scoring")
+RANKS = (*RDMS, *(f"experiments.{name}" for name in _SCORING), *(f"experiments.studying.{name}" for name in _STUDYING))
 """What scores them."""
-_SIMULATED = ("recovery", "candidates", "many_studies", "score_vectors", "simulated_studies", "simulated_subjects", "subset_ranks")
-RECOVERY = (*RANKS, "experiments.studying.recovered", *(f"rsa.{name}" for name in _SIMULATED))
+RECOVERY = (*RANKS, "experiments.studying.recovered")
 """What simulates studies of them."""
 
 
 @functools.cache
 def code_of(modules: tuple[str, ...]) -> str:
-    """A digest of modules' code, and of the libraries below them.
+    """A digest of modules' code, of all of `rsa`, and of the libraries below them.
 
     Parameters
     ----------
@@ -36,6 +30,7 @@ def code_of(modules: tuple[str, ...]) -> str:
         `RDMS`, `RANKS` or `RECOVERY`.
     """
     digest = hashlib.sha256(json.dumps([metadata.version(name) for name in ("jax", "numpy", "scipy")]).encode())
-    for name in modules:
-        digest.update(Path(str(import_module(name).__file__)).read_bytes())
+    folder = Path(str(import_module("rsa").__file__)).parent
+    for path in (*sorted(folder.glob("*.py")), *(Path(str(import_module(name).__file__)) for name in modules)):
+        digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -1,9 +1,11 @@
 """Conclusions × conditions: whether what a rule adds to its control holds whatever single choice is changed.
 
-Every p-value of the table belongs to one family: regions, rules, networks and conditions together (Benjamini and Hochberg 1995,
-doi:10.1111/j.2517-6161.1995.tb02031.x). A conclusion *holds* where every condition decides as the main one does, *turns* where two
-decide against each other, and is *undecided* otherwise; how many conditions have the main one's sign stands beside it, since halves
-of stimuli and single seeds decide less for being less.
+P-values of the main condition are one family, of all regions, rules and networks, and those of all other conditions another
+(Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x): near-copies of a test would otherwise make room for the test
+itself. A conclusion *holds* where every condition that could be scored decides as the main one does, and these are of every kind
+but size and accuracy, which some rules cannot be given; it *turns* where two decide against each other, and is *undecided*
+otherwise. How many conditions have the main one's sign stands beside it, since halves of stimuli and single seeds decide less for
+being less. That the readout is among the layers counts for nothing: it was trained, and the control's was not.
 """
 
 from __future__ import annotations
@@ -14,19 +16,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 import rsa
-from experiments.studying.conditions import MAIN
+from experiments.studying.conditions import MAIN, READOUT
 
 __all__ = ["ABOVE", "BELOW", "LEVEL", "UNDECIDED", "conclusions", "corrected", "stimuli_needed"]
 
 LEVEL = 0.05
+_POWER = 0.8
 ABOVE, BELOW, UNDECIDED, ABSENT = "above", "below", "undecided", "not scored"
 _PLACE = ["group", "recording", "region"]
+# Rules that settle or spike see stimuli at one size; some are never at the accuracy that others share.
+_NOT_FOR_ALL = {"size", "accuracy"}
 
 
 def corrected(ranks: pd.DataFrame) -> pd.DataFrame:
-    """The table with `p_adjusted` of differences from controls, over all of it, and `verdict`.
+    """The table with `p_adjusted` of differences from controls, and `verdict`.
 
     Parameters
     ----------
@@ -35,7 +41,9 @@ def corrected(ranks: pd.DataFrame) -> pd.DataFrame:
     """
     tested = (ranks["kind"] == "rule") & (ranks["failure"] == "")
     adjusted = np.full(len(ranks), np.nan)
-    adjusted[tested] = rsa.false_discovery_rate(ranks.loc[tested, "p_value_from_control"].to_numpy(float))
+    counts, is_main = tested & (ranks["choice"] != READOUT), ranks["condition"] == MAIN
+    for family in (counts & is_main, counts & ~is_main, tested & ~counts):
+        adjusted[family] = rsa.false_discovery_rate(ranks.loc[family, "p_value_from_control"].to_numpy(float))
     verdicts = [
         "" if not is_tested else _verdict(p, difference)
         for is_tested, p, difference in zip(tested, adjusted, ranks["difference_from_control"], strict=True)
@@ -62,8 +70,10 @@ def conclusions(ranks: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         group, recording, region, rule, score, difference, lower, upper and p_adjusted of the main condition; `conclusion`: "holds
         above", "holds below", "turns" or "undecided"; n_conditions that scored it, how many say above and below, and how many have
-        the main difference's sign; and one column a condition with its verdict, "" where it was not scored.
+        the main difference's sign; `not_scored`, conditions that did not; and one column a condition with its verdict, "" where it
+        was not scored.
     """
+    needed = set(ranks["choice"]) - _NOT_FOR_ALL - {READOUT}
     rules = ranks[(ranks["kind"] == "rule") & (ranks["failure"] == "")]
     names = list(dict.fromkeys(ranks["condition"]))
     rows = []
@@ -72,7 +82,14 @@ def conclusions(ranks: pd.DataFrame) -> pd.DataFrame:
         if MAIN not in by_condition.index or by_condition.loc[MAIN, "verdict"] == ABSENT:
             continue
         main = by_condition.loc[MAIN]
-        known = by_condition[by_condition["verdict"] != ABSENT]
+        asked = by_condition[by_condition["choice"] != READOUT]
+        known = asked[asked["verdict"] != ABSENT]
+        scored = set(known["choice"]) >= needed
+        absent = [
+            name
+            for name in names
+            if name not in known.index and name not in set(by_condition.index[by_condition["choice"] == READOUT])
+        ]
         row: dict[str, Any] = {
             **dict(zip(_PLACE, place, strict=True)),
             "rule": rule,
@@ -82,7 +99,8 @@ def conclusions(ranks: pd.DataFrame) -> pd.DataFrame:
             "difference_lower": float(main["lower_from_control"]),
             "difference_upper": float(main["upper_from_control"]),
             "p_adjusted": float(main["p_adjusted"]),
-            "conclusion": _conclusion(list(known["verdict"])),
+            "conclusion": _conclusion(list(known["verdict"]), scored),
+            "not_scored": ", ".join(absent),
             "n_conditions": len(known),
             "n_above": int((known["verdict"] == ABOVE).sum()),
             "n_below": int((known["verdict"] == BELOW).sum()),
@@ -92,25 +110,32 @@ def conclusions(ranks: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _conclusion(verdicts: Sequence[str]) -> str:
+def _conclusion(verdicts: Sequence[str], of_every_kind: bool) -> str:
     said = set(verdicts)
     if {ABOVE, BELOW} <= said:
         return "turns"
-    return f"holds {verdicts[0]}" if len(said) == 1 and UNDECIDED not in said else UNDECIDED
+    return f"holds {verdicts[0]}" if of_every_kind and len(said) == 1 and UNDECIDED not in said else UNDECIDED
 
 
-def stimuli_needed(n_stimuli: int, difference: float, lower: float, upper: float) -> float:
-    """How many stimuli would have decided a difference of this size, if an interval's width falls with the root of their number.
+def stimuli_needed(n_stimuli: int, difference: float, lower: float, upper: float, n_tests: int = 1) -> float:
+    """How many stimuli would decide a difference of this size in four studies of five, corrected for so many tests.
+
+    An interval's width falls with the root of the number of stimuli. What subjects and seeds add does not: it is a lower bound.
 
     Parameters
     ----------
     n_stimuli
         That there were.
     difference, lower, upper
-        Of the difference. What subjects and seeds add to the width does not fall with stimuli: it is a lower bound.
+        Of the difference, with its 95 % interval.
+    n_tests
+        Over which Bonferroni's method corrects.
 
     >>> round(stimuli_needed(92, 0.01, -0.01, 0.03))
-    368
+    752
     """
     half_width = (upper - lower) / 2
-    return math.nan if not difference or math.isnan(half_width) else n_stimuli * (half_width / abs(difference)) ** 2
+    if not difference or math.isnan(half_width):
+        return math.nan
+    reach = stats.norm.isf(LEVEL / (2 * n_tests)) + stats.norm.ppf(_POWER)
+    return float(n_stimuli * (reach / stats.norm.isf(LEVEL / 2) * half_width / abs(difference)) ** 2)

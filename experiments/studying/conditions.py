@@ -13,9 +13,11 @@ from typing import NamedTuple
 from experiments.studying.config import StudyConfig
 from experiments.studying.shown import END, MATCHED, Look
 
-__all__ = ["MAIN", "Condition", "conditions_of", "looks_of"]
+__all__ = ["MAIN", "READOUT", "Condition", "conditions_of", "looks_of"]
 
 MAIN = "main"
+READOUT = "readout"
+"""The choice that is shown and counts for no conclusion: a trained readout beside one that never learned."""
 HIDDEN, LAST, WITH_READOUT, ANY_SIZE = "hidden", "last hidden", "with readout", "any size"
 
 
@@ -27,7 +29,7 @@ class Condition(NamedTuple):
     name
         What is different, in words; `MAIN` for nothing.
     choice
-        Which choice that is: "measure", "comparator", "size", "accuracy", "stimuli", "layers", "seeds", "partial" or "".
+        Which choice that is: "measure", "comparator", "size", "accuracy", "stimuli", "layers", "seeds", "partial", `READOUT` or "".
     look
         How the networks are looked at; their controls at the same size and by the same measure.
     comparator
@@ -81,8 +83,8 @@ def conditions_of(config: StudyConfig, seeds: Sequence[int]) -> list[Condition]:
     if config.halves:
         halves = enumerate(("one half of stimuli", "other half of stimuli"))
         found += [main._replace(name=name, choice="stimuli", half=half) for half, name in halves]
-    for name, layers in (("last hidden layer", LAST), ("readout among layers", WITH_READOUT)):
-        found.append(main._replace(name=name, choice="layers", layers=layers))
+    found.append(main._replace(name="last hidden layer", choice="layers", layers=LAST))
+    found.append(main._replace(name="readout among layers", choice=READOUT, layers=WITH_READOUT))
     if len(config.sizes) > 1:
         # At another size there are these alone: what the size itself does is seen beside them.
         like = main.look._replace(size=config.sizes[1])

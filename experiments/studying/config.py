@@ -21,7 +21,7 @@ class StudyConfig:
     measures
         How patterns become RDMs, of `rsa.MEASURES`, the main one first: that of the ranking, of matched accuracy and of recovery.
     comparators
-        Between RDMs, of `rsa.COMPARATORS`, the main one first; then comparators of patterns, for recordings that come as patterns.
+        Between RDMs, of `rsa.COMPARATORS`, the main one first.
     sizes
         Sides in pixels at which networks see the stimuli, the main one first; None is the size of their training.
     partial

@@ -74,18 +74,16 @@ def _of_rule(shown: Sequence[Shown], condition: Condition, when: str) -> dict[in
         if condition.like is not None:
             there = each.rdms(condition.like)
             layers = {key: rdm for key, rdm in layers.items() if key in there}
-        found |= _by_seed(layers, each.readout, condition)
+        found |= _by_seed(layers, each, condition)
     return dict(sorted(found.items()))
 
 
-def _by_seed(layers: Mapping[tuple[int, str], np.ndarray], readout: str, condition: Condition) -> dict[int, Layers]:
+def _by_seed(layers: Mapping[tuple[int, str], np.ndarray], shown: Shown, condition: Condition) -> dict[int, Layers]:
     found: dict[int, Layers] = {}
     for (seed, layer), rdm in layers.items():
-        if condition.seed not in (None, seed) or (layer == readout and condition.layers != WITH_READOUT):
-            continue
-        found.setdefault(seed, {})[layer] = rdm
-    if condition.layers == LAST:
-        found = {seed: dict([list(of_seed.items())[-1]]) for seed, of_seed in found.items()}
+        counts = layer == shown.last if condition.layers == LAST else condition.layers == WITH_READOUT or layer != shown.readout
+        if counts and condition.seed in (None, seed):
+            found.setdefault(seed, {})[layer] = rdm
     return found
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from bioplausible.foundation.errors import InputError
 from experiments.config import CONTROL, TrainConfig, deciding_record
@@ -33,12 +33,15 @@ class Group(NamedTuple):
     name
         Network and images, in words.
     trainings
-        The untrained control on plain images first; controls behind front ends are not among them, since every rule is held against
-        its own network before the first image.
+        The untrained control on plain images first; controls behind front ends are not among them, since every rule's
+        representations are held against its own network before the first image.
+    controls
+        All untrained ones, behind front ends too: whether a rule reads worse than untrained networks is asked behind its own.
     """
 
     name: str
     trainings: tuple[TrainConfig, ...]
+    controls: tuple[TrainConfig, ...] = ()
 
     @property
     def rules(self) -> list[str]:
@@ -57,20 +60,37 @@ def groups_of(configs: Iterable[TrainConfig]) -> list[Group]:
     Raises
     ------
     InputError
-        Two trainings of one rule with a seed in common: they differ in what no table tells apart.
+        Two trainings of one rule with a seed in common, which differ in what no table tells apart, or rules without a control.
     """
     found: dict[str, list[TrainConfig]] = {}
     for config in configs:
-        if config.optimizer_of or (config.rule == CONTROL and config.front_end != "none"):
+        if config.optimizer_of:
             continue
         record = deciding_record(config)
         key = json.dumps(plain({name: record.get(name) for name in _SHARED}), sort_keys=True)
         found.setdefault(key, []).append(config)
-    groups = [Group(_name(members[0]), tuple(sorted(members, key=lambda each: each.rule != CONTROL))) for members in found.values()]
-    groups = [each for each in groups if len(each.rules) > 1]
-    for group in groups:
-        _check_seeds(group.name, group.trainings)
+    groups = []
+    for key, members in found.items():
+        alike = [json.loads(other) for other in found if _name(found[other][0]) == _name(members[0])]
+        name = _name(members[0]) + _different(json.loads(key), alike)
+        if any(each.rule != CONTROL for each in members):
+            groups.append(_group(name, members))
+            _check_seeds(name, groups[-1].trainings)
     return groups
+
+
+def _group(name: str, members: Sequence[TrainConfig]) -> Group:
+    controls = sorted((each for each in members if each.rule == CONTROL), key=lambda each: each.front_end != "none")
+    if not controls:
+        raise InputError(f"a study of {members[0].rule} without the untrained network ({name}) was given: add rule: {CONTROL}")
+    shown = [each for each in controls if each.front_end == controls[0].front_end]
+    return Group(name, (*shown, *(each for each in members if each.rule != CONTROL)), tuple(controls))
+
+
+def _different(record: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]) -> str:
+    """What tells a group from others whose network and images have the same name."""
+    told = [f"{name}={record[name]}" for name in _SHARED if any(record[name] != other[name] for other in alike)]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _name(config: TrainConfig) -> str:

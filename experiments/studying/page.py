@@ -22,12 +22,13 @@ _PLACE = ["group", "recording", "region"]
 def score(value: float) -> str:
     """A score with three decimals and without the nought that all have; "" for none.
 
-    >>> score(0.1234), score(-0.05)
-    ('.123', '-.050')
+    >>> score(0.1234), score(-0.05), score(10.5)
+    ('.123', '-.050', '10.500')
     """
     if value is None or math.isnan(value):
         return ""
-    return f"{value:.3f}".replace("0.", ".", 1)
+    sign, digits = "-" if value < 0 else "", f"{abs(value):.3f}"
+    return sign + digits.removeprefix("0")
 
 
 def _interval(row: Any, lower: str, upper: str) -> str:
@@ -65,54 +66,65 @@ def answers(ranks: pd.DataFrame, conclusions: pd.DataFrame) -> list[str]:
 
 def _answer(place: tuple[str, str, str], table: pd.DataFrame, conclusions: pd.DataFrame) -> str:
     main = table[table["condition"] == MAIN]
-    rules = main[(main["kind"] == "rule") & (main["failure"] == "")]
+    ranked = main[main["failure"] == ""]
+    rules, networks, others = (ranked[ranked["kind"].isin(kinds)] for kinds in (["rule"], ["rule", "control"], ["model"]))
     if rules.empty:
         return "no rule is ranked."
-    here = conclusions[(conclusions[_PLACE] == pd.Series(dict(zip(_PLACE, place, strict=True)))).all(axis=1)]
-    best, others = rules.iloc[0], main[main["kind"] == "model"]
+    best, leader = rules.iloc[0], networks.iloc[0]
     n_stimuli, n_subjects = int(best["n_stimuli"]), int(best["n_subjects"])
     said = [
-        f"{n_stimuli} stimuli, {n_subjects} {'subject' if n_subjects == 1 else 'subjects'}. "
-        f"{best['name']} scores highest, {score(best['score'])}{_interval(best, 'lower', 'upper')}"
+        f"{n_stimuli} stimuli, {n_subjects} {'subject' if n_subjects == 1 else 'subjects'}; intervals are for other "
+        f"{best['factors'] or 'nothing'}. Of rules {best['name']} scores highest, {score(best['score'])}"
+        f"{_interval(best, 'lower', 'upper')}, {score(best['control_score'])} before learning"
     ]
+    if leader["kind"] == "control":
+        said.append(f", and a network that learned nothing scores higher ({leader['name']}, {score(leader['score'])})")
     if not others.empty:
-        model = others.iloc[0]
-        which = "above" if best["score"] > model["score"] else "below"
-        said.append(f", {which} the best model that learned nothing ({model['name']}, {score(model['score'])})")
-    if not math.isnan(best["ceiling_lower"]):
-        said.append(f"; the noise ceiling begins at {score(best['ceiling_lower'])}")
-    said.append(". " + _added(here))
+        said.append(f"; the best model without a network is {others.iloc[0]['name']}, {score(others.iloc[0]['score'])}")
+    if not math.isnan(best["ceiling"]):
+        said.append(f"; the noise ceiling is {score(best['ceiling'])}")
+    said.append(". " + _added(_here(conclusions, place)))
     said.append(_apart(rules, n_stimuli))
     return "".join(said)
+
+
+def _here(conclusions: pd.DataFrame, place: tuple[str, str, str]) -> pd.DataFrame:
+    return conclusions[(conclusions[_PLACE] == list(place)).all(axis=1)] if len(conclusions) else conclusions
 
 
 def _added(here: pd.DataFrame) -> str:
     """What rules add to their own untrained networks."""
     above, below = ((here[MAIN] == verdict).sum() for verdict in (ABOVE, BELOW))
-    holds = list(here.loc[here["conclusion"] == "holds above", "rule"])
-    turns = list(here.loc[here["conclusion"] == "turns", "rule"])
-    in_every = f"in every one of {here['n_conditions'].max()} conditions {', '.join(holds) if holds else 'none'}"
-    turning = f"; it turns with one choice for {', '.join(turns)}" if turns else ""
     under = f", {below} below" if below else ""
-    return f"{above} of {len(here)} rules are above their own network before learning{under}: {in_every}{turning}. "
+    said = [f"{above} of {len(here)} rules are above their own network before learning{under}"]
+    for conclusion, words in (("holds above", "under every condition"), ("holds below", "below it under every condition")):
+        held = here[here["conclusion"] == conclusion]
+        told = [
+            f"{row['rule']} ({row['n_conditions']}{' that it can be given' if row['not_scored'] else ''})"
+            for _, row in held.iterrows()
+        ]
+        if told or conclusion == "holds above":
+            said.append(f"{words} {', '.join(told) or 'none'}")
+    if turns := list(here.loc[here["conclusion"] == "turns", "rule"]):
+        said.append(f"with the opposite verdict under some condition {', '.join(turns)}")
+    return "; ".join(said) + ". "
 
 
 def _apart(rules: pd.DataFrame, n_stimuli: int) -> str:
     """Whether the data tell rules from backpropagation."""
     others = rules[(rules["name"] != REFERENCE) & rules["p_value_from_backprop"].notna()]
-    if others.empty:
+    if others.empty or REFERENCE not in set(rules["name"]):
         return ""
-    # Of one region; corrected for all that are asked here by Bonferroni's method, which needs no more than these rows.
+    # Corrected for all that are asked here by Bonferroni's method, which needs no more than these rows.
     decided = others[others["p_value_from_backprop"] < LEVEL / len(others)]
     if len(decided):
         told = ", ".join(f"{row['name']} ({score(row['difference_from_backprop'])})" for _, row in decided.iterrows())
-        return f"These data tell {len(decided)} of {len(others)} rules from backpropagation: {told}."
-    nearest = others.loc[others["difference_from_backprop"].abs().idxmax()]
-    needed = stimuli_needed(
-        n_stimuli, nearest["difference_from_backprop"], nearest["lower_from_backprop"], nearest["upper_from_backprop"]
-    )
-    more = f"; the largest difference, of {nearest['name']}, would take some {needed:,.0f} stimuli" if needed > n_stimuli else ""
-    return f"These data cannot tell any of {len(others)} rules from backpropagation{more}."
+        return f"In this region {len(decided)} of {len(others)} rules are told from backpropagation: {told}."
+    fields = ["difference_from_backprop", "lower_from_backprop", "upper_from_backprop"]
+    needed = [stimuli_needed(n_stimuli, *map(float, row), n_tests=len(others)) for row in others[fields].to_numpy()]
+    fewest = min((each for each in needed if not math.isnan(each)), default=math.nan)
+    more = f"; the first to be told apart, {others.iloc[needed.index(fewest)]['name']}, would take at least {fewest:,.0f} stimuli"
+    return f"These data tell none of {len(others)} rules from backpropagation{'' if math.isnan(fewest) else more}."
 
 
 def _rank_rows(table: pd.DataFrame, conditions: Sequence[str]) -> Iterator[list[str]]:
@@ -169,9 +181,7 @@ def to_markdown(title: str, ranks: pd.DataFrame, conclusions: pd.DataFrame, furt
     for (group, recording, region), table in _places(ranks):
         lines += [f"## {region} ({recording}), {group}", "", "Scores; models that learned nothing in italics.", ""]
         lines += _table(["", "layer", "score", "minus its control", *shown], _rank_rows(table, shown))
-        here = conclusions[
-            (conclusions["group"] == group) & (conclusions["recording"] == recording) & (conclusions["region"] == region)
-        ]
+        here = _here(conclusions, (group, recording, region))
         lines += ["Difference from the control under every condition:", ""]
         lines += _table(["rule", "conclusion", "same sign", MAIN, *conditions], _conclusion_rows(here, [MAIN, *conditions]))
         failed = table[(table["condition"] == MAIN) & (table["failure"] != "")]
@@ -182,13 +192,18 @@ def to_markdown(title: str, ranks: pd.DataFrame, conclusions: pd.DataFrame, furt
 
 def _meaning() -> list[str]:
     return [
-        "Scores are correlations of dissimilarities, of each network's best hidden layer, chosen on other stimuli and subjects",
-        "than it is scored on; intervals are for other stimuli, subjects and seeds, as far as there are enough of each. A rule's",
-        "control is its own network before the first image. ▲ above, ▼ below the control, · undecided, at a false discovery rate",
-        "of 5 % over all regions, rules and conditions together. A conclusion *holds* where every condition decides as the main",
-        "one, and *turns* where two decide against each other. That a rule scores above its control says that learning moved the",
-        "network towards the region under these images; it does not say that the brain learns so. At other sizes of stimuli",
-        "those layers alone count that take them; *layers of any size* are the same layers at the size of training.",
+        "Scores are correlations of dissimilarities, of each network's best hidden layer, chosen on other stimuli than it is",
+        "scored on, and on other subjects where there are any. A rule's control is its own network before the first image.",
+        "▲ above, ▼ below the control, · undecided, at a false discovery rate of 5 %: over all regions, rules and networks under",
+        "the main condition, and over all of these under all other conditions together. A conclusion *holds* where every",
+        "condition that the rule can be given decides as the main one, and *turns* where two decide against each other; the",
+        "readout among the layers, which the control's was never trained for, is shown and counts for nothing. Which rules are",
+        "told from backpropagation is corrected within each region. Where a recording comes as dissimilarities, another measure",
+        "is the networks' alone. At other sizes of stimuli those layers count that take them; *layers of any size* are the same",
+        "layers at the size of training.",
+        "",
+        "That a rule scores above its control says that learning moved the network towards the region under these images. It",
+        "does not say that the brain learns so, nor that another network, longer training or other images would say the same.",
         "",
     ]
 
@@ -208,8 +223,11 @@ def accuracy_lines(accuracies: pd.DataFrame) -> list[str]:
         common = table["common_accuracy"].iloc[0]
         far = table[~table["near"].astype(bool)]
         told = ", ".join(f"{row['rule']} ({100 * row['reached']:.1f} %)" for _, row in far.iterrows())
+        near = table.loc[table["near"].astype(bool), "on_test"]
         left_out = f"; never as near as {100 * NEAR:.1f} points, and left out there: {told}" if told else ""
-        lines.append(f"- {group}: {100 * common:.1f} % of validation images, which {table['near'].sum()} rules had once{left_out}.")
+        reached = f"{100 * near.min():.1f} to {100 * near.max():.1f} % of test images" if len(near) else "none"
+        how = f"{100 * common:.1f} % of validation images, which {len(near)} rules had once ({reached})"
+        lines.append(f"- {group}: {how}{left_out}.")
     return [*lines, ""]
 
 
@@ -224,7 +242,13 @@ def null_lines(null: pd.DataFrame) -> list[str]:
     if null.empty:
         return []
     tested = null[null["p_value_from_control"].notna()]
-    lines = ["## Nothing to find", "", "Networks saw the stimuli in another order than the region's responses are in.", ""]
+    lines = [
+        "## Nothing to find",
+        "",
+        "Networks saw the stimuli in another order than the region's responses are in: neither rules nor controls are related.",
+        "(That both are, and equally, is a harder null, which this does not ask.)",
+        "",
+    ]
     rows = []
     for place, table in tested.groupby(_PLACE, sort=False):
         below = table["p_value_from_control"] < LEVEL
@@ -250,7 +274,8 @@ def recovery_lines(recovery: pd.DataFrame) -> list[str]:
     lines = [
         "## What these data could have told",
         "",
-        "Studies simulated from each rule's networks, with as many stimuli and subjects and as much noise, scored as this one:",
+        "Studies simulated from each rule's networks, with as many stimuli, subjects and channels (100 where a recording comes as",
+        "dissimilarities) and a noise ceiling as high, scored as this one:",
         "how often the rule that the data came from scored highest of all, and above another one (chance .5). Networks are all",
         "that subjects share, which is the best case, or as much of it as the best score says that was measured.",
         "",
@@ -258,12 +283,15 @@ def recovery_lines(recovery: pd.DataFrame) -> list[str]:
     rows = []
     for (*place, kind), table in recovery.groupby([*_PLACE, "study"], sort=False):
         first = table.iloc[0]
+        if "why" in table and isinstance(first["why"], str):
+            rows.append([*map(str, place), f"not done: {first['why']}", *[""] * 6])
+            continue
         bounds = f"[{100 * first['overall_lower']:.0f}, {100 * first['overall_upper']:.0f}]"
         best = table.loc[table["rate"].idxmax()]
         rows.append(
             [
                 *map(str, place),
-                str(kind),
+                f"{kind} ({score(float(table['own_score'].mean()))})",
                 f"{100 * first['overall']:.0f} % {bounds}",
                 f"{100 * first['chance']:.0f} %",
                 score(float(table["told_apart"].mean())),
@@ -271,7 +299,17 @@ def recovery_lines(recovery: pd.DataFrame) -> list[str]:
                 f"{len(table)} x {first['n_simulations']:.0f}",
             ]
         )
-    head = ["networks", "recording", "region", "networks explain", "the true one wins", "chance", "pairs", "most often", "studies"]
+    head = [
+        "networks",
+        "recording",
+        "region",
+        "networks explain (own score)",
+        "the true one wins",
+        "chance",
+        "pairs",
+        "most often",
+        "studies",
+    ]
     return [*lines, *_table(head, rows)]
 
 
@@ -290,9 +328,7 @@ def doubt(ranks: pd.DataFrame, conclusions: pd.DataFrame) -> str:
         "",
     ]
     for (group, recording, region), table in _places(ranks):
-        here = conclusions[
-            (conclusions["group"] == group) & (conclusions["recording"] == recording) & (conclusions["region"] == region)
-        ]
+        here = _here(conclusions, (group, recording, region))
         if here.empty:
             continue
         headline = here.loc[here["difference"].idxmax()]

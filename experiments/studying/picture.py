@@ -90,8 +90,8 @@ def _panel(
         axes.axhline(row["score"], color=CONTROL_COLOUR, linewidth=0.9, linestyle=":")
     models = table[table["kind"] == "model"]
     lines = [(models["score"].max(), f"{models.loc[models['score'].idxmax(), 'name']}")] if len(models) else []
-    if not np.isnan(table["ceiling_lower"].iloc[0]):
-        lines.append((table["ceiling_lower"].iloc[0], "noise ceiling"))
+    if not np.isnan(table["ceiling"].iloc[0]):
+        lines.append((table["ceiling"].iloc[0], "noise ceiling"))
     for value, label in lines:
         axes.axhline(value, color=CEILING, linewidth=1.2)
         axes.annotate(label, (0.01, value), xycoords=("axes fraction", "data"), va="bottom", fontsize=7, color=CEILING)
@@ -114,7 +114,7 @@ def conclusions_picture(ranks: pd.DataFrame, title: str) -> str:
     Returns
     -------
     str
-        An SVG: a panel a region and group, blue above and orange below the control, with a dot where that is decided.
+        An SVG: a panel a region and group, purple above and orange below the control, with a dot where that is decided.
     """
     rules = ranks[(ranks["kind"] == "rule") & (ranks["failure"] == "")]
     panels = list(rules.groupby(_PLACE, sort=False))

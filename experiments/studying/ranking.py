@@ -14,14 +14,16 @@ from experiments.compare_config import ScoringConfig
 from experiments.config import CONTROL, REFERENCE
 from experiments.pairing import Generalised
 from experiments.scoring import beyond_of, factors_of
-from experiments.studying.contest import Contest
+from experiments.studying.contest import Contest, Layers
+from rsa.chosen_layers import all_folds
+from rsa.flexible import varies_in_fold
 
 __all__ = ["COLUMNS", "KINDS", "rank"]
 
 KINDS = ("rule", "control", "model")
 _DIFFERENCE = ("difference", "lower", "upper", "p_value")
 COLUMNS = (
-    *("name", "kind", "n_seeds", "layer", "score", "lower", "upper", "control", "control_score"),
+    *("name", "kind", "n_seeds", "layer", "score", "lower", "upper", "factors", "control", "control_score"),
     *(f"{name}_from_{against}" for against in ("control", "backprop") for name in _DIFFERENCE),
 )
 
@@ -60,14 +62,17 @@ def rank(
     Returns
     -------
     pandas.DataFrame
-        Columns `COLUMNS`, the highest score first. `layer` is the one that was chosen most often. Differences are paired over
-        stimuli, subjects and the seeds that both have; their p-values are two-sided and of this difference alone.
+        Columns `COLUMNS`, the highest score first. `layer` is the one that was chosen most often, `factors` what intervals are
+        for. Differences are paired over stimuli, subjects and the seeds that both have; their p-values are two-sided and of this
+        difference alone. Networks that tell the stimuli of some fold not apart have no score (NaN).
     """
+    folds, draws = jax.random.split(key)
+    live = _telling_apart(folds, given, data, comparator)
     places: dict[str, dict[int, int]] = {}
     groups: list[list[int]] = []
     layers: list[list[str]] = []
     rdms: list[np.ndarray] = []
-    for name, seeds in given.networks.items():
+    for name, seeds in live.items():
         for seed, of_seed in seeds.items():
             places.setdefault(name, {})[seed] = len(groups)
             groups.append(list(range(len(rdms), len(rdms) + len(of_seed))))
@@ -77,7 +82,6 @@ def rank(
     stacked = np.stack(rdms).astype(np.float64)
     scoring = ScoringConfig(n_draws=n_draws, confidence=confidence)
     factors, _ = factors_of(region, data.shape[-1], len(data), max(map(len, members)), scoring)
-    folds, draws = jax.random.split(key)
     found = rsa.evaluate_best_layers(folds, stacked, groups, data, comparator, n_draws, confidence, covariates)
     beyond = beyond_of(draws, found.evaluation, members, factors)
     means = found.evaluation.scores.mean(axis=1)
@@ -95,10 +99,25 @@ def rank(
             "layer": max(chosen, key=lambda layer: chosen[layer]),
             "score": float(means[of_name].mean()),
             **beyond.interval(index),
+            "factors": ", ".join(each for each in factors if each != "seeds" or len(of_name) >= rsa.MINIMUM["seeds"]),
         }
         rows.append(row | _held_against(name, index, names, given.controls, beyond, means, members))
+    rows += [{"name": name, "kind": _kind(name, given), "n_seeds": 0} for name in given.networks if name not in names]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+
+
+def _telling_apart(key: jax.Array, given: Contest, data: np.ndarray, comparator: str) -> dict[str, dict[int, Layers]]:
+    """Networks that have a layer in every fold that tells the stimuli of either part apart."""
+    centred = rsa.COMPARATORS[comparator].centred
+    parts = [(fold.fitted, fold.scored) for fold, _ in all_folds(key, rsa.condition_count(data.shape[-1]), len(data))]
+
+    def tells(layers: Layers) -> bool:
+        rdms = np.stack(list(layers.values()))
+        return all(np.logical_and(*(varies_in_fold(rdms[:, pairs], centred) for pairs in both)).any() for both in parts)
+
+    live = {name: {seed: of_seed for seed, of_seed in seeds.items() if tells(of_seed)} for name, seeds in given.networks.items()}
+    return {name: seeds for name, seeds in live.items() if seeds}
 
 
 def _kind(name: str, given: Contest) -> str:
@@ -116,7 +135,7 @@ def _held_against(
 ) -> dict[str, Any]:
     """Differences of a rule from its control and from backpropagation; nothing of controls and of other models."""
     control = controls.get(name)
-    if control is None or name == CONTROL:
+    if control is None or name == CONTROL or control not in names:
         return {}
     row: dict[str, Any] = {
         "control": control,

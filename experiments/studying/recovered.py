@@ -16,16 +16,20 @@ import numpy as np
 import pandas as pd
 
 import rsa
+from bioplausible.foundation.errors import InputError
 from experiments.config import CONTROL
 from experiments.studying.code import RECOVERY, code_of
 from experiments.studying.conditions import MAIN
 from experiments.studying.contest import contest
 from experiments.studying.scoring import Compared
+from neurodata import PatternSet
 
 __all__ = ["AS_MEASURED", "AT_CEILING", "recovered"]
 
 AT_CEILING, AS_MEASURED = "all that subjects share", "as much as was measured"
-_TRIALS, _STEPS = 4, 5
+_STEPS = 5
+# Of a subject whose region comes as RDMs.
+_CHANNELS = 100
 
 
 def recovered(these: Compared, ranks: pd.DataFrame) -> pd.DataFrame:
@@ -48,14 +52,18 @@ def recovered(these: Compared, ranks: pd.DataFrame) -> pd.DataFrame:
     found = []
     for region in these.recording.regions:
         main = ranks[(ranks["condition"] == MAIN) & (ranks["region"] == region) & (ranks["failure"] == "")]
-        best = main.loc[main["kind"] != "model", "score"].max()
-        ceiling = float(main["ceiling_lower"].iloc[0]) if len(main) else math.nan
+        best = main.loc[main["kind"] == "rule", "score"].max()
+        ceiling = float(main["ceiling"].iloc[0]) if len(main) else math.nan
         if not these.config.n_simulations or not ceiling > 0 or len(these.seeds) < 2:
             continue
-        asked = [these.digest, region, these.config.n_simulations, these.config.seed, ceiling, best, code_of(RECOVERY)]
+        condition = list(next(each for each in these.conditions if each.name == MAIN))
+        asked = [these.digest, condition, region, these.config.n_simulations, these.config.seed, ceiling, best, code_of(RECOVERY)]
         made = functools.partial(_recovered, these, region, min(ceiling, 0.99), float(best))
         told = {"group": these.group, "recording": these.recording.name, "region": region}
-        found.append(these.store.table("recovery", asked, made).assign(**told))
+        try:
+            found.append(these.store.table("recovery", asked, made).assign(**told))
+        except InputError as error:
+            found.append(pd.DataFrame([{"study": "not done", "why": str(error), **told}]))
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
@@ -65,8 +73,11 @@ def _recovered(these: Compared, region: str, ceiling: float, best: float) -> pd.
     candidates = {
         name: [list(layers.values()) for layers in seeds.values()]
         for name, seeds in given.networks.items()
-        if name not in these.failures and len(seeds) == len(these.seeds) and name in (CONTROL, *given.controls)
+        if name not in these.failures and name in (CONTROL, *given.controls)
     }
+    # As many seeds of each, since one of them is left out for all.
+    n_seeds = min((len(seeds) for seeds in candidates.values() if len(seeds) > 1), default=0)
+    candidates = {name: seeds[:n_seeds] for name, seeds in candidates.items() if len(seeds) >= n_seeds}
     # Some layer of some seed may tell no stimuli apart: networks of one name have as many layers as each other.
     candidates = {name: seeds for name, seeds in candidates.items() if len({len(layers) for layers in seeds}) == 1}
     if len(candidates) < 2:
@@ -80,12 +91,21 @@ def _recovered(these: Compared, region: str, ceiling: float, best: float) -> pd.
         len(these.recording.regions[region].subjects),
         condition.look.measure,
         condition.comparator,
+        n_channels=_channels(these, region),
     )
     tables = [_rows(recover(n_simulations=these.config.n_simulations), AT_CEILING, 1.0)]
-    share = _explained(recover, best)
+    # Layers and seeds take turns: a trial has all of them.
+    n_trials = n_seeds * max(len(layers) for seeds in candidates.values() for layers in seeds)
+    share = _explained(functools.partial(recover, n_simulations=n_trials), best)
     if share < 1:
         tables.append(_rows(recover(n_simulations=these.config.n_simulations, explained=share), AS_MEASURED, share))
     return pd.concat(tables, ignore_index=True)
+
+
+def _channels(these: Compared, region: str) -> int:
+    """As many channels as were measured, where that is known."""
+    measured = these.recording.regions[region]
+    return measured.patterns()[0].shape[-1] if isinstance(measured, PatternSet) else _CHANNELS
 
 
 def _explained(recover: Any, best: float) -> float:
@@ -93,7 +113,7 @@ def _explained(recover: Any, best: float) -> float:
     low, high = 0.0, 1.0
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        reached = np.diagonal(recover(n_simulations=_TRIALS, explained=middle).scores).mean()
+        reached = np.diagonal(recover(explained=middle).scores).mean()
         low, high = (middle, high) if reached < best else (low, middle)
     return high if high == 1.0 else (low + high) / 2
 

@@ -75,7 +75,7 @@ def hold_against(
     jobs = {}
     for group in groups:
         own = readouts[readouts["group"] == group.name].to_dict("list") if len(readouts) else {}
-        records = [to_record(each) for each in group.trainings]
+        records = [[to_record(each) for each in trainings] for trainings in (group.trainings, group.controls)]
         for name in config.recordings:
             jobs[f"{group.name} beside {name}"] = functools.partial(_hold, group.name, records, name, config, store, own)
     found: dict[str, Any] = {}
@@ -97,11 +97,18 @@ def _joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _hold(
-    name: str, records: Sequence[dict[str, Any]], recording: str, config: StudyConfig, store: Path, readouts: dict[str, list[Any]]
+    name: str,
+    records: Sequence[Sequence[dict[str, Any]]],
+    recording: str,
+    config: StudyConfig,
+    store: Path,
+    readouts: dict[str, list[Any]],
 ) -> tuple[pd.DataFrame, ...]:
     """One group beside one recording, from plain values, so that any process can do it."""
-    trainings = tuple(from_record(record, TrainConfig, "a training of the study") for record in records)
-    these = compared(Group(name, trainings), recording, config, Store(store, config.matched), pd.DataFrame(readouts))
+    trainings, controls = (
+        tuple(from_record(record, TrainConfig, "a training of the study") for record in of_kind) for of_kind in records
+    )
+    these = compared(Group(name, trainings, controls), recording, config, Store(store, config.matched), pd.DataFrame(readouts))
     ranks, null = held_against(these)
     return ranks, null, recovered(these, ranks), _accuracies(these)
 
@@ -115,6 +122,7 @@ def _accuracies(these: Compared) -> pd.DataFrame:
             "rule": rule,
             "common_accuracy": common.accuracy,
             "reached": reached,
+            "on_test": common.on_test[rule],
             "near": rule in common.epochs,
             "epochs": " ".join(str(epoch) for epoch in common.epochs.get(rule, {}).values()),
         }

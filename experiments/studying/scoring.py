@@ -6,7 +6,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ from experiments.config import CONTROL
 from experiments.epoch_states import state_after
 from experiments.failures import failure_of
 from experiments.measured import in_order, reference_names, reference_rdms, region_rdms
-from experiments.own_ceilings import own_ceilings
+from experiments.own_ceilings import split_halves
 from experiments.preparing import prepare
 from experiments.recordings import load_recording
 from experiments.store import Store
@@ -32,7 +32,7 @@ from experiments.studying.matched import Matched, matched
 from experiments.studying.ranking import rank
 from experiments.studying.shown import Shown, show
 from experiments.trained import Trained
-from neurodata import Recording
+from neurodata import PatternSet, Recording
 
 __all__ = ["Compared", "compared", "held_against"]
 
@@ -122,13 +122,18 @@ def compared(
         )
     _check_unseen(group, recording)
     trained = [_trained(store, each) for each in group.trainings]
-    control = next(each for each in trained if each.name == CONTROL)
-    failures = {each.name: why for each in trained if (why := failure_of(each, control, _of_seeds(readouts, each, control)))}
+    untrained = [_trained(store, each) for each in group.controls or group.trainings[:1]]
+    rules = [each for each in trained if each.name != CONTROL]
+    behind = {id(each): _control_of(each, untrained) for each in rules}
+    failures = {
+        each.name: why for each in rules if (why := failure_of(each, behind[id(each)], _of(readouts, each, behind[id(each)])))
+    }
+    kept = [each for each in rules if each.name not in failures]
     histories: dict[str, list[pd.DataFrame]] = {}
-    for each in trained:
-        if each.name not in failures:
-            histories.setdefault(each.name, []).append(each.accuracy)
-    common = matched({rule: pd.concat(tables) for rule, tables in histories.items()}, CONTROL)
+    for each in kept:
+        histories.setdefault(each.name, []).append(each.accuracy)
+    reads = {each.name: _reads(behind[id(each)]) for each in kept}
+    common = matched({rule: pd.concat(tables) for rule, tables in histories.items()}, reads)
     seeds = sorted({seed for each in trained for seed in each.config.seeds})
     looks = looks_of(conditions_of(config, seeds))
     shown = []
@@ -138,7 +143,7 @@ def compared(
         place = store.place_of_digest(each.config, each.digest)
         at = None if epochs is None else functools.partial(state_after, each, place, [epochs[seed] for seed in each.config.seeds])
         shown.append(show(store.folder, each, recording.stimuli.images, looks, epochs, at))
-    digest = _digest(recording, [each.digest for each in trained], common, failures)
+    digest = _digest(recording, [each.digest for each in (*trained, *untrained)], common, failures)
     return Compared(group.name, recording, config, store, tuple(shown), failures, common, tuple(seeds), digest)
 
 
@@ -163,19 +168,40 @@ def _trained(store: Store, config: Any) -> Trained:
     return trained
 
 
-def _of_seeds(readouts: pd.DataFrame, trained: Trained, control: Trained) -> pd.DataFrame:
-    """Readouts of a rule and its control over the seeds of the one, since seeds of a rule may be several trainings."""
-    if readouts.empty or trained is control:
+def _control_of(trained: Trained, untrained: Sequence[Trained]) -> Trained:
+    """The untrained networks behind the same front end and of the same seeds, or the nearest to that which there are."""
+
+    def unlike(each: Trained) -> tuple[bool, bool]:
+        return each.config.front_end != trained.config.front_end, each.config.seeds != trained.config.seeds
+
+    return min(untrained, key=unlike)
+
+
+def _reads(control: Trained) -> float:
+    last = control.accuracy[control.accuracy["epoch"] == control.accuracy["epoch"].max()]
+    return float(last["validation_accuracy"].mean())
+
+
+def _of(readouts: pd.DataFrame, trained: Trained, control: Trained) -> pd.DataFrame:
+    """Readouts of a rule and of its control, over the seeds of the one: more seeds of a rule may be trainings of their own."""
+    if readouts.empty:
         return pd.DataFrame({"rule": [], "seed": [], "test_accuracy": []})
-    return readouts[readouts["rule"].isin([trained.name, CONTROL]) & readouts["seed"].isin(list(trained.config.seeds))]
+    of_control = (readouts["rule"] == CONTROL) & (readouts["front_end"] == control.config.front_end)
+    named = (readouts["rule"] == trained.name) | of_control
+    return readouts[named & readouts["seed"].isin(list(trained.config.seeds))]
 
 
 def _digest(recording: Recording, trained: Sequence[str], common: Matched, failures: Mapping[str, str]) -> str:
-    digest = hashlib.sha256(repr((trained, common, sorted(failures))).encode())
+    categories = recording.stimuli.categories
+    told = trained, common, sorted(failures), None if categories is None else [str(each) for each in categories]
+    digest = hashlib.sha256(repr(told).encode())
     digest.update(np.ascontiguousarray(recording.stimuli.images).tobytes())
     for name, region in sorted(recording.regions.items()):
-        values = region.rdms() if hasattr(region, "rdms") else np.concatenate([each.ravel() for each in region.patterns()])
-        digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+        # Trials too: the only subject's ceiling is theirs.
+        arrays = region.trials() if isinstance(region, PatternSet) else [np.asarray(region.rdms())]
+        digest.update(repr((name, [str(each) for each in region.subjects], [each.shape for each in arrays])).encode())
+        for each in arrays:
+            digest.update(np.ascontiguousarray(each).tobytes())
     return digest.hexdigest()
 
 
@@ -220,7 +246,12 @@ def _ranks(these: Compared, condition: Condition, region: str) -> pd.DataFrame:
     told: dict[str, Any] = {"group": these.group, "recording": these.recording.name, "region": region, "n_stimuli": n_stimuli}
     told["n_subjects"] = len(these.recording.regions[region].subjects)
     table = table.assign(**told, condition=condition.name, choice=condition.choice)
-    return table.assign(failure=[these.failures.get(name, "") for name in table["name"]])
+    silent = "tells the stimuli of some folds not apart"
+    why = [
+        these.failures.get(name, silent if np.isnan(score) else "")
+        for name, score in zip(table["name"], table["score"], strict=True)
+    ]
+    return table.assign(failure=why)
 
 
 def _ranked(
@@ -239,8 +270,8 @@ def _ranked(
         data = in_order(data, half)
         given = _of_half(given, half)
     table = rank(_key(these.config), region, given, data, condition.comparator, n_draws, these.config.confidence, covariates)
-    lower, upper = _ceiling(these, condition, region, data)
-    return table.assign(ceiling_lower=lower, ceiling_upper=upper)
+    ceiling = _ceiling(these, condition, region, data)
+    return table.assign(ceiling=ceiling.value, ceiling_lower=ceiling.lower, ceiling_upper=ceiling.upper)
 
 
 def _half(these: Compared, half: int) -> list[int]:
@@ -259,15 +290,27 @@ def _of_half(given: Contest, half: Sequence[int]) -> Contest:
     )
 
 
-def _ceiling(these: Compared, condition: Condition, region: str, data: np.ndarray) -> tuple[float, float]:
-    """What the best model could reach: between subjects, or of a single one between halves of its trials."""
-    if condition.partial or len(data) > 1:
-        found = rsa.noise_ceiling(data, condition.comparator) if len(data) > 1 and not condition.partial else None
-    else:
-        measured = these.recording.regions[region]
-        alone = own_ceilings(_key(these.config), measured, condition.look.measure, condition.comparator, these.config.confidence)
-        found = alone[0] if alone and condition.half is None else None
-    return (np.nan, np.nan) if found is None else (float(found.lower), float(found.upper))
+class _Ceiling(NamedTuple):
+    """What the best model could reach: between subjects, or of a single one what its trials, split into halves, leave a model."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+def _ceiling(these: Compared, condition: Condition, region: str, data: np.ndarray) -> _Ceiling:
+    """The lower bound between subjects; of a single one the ceiling itself, with its interval."""
+    none = _Ceiling(np.nan, np.nan, np.nan)
+    if condition.partial:
+        return none
+    if len(data) > 1:
+        bounds = rsa.noise_ceiling(data, condition.comparator)
+        return _Ceiling(float(bounds.lower), float(bounds.lower), float(bounds.upper))
+    if condition.half is not None:
+        return none
+    measured, asked = these.recording.regions[region], (condition.look.measure, condition.comparator, these.config.confidence)
+    found = split_halves(_key(these.config), measured, *asked)
+    return none if isinstance(found, str) else _Ceiling(found[0].ceiling, found[0].lower, found[0].upper)
 
 
 def _null(these: Compared, region: str, shuffle: int) -> pd.DataFrame:

@@ -53,14 +53,15 @@ class Shown:
     ----------
     rule
         That trained them.
-    readout
-        Name of the output layer.
+    readout, last
+        Names of the output layer and of the one before it.
     files
         Look -> where its RDMs are; looks that the networks cannot be given are not there.
     """
 
     rule: str
     readout: str
+    last: str
     files: dict[Look, Path]
 
     def rdms(self, look: Look) -> dict[tuple[int, str], np.ndarray]:
@@ -101,7 +102,8 @@ def show(
         made = _made(trained, images, size, measures, functools.partial(_state, trained, when, state_at))
         for measure, rdms in made.items():
             write_bytes(files[Look(when, size, measure)], _encoded(rdms))
-    return Shown(trained.name, trained.network.node_names[-1], files)
+    names = trained.network.node_names
+    return Shown(trained.name, names[-1], names[-2] if len(names) > 1 else "", files)
 
 
 def _state(trained: Trained, when: str, state_at: Callable[[], RuleState] | None) -> RuleState:
@@ -124,6 +126,8 @@ def _made(
         presented = stimuli.present(images, trained.network.input_shape, trained.images.normalisation, size)
         layers = trained.represent(presented, part, state=state())
     except InputError:
+        if size is None:
+            raise
         return found  # what settles or spikes sees stimuli at one size alone
     names = _network(trained, part).node_names
     for index, seed in enumerate(trained.config.seeds):

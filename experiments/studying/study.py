@@ -80,13 +80,19 @@ def compare_with_brains(
 
 
 def _of_group(group: Group, records: Records) -> list[Mapping[str, Any]]:
-    return [record for config, record in records if config in group.trainings]
+    return [record for config, record in records if config in (*group.trainings, *group.controls)]
 
 
 def _readouts(groups: Sequence[Group], records: Records) -> pd.DataFrame:
     """What one readout for all reached, where there was one."""
     rows = [
-        {"group": group.name, "rule": record["rule"], "seed": each["seed"], "test_accuracy": each["test_accuracy"]}
+        {
+            "group": group.name,
+            "rule": record["rule"],
+            "front_end": record["config"]["front_end"],
+            "seed": each["seed"],
+            "test_accuracy": each["test_accuracy"],
+        }
         for group in groups
         for record in _of_group(group, records)
         for each in record.get("readouts", ())

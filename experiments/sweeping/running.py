@@ -217,6 +217,11 @@ def sweep(
         raise InputError(
             "a sweep that compares networks with brains was given without a store to keep them in: give one, with --store"
         )
+    if config.compare is not None and not tables_only:
+        # What compares is slow to import, and most sweeps compare nothing.
+        from experiments.studying.checks import check_study
+
+        check_study(config.compare)
     if store is not None:
         store = Store(store).ready().folder.resolve()
     # Workers of a cluster are not where this process is.
