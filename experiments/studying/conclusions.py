@@ -74,6 +74,7 @@ def conclusions(ranks: pd.DataFrame) -> pd.DataFrame:
         was not scored.
     """
     needed = set(ranks["choice"]) - _NOT_FOR_ALL - {READOUT}
+    counted = list(dict.fromkeys(ranks.loc[ranks["choice"] != READOUT, "condition"]))
     rules = ranks[(ranks["kind"] == "rule") & (ranks["failure"] == "")]
     names = list(dict.fromkeys(ranks["condition"]))
     rows = []
@@ -85,11 +86,7 @@ def conclusions(ranks: pd.DataFrame) -> pd.DataFrame:
         asked = by_condition[by_condition["choice"] != READOUT]
         known = asked[asked["verdict"] != ABSENT]
         scored = set(known["choice"]) >= needed
-        absent = [
-            name
-            for name in names
-            if name not in known.index and name not in set(by_condition.index[by_condition["choice"] == READOUT])
-        ]
+        absent = [name for name in counted if name not in known.index]
         row: dict[str, Any] = {
             **dict(zip(_PLACE, place, strict=True)),
             "rule": rule,

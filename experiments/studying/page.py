@@ -121,7 +121,10 @@ def _apart(rules: pd.DataFrame, n_stimuli: int) -> str:
         told = ", ".join(f"{row['name']} ({score(row['difference_from_backprop'])})" for _, row in decided.iterrows())
         return f"In this region {len(decided)} of {len(others)} rules are told from backpropagation: {told}."
     fields = ["difference_from_backprop", "lower_from_backprop", "upper_from_backprop"]
-    needed = [stimuli_needed(n_stimuli, *map(float, row), n_tests=len(others)) for row in others[fields].to_numpy()]
+    needed = [
+        stimuli_needed(n_stimuli, float(difference), float(lower), float(upper), len(others))
+        for difference, lower, upper in others[fields].to_numpy()
+    ]
     fewest = min((each for each in needed if not math.isnan(each)), default=math.nan)
     more = f"; the first to be told apart, {others.iloc[needed.index(fewest)]['name']}, would take at least {fewest:,.0f} stimuli"
     return f"These data tell none of {len(others)} rules from backpropagation{'' if math.isnan(fewest) else more}."
@@ -274,8 +277,8 @@ def recovery_lines(recovery: pd.DataFrame) -> list[str]:
     lines = [
         "## What these data could have told",
         "",
-        "Studies simulated from each rule's networks, with as many stimuli, subjects and channels (100 where a recording comes as",
-        "dissimilarities) and a noise ceiling as high, scored as this one:",
+        "Studies simulated from each rule's networks, with as many stimuli and subjects and a noise ceiling as high, of 100",
+        "channels a subject, or as many as an only one has, scored as this one:",
         "how often the rule that the data came from scored highest of all, and above another one (chance .5). Networks are all",
         "that subjects share, which is the best case, or as much of it as the best score says that was measured.",
         "",

@@ -78,6 +78,9 @@ def rank(
             groups.append(list(range(len(rdms), len(rdms) + len(of_seed))))
             layers.append(list(of_seed))
             rdms += list(of_seed.values())
+    unranked = [{"name": name, "kind": _kind(name, given), "n_seeds": 0} for name in given.networks if name not in live]
+    if not live:
+        return pd.DataFrame(unranked, columns=list(COLUMNS))
     names, members = list(places), list(places.values())
     stacked = np.stack(rdms).astype(np.float64)
     scoring = ScoringConfig(n_draws=n_draws, confidence=confidence)
@@ -102,8 +105,7 @@ def rank(
             "factors": ", ".join(each for each in factors if each != "seeds" or len(of_name) >= rsa.MINIMUM["seeds"]),
         }
         rows.append(row | _held_against(name, index, names, given.controls, beyond, means, members))
-    rows += [{"name": name, "kind": _kind(name, given), "n_seeds": 0} for name in given.networks if name not in names]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame([*rows, *unranked], columns=list(COLUMNS))
     return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 

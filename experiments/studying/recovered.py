@@ -28,7 +28,7 @@ __all__ = ["AS_MEASURED", "AT_CEILING", "recovered"]
 
 AT_CEILING, AS_MEASURED = "all that subjects share", "as much as was measured"
 _STEPS = 5
-# Of a subject whose region comes as RDMs.
+# Of one subject of several: what subjects do not share, in their ceiling, is noise and the sampling of channels together.
 _CHANNELS = 100
 
 
@@ -103,9 +103,11 @@ def _recovered(these: Compared, region: str, ceiling: float, best: float) -> pd.
 
 
 def _channels(these: Compared, region: str) -> int:
-    """As many channels as were measured, where that is known."""
+    """As many as were measured of an only subject, whose ceiling holds nothing of how channels sample a region."""
     measured = these.recording.regions[region]
-    return measured.patterns()[0].shape[-1] if isinstance(measured, PatternSet) else _CHANNELS
+    if isinstance(measured, PatternSet) and len(measured.subjects) == 1:
+        return int(measured.patterns()[0].shape[-1])
+    return _CHANNELS
 
 
 def _explained(recover: Any, best: float) -> float:
