@@ -247,6 +247,9 @@ def _listed(config: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 def to_record(config: Any) -> dict[str, Any]:
     """A configuration as plain values, for YAML and JSON."""
     record: dict[str, Any] = _converter.unstructure(config)
+    for name in getattr(config, "unsaid", ()):
+        if record[name] is None:
+            del record[name]  # what was written before there was such a field stays as it is
     for part in _parts(config):
         record[part] = {name: value for name, value in record[part].items() if name not in config.decided}
     return record

@@ -45,6 +45,10 @@ _FIELDS = {"seeds": "n_seeds", "stimulus_size": "sizes", "measure": "measures", 
 class Subcommand(click.Command):
     """A command whose refusals name options as they were typed: `--seeds 0`, and not the field `n_seeds` that it sets."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Answer to -h by itself too: click keeps the help option of the first time that a command is asked, with its names."""
+        super().__init__(*arguments, **{"context_settings": {"help_option_names": ["-h", "--help"]}, **options})
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
         try:

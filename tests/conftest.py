@@ -6,7 +6,6 @@ The tests compile many small programs and run each for milliseconds, so optimisa
 and loops are written out by XLA's older emitters, whose code is slower and compiled in half the time.
 """
 
-import functools
 import gc
 import os
 import resource
@@ -36,13 +35,7 @@ gc.set_threshold(200_000, 20, 50)
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
-from jax._src.interpreters import mlir  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
-
-# Each program is written in a context of its own, which takes four milliseconds to fill with the operations that there are, always
-# the same, and two megabytes: a tenth of the tests' time, most of their memory. One will do; where JAX has none, nothing is lost.
-if hasattr(mlir, "make_ir_context"):
-    mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
 # Workers of pytest-xdist are not told what was asked for before they import what is to be checked.
 if "--thorough" in sys.argv:

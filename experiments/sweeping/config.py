@@ -8,7 +8,7 @@ import math
 import sys
 import zlib
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -108,6 +108,9 @@ class SweepConfig:
     floors: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     published: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
     compare: StudyConfig | None = None
+
+    unsaid: ClassVar = ("compare",)
+    """Fields that are not written where they are None."""
 
     def __post_init__(self) -> None:
         """Check that there is something to run."""

@@ -157,7 +157,8 @@ def test_the_kept_tables_follow_from_the_kept_study(name, tmp_path, monkeypatch)
     monkeypatch.setattr("experiments.sweeping.picture.picture", lambda *given: "")
     plan = tables.plan_kept(folder)._replace(folder=tmp_path)
     tables.write_tables(plan, study)
-    for table in ("runs.csv", "summary.csv", "controls.csv", "README.md"):
+    page = "README.md" if plan.config.compare is None else "accuracy.md"
+    for table in ("runs.csv", "summary.csv", "controls.csv", page):
         assert (tmp_path / table).read_bytes() == (folder / table).read_bytes(), table
 
 
