@@ -17,6 +17,7 @@ from experiments.plain_values import plain
 
 __all__ = [
     "ARCHITECTURE_HELP",
+    "HELP",
     "Subcommand",
     "as_json",
     "examples",
@@ -42,12 +43,16 @@ ARCHITECTURE_HELP = "A name from `list architectures` ({} by default), or path.p
 _FIELDS = {"seeds": "n_seeds", "stimulus_size": "sizes", "measure": "measures", "comparator": "comparators"}
 
 
+HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+"""Context settings of every command: click keeps the help option of the first time that a command is asked, with its names."""
+
+
 class Subcommand(click.Command):
     """A command whose refusals name options as they were typed: `--seeds 0`, and not the field `n_seeds` that it sets."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        """Answer to -h by itself too: click keeps the help option of the first time that a command is asked, with its names."""
-        super().__init__(*arguments, **{"context_settings": {"help_option_names": ["-h", "--help"]}, **options})
+        """Answer to -h by itself too."""
+        super().__init__(*arguments, **{"context_settings": HELP, **options})
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""

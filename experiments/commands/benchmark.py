@@ -10,13 +10,14 @@ from typing import Any
 import click
 
 from bioplausible.foundation.progress import progress_bar
-from experiments.terminal import Subcommand, as_json, examples, given, named, print_json, print_table, whole_numbers
+from experiments.terminal import HELP, Subcommand, as_json, examples, given, named, print_json, print_table, whole_numbers
 
 __all__ = ["benchmark_command"]
 
 
 @click.group(
     "benchmark",
+    context_settings=HELP,
     epilog=examples(
         "bioplausible benchmark rules --rules backprop,burst --architecture mlp",
         "bioplausible benchmark angles --rules feedback_alignment,dendritic --depths 2,6",

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bioplausible.foundation.progress import progress_bar
-from experiments.terminal import Subcommand, as_json, examples, named, print_json, print_table
+from experiments.terminal import HELP, Subcommand, as_json, examples, named, print_json, print_table
 
 __all__ = ["data_command"]
 
@@ -18,6 +18,7 @@ _ASK_FROM_BYTES = 500_000_000
 
 @click.group(
     "data",
+    context_settings=HELP,
     epilog=examples(
         "bioplausible data list",
         "bioplausible data describe cichy92",
