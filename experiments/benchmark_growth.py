@@ -7,7 +7,6 @@ what a clock shows, and beside them stands how long processors were busy: where 
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import resource
 import sys
@@ -110,8 +109,9 @@ def draw_growth(table: pd.DataFrame) -> str:
     str
         An SVG; the same table gives the same.
     """
-    import matplotlib
     from matplotlib.figure import Figure
+
+    from experiments.report.style import to_svg
 
     names = {"n_conditions": "conditions", "n_models": "models", "n_subjects": "subjects", "n_draws": "draws and permutations"}
     grown = [name for name in names if (table["grows"] == name).any()]
@@ -135,7 +135,4 @@ def draw_growth(table: pd.DataFrame) -> str:
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("peak memory, GB")
     axes[0, 0].legend(fontsize=7, frameon=False)
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "bioplausible", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+    return to_svg(figure)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Int, Real
+from jaxtyping import Bool, Int, Real
 
 from bioplausible.foundation.errors import InputError
 from rsa import missing
@@ -37,7 +37,7 @@ from rsa.partial import partial_compare
 from rsa.partial_inference import partial_draws
 from rsa.precision import in_double_precision
 
-__all__ = ["BestLayers", "Fold", "all_folds", "evaluate_best_layers", "known_subjects"]
+__all__ = ["BestLayers", "Fold", "all_folds", "evaluate_best_layers", "known_subjects", "varying_layers"]
 
 
 class BestLayers(NamedTuple):
@@ -87,12 +87,11 @@ def known_subjects(new: np.ndarray) -> np.ndarray:
     return np.flatnonzero(~new) if len(new) > 1 else np.array([0])
 
 
-def _varying(held: _Held, fold: Fold) -> np.ndarray:
-    """Layers that tell stimuli apart in both parts of a fold: the others cannot be chosen there."""
-    fitted, scored = (varies_in_fold(held.models[:, pairs], held.measure.centred) for pairs in (fold.fitted, fold.scored))
-    there = fitted & scored
-    for network, group in enumerate(held.groups):
-        if not there[group].any():
+def varying_layers(fold: Fold, models: np.ndarray, groups: Sequence[Sequence[int]], centred: bool) -> Bool[np.ndarray, " n_models"]:
+    """Layers that tell stimuli apart in both parts of a fold: the others cannot be chosen there; a network needs one."""
+    there = varies_in_fold(models[:, fold.fitted], centred) & varies_in_fold(models[:, fold.scored], centred)
+    for network, group in enumerate(groups):
+        if not there[list(group)].any():
             raise InputError(
                 f"all layers of network {network} are constant over the {int(fold.scored.sum())} pairs of a fold: leave the "
                 "network out, or take fewer folds"
@@ -205,7 +204,7 @@ def evaluate_best_layers(
     for fold, people in all_folds(key, n_conditions, n_subjects, n_condition_folds, n_subject_folds, n_partitions):
         for pairs in (fold.fitted, fold.scored):
             check_varies_in_fold(data[:, pairs], "data", held.measure.centred)
-        there = _varying(held, fold)
+        there = varying_layers(fold, held.models, held.groups, held.measure.centred)
         # (n_networks, n_subjects): which layer stands for a network where a subject is scored.
         layers = np.empty(scores.shape, dtype=int)
         for new in people:

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-from bioplausible.foundation.errors import InputError
 from rsa import kendall
-from rsa.chosen_layers import Fold, all_folds
+from rsa.chosen_layers import Fold, all_folds, varying_layers
 from rsa.comparators import COMPARATORS
-from rsa.flexible import varies_in_fold
 from rsa.pairs import condition_count
 from rsa.score_vectors import has_vectors, rho_a_divisor, score_vectors
 from rsa.subset_ranks import Sorted, sorted_rdms, subset_midranks
@@ -58,18 +56,6 @@ def _ranked_sums(fold: Fold, models: Sorted, data: Sorted, people: np.ndarray) -
     return [_rho_a_sums(ranks, sums, n_summed) for ranks, sums in zip(ours, theirs, strict=True)]
 
 
-def _varying(fold: Fold, models: np.ndarray, groups: Sequence[Sequence[int]], centred: bool) -> Bool[np.ndarray, " n_models"]:
-    """Layers that can be chosen in a fold."""
-    there = varies_in_fold(models[:, fold.fitted], centred) & varies_in_fold(models[:, fold.scored], centred)
-    for network, group in enumerate(groups):
-        if not there[list(group)].any():
-            raise InputError(
-                f"all layers of network {network} are constant over the {int(fold.scored.sum())} pairs of a fold: leave the "
-                "network out, or take fewer folds"
-            )
-    return there
-
-
 def best_layer_means(
     key: jax.Array,
     model_rdms: Float[np.ndarray, "n_models n_pairs"],
@@ -101,7 +87,7 @@ def best_layer_means(
     share = 1 / (n_condition_folds * n_partitions * n_subjects)
     n_conditions = condition_count(n_pairs)
     for fold, folds in all_folds(key, n_conditions, n_subjects, n_condition_folds, n_subject_folds, n_partitions):
-        there = _varying(fold, model_rdms, groups, COMPARATORS[comparator].centred)
+        there = varying_layers(fold, model_rdms, groups, COMPARATORS[comparator].centred)
         people = np.stack(folds)
         if ranked:
             sums = _ranked_sums(fold, ranked[0], ranked[1], people)

@@ -8,6 +8,7 @@ Reference: Okabe and Ito, Color Universal Design, https://jfly.uni-koeln.de/colo
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -118,6 +119,14 @@ def empty_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def to_svg(figure: Figure) -> str:
+    """A figure as a file of its own, without a date and with fixed identifiers: the same table gives the same bytes."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "bioplausible", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
 def horizontal_grid(axes: Axes) -> None:
     """Draw thin horizontal lines and leave the vertical axis line out."""
     axes.grid(axis="y")
@@ -149,4 +158,5 @@ __all__ = [
     "horizontal_grid",
     "rule_legend",
     "rule_styles",
+    "to_svg",
 ]

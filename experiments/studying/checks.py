@@ -8,8 +8,9 @@ from bioplausible.foundation.errors import InputError, unknown_name
 from experiments.measured import CATEGORY
 from experiments.recordings import load_recording
 from experiments.studying.config import StudyConfig
+from neurodata import Recording
 
-__all__ = ["check_study"]
+__all__ = ["check_study", "recording_of"]
 
 
 def check_study(config: StudyConfig) -> None:
@@ -42,13 +43,26 @@ def check_study(config: StudyConfig) -> None:
     for name in config.recordings:
         if name in neurodata.names() and not neurodata.describe(name)["cached"]:
             continue  # it is fetched when it is needed: gigabytes are not moved to see a name
-        check_recording(name)
+        recording_of(name)
 
 
-def check_recording(name: str) -> None:
-    """Refuse a recording that rules cannot be ranked in."""
-    if load_recording(name).times is not None:
+def recording_of(name: str) -> Recording:
+    """A recording that rules can be ranked in.
+
+    Parameters
+    ----------
+    name
+        Of it, or a folder.
+
+    Raises
+    ------
+    InputError
+        One without pictures, or one that is measured over time.
+    """
+    recording = load_recording(name)
+    if recording.times is not None:
         raise InputError(
             f"recording '{name}' is measured over time, and a study ranks rules at one moment: use compare, whose report has all "
             "times"
         )
+    return recording

@@ -21,12 +21,13 @@ from scipy import stats
 import rsa
 from experiments.studying.conditions import MAIN, READOUT
 
-__all__ = ["ABOVE", "BELOW", "LEVEL", "UNDECIDED", "conclusions", "corrected", "stimuli_needed"]
+__all__ = ["ABOVE", "BELOW", "LEVEL", "PLACE", "UNDECIDED", "conclusions", "corrected", "stimuli_needed"]
 
 LEVEL = 0.05
 _POWER = 0.8
 ABOVE, BELOW, UNDECIDED, ABSENT = "above", "below", "undecided", "not scored"
-_PLACE = ["group", "recording", "region"]
+PLACE = ["group", "recording", "region"]
+"""Columns that say where a row is."""
 # Rules that settle or spike see stimuli at one size; some are never at the accuracy that others share.
 _NOT_FOR_ALL = {"size", "accuracy"}
 
@@ -78,7 +79,7 @@ def conclusions(ranks: pd.DataFrame) -> pd.DataFrame:
     rules = ranks[(ranks["kind"] == "rule") & (ranks["failure"] == "")]
     names = list(dict.fromkeys(ranks["condition"]))
     rows = []
-    for (*place, rule), table in rules.groupby([*_PLACE, "name"], sort=False):
+    for (*place, rule), table in rules.groupby([*PLACE, "name"], sort=False):
         by_condition = table.set_index("condition")
         if MAIN not in by_condition.index or by_condition.loc[MAIN, "verdict"] == ABSENT:
             continue
@@ -88,7 +89,7 @@ def conclusions(ranks: pd.DataFrame) -> pd.DataFrame:
         scored = set(known["choice"]) >= needed
         absent = [name for name in counted if name not in known.index]
         row: dict[str, Any] = {
-            **dict(zip(_PLACE, place, strict=True)),
+            **dict(zip(PLACE, place, strict=True)),
             "rule": rule,
             **{name: float(main[name]) for name in ("score", "lower", "upper")},
             "control": main["control"],

@@ -9,14 +9,13 @@ from typing import Any
 import pandas as pd
 
 from experiments.config import REFERENCE
-from experiments.studying.conclusions import ABOVE, BELOW, LEVEL, UNDECIDED, stimuli_needed
+from experiments.studying.conclusions import ABOVE, BELOW, LEVEL, PLACE, UNDECIDED, stimuli_needed
 from experiments.studying.conditions import MAIN
 from experiments.studying.matched import NEAR
 
 __all__ = ["accuracy_lines", "answers", "doubt", "null_lines", "recovery_lines", "score", "to_markdown"]
 
 _MARKS = {ABOVE: "▲", BELOW: "▼", UNDECIDED: "·", "": ""}
-_PLACE = ["group", "recording", "region"]
 
 
 def score(value: float) -> str:
@@ -44,7 +43,7 @@ def _table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequenc
 
 
 def _places(ranks: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame]]:
-    yield from ranks.groupby(_PLACE, sort=False)
+    yield from ranks.groupby(PLACE, sort=False)
 
 
 def answers(ranks: pd.DataFrame, conclusions: pd.DataFrame) -> list[str]:
@@ -89,7 +88,7 @@ def _answer(place: tuple[str, str, str], table: pd.DataFrame, conclusions: pd.Da
 
 
 def _here(conclusions: pd.DataFrame, place: tuple[str, str, str]) -> pd.DataFrame:
-    return conclusions[(conclusions[_PLACE] == list(place)).all(axis=1)] if len(conclusions) else conclusions
+    return conclusions[(conclusions[PLACE] == list(place)).all(axis=1)] if len(conclusions) else conclusions
 
 
 def _added(here: pd.DataFrame) -> str:
@@ -253,7 +252,7 @@ def null_lines(null: pd.DataFrame) -> list[str]:
         "",
     ]
     rows = []
-    for place, table in tested.groupby(_PLACE, sort=False):
+    for place, table in tested.groupby(PLACE, sort=False):
         below = table["p_value_from_control"] < LEVEL
         by_shuffle = below.groupby(table["shuffle"]).mean()
         spread = by_shuffle.std(ddof=1) / math.sqrt(len(by_shuffle)) if len(by_shuffle) > 1 else math.nan
@@ -284,7 +283,7 @@ def recovery_lines(recovery: pd.DataFrame) -> list[str]:
         "",
     ]
     rows = []
-    for (*place, kind), table in recovery.groupby([*_PLACE, "study"], sort=False):
+    for (*place, kind), table in recovery.groupby([*PLACE, "study"], sort=False):
         first = table.iloc[0]
         if "why" in table and isinstance(first["why"], str):
             rows.append([*map(str, place), f"not done: {first['why']}", *[""] * 6])

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
-from experiments.report.style import CEILING, CONTROL_COLOUR, LINE, empty_figure, figure_style
-from experiments.studying.conclusions import ABOVE, BELOW
+from experiments.report.style import CEILING, CONTROL_COLOUR, LINE, empty_figure, figure_style, to_svg
+from experiments.studying.conclusions import ABOVE, BELOW, PLACE
 from experiments.studying.conditions import MAIN
 
 __all__ = ["conclusions_picture", "picture"]
 
-_PLACE = ["group", "recording", "region"]
 _PANEL, _COLUMNS = (4.6, 3.7), 2
 _CELL, _LABELS = 0.26, 3.4
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    # Without a date and with fixed identifiers the same table gives the same bytes.
-    with matplotlib.rc_context({"svg.hashsalt": "bioplausible", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
 
 
 def picture(ranks: pd.DataFrame, distances: Mapping[tuple[str, str], float], plausible: Mapping[str, float], title: str) -> str:
@@ -53,7 +41,7 @@ def picture(ranks: pd.DataFrame, distances: Mapping[tuple[str, str], float], pla
         that learned nothing and the noise ceiling.
     """
     main = ranks[(ranks["condition"] == MAIN) & (ranks["failure"] == "")]
-    panels = list(main.groupby(_PLACE, sort=False))
+    panels = list(main.groupby(PLACE, sort=False))
     n_rows = -(-len(panels) // _COLUMNS)
     with figure_style():
         figure = empty_figure(_PANEL[0] * _COLUMNS, _PANEL[1] * n_rows + 0.9)
@@ -65,7 +53,7 @@ def picture(ranks: pd.DataFrame, distances: Mapping[tuple[str, str], float], pla
             each.set_axis_off()
         figure.colorbar(colours, ax=axes, label="share of criteria of plausibility met", location="bottom", shrink=0.5, aspect=40)
         figure.suptitle(title, x=0.01, ha="left")
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def _panel(
@@ -117,7 +105,7 @@ def conclusions_picture(ranks: pd.DataFrame, title: str) -> str:
         An SVG: a panel a region and group, purple above and orange below the control, with a dot where that is decided.
     """
     rules = ranks[(ranks["kind"] == "rule") & (ranks["failure"] == "")]
-    panels = list(rules.groupby(_PLACE, sort=False))
+    panels = list(rules.groupby(PLACE, sort=False))
     conditions = list(dict.fromkeys(ranks["condition"]))
     n_rules = [table["name"].nunique() for _, table in panels]
     with figure_style():
@@ -132,7 +120,7 @@ def conclusions_picture(ranks: pd.DataFrame, title: str) -> str:
         colours = ScalarMappable(Normalize(-reach, reach), "PuOr")
         figure.colorbar(colours, ax=axes, label="score minus control's", location="bottom", shrink=0.5, aspect=40)
         figure.suptitle(title, x=0.01, ha="left")
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def _cells(axes: Axes, place: tuple[str, str, str], table: pd.DataFrame, conditions: list[str], reach: float) -> None:

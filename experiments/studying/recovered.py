@@ -56,10 +56,10 @@ def recovered(these: Compared, ranks: pd.DataFrame) -> pd.DataFrame:
         ceiling = float(main["ceiling"].iloc[0]) if len(main) else math.nan
         if not these.config.n_simulations or not ceiling > 0 or len(these.seeds) < 2:
             continue
-        condition = list(next(each for each in these.conditions if each.name == MAIN))
-        asked = [these.digest, condition, region, these.config.n_simulations, these.config.seed, ceiling, best, code_of(RECOVERY)]
+        numbers = these.config.n_simulations, these.config.seed, ceiling, best
+        asked = [these.digest, list(these.main), region, *numbers, code_of(RECOVERY)]
         made = functools.partial(_recovered, these, region, min(ceiling, 0.99), float(best))
-        told = {"group": these.group, "recording": these.recording.name, "region": region}
+        told = these.place(region)
         try:
             found.append(these.store.table("recovery", asked, made).assign(**told))
         except InputError as error:
@@ -68,7 +68,7 @@ def recovered(these: Compared, ranks: pd.DataFrame) -> pd.DataFrame:
 
 
 def _recovered(these: Compared, region: str, ceiling: float, best: float) -> pd.DataFrame:
-    condition = next(each for each in these.conditions if each.name == MAIN)
+    condition = these.main
     given = contest(these.shown, condition, {})
     candidates = {
         name: [list(layers.values()) for layers in seeds.values()]

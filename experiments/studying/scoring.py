@@ -21,10 +21,10 @@ from experiments.failures import failure_of
 from experiments.measured import in_order, reference_names, reference_rdms, region_rdms
 from experiments.own_ceilings import split_halves
 from experiments.preparing import prepare
-from experiments.recordings import load_recording
 from experiments.store import Store
+from experiments.studying.checks import recording_of
 from experiments.studying.code import RANKS, code_of
-from experiments.studying.conditions import MAIN, Condition, conditions_of, looks_of
+from experiments.studying.conditions import Condition, conditions_of, looks_of
 from experiments.studying.config import StudyConfig
 from experiments.studying.contest import Contest, contest
 from experiments.studying.groups import Group
@@ -78,6 +78,15 @@ class Compared:
         """The main one first."""
         return conditions_of(self.config, self.seeds)
 
+    @property
+    def main(self) -> Condition:
+        """The one that all others differ from in a single choice."""
+        return self.conditions[0]
+
+    def place(self, region: str) -> dict[str, Any]:
+        """What rows of every table say of where they are."""
+        return {"group": self.group, "recording": self.recording.name, "region": region}
+
     @functools.cached_property
     def _references(self) -> dict[str, dict[str, np.ndarray]]:
         return {}
@@ -114,12 +123,7 @@ def compared(
     InputError
         A recording without pictures, or one that is measured over time.
     """
-    recording = load_recording(name)
-    if recording.times is not None:
-        raise InputError(
-            f"recording '{recording.name}' is measured over time, and a study ranks rules at one moment: use compare, whose report "
-            "has all times"
-        )
+    recording = recording_of(name)
     _check_unseen(group, recording)
     trained = [_trained(store, each) for each in group.trainings]
     untrained = [_trained(store, each) for each in group.controls or group.trainings[:1]]
@@ -243,9 +247,8 @@ def _ranks(these: Compared, condition: Condition, region: str) -> pd.DataFrame:
         "ranks", [these.digest, *asked, code_of(RANKS)], functools.partial(_ranked, these, condition, region, config.n_draws)
     )
     n_stimuli = these.recording.n_conditions if condition.half is None else len(_half(these, condition.half))
-    told: dict[str, Any] = {"group": these.group, "recording": these.recording.name, "region": region, "n_stimuli": n_stimuli}
-    told["n_subjects"] = len(these.recording.regions[region].subjects)
-    table = table.assign(**told, condition=condition.name, choice=condition.choice)
+    told = {"n_stimuli": n_stimuli, "n_subjects": len(these.recording.regions[region].subjects)}
+    table = table.assign(**these.place(region), **told, condition=condition.name, choice=condition.choice)
     silent = "tells the stimuli of some folds not apart"
     why = [
         these.failures.get(name, silent if np.isnan(score) else "")
@@ -270,6 +273,8 @@ def _ranked(
         data = in_order(data, half)
         given = _of_half(given, half)
     table = rank(_key(these.config), region, given, data, condition.comparator, n_draws, these.config.confidence, covariates)
+    if permutation is not None:
+        return table
     ceiling = _ceiling(these, condition, region, data)
     return table.assign(ceiling=ceiling.value, ceiling_lower=ceiling.lower, ceiling_upper=ceiling.upper)
 
@@ -315,12 +320,10 @@ def _ceiling(these: Compared, condition: Condition, region: str, data: np.ndarra
 
 def _null(these: Compared, region: str, shuffle: int) -> pd.DataFrame:
     """Differences from controls where the networks' stimuli are in another order than the region's: there is nothing to find."""
-    condition = next(each for each in these.conditions if each.name == MAIN)
     draws = min(these.config.n_draws, _NULL_DRAWS)
     key = jax.random.fold_in(jax.random.fold_in(_key(these.config), 11), shuffle)
     order = np.asarray(jax.random.permutation(key, these.recording.n_conditions))
-    asked = [these.digest, list(condition), region, draws, these.config.seed, shuffle, code_of(RANKS)]
-    table = these.store.table("null", asked, functools.partial(_ranked, these, condition, region, draws, order))
+    asked = [these.digest, list(these.main), region, draws, these.config.seed, shuffle, code_of(RANKS)]
+    table = these.store.table("null", asked, functools.partial(_ranked, these, these.main, region, draws, order))
     kept = table.loc[table["kind"] == "rule", ["name", "difference_from_control", "p_value_from_control"]]
-    told = {"group": these.group, "recording": these.recording.name, "region": region, "shuffle": shuffle}
-    return kept[~kept["name"].isin(these.failures)].assign(**told)
+    return kept[~kept["name"].isin(these.failures)].assign(**these.place(region), shuffle=shuffle)

@@ -124,13 +124,9 @@ def _distances(groups: Sequence[Group], records: Records, plausible: Mapping[str
             for each in record.get("seeds", [record]):
                 told = each.get("angle_to_backprop", {})
                 # Of a rule that draws noise one draw says little.
-                known = [told[name] for name in ("end_of_mean", "end") if told.get(name) is not None and not _is_nan(told[name])]
+                known = [told[name] for name in ("end_of_mean", "end") if told.get(name) is not None and not np.isnan(told[name])]
                 angles.setdefault(str(record["rule"]), []).append(float(known[0]) if known else np.nan)
         for rule, of_seeds in angles.items():
             degrees = float(np.mean(of_seeds))
             rows.append({"group": group.name, "name": rule, "degrees": degrees, "plausible": plausible.get(rule, np.nan)})
     return pd.DataFrame(rows)
-
-
-def _is_nan(value: float) -> bool:
-    return bool(np.isnan(value))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import textwrap
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.config import CONTROL
-from experiments.report.style import CEILING, CONTROL_COLOUR, LINE, RULE_COLOURS, empty_figure, figure_style
+from experiments.report.style import CEILING, CONTROL_COLOUR, LINE, RULE_COLOURS, empty_figure, figure_style, to_svg
 from experiments.sweeping.summary import networks_of
 
 __all__ = ["picture"]
@@ -98,8 +96,4 @@ def picture(summary: pd.DataFrame, title: str) -> str:
             _panel(each, name, rows)
         # Over all of the figure's width: panels begin right of their labels.
         figure.suptitle(title, x=0.01, ha="left")
-        buffer = io.StringIO()
-        # Without a date and with fixed identifiers the same table gives the same bytes.
-        with matplotlib.rc_context({"svg.hashsalt": "bioplausible", "svg.fonttype": "none"}):
-            figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+        return to_svg(figure)

@@ -213,11 +213,11 @@ def sweep(
         raise InputError(f"--tables-only was given, and {out} holds no sweep: give the folder of one, or leave --tables-only out")
     if not 1 <= shard[0] <= shard[1]:
         raise InputError(f"shard {shard[0]}/{shard[1]} was given, expected a part from 1 to the number of parts, such as 1/4")
-    if config.compare is not None and store is None and not tables_only:
-        raise InputError(
-            "a sweep that compares networks with brains was given without a store to keep them in: give one, with --store"
-        )
     if config.compare is not None and not tables_only:
+        if store is None:
+            raise InputError(
+                "a sweep that compares networks with brains was given without a store to keep them in: give one, with --store"
+            )
         # What compares is slow to import, and most sweeps compare nothing.
         from experiments.studying.checks import check_study
 
