@@ -10,6 +10,7 @@ import gc
 import os
 import resource
 import sys
+import threading
 import zlib
 from pathlib import Path
 
@@ -35,6 +36,8 @@ gc.set_threshold(200_000, 20, 50)
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+from jax._src.interpreters import mlir  # noqa: E402
+from jax.extend.mlir import ir  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
 # Workers of pytest-xdist are not told what was asked for before they import what is to be checked.
@@ -42,6 +45,28 @@ if "--thorough" in sys.argv:
     os.environ["BIOPLAUSIBLE_CHECK_ALL"] = "1"
 _MORE = ["architectures", "learning_rules", "experiments"] if "BIOPLAUSIBLE_CHECK_ALL" in os.environ else []
 install_import_hook(["bioplausible", "neurodata", "rsa", *_MORE], "beartype.beartype")
+
+
+def _share_contexts():
+    """Programs of one thread are written in one context of MLIR; JAX fills a new one for each, a fifth of the suite's time.
+
+    Who writes a program may have to run another (random bits are lowered so): that one gets a context of its own, since in the
+    shared one its module would land inside the other's.
+    """
+    anew, kept = mlir.make_ir_context, threading.local()
+
+    def context():
+        if ir.Context.current is not None:
+            return anew()
+        if not hasattr(kept, "context"):
+            kept.context = anew()
+        return kept.context
+
+    mlir.make_ir_context = context
+
+
+if hasattr(mlir, "make_ir_context"):  # a private function of JAX's, which a later version may take away
+    _share_contexts()
 
 
 def pytest_addoption(parser):

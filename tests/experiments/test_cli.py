@@ -50,7 +50,10 @@ def test_list_rules_tells_what_a_rule_was_published_with(run_json):
 
 @pytest.mark.parametrize(
     ("what", "name", "options"),
-    [("rules", rule, learning_rules.options_of(rule)) for rule in learning_rules.names(variants=True)]
+    [
+        pytest.param("rules", rule, learning_rules.options_of(rule), marks=[pytest.mark.thorough] if "/" in rule else [])
+        for rule in learning_rules.names(variants=True)
+    ]
     + [("architectures", name, entry.options()) for name, entry in architectures.ARCHITECTURES.items()]
     + [("configurations", "train", TrainConfig())]
     + [("configurations", "sweep", SweepConfig(runs=({},))), ("configurations", "search", SearchConfig())],
