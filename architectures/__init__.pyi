@@ -21,8 +21,12 @@ from .network import Crossing as Crossing
 from .network import Network as Network
 from .network import Trace as Trace
 from .network import chain as chain
+from .nir_export import to_nir as to_nir
+from .nir_export import write_nir as write_nir
+from .nir_import import from_nir as from_nir
 from .node import Node as Node
 from .node import Params as Params
+from .node import Unit as Unit
 from .node import make_node as make_node
 from .readings import READINGS as READINGS
 from .readings import Reading as Reading

@@ -15,7 +15,7 @@ from jaxtyping import PRNGKeyArray
 
 from architectures.activations import AMONG_UNITS, GAIN_SQUARED, activation_function, normalise_length
 from architectures.edge import Edge
-from architectures.node import Node, Params, check_shape, make_node
+from architectures.node import Node, Params, Unit, check_shape, make_node
 from architectures.roles import BIAS, WEIGHT, Role
 from bioplausible.foundation.errors import InputError
 
@@ -163,6 +163,7 @@ def dense(
         roles=roles,
         recurrence=(Edge(name, delay=1),) if recurrent else (),
         unitwise=normalisation == "none" and activation not in AMONG_UNITS,
+        unit=Unit("linear") if (activation, normalisation, tokens) == ("identity", "none", False) else None,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
@@ -22,11 +23,11 @@ from jaxtyping import PRNGKeyArray
 from architectures.activations import AMONG_UNITS, activation_function
 from architectures.dense import added, dense_synapse, kernel_init
 from architectures.edge import Edge
-from architectures.node import Node, Params, make_node
+from architectures.node import Node, Params, Unit, make_node
 from architectures.roles import BIAS, WEIGHT, Role
 from bioplausible.foundation.errors import InputError
 
-__all__ = ["gated", "leaky_integrate_and_fire", "leaky_rate", "spike"]
+__all__ = ["gated", "leaky_integrate_and_fire", "leaky_rate", "spike", "spiking_units"]
 
 
 def _check_leak(name: str, leak: float) -> None:
@@ -89,6 +90,7 @@ def leaky_rate(
         init_state=lambda n, dtype=jnp.float32: jnp.zeros((n, n_units), dtype),
         recurrence=(Edge(name, delay=1),) if recurrent else (),
         unitwise=activation not in AMONG_UNITS,
+        unit=Unit("leaky", leak) if activation == "identity" else None,
     )
 
 
@@ -113,6 +115,40 @@ def spike(above: float | Array, steepness: float | Array = 10.0) -> Array:
 def _(primals: Any, tangents: Any) -> Any:
     above, steepness = primals
     return spike(above, steepness), tangents[0] / jnp.square(1 + steepness * jnp.abs(above))
+
+
+def _of_units(value: float | tuple[float, ...] | None) -> Any:
+    """A number for all units as it is, so that it takes on their precision; one for each as an array."""
+    return np.asarray(value) if isinstance(value, tuple) else value
+
+
+def spiking_units(n_units: int, unit: Unit, steepness: float = 10.0) -> dict[str, Any]:
+    """What leaky integrate-and-fire units do and remember: the attributes of a `Node` that are not its synapses.
+
+    Parameters
+    ----------
+    n_units
+        Number of units.
+    unit
+        Their leak, threshold and reset.
+    steepness
+        Of the surrogate derivative.
+    """
+    leak, threshold, reset_to = (_of_units(each) for each in (unit.leak, unit.threshold, unit.reset_to))
+
+    def activate(state: tuple[Array, Array], z: Array, skips: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
+        v, spiked = state
+        # The reset is not differentiated, as is usual with surrogate derivatives (Zenke and Vogels 2021, doi:10.1162/neco_a_01367).
+        fell = jax.lax.stop_gradient(spiked)
+        after = leak * v + z - threshold * fell if reset_to is None else leak * jnp.where(fell > 0, reset_to, v) + z
+        v = after.astype(z.dtype)
+        spiked = spike(v - threshold, steepness).astype(z.dtype)
+        return (v, spiked), added(spiked, skips)
+
+    def init_state(n: int, dtype: DTypeLike = jnp.float32) -> tuple[Array, Array]:
+        return jnp.zeros((n, n_units), dtype), jnp.zeros((n, n_units), dtype)
+
+    return {"activate": activate, "init_state": init_state, "unitwise": True, "unit": unit}
 
 
 def leaky_integrate_and_fire(
@@ -159,27 +195,15 @@ def leaky_integrate_and_fire(
     draws = (kernel_init("relu", gain), kernel_init("tanh", 0.5 * gain))
     init, synapse, roles = dense_synapse(shapes, n_units, draws[: len(shapes)])
 
-    def activate(state: tuple[Array, Array], z: Array, skips: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
-        v, spiked = state
-        # The reset is not differentiated, as is usual with surrogate derivatives (Zenke and Vogels 2021, doi:10.1162/neco_a_01367).
-        v = leak * v + z - threshold * jax.lax.stop_gradient(spiked)
-        spiked = spike(v - threshold, steepness)
-        return (v, spiked), added(spiked, skips)
-
-    def init_state(n: int, dtype: DTypeLike = jnp.float32) -> tuple[Array, Array]:
-        return jnp.zeros((n, n_units), dtype), jnp.zeros((n, n_units), dtype)
-
     return make_node(
         name,
         affine=True,
         input_shapes=shapes,
         init=init,
         synapse=synapse,
-        activate=activate,
         roles=roles,
-        init_state=init_state,
         recurrence=(Edge(name, delay=1),) if recurrent else (),
-        unitwise=True,
+        **spiking_units(n_units, Unit("spiking", leak, threshold), steepness),
     )
 
 

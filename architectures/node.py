@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ from architectures.edge import Edge
 from architectures.roles import WEIGHT, check_roles, role_leaves
 from bioplausible.foundation.errors import InputError
 
-__all__ = ["Node", "Params", "check_shape", "make_node", "no_state"]
+__all__ = ["Node", "Params", "Unit", "check_shape", "make_node", "no_state"]
 
 Params = PyTree
 """One node's parameters: any tree of arrays."""
@@ -38,6 +38,27 @@ Shape = tuple[int, ...]
 def no_state(n: int, dtype: DTypeLike = jnp.float32) -> Any:
     """The state of a node that remembers nothing."""
     return ()
+
+
+class Unit(NamedTuple):
+    """What the units of a node are, in terms that other tools have too; numbers are one for all units, or one for each.
+
+    Attributes
+    ----------
+    kind
+        "linear", "leaky" (a potential that leaks and is passed on) or "spiking".
+    leak
+        Fraction of the potential that is kept at each step.
+    threshold
+        Potential above which a unit spikes.
+    reset_to
+        Potential of a unit that has spiked; None where it loses the threshold's worth of it.
+    """
+
+    kind: str
+    leak: float | tuple[float, ...] = 0.0
+    threshold: float | tuple[float, ...] = 0.0
+    reset_to: float | tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +97,8 @@ class Node:
         key -> parameters of the same sizes that owe nothing to the node's own, for feedback weights; None where `init` draws such.
     n_needed_skips
         How many skip edges `activate` cannot do without; those of `recurrence` among them come first.
+    unit
+        What its units are, where other tools have such ones too (`architectures.nir_export`); None elsewhere.
     """
 
     name: str
@@ -93,6 +116,7 @@ class Node:
     takes_any_size: bool = False
     redraw: Callable[[PRNGKeyArray], Params] | None = None
     n_needed_skips: int = 0
+    unit: Unit | None = None
 
     def drawn(self, key: PRNGKeyArray) -> Params:
         """Parameters of the node's sizes that owe nothing to its own: where these are given, `init` would give them again."""

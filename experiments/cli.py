@@ -1,4 +1,4 @@
-"""The command: `bioplausible list | train | scorecard | compare | searchlight | sweep | report | benchmark | data`.
+"""The command: `bioplausible list | train | scorecard | compare | searchlight | sweep | report | export | benchmark | data`.
 
 Results go to stdout, with `--json` as one JSON document and nothing else; progress goes to stderr. A user's mistake ends in
 one line on stderr and exit status 2.
@@ -19,6 +19,7 @@ from bioplausible.foundation.errors import InputError, shortened
 from experiments.commands.benchmark import benchmark_command
 from experiments.commands.compare import compare_command
 from experiments.commands.data import data_command
+from experiments.commands.export import export_command
 from experiments.commands.listing import list_command
 from experiments.commands.report import report_command
 from experiments.commands.scorecard import scorecard_command
@@ -55,6 +56,7 @@ for _subcommand in (
     searchlight_command,
     sweep_command,
     report_command,
+    export_command,
     benchmark_command,
     data_command,
 ):

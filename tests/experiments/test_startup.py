@@ -45,7 +45,7 @@ def place(tmp_path_factory):
 
 
 def test_help_needs_no_library(place):
-    commands = ("compare", "train", "list", "searchlight", "scorecard", "sweep", "report", "benchmark rsa", "data fetch")
+    commands = ("compare", "train", "list", "searchlight", "scorecard", "sweep", "report", "export", "benchmark rsa", "data fetch")
     modules, told, _ = imported(place, "--help", *(f"{each} -h" for each in commands))
     assert told.count("Usage:") == 1 + len(commands) and not modules & {*HEAVY, *BRAINS, "numpy"}
 

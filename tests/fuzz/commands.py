@@ -334,12 +334,15 @@ def cases(place: Path) -> Iterator[tuple[str, list[str]]]:
         yield line("searchlight", "empty", "--out", value)
         yield line("sweep", value)
         yield line("report", value)
+        yield line("export", value, "network.nir")
+        yield line("export", "empty", value)
         yield line("data", "describe", value)
     for value in WHOLE:
         for option in ("--seeds", "--epochs", "--draws", "--stimulus-size", "--readout-images", "--batch-size", "--seed"):
             yield line("compare", "--rules", "untrained", option, value)
         for option in ("--radius", "--minimum-fraction", "--draws", "--peaks", "--seed"):
             yield line("searchlight", "empty", option, value, "--out", "mapped")
+        yield line("export", "empty", "network.nir", "--seed", value)
         yield line("scorecard", "untrained", "--seed", value)
         yield line("scorecard", "untrained", "--workers", value)
         yield line("benchmark", "rules", "--rules", "backprop", "--turns", value)
