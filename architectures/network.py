@@ -77,6 +77,11 @@ class Trace(NamedTuple):
     states: tuple[Any, ...]
 
 
+def _in_order(seen: Mapping[int, tuple[Any, ...]]) -> Trace:
+    """What was seen of each node, as a trace."""
+    return Trace(*zip(*(seen[index] for index in sorted(seen)), strict=True))
+
+
 Crossings = Sequence[Crossing | Callable[[tuple[Array, ...]], Any]]
 
 
@@ -279,36 +284,80 @@ class Network:
         states = tuple(node.init_state(n, x.dtype) for node in self.nodes)
         silent = tuple(jnp.zeros((n, *node.output_shape), x.dtype) for node in self.nodes)
 
-        def step(carry: Any, now: Any) -> tuple[Any, Trace]:
+        within, afterwards = self._in_time()
+
+        def step(carry: Any, now: Any) -> tuple[Any, Any]:
             signal, extra = now
             before, passed_on = carry
-            kept, after, passed_on = self._step(crossings(extra), before, passed_on, signal)
-            return (after, passed_on), kept
+            seen, after, passed_on = self._visit(within, crossings(extra), before, passed_on, signal, {})
+            # What is passed on is mostly what a unit did, which is not kept twice.
+            others = {index: each for index, each in passed_on.items() if each is not seen[index][3]}
+            return (after, tuple(passed_on.get(index, silent[index]) for index in range(len(silent)))), (seen, others)
 
-        return jax.lax.scan(step, (states, silent), (x, per_step))[1]
+        seen, others = jax.lax.scan(step, (states, silent), (x, per_step))[1]
+        if afterwards:
+            passed_on = {index: others.get(index, of_node[3]) for index, of_node in seen.items()}
+
+            def rest(signal: Array, extra: Any, passed_on: Any) -> Any:
+                return self._visit(afterwards, crossings(extra), states, silent, signal, passed_on)[0]
+
+            seen |= jax.vmap(rest)(x, per_step, passed_on)
+        return _in_order(seen)
+
+    def _in_time(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Nodes that are run step by step, and those that can be run for all steps at once when the others are done.
+
+        The latter remember nothing, and nothing that was shown to them is heard by the others, now or a step later: a readout, say.
+        """
+        place = {name: index for index, name in enumerate(self.node_names)}
+        heard_by: dict[int, set[int]] = {index: set() for index in place.values()}
+        late: set[int] = set()
+        for index, edges in enumerate(self.edges):
+            for edge in edges:
+                if edge.source != INPUT:
+                    heard_by[place[edge.source]].add(index)
+                    late |= {index, place[edge.source]} if edge.delay else set()
+        afterwards: list[int] = []
+        for index in reversed(range(len(self.nodes))):
+            if not (self.nodes[index].has_state or index in late) and heard_by[index] <= set(afterwards):
+                afterwards.insert(0, index)
+        return tuple(index for index in place.values() if index not in afterwards), tuple(afterwards)
 
     def _step(
         self, crossings: Sequence[Crossing], states: tuple[Any, ...], previous: tuple[Any, ...], x: Array
     ) -> tuple[Trace, tuple[Any, ...], tuple[Array, ...]]:
+        """One step of all nodes."""
+        seen, after, passed_on = self._visit(tuple(range(len(self.nodes))), crossings, states, previous, x, {})
+        return _in_order(seen), after, tuple(passed_on.values())
+
+    def _visit(
+        self,
+        which: Sequence[int],
+        crossings: Sequence[Crossing],
+        states: tuple[Any, ...],
+        previous: tuple[Any, ...],
+        x: Array,
+        passed_on: Mapping[int, Array],
+    ) -> tuple[dict[int, tuple[Any, ...]], tuple[Any, ...], dict[int, Array]]:
+        """Some nodes at one step, in order: what was seen of each, what each remembers, and what is passed on so far."""
         place = {name: index for index, name in enumerate(self.node_names)}
-        passed_on: list[Array] = []
-        kept: list[tuple[Any, ...]] = []
-        after = []
+        seen: dict[int, tuple[Any, ...]] = {}
+        after, passed_on = list(states), dict(passed_on)
 
         def signal(edge: Edge) -> Array:
             if edge.source == INPUT:
                 return x
             return previous[place[edge.source]] if edge.delay else passed_on[place[edge.source]]
 
-        for node, edges, crossing, state in zip(self.nodes, self.edges, crossings, states, strict=True):
+        for index in which:
+            node, edges, crossing = self.nodes[index], self.edges[index], crossings[index]
             inputs = tuple(signal(edge) for edge in edges if not edge.skip)
             skips = crossing.skips(tuple(signal(edge) for edge in edges if edge.skip))
             z = crossing.synapse(inputs)
-            new, h = node.activate(state, z, skips)
-            kept.append((inputs, skips, z, h, state))
-            after.append(new)
-            passed_on.append(crossing.output(h))
-        return Trace(*zip(*kept, strict=True)), tuple(after), tuple(passed_on)
+            after[index], h = node.activate(states[index], z, skips)
+            seen[index] = (inputs, skips, z, h, states[index])
+            passed_on[index] = crossing.output(h)
+        return seen, tuple(after), passed_on
 
     def walk(self, x: Array, visit: Callable[[int, tuple[Array, ...], tuple[Array, ...]], Array]) -> tuple[Array, ...]:
         """Visit the nodes of a static graph in order, each with what it hears.

@@ -61,9 +61,7 @@ def export_nir(
     if network.front_end.name != "none":
         notes.append(f"images went through the front end '{network.front_end.name}', which is no part of the graph")
     if network.reading is not None:
-        notes.append(
-            f"images were read as '{network.reading.name}', which is no part of it: its input is what a step brings"
-        )
+        notes.append(f"images were read as '{network.reading.name}', which is no part of it: its input is what a step brings")
     return {
         "file": str(path.resolve()),
         "network": f"{trained.name} on {network.name}",
