@@ -2,8 +2,8 @@
 
     python tests/peers/nir_in_spyx.py
 
-Needs `pip install spyx nir` beside what this project needs. Units of spyx lose their threshold's worth as ours do, and tell of a spike
-in the step after the one in which the potential passed the threshold: its spikes are ours, one step later.
+Needs `pip install spyx nir` beside what this project needs. Units of spyx lose their threshold's worth as ours do, and tell of a
+spike in the step after the one in which the potential passed the threshold: its spikes are ours, one step later.
 """
 
 import importlib.metadata

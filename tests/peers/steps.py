@@ -1,10 +1,10 @@
 """Other toolkits of JAX for networks in time, beside ours: what a learning step costs, and what is learned in as many epochs.
 
-    python tests/peers/time.py [--out FILE] [--turns N]
+    python tests/peers/steps.py [--out FILE] [--turns N]
 
-Needs `pip install spyx braintrace` in an environment of its own, with what this project needs; whichever is missing is left out by
-name. Every program is a few gradient steps in one scan, compiled once, and programs take turns, so that whatever else the machine does
-falls on all of them. The networks are the same, from the same weights: what differs in how spikes reset units is said beside the rows.
+Needs `pip install spyx braintrace` in an environment of its own, with what this project needs; whichever is missing is left out
+by name. Every program is a few gradient steps in one scan, compiled once, and programs take turns, so that whatever else the
+machine does falls on all of them. The networks are the same, from the same weights; units of spyx tell of a spike a step later.
 """
 
 import argparse
@@ -57,8 +57,8 @@ def elman_by_hand(params, inputs, labels):
 
 
 def elman_of_braintrace(n_units):
-    import braintrace
     import brainstate
+    import braintrace
 
     class Net(brainstate.nn.Module):
         def __init__(self):
