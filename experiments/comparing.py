@@ -30,6 +30,7 @@ from experiments.files import prepare_folder
 from experiments.identity import options_record
 from experiments.judging import judge, rdm_correlations
 from experiments.measured import mean_rdm, reference_rdms, region_rdms
+from experiments.origin import checksum_of_images, checksum_of_recording, describe_origin
 from experiments.planning import Plan, check, plan, with_control
 from experiments.preparing import prepare
 from experiments.responding import Layers, respond
@@ -140,8 +141,8 @@ def _described(planned: Plan, networks: list[Trained]) -> dict[str, Any]:
     settled = config.replace(epochs=first.config.epochs)
     return {
         "config": to_record(settled),
-        "environment": describe_environment(),
-        "dataset": first.images.to_record(),
+        "environment": describe_origin() | describe_environment(),
+        "dataset": first.images.to_record() | {"sha256": checksum_of_images(first.images)},
         "recording": _describe_recording(recording),
         "transform": stimuli.transform_record(first.network.input_shape, main_size) | {"further_sizes": further_sizes},
         "architecture": _describe_architecture(first),
@@ -305,6 +306,7 @@ def _describe_recording(recording: Recording) -> dict[str, Any]:
         "modality": recording.modality,
         "simulated": recording.simulated,
         "n_conditions": recording.n_conditions,
+        "sha256": checksum_of_recording(recording),
         "subjects": {name: [str(each) for each in region.subjects] for name, region in recording.regions.items()},
         "times": None if recording.times is None else [float(each) for each in recording.times],
         "citation": recording.citation,

@@ -67,7 +67,7 @@ def plot_accuracy(comparison: Comparison) -> Figure:
                 "chance",
                 (1, 1 / n_classes),
                 xycoords=("axes fraction", "data"),
-                xytext=(6, 0),
+                xytext=(16, 0),
                 textcoords="offset points",
                 va="center",
             )
@@ -76,16 +76,10 @@ def plot_accuracy(comparison: Comparison) -> Figure:
         bottom, top = axes.get_ylim()
         positions = _spread(np.nan_to_num(np.array(ends), nan=bottom), (top - bottom) * 0.066)
         for rule, position in zip(rules, positions, strict=False):
-            axes.annotate(
-                rule,
-                (1, position),
-                xycoords=("axes fraction", "data"),
-                xytext=(6, 0),
-                textcoords="offset points",
-                va="center",
-                color=styles[rule].colour,
-                annotation_clip=False,
-            )
+            # In the colour of all text, which can be read; the line's own stands before it.
+            at = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "annotation_clip": False, "va": "center"}
+            axes.annotate("■", (1, position), xytext=(6, 0), color=styles[rule].colour, fontsize=7, **at)
+            axes.annotate(rule, (1, position), xytext=(16, 0), **at)
         first = float(comparison.accuracy["epoch"].min())
         margin = 0.5 if first == last else (last - first) * 0.01
         axes.set_xlim(first - margin, last + margin)

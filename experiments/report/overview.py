@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.config import CONTROL
-from experiments.report.style import CEILING, LINE, TEXT, empty_figure, figure_style, rule_styles
+from experiments.report.style import CEILING, HOLLOW, LINE, TEXT, empty_figure, figure_style, rule_styles
 from experiments.report.views import final_accuracy, region_names, rule_names
 from experiments.report.wording import region_finding
 from experiments.results import Comparison
@@ -91,7 +91,7 @@ def _similarity(axes: Axes, comparison: Comparison, rules: list[str], region: st
             style.marker,
             color=style.colour,
             markersize=6,
-            markerfacecolor=style.colour if filled else "white",
+            markerfacecolor=style.colour if filled else HOLLOW,
             markeredgewidth=1.4,
         )
     # A line of its own for what stands in brackets: panels are narrow.

@@ -23,6 +23,7 @@ from experiments.report.overview import plot_overview
 from experiments.report.rdms import plot_rdms
 from experiments.report.scorecard import scorecard_html
 from experiments.report.scores import COMPARATOR_LABELS, plot_scores, score_label
+from experiments.report.second_order import plot_second_order
 from experiments.report.sizes import by_size, plot_sizes
 from experiments.report.stimuli import MAX_STIMULI, plot_stimuli
 from experiments.report.style import CONTROL_COLOUR, CONTROL_COLOUR_DARK, RULE_COLOURS, rule_styles
@@ -123,6 +124,9 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
         if len(comparison.main.differences)
         else [],
         "rdms": inline_svg(plot_rdms(comparison), "rdms", f"RDMs of the regions of {recording} and of each rule's layers."),
+        "second_order": None
+        if (of_rdms := plot_second_order(comparison)) is None
+        else inline_svg(of_rdms, "second-order", f"Map of the RDMs of {recording}'s regions and of each rule's layers."),
         "stimuli": inline_svg(plot_stimuli(comparison), "stimuli", f"The {len(comparison.stimuli)} stimuli of {recording}."),
     }
 
@@ -154,6 +158,17 @@ def _environment() -> Environment:
     return environment
 
 
+# Where the list of sections goes once they are known; no data can hold it, since what data hold is escaped.
+_CONTENTS = "<!--contents-->"
+
+
+def _with_contents(page: str) -> str:
+    """The page with links to its sections, in the place that was kept for them."""
+    sections = [found for found in re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', page) if found[0] != "contents"]
+    links = "\n".join(f'<li><a href="#{anchor}">{title}</a></li>' for anchor, title in sections)
+    return page.replace(_CONTENTS, f"<ol>\n{links}\n</ol>", 1)
+
+
 def render(comparison: Comparison, folder: Path | None = None) -> str:
     """Render the page.
 
@@ -172,8 +187,8 @@ def render(comparison: Comparison, folder: Path | None = None) -> str:
     styles = rule_styles(rule_names(comparison))
     places = {light: f"--rule-{index}" for index, (light, _) in enumerate(RULE_COLOURS)} | {CONTROL_COLOUR: "--rule-control"}
     accuracy = final_accuracy(comparison)
-    style_sheet = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
-    return (
+    style_sheet, script = (Path(__file__).with_name(f"report.{each}").read_text(encoding="utf-8") for each in ("css", "js"))
+    return _with_contents(
         _environment()
         .get_template("report.html.j2")
         .render(
@@ -219,8 +234,10 @@ def render(comparison: Comparison, folder: Path | None = None) -> str:
             max_stimuli=MAX_STIMULI,
             configuration=to_yaml(plain(comparison.config)),
             withheld=sorted({row["withheld"] for row in comparison.ceilings if row.get("withheld")}),
-            # The style sheet is ours and holds no data.
+            contents=Markup(_CONTENTS),
+            # The style sheet and the script are ours and hold no data.
             style_sheet=Markup(style_sheet),
+            script=Markup(script),
             colours=[(f"--rule-{index}", light, dark) for index, (light, dark) in enumerate(RULE_COLOURS)]
             + [("--rule-control", CONTROL_COLOUR, CONTROL_COLOUR_DARK)],
         )

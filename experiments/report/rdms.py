@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.stats import rankdata
 
 from experiments.report.stimuli import Ordering, picture_order, thumbnail
-from experiments.report.style import empty_figure, figure_style, rule_styles
+from experiments.report.style import empty_figure, figure_style
 from experiments.report.views import layer_names, region_names, rule_names
 from experiments.results import Comparison
 
@@ -105,7 +105,6 @@ def plot_rdms(comparison: Comparison) -> Figure:
     regions = [region for region in region_names(comparison) if region in comparison.region_rdms]
     layers = layer_names(comparison)
     rules = [rule for rule in rule_names(comparison) if any((rule, layer) in comparison.layer_rdms for layer in layers)]
-    styles = rule_styles(rule_names(comparison))
     per_row = 3
     region_rows = math.ceil(len(regions) / per_row)
     with figure_style():
@@ -138,7 +137,6 @@ def plot_rdms(comparison: Comparison) -> Figure:
                     axes.set_title(layer, fontsize=9.5, pad=5, loc="center")
             grid[row, 0].set_ylabel(
                 rule.replace("/", "/\n"),
-                color=styles[rule].colour,
                 rotation=0,
                 ha="right",
                 va="center",

@@ -32,10 +32,16 @@ _STYLES = {"meets": "bold green", "partly": "yellow", "fails": "red", "not appli
 
 _STYLE = """
 .card td.mark {text-align: center; font-size: 1.15em; white-space: nowrap}
-.card .meets {color: #0a7a3d} .card .partly {color: #9a6700} .card .fails {color: #b3261e} .card .not {color: #777}
+.card .meets {color: #0a7a3d} .card .partly {color: #9a6700} .card .fails {color: #b3261e} .card .not {color: #6b6b6b}
 .card .differs {outline: 2px solid #9a6700; outline-offset: 1px; border-radius: 4px; padding: 0 .2em}
+.card .meets::before {content: "●"} .card .partly::before {content: "◐"} .card .fails::before {content: "○"}
+.card .not::before {content: "–"}
 .card details td {vertical-align: top}
 .card thead th, .card tbody th {max-width: 24em}
+@media (prefers-color-scheme: dark) {
+  .card .meets {color: #4cc38a} .card .partly {color: #f0b429} .card .fails {color: #ff8f7a} .card .not {color: #a3abb8}
+  .card .differs {outline-color: #f0b429}
+}
 """
 
 
@@ -118,8 +124,8 @@ def scorecard_html(cards: dict[str, Any], standalone: bool = False, about: str =
                 continue
             kind = entry["verdict"].split()[0] + (" differs" if _differs(entry) else "")
             cells.append(
-                Markup('<td class="mark"><span class="{}" title="{}">{}</span></td>').format(
-                    kind, f"{entry['verdict']}: {entry['evidence']}", MARKS[entry["verdict"]]
+                Markup('<td class="mark"><span role="img" class="{}" aria-label="{}" title="{}"></span></td>').format(
+                    kind, entry["verdict"], f"{entry['verdict']}: {entry['evidence']}"
                 )
             )
         rows.append(Markup("<tr>{}</tr>").format(Markup("").join(cells)))

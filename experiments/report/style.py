@@ -23,6 +23,8 @@ TEXT = "#767b85"
 LINE = "#c9ccd2"
 CEILING = "#b9bdc6"
 CONTROL_COLOUR = "#878d98"
+HOLLOW = "#fdfdfe"
+"""The ground: what a hollow marker is filled with. A page puts its own in the place of it."""
 # Light pages, dark pages.
 RULE_COLOURS = (
     ("#0072b2", "#5aa9e6"),
@@ -149,6 +151,7 @@ __all__ = [
     "CEILING",
     "CONTROL_COLOUR",
     "CONTROL_COLOUR_DARK",
+    "HOLLOW",
     "LINE",
     "RULE_COLOURS",
     "TEXT",

@@ -5,12 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.report.scores import score_label, value_limits
 from experiments.report.style import CEILING, TEXT, empty_figure, figure_style, horizontal_grid, rule_legend, rule_styles
-from experiments.report.views import has_times, layer_names, number, region_names, rule_names
+from experiments.report.views import LEVEL, has_times, layer_names, number, region_names, rule_names
 from experiments.results import Comparison
+
+
+def _mark_clusters(axes: Axes, comparison: Comparison, rules: Sequence[str], region: str, layer: str) -> None:
+    """Draw a bar under the lines for every stretch of time in which a rule's scores are above chance."""
+    if comparison.clusters.empty:
+        return
+    found = comparison.clusters
+    found = found[(found["region"] == region) & (found["layer"] == layer) & (found["p_value"] < LEVEL)]
+    low, high = axes.get_ylim()
+    apart = (high - low) * 0.045
+    marked = [rule for rule in rules if rule in set(found["rule"])]
+    styles = rule_styles(rules)
+    for place, rule in enumerate(marked):
+        of_rule = found[found["rule"] == rule]
+        at = low - apart * (place + 0.2)
+        axes.hlines([at] * len(of_rule), of_rule["start"] * 1000, of_rule["stop"] * 1000, color=styles[rule].colour, linewidth=3)
+    axes.set_ylim(low - apart * (len(marked) + 0.3 if marked else 0), high)
 
 
 def plot_scores_over_time(comparison: Comparison, regions: Sequence[str] | None = None, *, legend: bool = True) -> Figure:
@@ -73,6 +91,7 @@ def plot_scores_over_time(comparison: Comparison, regions: Sequence[str] | None 
                     axes.plot(times, own["score"].to_numpy(float), color=style.colour, linewidth=1.6, label=rule)
                 axes.set_xlim(milliseconds.min(), milliseconds.max())
                 axes.set_ylim(*limits)
+                _mark_clusters(axes, comparison, rules, region, layer)
                 axes.annotate(layer, (1, 1), xycoords="axes fraction", ha="right", va="top", fontweight="bold")
                 if row == 0:
                     axes.set_title(region)

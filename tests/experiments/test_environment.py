@@ -1,3 +1,5 @@
+import dataclasses
+import datetime
 import io
 import json
 import os
@@ -9,8 +11,9 @@ import jax
 import pooch
 import pytest
 
+import neurodata
 from bioplausible.foundation.errors import InputError
-from experiments import cli, environment
+from experiments import cli, datasets, environment, origin
 from experiments.environment import describe_environment, keep_compiled_programs, spread_over_devices
 
 OPTIONS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
@@ -184,3 +187,26 @@ def test_terminals_that_hold_ascii_alone_show_what_they_can(monkeypatch):
     cli.main([])
     stream.flush()
     assert stream.buffer.getvalue().strip() == b"0.9 ? 0.1"
+
+
+def test_a_result_says_where_it_comes_from(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/somewhere/bin/bioplausible", "compare", "--rules", "a & b"])
+    told = origin.describe_origin()
+    assert told["command"] == "bioplausible compare --rules 'a & b'"
+    written = datetime.datetime.strptime(told["date"], "%Y-%m-%d %H:%M UTC").replace(tzinfo=datetime.UTC)
+    assert abs(datetime.datetime.now(datetime.UTC) - written) < datetime.timedelta(minutes=2)
+    monkeypatch.setattr("sys.argv", ["notebook.py"])
+    assert origin.describe_origin()["command"] == ""
+
+
+def test_checksums_are_of_what_was_compared():
+    recording = neurodata.load("simulated")
+    of_all = origin.checksum_of_recording(recording)
+    assert of_all == origin.checksum_of_recording(neurodata.load("simulated")) and len(of_all) == 64
+    assert of_all != origin.checksum_of_recording(neurodata.select(recording, regions=[*recording.regions][:1]))
+    images = datasets.load("digits")
+    of_images = origin.checksum_of_images(images)
+    labels = images.test.labels.copy()
+    labels[-1] = (labels[-1] + 1) % 10
+    changed = dataclasses.replace(images, test=images.test._replace(labels=labels))
+    assert of_images == origin.checksum_of_images(datasets.load("digits")) != origin.checksum_of_images(changed)

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy.stats import spearmanr
 
 from experiments.report import (
     plot_accuracy,
@@ -19,6 +20,7 @@ from experiments.report import (
     plot_stimuli,
 )
 from experiments.report.rdms import ranked_picture
+from experiments.report.second_order import plane_of, plot_second_order, rdm_distances
 from experiments.report.stimuli import picture_order
 from experiments.report.style import MARKERS, RULE_COLOURS, rule_styles
 from experiments.report.svg import inline_svg
@@ -45,7 +47,9 @@ def test_accuracy_figure_shows_each_rule_and_chance(comparisons):
     expected = comparison.accuracy.groupby(["rule", "epoch"])["test_accuracy"].mean()
     for rule, curve in curves.items():
         np.testing.assert_allclose(curve.get_ydata(), expected[rule].to_numpy())
-    assert {text.get_text() for text in axes.texts} == {*comparison.rules, "chance"}
+    assert {text.get_text() for text in axes.texts} == {*comparison.rules, "chance", "■"}
+    signs = [text.get_color() for text in axes.texts if text.get_text() == "■"]
+    assert signs == [style.colour for style in rule_styles(list(comparison.rules)).values()]
     assert len(axes.collections) == len(comparison.rules)
     assert any(np.allclose(line.get_ydata(), 0.1) for line in axes.lines)
 
@@ -173,6 +177,36 @@ def test_one_colour_and_marker_a_rule():
     for light, dark in RULE_COLOURS:
         assert contrast(light, "#ffffff") >= 3
         assert contrast(dark, "#14171c") >= 3
+
+
+def test_no_word_of_a_figure_is_smaller_than_eleven_pixels():
+    figure = Figure(figsize=(10, 2))
+    figure.text(0.5, 0.5, "small", fontsize=8)
+    figure.text(0.5, 0.5, "large", fontsize=20)
+    figure.text(0.5, 0.5, "–", fontsize=2)  # no word
+    # 720 points wide: at 990 pixels what is 8 points high has 11 pixels; a page is not asked for more than the figure's own size.
+    assert "min-width:960px;max-width:720pt" in inline_svg(figure, "words", "Words of several sizes.")
+    figure.texts[0].set_fontsize(9)
+    assert "min-width:880px;max-width:720pt" in inline_svg(figure, "words", "Words of several sizes.")
+
+
+def test_a_map_of_rdms_keeps_what_is_alike_together(comparisons):
+    """Against points of a plane, which come back up to a turn, and principal components of points in space."""
+    places = np.random.default_rng(0).normal(size=(7, 2))
+    distances = np.linalg.norm(places[:, None] - places, axis=-1)
+    plane = plane_of(distances)
+    np.testing.assert_allclose(np.linalg.norm(plane.places[:, None] - plane.places, axis=-1), distances, atol=1e-12)
+    assert plane.share == pytest.approx(1) and plane.stress < 1e-12
+    flat = plane_of(np.linalg.norm((deep := np.random.default_rng(1).normal(size=(9, 5)))[:, None] - deep, axis=-1))
+    variances = np.linalg.svd(deep - deep.mean(0), compute_uv=False) ** 2  # of points in space it is their principal components
+    assert flat.share == pytest.approx(variances[:2].sum() / variances.sum()) and 0.05 < flat.stress < 1
+    one, other = np.random.default_rng(2).permutation(40.0 * np.arange(21)), np.random.default_rng(3).normal(size=21)
+    assert rdm_distances([one, other])[0, 1] == pytest.approx(1 - spearmanr(one, other).statistic)
+    figure = plot_second_order(comparisons["plain"])
+    (axes,) = figure.axes
+    assert {text.get_text() for text in axes.texts} == set(comparisons["plain"].region_rdms)
+    lines = [line for line in axes.lines if line.get_linestyle() == "-" and len(line.get_xdata()) > 1]
+    assert len(lines) == len({rule for rule, _ in comparisons["plain"].layer_rdms})
 
 
 def test_inline_figures_follow_the_page(comparisons):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import html
+import io
+import json
 import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import fake_comparison as fake
 import numpy as np
@@ -15,6 +20,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from experiments import report
 from experiments.report import controls_table, terminal_table, write_report
 from experiments.report.views import ceiling, reference_time, standings
 from experiments.report.wording import region_finding, summary
@@ -22,6 +28,7 @@ from experiments.results import Comparison
 
 BANNER = "Simulated recording: no brain was measured"
 VOID = {"meta", "link", "br", "wbr", "img", "hr", "input"}
+SCRIPT = Path(report.__file__).with_name("report.js").read_text(encoding="utf-8")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -30,7 +37,7 @@ class Page(HTMLParser):
 
     def __init__(self, text: str):
         super().__init__()
-        self.open, self.mistakes, self.ids, self.loads, self.words, self.tags = [], [], [], [], [], []
+        self.open, self.mistakes, self.ids, self.loads, self.words, self.tags, self.scripts = [], [], [], [], [], [], []
         self.feed(text)
         self.close()
         self.mistakes += [f"never closed: {tag}" for tag in self.open]
@@ -58,6 +65,8 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.open and self.open[-1] == "style":
             self.loads += re.findall(r"url\(([^)]*)\)|@import\s+(\S+)", data)
+        elif self.open and self.open[-1] == "script":
+            self.scripts.append(data.strip())
         else:
             self.words.append(data)
 
@@ -113,7 +122,8 @@ def test_page_is_whole_and_offline(reports, name):
         assert str(address).startswith(("data:", "#")), address
         if str(address).startswith("#"):
             assert str(address)[1:] in page.ids, f"{address} leads nowhere"
-    assert not [tag for tag, _ in page.tags if tag in ("script", "iframe", "object", "embed")]
+    assert not [tag for tag, _ in page.tags if tag in ("iframe", "object", "embed")]
+    assert page.scripts == [SCRIPT.strip()], "the page's own script and no other"
     assert len(text.encode()) < 5_000_000
     assert "nan" not in page.text.lower().split()
     pictures = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("class") == "plot"]
@@ -147,6 +157,24 @@ def test_page_says_what_was_run(reports, comparisons):
     assert text.count("▲") == 2, "one layer of one rule hardly moved, and the sentence above says so"
 
 
+def test_page_lists_its_sections_its_origin_and_its_data(comparisons, tmp_path):
+    told = {"date": "2026-11-30 12:00 UTC", "command": "bioplausible compare --rules 'a & b'"}
+    comparison = dataclasses.replace(
+        comparisons["plain"],
+        environment=comparisons["plain"].environment | told,
+        recording=comparisons["plain"].recording | {"sha256": "ab" * 32},
+        dataset=comparisons["plain"].dataset | {"sha256": "cd" * 32},
+    )
+    page = Page(text := write_report(comparison, tmp_path / "origin.html").read_text(encoding="utf-8"))
+    assert all(each in page.text for each in (*told.values(), "ab" * 8, "cd" * 8))
+    contents = text[text.index('<nav aria-labelledby="contents">') : text.index("</nav>")]
+    links = re.findall(r'href="#([^"]+)"', contents)
+    assert links == [each for each in re.findall(r'<h2 id="([^"]+)"', text) if each != "contents"] and len(links) > 6
+    # What a button is called by, and what a keyboard moves: every table lies in a region of its own name, but for the evidence.
+    named = re.findall(r'<div class="scroll[^"]*" tabindex="0" role="region" aria-label="([^"]+)">\s*<table', text)
+    assert len(named) == len(re.findall(r"<table", text)) - text.count(": the evidence") and len(set(named)) == len(named)
+
+
 def test_same_comparison_gives_same_bytes(reports, tmp_path):
     again = fake.fake_comparison(**fake.VARIANTS["plain"])
     assert write_report(again, tmp_path / "again.html").read_bytes() == reports["plain"].read_bytes()
@@ -173,8 +201,8 @@ def test_names_are_escaped(tmp_path, comparisons):
     text = write_report(hostile, tmp_path / "hostile.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.mistakes == []
-    assert "<script" not in text
-    assert not [tag for tag, _ in page.tags if tag in ("script", "img", "b", "i")]
+    assert page.scripts == [SCRIPT.strip()] and text.count("<script") == 1
+    assert not [tag for tag, _ in page.tags if tag in ("img", "b", "i")]
     assert not [attributes for _, attributes in page.tags if "onclick" in attributes]
     assert f"{harm}&rule" in page.text
     assert "<b>layer$x^2$" in page.text, "a dollar sign begins no formula"
@@ -255,7 +283,7 @@ def test_one_seed_one_epoch_one_rule(tmp_path):
     page = Page(write_report(comparison, tmp_path / "small.html").read_text(encoding="utf-8"))
     assert page.mistakes == []
     assert "Only the control was run" in page.text
-    assert "1 learning rule compared" in page.text
+    assert "1 learning rule compared" in page.text and "How alike are untrained and" in page.text
 
 
 @pytest.mark.parametrize("name", fake.VARIANTS)
@@ -288,6 +316,57 @@ def test_rules_are_held_against_their_best_control_in_words(comparisons, tmp_pat
     assert max(map(len, captured.get().splitlines())) <= 100
     without = dataclasses.replace(comparisons["plain"], controls=pd.DataFrame())
     assert "a control itself" not in Page(write_report(without, tmp_path / "distance.html").read_text(encoding="utf-8")).text
+
+
+# What a reader does, by hand: sort by score and back, filter, and ask for files.
+CLICKS = """
+<script>
+const given = [];
+URL.createObjectURL = (blob) => { given.push(blob); return "about:blank"; };
+HTMLAnchorElement.prototype.click = function () { given.push(this.download); };
+const table = document.querySelector(".finding table"), heads = [...table.tHead.rows[0].cells];
+const column = (place) => [...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => row.cells[place].textContent.trim());
+const by = heads.findIndex((head) => head.textContent === "score"), said = { first: column(by) };
+heads[0].firstChild.click(); said.names = column(0);
+heads[by].firstChild.click(); said.falling = column(by); said.sort = heads[by].getAttribute("aria-sort");
+heads[by].firstChild.click(); said.rising = column(by);
+const box = document.querySelector('input[aria-label="Filter: All scores"]'), count = box.nextSibling;
+box.value = "backprop conv_1"; box.dispatchEvent(new Event("input")); said.filtered = count.textContent;
+document.querySelector('button[aria-label^="Download as CSV"]').click();
+document.querySelector('button[aria-label^="Download as SVG"]').click();
+Promise.all(given.filter((each) => each.text).map((each) => each.text())).then((files) => {
+  said.files = files; said.names_of_files = given.filter((each) => typeof each === "string");
+  const pre = document.createElement("pre"); pre.id = "said"; pre.textContent = JSON.stringify(said); document.body.append(pre);
+});
+</script>
+</body>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+def test_tables_sort_and_filter_and_are_given_away_with_the_figures(reports, tmp_path):
+    text = reports["plain"].read_text(encoding="utf-8")
+    (tmp_path / "page.html").write_text(text.replace("</body>", CLICKS), encoding="utf-8")
+    finished = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+        + ["--virtual-time-budget=5000", "--dump-dom", (tmp_path / "page.html").as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    said = json.loads(html.unescape(re.search(r'<pre id="said">(.*?)</pre>', finished.stdout, re.DOTALL)[1]))
+    scores = [float(each.replace("−", "-")) for each in said["first"]]
+    assert said["sort"] == "descending" and said["names"] == sorted(said["names"]) and said["names"] != []
+    for name, order in (("falling", sorted(scores, reverse=True)), ("rising", sorted(scores))):
+        assert [float(each.replace("−", "-")) for each in said[name]] == order
+    shown, of = map(int, said["filtered"].split(" of "))
+    assert 0 < shown < of
+    table, picture = said["files"]
+    rows = list(csv.reader(io.StringIO(table.lstrip("\ufeff"))))
+    assert len({len(row) for row in rows}) == 1 and len(rows) == len(scores) + 1 and "score" in rows[0]
+    assert [float(row[rows[0].index("score")]) for row in rows[1:]] == sorted(scores)
+    assert picture.startswith("<svg") and "var(--" not in picture and ElementTree.fromstring(picture).tag.endswith("svg")
+    assert [name.rpartition(".")[2] for name in said["names_of_files"]] == ["csv", "svg"]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
