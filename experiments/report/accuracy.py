@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -77,7 +79,12 @@ def plot_accuracy(comparison: Comparison) -> Figure:
         positions = _spread(np.nan_to_num(np.array(ends), nan=bottom), (top - bottom) * 0.066)
         for rule, position in zip(rules, positions, strict=False):
             # In the colour of all text, which can be read; the line's own stands before it.
-            at = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "annotation_clip": False, "va": "center"}
+            at: dict[str, Any] = {
+                "xycoords": ("axes fraction", "data"),
+                "textcoords": "offset points",
+                "annotation_clip": False,
+                "va": "center",
+            }
             axes.annotate("■", (1, position), xytext=(6, 0), color=styles[rule].colour, fontsize=7, **at)
             axes.annotate(rule, (1, position), xytext=(16, 0), **at)
         first = float(comparison.accuracy["epoch"].min())

@@ -272,6 +272,7 @@ def test_the_same_configuration_gives_the_same_json(study, recording_folder, mon
     for record in (first, second):
         assert set(record.pop("seconds")) == {"recording", "training", "compiling", "scoring", "controls", "scorecards", "beside"}
         record.pop("report")
+        assert record["environment"].pop("date").endswith(" UTC")
     assert json.dumps(first, sort_keys=True, allow_nan=False) == json.dumps(second, sort_keys=True, allow_nan=False)
 
 
