@@ -1,8 +1,10 @@
 """Macaque V4, natural photographs, spike counts trial by trial: one session of a larger publication, and three of its averages.
 
 The session 210325 (monkey PE, 50 neurons, 640 photographs of Bashivan et al. 2019) comes with its single trials, six to ten of each
-photograph, which are observations of their own here; of the sessions 201025, 190923 and 210621 the averages over their repeats.
-Counts are of 100 ms. Image i is the i-th name, sorted, that ends in .jpg in the session's archive.
+photograph, which are observations of their own here: `cowley_v4`. Of the sessions 201025 (PE), 190923 (WE) and 210621 (RA) there
+are the averages over their repeats: `cowley_v4_201025`, and so on. No photograph is in two sessions, so that monkeys are no
+subjects of one another; a study asks whether their rankings agree. Counts are of 100 ms. Image i is the i-th name, sorted, that
+ends in .jpg in the session's archive.
 
 Reference
 ---------
@@ -11,6 +13,7 @@ Cowley, Stan, Pillow and Smith (2023), Compact deep neural network models of vis
 
 from __future__ import annotations
 
+import functools
 import io
 import zipfile
 from collections.abc import Mapping
@@ -42,13 +45,18 @@ SIDE = 112  # pixels
 
 
 class Session(NamedTuple):
-    """One session: the monkey, how many neurons and images, and its two files."""
+    """One session: the monkey, how many neurons, images and trials of each, and its two files.
+
+    `n_twice` of the images are another of them over again, shown and averaged as conditions of their own.
+    """
 
     monkey: str
     n_neurons: int
     n_images: int
+    trials: str
     images: RemoteFile
     responses: RemoteFile
+    n_twice: int = 0
 
 
 def _images(session: str, sha256: str, size_bytes: int) -> RemoteFile:
@@ -67,6 +75,7 @@ SESSIONS: Mapping[str, Session] = MappingProxyType(
             "PE",
             50,
             640,
+            "six to ten",
             _images("210325", "992774eca3508a2ad01accb1a31f5f3e3d90248c49f4eec314f2a915a263e454", 1_841_475),
             RemoteFile(
                 f"{FOLDER}/responses_raw_210325.npy",
@@ -79,6 +88,7 @@ SESSIONS: Mapping[str, Session] = MappingProxyType(
             "PE",
             89,
             1200,
+            "twelve",
             _images("201025", "3abb63679107665eab7220bdeaf7863832a1df943bf3d7792501f5082a55b2e8", 4_131_376),
             _averages("201025", "f729f3dc0d29aa38bd380c0da9e39aba916f9e2580949929b65d1714e7217a8a", 854_528),
         ),
@@ -86,6 +96,7 @@ SESSIONS: Mapping[str, Session] = MappingProxyType(
             "WE",
             33,
             1200,
+            "fourteen",
             _images("190923", "e99a4df1c7476bdc4d565ff4408bc421976ecc3a22c41af6bfd0cfbddb508c0c", 4_024_034),
             _averages("190923", "741672d36541ce39930c8a3b5bd1cfd33c187aa47b1549c9c5569bc21aa97a28", 316_928),
         ),
@@ -93,8 +104,10 @@ SESSIONS: Mapping[str, Session] = MappingProxyType(
             "RA",
             51,
             1200,
+            "sixteen",
             _images("210621", "aff4d1639a04fb0d964ee09f8e76b07707e8435283c8e0ea47b0fd398ffcc233", 4_109_414),
             _averages("210621", "28e57e8eefe774b455087a62f039931b9547b2300908a0af85eee5baa49aa1ba", 489_728),
+            n_twice=2,
         ),
     }
 )
@@ -149,29 +162,40 @@ def load(progress: Progress | None = None, session: str = DEFAULT) -> Recording:
         origin=str(responses),
     )
     what = (
-        "single trials, six to ten of each image"
+        f"single trials, {chosen.trials} of each image"
         if session == DEFAULT
-        else "averages over the repeats of each image, so that the one subject has no noise ceiling"
+        else f"averages over {chosen.trials} repeats of each image, so that the one subject has no noise ceiling"
     )
+    twice = f"; {chosen.n_twice} of the images are others of them over again" if chosen.n_twice else ""
     return Recording(
-        name=FOLDER,
+        name=_name(session),
         stimuli=stimuli,
         modality="spikes",
         regions={"V4": patterns},
         citation=CITATION,
         licence=LICENCE,
-        notes=f"Session {session} of monkey {chosen.monkey}: spike counts in 100 ms, {what}.",
+        notes=f"Session {session} of monkey {chosen.monkey}: spike counts in 100 ms, {what}{twice}.",
     )
 
 
-RECORDING = NamedRecording(
-    name=FOLDER,
-    load=load,
-    modality="spikes",
-    n_conditions=SESSIONS[DEFAULT].n_images,
-    citation=CITATION,
-    licence=LICENCE,
-    files=(SESSIONS[DEFAULT].images, SESSIONS[DEFAULT].responses),
-)
+def _name(session: str) -> str:
+    return FOLDER if session == DEFAULT else f"{FOLDER}_{session}"
 
-__all__ = ["RECORDING", "SESSIONS", "Session", "load"]
+
+def _recording(session: str) -> NamedRecording:
+    return NamedRecording(
+        name=_name(session),
+        load=functools.partial(load, session=session),
+        modality="spikes",
+        n_conditions=SESSIONS[session].n_images,
+        citation=CITATION,
+        licence=LICENCE,
+        files=(SESSIONS[session].images, SESSIONS[session].responses),
+    )
+
+
+RECORDINGS: Mapping[str, NamedRecording] = MappingProxyType({_name(session): _recording(session) for session in SESSIONS})
+"""One a session, by name."""
+RECORDING = RECORDINGS[FOLDER]
+
+__all__ = ["RECORDING", "RECORDINGS", "SESSIONS", "Session", "load"]

@@ -39,7 +39,7 @@ RECORDINGS: Mapping[str, NamedRecording] = MappingProxyType(
         "visual92_meg": visual92_meg.RECORDING,
         "things_fmri": things_fmri.RECORDING,
         "things_meg": things_meg.RECORDING,
-        "cowley_v4": cowley_v4.RECORDING,
+        **cowley_v4.RECORDINGS,
         "zhang_desimone": zhang_desimone.RECORDING,
         "simulated": simulated.RECORDING,
     }
@@ -61,7 +61,7 @@ def names() -> tuple[str, ...]:
 
     >>> names()
     ('kriegeskorte92', 'cichy92', 'haxby2001', 'miyawaki2008', 'visual92_meg', 'things_fmri', 'things_meg',
-     'cowley_v4', 'zhang_desimone', 'simulated')
+     'cowley_v4', 'cowley_v4_201025', 'cowley_v4_190923', 'cowley_v4_210621', 'zhang_desimone', 'simulated')
     """
     return tuple(RECORDINGS)
 

@@ -28,7 +28,7 @@ from rsa.measures import measure_named, network_rdm
 from rsa.pairs import to_square
 from rsa.score_vectors import has_vectors, score_vectors
 
-__all__ = ["Sampling", "calibrated_share", "ceilings", "layer_rdm", "loading", "noise_free", "simulate"]
+__all__ = ["CeilingOutOfReach", "Sampling", "calibrated_share", "ceilings", "layer_rdm", "loading", "noise_free", "simulate"]
 
 MOST_CONDITIONS_TO_CALIBRATE = 128
 """A ceiling is a correlation over pairs, so that its expectation hardly depends on how many there are."""
@@ -40,6 +40,10 @@ MOST_STEPS = 30
 LARGEST_MISS = 0.02
 """A ceiling that is asked for and missed by more than this is refused."""
 JITTER = 1e-9
+
+
+class CeilingOutOfReach(InputError):
+    """Subjects of so few channels agree less than was measured, even without noise: each channel is a sum of other units."""
 
 
 class Sampling(NamedTuple):
@@ -240,8 +244,10 @@ def calibrated_share(
 
     Raises
     ------
+    CeilingOutOfReach
+        For a ceiling above that without noise.
     InputError
-        For a ceiling above that without noise, or below that of noise alone.
+        For one below that of noise alone.
     """
     if len(rows) > MOST_CONDITIONS_TO_CALIBRATE:
         kept = rows[random.choice(len(rows), MOST_CONDITIONS_TO_CALIBRATE, replace=False)]
@@ -258,8 +264,8 @@ def calibrated_share(
         rdms = _measured(signal, noise, share, sampling.measure)
         return float(ceilings(rdms.reshape(n_studies, sampling.n_subjects, -1), pure, sampling.comparator).mean()) - ceiling
 
-    def refuse(reached: str, instead: str) -> InputError:
-        return InputError(
+    def refuse(reached: str, instead: str, kind: type[InputError] = InputError) -> InputError:
+        return kind(
             f"a noise ceiling of {ceiling:g} was asked for, and {sampling.n_subjects} simulated subject(s) of {name} have "
             f"{reached}: {instead}"
         )
@@ -278,5 +284,6 @@ def calibrated_share(
     if share == 1:
         most = above(1.0)
         if most < -LARGEST_MISS:
-            raise refuse(f"{ceiling + most:.2f} without any noise", "give more n_channels, or leave the candidate out")
+            instead = "give more n_channels, or leave the candidate out"
+            raise refuse(f"{ceiling + most:.2f} without any noise", instead, CeilingOutOfReach)
     return share

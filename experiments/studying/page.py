@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.config import REFERENCE
+from experiments.studying.agreement import agreements
 from experiments.studying.conclusions import ABOVE, BELOW, LEVEL, PLACE, UNDECIDED, stimuli_needed
 from experiments.studying.conditions import MAIN
 from experiments.studying.matched import NEAR
@@ -175,7 +176,7 @@ def to_markdown(title: str, ranks: pd.DataFrame, conclusions: pd.DataFrame, furt
         *answers(ranks, conclusions),
         "",
         *_meaning(),
-        "![Similarity over distance from backpropagation](brain.svg)",
+        "![Similarity of every rule's networks, those nearest to backpropagation first](brain.svg)",
         "",
     ]
     lines += ["![Differences from controls under every condition](conclusions.svg)", "", "[Attempts to break it](doubt.md).", ""]
@@ -263,6 +264,33 @@ def null_lines(null: pd.DataFrame) -> list[str]:
     return [*lines, *_table(head, rows), "± is the standard error over shuffles, which rules share.", ""]
 
 
+def agreement_lines(ranks: pd.DataFrame) -> list[str]:
+    """Whether places rank the rules alike.
+
+    Parameters
+    ----------
+    ranks
+        As `conclusions.corrected` gives them.
+    """
+    found = agreements(ranks)
+    if not found:
+        return []
+    lines = [
+        "## Do places agree on the order of rules",
+        "",
+        "Kendall's W of three places or more and tau-b of every two, over the rules that are ranked in all of them, by their",
+        "scores under the main condition. The networks are the same everywhere, and two recordings may share stimuli: p is of no",
+        "agreement between these places, and says nothing of other networks.",
+        "",
+    ]
+    rows = []
+    for each in found:
+        name = "W" if len(each.places) > 2 else "tau"
+        p = "<.001" if each.p_value < 0.001 else score(each.p_value)
+        rows.append([each.group, ", ".join(each.places), str(each.n_rules), f"{name} {score(each.coefficient)}", p])
+    return [*lines, *_table(["networks", "places", "rules", "agreement", "p"], rows)]
+
+
 def recovery_lines(recovery: pd.DataFrame) -> list[str]:
     """What these data could have told.
 
@@ -277,7 +305,8 @@ def recovery_lines(recovery: pd.DataFrame) -> list[str]:
         "## What these data could have told",
         "",
         "Studies simulated from each rule's networks, with as many stimuli and subjects and a noise ceiling as high, of 100",
-        "channels a subject, or as many as an only one has, scored as this one:",
+        "channels a subject (400 or 1,600 where fewer, each a sum of other units, cannot agree as well), or as many as an only one",
+        "has, scored as this one:",
         "how often the rule that the data came from scored highest of all, and above another one (chance .5). Networks are all",
         "that subjects share, which is the best case, or as much of it as the best score says that was measured.",
         "",
@@ -286,7 +315,7 @@ def recovery_lines(recovery: pd.DataFrame) -> list[str]:
     for (*place, kind), table in recovery.groupby([*PLACE, "study"], sort=False):
         first = table.iloc[0]
         if "why" in table and isinstance(first["why"], str):
-            rows.append([*map(str, place), f"not done: {first['why']}", *[""] * 6])
+            rows.append([*map(str, place), f"not done: {first['why']}", *[""] * 7])
             continue
         bounds = f"[{100 * first['overall_lower']:.0f}, {100 * first['overall_upper']:.0f}]"
         best = table.loc[table["rate"].idxmax()]
@@ -299,6 +328,7 @@ def recovery_lines(recovery: pd.DataFrame) -> list[str]:
                 score(float(table["told_apart"].mean())),
                 f"{best['name']} ({100 * best['rate']:.0f} %)",
                 f"{len(table)} x {first['n_simulations']:.0f}",
+                f"{first['channels']:,.0f}" if not math.isnan(first.get("channels", math.nan)) else "",
             ]
         )
     head = [
@@ -311,6 +341,7 @@ def recovery_lines(recovery: pd.DataFrame) -> list[str]:
         "pairs",
         "most often",
         "studies",
+        "channels",
     ]
     return [*lines, *_table(head, rows)]
 

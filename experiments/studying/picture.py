@@ -1,8 +1,9 @@
-"""A study as pictures: how like the brain over how unlike backpropagation, and conclusions × conditions."""
+"""A study as pictures: how like the brain, in the order of how unlike backpropagation, and conclusions × conditions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,12 +17,12 @@ from experiments.studying.conditions import MAIN
 
 __all__ = ["conclusions_picture", "picture"]
 
-_PANEL, _COLUMNS = (4.6, 3.7), 2
+_ROW, _WIDTH, _NAMES = 0.27, 2.9, 3.6
 _CELL, _LABELS = 0.26, 3.4
 
 
 def picture(ranks: pd.DataFrame, distances: Mapping[tuple[str, str], float], plausible: Mapping[str, float], title: str) -> str:
-    """Draw scores over the distance from backpropagation.
+    """Draw what every rule scores in every region, those nearest to backpropagation first.
 
     Parameters
     ----------
@@ -37,56 +38,74 @@ def picture(ranks: pd.DataFrame, distances: Mapping[tuple[str, str], float], pla
     Returns
     -------
     str
-        An SVG: a panel a region and group; filled dots are decided beside their control, which is a line, as are the best model
-        that learned nothing and the noise ceiling.
+        An SVG: a row a rule with its degrees from backpropagation, a column a region, a block a group of networks. A bar is the
+        interval, a filled dot decided beside its control, whose score is the tick; lines are the best model that learned nothing
+        and the noise ceiling.
     """
     main = ranks[(ranks["condition"] == MAIN) & (ranks["failure"] == "")]
-    panels = list(main.groupby(PLACE, sort=False))
-    n_rows = -(-len(panels) // _COLUMNS)
+    groups = list(dict.fromkeys(main["group"]))
+    places = list(dict.fromkeys(zip(main["recording"], main["region"], strict=True)))
+    rules = {group: _by_distance(main[(main["group"] == group) & (main["kind"] == "rule")], group, distances) for group in groups}
+    heights = [_ROW * len(rules[group]) + 0.9 for group in groups]
     with figure_style():
-        figure = empty_figure(_PANEL[0] * _COLUMNS, _PANEL[1] * n_rows + 0.9)
-        axes = figure.subplots(n_rows, _COLUMNS, squeeze=False).ravel()
+        figure = empty_figure(_NAMES + _WIDTH * len(places), sum(heights) + 1.5)
+        grid = figure.subplots(len(groups), len(places), squeeze=False, gridspec_kw={"height_ratios": heights}, sharex="col")
         colours = ScalarMappable(Normalize(0, 1), "viridis")
-        for each, (place, table) in zip(axes, panels, strict=False):
-            _panel(each, place, table, distances, plausible, colours)
-        for each in axes[len(panels) :]:
-            each.set_axis_off()
-        figure.colorbar(colours, ax=axes, label="share of criteria of plausibility met", location="bottom", shrink=0.5, aspect=40)
+        for block, (row, group) in enumerate(zip(grid, groups, strict=True)):
+            for axes, (recording, region) in zip(row, places, strict=True):
+                here = main[(main["group"] == group) & (main["recording"] == recording) & (main["region"] == region)]
+                _panel(axes, here, rules[group], plausible, colours)
+                if block == 0:
+                    axes.set_title(f"{region} ({recording})", pad=24, fontsize=10)
+            names = [_with_degrees(name, distances.get((group, name), np.nan)) for name in rules[group]]
+            row[0].set_yticks(range(len(names)), names, fontsize=8)
+            for axes in row[1:]:
+                axes.set_yticks([])
+            row[0].annotate(
+                group, (0, 1), xycoords="axes fraction", xytext=(-8, 8), textcoords="offset points", ha="right", fontsize=8
+            )
+        for axes in grid[-1]:
+            axes.set_xlabel("similarity")
+        label = "share of criteria of plausibility met; degrees from backpropagation stand behind the names"
+        figure.colorbar(colours, ax=grid, label=label, location="bottom", shrink=0.4, aspect=40)
         figure.suptitle(title, x=0.01, ha="left")
         return to_svg(figure)
 
 
-def _panel(
-    axes: Axes,
-    place: tuple[str, str, str],
-    table: pd.DataFrame,
-    distances: Mapping[tuple[str, str], float],
-    plausible: Mapping[str, float],
-    colours: ScalarMappable,
-) -> None:
-    group, recording, region = place
-    rules = table[table["kind"] == "rule"]
-    for _, row in rules.iterrows():
-        x, share = distances.get((group, row["name"]), np.nan), plausible.get(row["name"], np.nan)
-        colour = "0.6" if np.isnan(share) else colours.cmap(share)
+def _by_distance(rules: pd.DataFrame, group: str, distances: Mapping[tuple[str, str], float]) -> list[str]:
+    """Names of rules, those nearest to backpropagation first; those of which it is not known last."""
+    names = list(dict.fromkeys(rules["name"]))
+    return sorted(names, key=lambda name: (np.isnan(each := distances.get((group, name), np.nan)), each))
+
+
+def _with_degrees(name: str, degrees: float) -> str:
+    return f"{name}  –" if np.isnan(degrees) else f"{name}  {degrees:.0f}°"
+
+
+def _panel(axes: Axes, table: pd.DataFrame, names: Sequence[str], plausible: Mapping[str, float], colours: ScalarMappable) -> None:
+    by_name = table.drop_duplicates("name").set_index("name")
+    axes.axvline(0, color=LINE, linewidth=0.8, zorder=0)
+    for place, name in enumerate(names):
+        axes.axhline(place, color=LINE, linewidth=0.5, alpha=0.6, zorder=0)
+        if name not in by_name.index:
+            continue
+        row, share = by_name.loc[name], plausible.get(name, np.nan)
+        colour = CONTROL_COLOUR if np.isnan(share) else colours.cmap(share)
+        axes.plot([row["lower"], row["upper"]], [place, place], color=colour, linewidth=1.6, alpha=0.75, zorder=2)
+        axes.plot([row["control_score"]] * 2, [place - 0.3, place + 0.3], color=CONTROL_COLOUR, linewidth=1.6, zorder=1)
         decided = row["verdict"] in (ABOVE, BELOW)
-        axes.plot([x, x], [row["lower"], row["upper"]], color=LINE, linewidth=1.0, zorder=1)
-        axes.plot(x, row["score"], "o", color=colour, markerfacecolor=colour if decided else "white", markersize=6, zorder=3)
-        axes.annotate(row["name"], (x, row["score"]), xytext=(5, 2), textcoords="offset points", fontsize=6.2, zorder=4)
-    controls = table[table["kind"] == "control"]
-    for _, row in controls.iterrows():
-        axes.axhline(row["score"], color=CONTROL_COLOUR, linewidth=0.9, linestyle=":")
+        axes.plot(row["score"], place, "o", color=colour, markerfacecolor=colour if decided else "white", markersize=6, zorder=3)
     models = table[table["kind"] == "model"]
-    lines = [(models["score"].max(), f"{models.loc[models['score'].idxmax(), 'name']}")] if len(models) else []
-    if not np.isnan(table["ceiling"].iloc[0]):
-        lines.append((table["ceiling"].iloc[0], "noise ceiling"))
-    for value, label in lines:
-        axes.axhline(value, color=CEILING, linewidth=1.2)
-        axes.annotate(label, (0.01, value), xycoords=("axes fraction", "data"), va="bottom", fontsize=7, color=CEILING)
-    axes.set_xlim(-4, 112)
-    axes.set_xlabel("degrees from backpropagation")
-    axes.set_ylabel("similarity")
-    axes.set_title(f"{region} ({recording})\n{group}")
+    lines = [(float(models["score"].max()), str(models.loc[models["score"].idxmax(), "name"]))] if len(models) else []
+    if len(table) and not np.isnan(table["ceiling"].iloc[0]):
+        lines.append((float(table["ceiling"].iloc[0]), "noise ceiling"))
+    for level, (value, label) in enumerate(lines):
+        axes.axvline(value, color=CEILING, linewidth=1.3, zorder=1)
+        # On two levels: a model may reach the ceiling.
+        at: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
+        axes.annotate(label, (value, 1), xytext=(0, 3 + 10 * level), ha="center", fontsize=7.5, annotation_clip=False, **at)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.spines["left"].set_visible(False)
 
 
 def conclusions_picture(ranks: pd.DataFrame, title: str) -> str:

@@ -23,13 +23,14 @@ from experiments.studying.conditions import MAIN
 from experiments.studying.contest import contest
 from experiments.studying.scoring import Compared
 from neurodata import PatternSet
+from rsa.simulated_subjects import CeilingOutOfReach
 
 __all__ = ["AS_MEASURED", "AT_CEILING", "recovered"]
 
 AT_CEILING, AS_MEASURED = "all that subjects share", "as much as was measured"
 _STEPS = 5
 # Of one subject of several: what subjects do not share, in their ceiling, is noise and the sampling of channels together.
-_CHANNELS = 100
+_CHANNELS = (100, 400, 1600)
 
 
 def recovered(these: Compared, ranks: pd.DataFrame) -> pd.DataFrame:
@@ -46,7 +47,8 @@ def recovered(these: Compared, ranks: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row a region, kind of study and rule: rate and its interval, chance, the rule that most often won in its place,
-        the share of pairs told apart, and what part of the shared variance is the network's. Regions without a ceiling, and groups
+        the share of pairs told apart, what part of the shared variance is the network's, and how many
+        channels subjects have. Regions without a ceiling, and groups
         of one seed, have none.
     """
     found = []
@@ -91,22 +93,31 @@ def _recovered(these: Compared, region: str, ceiling: float, best: float) -> pd.
         len(these.recording.regions[region].subjects),
         condition.look.measure,
         condition.comparator,
-        n_channels=_channels(these, region),
     )
-    tables = [_rows(recover(n_simulations=these.config.n_simulations), AT_CEILING, 1.0)]
+    tried = _channels(these, region)
+    for n_channels in tried:
+        try:
+            whole = recover(n_channels=n_channels, n_simulations=these.config.n_simulations)
+        except CeilingOutOfReach:
+            if n_channels == tried[-1]:
+                raise
+            continue
+        break
+    recover = functools.partial(recover, n_channels=n_channels)
+    tables = [_rows(whole, AT_CEILING, 1.0)]
     # Layers and seeds take turns: a trial has all of them.
     n_trials = n_seeds * max(len(layers) for seeds in candidates.values() for layers in seeds)
     share = _explained(functools.partial(recover, n_simulations=n_trials), best)
     if share < 1:
         tables.append(_rows(recover(n_simulations=these.config.n_simulations, explained=share), AS_MEASURED, share))
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True).assign(channels=n_channels)
 
 
-def _channels(these: Compared, region: str) -> int:
-    """As many as were measured of an only subject, whose ceiling holds nothing of how channels sample a region."""
+def _channels(these: Compared, region: str) -> tuple[int, ...]:
+    """Numbers to try; of an only subject as many as were measured: how they sample a region is not in its ceiling."""
     measured = these.recording.regions[region]
     if isinstance(measured, PatternSet) and len(measured.subjects) == 1:
-        return int(measured.patterns()[0].shape[-1])
+        return (int(measured.patterns()[0].shape[-1]),)
     return _CHANNELS
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from bioplausible.foundation.errors import InputError
 from bioplausible.foundation.files import write_bytes, write_text
 from experiments.studying.conclusions import conclusions, corrected
-from experiments.studying.page import accuracy_lines, doubt, null_lines, recovery_lines, to_markdown
+from experiments.studying.page import accuracy_lines, agreement_lines, doubt, null_lines, recovery_lines, to_markdown
 from experiments.studying.picture import conclusions_picture, picture
 
 __all__ = ["BRAIN", "TABLES", "read_tables", "write_pages", "write_tables"]
@@ -96,7 +96,8 @@ def write_pages(folder: Path, title: str, tables: dict[str, pd.DataFrame], furth
     ranks = corrected(tables["ranks"])
     concluded = conclusions(ranks)
     write_text(folder / "conclusions.csv", concluded.to_csv(index=False))
-    lines = [*recovery_lines(tables["recovery"]), *null_lines(tables["null"]), *accuracy_lines(tables["accuracies"]), *further]
+    lines = [*agreement_lines(ranks), *recovery_lines(tables["recovery"]), *null_lines(tables["null"])]
+    lines += [*accuracy_lines(tables["accuracies"]), *further]
     write_text(folder / "README.md", to_markdown(title, ranks, concluded, lines) + "\n")
     write_text(folder / "doubt.md", doubt(ranks, concluded) + "\n")
     distances, plausible = tables["distances"], {}

@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
+import neurodata
 from neurodata import InputError, cache, cowley_v4, describe
 
 
@@ -55,3 +56,18 @@ def test_neurons_and_their_geometry_are_as_reliable_as_is_known(there):
     assert np.median(each) == pytest.approx(0.63, abs=0.005)
     scaled = [pdist((half - half.mean(axis=0)) / half.std(axis=0), "correlation") for half in halves]
     assert spearmanr(*scaled).statistic == pytest.approx(0.56, abs=0.01)
+
+
+@pytest.mark.parametrize("session", [each for each in cowley_v4.SESSIONS if each != "210325"])
+def test_the_other_sessions_are_recordings_of_their_own(session):
+    """Other photographs, and as many neurons and repeats as were published; what was shown twice is said."""
+    if not all(describe(name)["cached"] for name in ("cowley_v4", f"cowley_v4_{session}")):
+        pytest.skip(f"cowley_v4 is not in {cache.data_path()}: set {cache.ENVIRONMENT_VARIABLE} to a folder with it")
+    recording, first = neurodata.load(f"cowley_v4_{session}"), neurodata.load("cowley_v4")
+    stated = cowley_v4.SESSIONS[session]
+    images, others = ([each.tobytes() for each in one.stimuli.images] for one in (recording, first))
+    assert not set(images) & set(others) and len(images) - len(set(images)) == stated.n_twice
+    assert ("over again" in recording.notes) == (stated.n_twice > 0) and stated.monkey in recording.notes
+    assert recording.name == f"cowley_v4_{session}" and "averages over" in recording.notes
+    (patterns,) = recording.regions["V4"].patterns()
+    assert patterns.shape == (1200, stated.n_neurons)

@@ -9,7 +9,7 @@ from scipy.stats import pearsonr, spearmanr
 
 import rsa
 from rsa.precision import in_double_precision
-from rsa.simulated_subjects import Sampling, calibrated_share, loading, simulate
+from rsa.simulated_subjects import CeilingOutOfReach, Sampling, calibrated_share, loading, simulate
 
 PLAIN = Sampling("correlation", "spearman", n_subjects=2, n_channels=100, n_runs=3, explained=1.0)
 calibrate, simulated = in_double_precision(calibrated_share), in_double_precision(simulate)
@@ -125,7 +125,7 @@ def test_what_is_not_explained_is_shared_by_subjects_and_no_layers():
 
 def test_ceilings_out_of_reach_are_refused():
     rows = loading(_patterns(6), "correlation")
-    with pytest.raises(rsa.InputError, match=r"0.99 was asked for.*of it have 0\.\d\d without any noise: give more n_channels"):
+    with pytest.raises(CeilingOutOfReach, match=r"0.99 was asked for.*of it have 0\.\d\d without any noise: give more n_channels"):
         calibrate(np.random.default_rng(0), rows, 0.99, PLAIN._replace(n_channels=10), "it")
     with pytest.raises(rsa.InputError, match=r"0.5 was asked for.*have 0\.9\d with noise alone: take a comparator that centres"):
         calibrate(np.random.default_rng(0), rows, 0.5, PLAIN._replace(comparator="cosine"), "it")
