@@ -52,6 +52,12 @@ def sweep_command(
     Every rule is built and takes one step before anything is trained: what cannot is refused. Paths in CONFIG are relative to
     where the command is given.
     """
+    from bioplausible.foundation.yaml_files import read_mapping
+    from experiments.early import check_sweep
+
+    part = _part(shard)
+    check_sweep(read_mapping(config, "runs: [{rule: backprop}]"))
+    # What takes long to import, once nothing is misspelt.
     from experiments.config import read_yaml
     from experiments.engine import Engine
     from experiments.files import no_empty_folder
@@ -59,7 +65,6 @@ def sweep_command(
     from experiments.sweeping import SweepConfig, sweep
 
     folder = out or Path("runs") / config.stem
-    part = _part(shard)
     chosen = read_yaml(config, SweepConfig)
     by = Engine(engine, workers, address)
     # Comparisons look at networks, which are kept where `compare` keeps its own.

@@ -69,6 +69,12 @@ def test_a_misspelt_name_is_refused_before_anything_is_imported_that_would_use_i
     options = ("rules", "recording", "dataset", "measure", "comparator", "architecture", "front-end")
     lines = [*(f"compare --{each} nosuch" for each in options), "train nosuch", "scorecard nosuch"]
     lines += ["benchmark rules --rules nosuch", "benchmark angles --rules nosuch", "data describe nosuch", "data fetch nosuch"]
+    fields = {"rule": "rule: [backprop, nosuch]", "architecture": "{rule: backprop, architecture: nosuch}"}
+    fields |= {name: f"{{rule: all, {name}: [nosuch]}}" for name in ("dataset", "front_end")}
+    for name, block in fields.items():
+        (tmp_path / f"{name}.yaml").write_text(f"runs: [{block if block[0] == '{' else '{' + block + '}'}]")
+    (tmp_path / "study.yaml").write_text("runs: [{rule: backprop}]\ncompare: {recordings: [cichy92, nosuch]}")
+    lines += [f"sweep {name}.yaml" for name in (*fields, "study")]
     modules, told, said = imported(tmp_path, *lines, "train backprop --set learning_rat=1", "train backprop --set network.hiden=1")
     assert told == "" and not modules & {*HEAVY, *BRAINS}
     assert said.count("bioplausible: unknown ") == len(lines) + 2 and said.count("'nosuch'") == len(lines)
