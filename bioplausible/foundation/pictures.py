@@ -1,7 +1,7 @@
 """Figures that show themselves: what a notebook's cell ends in is seen, whichever backend matplotlib has.
 
-IPython knows what a figure looks like once `pyplot` has been imported for it. Ours are made without `pyplot`, whose global state keeps
-every figure alive, and say themselves what they look like.
+IPython knows what a figure looks like once `pyplot` has been imported for it. Ours are made without `pyplot`, whose global state
+keeps every figure alive, and say themselves what they look like.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _DOTS_PER_INCH = 90
 
 
 class Picture(Figure):
-    """A figure of matplotlib that no window shows, and that a notebook does.
+    r"""A figure of matplotlib that no window shows, and that a notebook does.
 
     >>> Picture(figsize=(1, 1))._repr_png_()[:4]
-    b'\\x89PNG'
+    b'\x89PNG'
     """
 
     def _repr_png_(self) -> bytes:
