@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo docs test test-all tests check mutate calibrate clean
+.PHONY: install demo docs notebooks test test-all tests check mutate calibrate clean
 .DEFAULT_GOAL := install
 
 install: $(VENV)/installed
@@ -27,6 +27,10 @@ docs: $(VENV)/docs-installed
 $(VENV)/docs-installed: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,docs]"
 	@touch $@
+
+# Runs every notebook in a fresh kernel and writes it back with its outputs; with real recordings where BIOPLAUSIBLE_DATA has them.
+notebooks: install
+	$(BIN)/python tests/notebook_kernel.py $(PATHS)
 
 # Linters beside the tests; those that need data which is not here are skipped by name (set BIOPLAUSIBLE_DATA).
 test: install

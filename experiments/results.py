@@ -262,6 +262,17 @@ class Comparison:
     seconds: dict[str, float] = field(default_factory=dict)
     report: str | None = None
 
+    def __repr__(self) -> str:
+        """What was compared, in one line."""
+        rules, recording = ", ".join(self.rules), self.recording.get("name", "recording")
+        return f"<Comparison of {rules} with {recording}: {len(self.scores)} scores>"
+
+    def _repr_html_(self) -> str:
+        """What was found, as a notebook shows it."""
+        from experiments.report import comparison_html
+
+        return comparison_html(self)
+
     def to_frame(self) -> pd.DataFrame:
         """The scores, one row an observation, of all measures, comparators and sizes of stimuli."""
         return self.scores.copy()

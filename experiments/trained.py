@@ -16,6 +16,7 @@ import pandas as pd
 import learning_rules
 from architectures import Network
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.html_tables import html_table
 from experiments import datasets
 from experiments.config import TrainConfig, to_record
 from experiments.environment import describe_environment
@@ -24,6 +25,13 @@ from experiments.identity import options_record
 from learning_rules import LearningRule, RuleState
 
 __all__ = ["Trained"]
+
+_SHOWN = {
+    "cosine": "cosine with backprop",
+    "reference_norm": "norm of the gradient",
+    "relative_weight_change": "relative change of weights",
+    "silent": "share of silent units",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +124,17 @@ class Trained:
         """After the last epoch, (n_seeds,)."""
         last = self.accuracy[self.accuracy["epoch"] == self.config.epochs]
         return last.sort_values("seed")["test_accuracy"].to_numpy()
+
+    def __repr__(self) -> str:
+        """What was trained, in one line."""
+        reached = ", ".join(f"{100 * each:.1f}" for each in self.test_accuracy)
+        return f"<{self.name} on {self.images.name}, {self.config.architecture}: {reached} % of test images right>"
+
+    def _repr_html_(self) -> str:
+        """What was trained and what became of its layers, means over seeds, as a notebook shows it."""
+        means = self.networks.groupby("layer", sort=False)[list(_SHOWN)].mean()
+        rows = [(layer, *(f"{value:.3g}" for value in row)) for layer, row in zip(means.index, means.to_numpy(), strict=True)]
+        return html_table(repr(self)[1:-1], ("layer", *_SHOWN.values()), rows, self.warnings)
 
     def to_frame(self) -> pd.DataFrame:
         """Accuracy, one row an epoch of a network."""

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.html_tables import html_table
 from neurodata.pattern_set import PatternSet
 from neurodata.rdm_set import RdmSet
 from neurodata.stimuli import Stimuli
@@ -36,6 +37,16 @@ def _check_region(name: str, region: Region, stimuli: Stimuli, times: np.ndarray
             f"{region.origin}: region '{name}' has times that are not the recording's; expected one time axis in "
             "seconds for all regions that have one"
         )
+
+
+def _described(region: Region, driver: str) -> tuple[str, ...]:
+    """How many subjects, what of each, and at how many times; and what drives it."""
+    times = "" if region.times is None else f"{len(region.times)}, {region.times[0]:g} to {region.times[-1]:g} s"
+    if isinstance(region, RdmSet):
+        return str(len(region.subjects)), "RDMs", times, driver
+    fewest, most = min(region.n_channels), max(region.n_channels)
+    channels = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    return str(len(region.subjects)), f"patterns of {channels} channels", times, driver
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +119,17 @@ class Recording:
             )
         for each in ("regions", "truth", "drive_windows"):
             object.__setattr__(self, each, MappingProxyType(dict(getattr(self, each))))
+
+    def __repr__(self) -> str:
+        """What was recorded, in one line."""
+        return f"<Recording {self.name} ({self.modality}): {self.n_conditions} stimuli, {', '.join(self.regions)}>"
+
+    def _repr_html_(self) -> str:
+        """Its regions, as a notebook shows them."""
+        rows = [(name, *_described(region, self.truth.get(name, ""))) for name, region in self.regions.items()]
+        columns = ("region", "subjects", "measured as", "times", *(["driven by"] if self.truth else []))
+        cells = [row if self.truth else row[:-1] for row in rows]
+        return html_table(repr(self)[1:-1], columns, cells, [self.notes] if self.notes else [])
 
     @property
     def simulated(self) -> bool:

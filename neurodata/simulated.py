@@ -35,7 +35,7 @@ from neurodata.stimuli import Stimuli
 
 Driver = str | Shaped[np.ndarray, "n_conditions ..."]
 
-EXEMPLARS_PER_DIGIT = 6
+EXEMPLARS_PER_DIGIT, MOST_EXEMPLARS = 6, 100
 DIGITS_SEED = 92
 DEFAULT_DRIVERS = {
     "early (simulated)": "gabor_energy",
@@ -123,22 +123,39 @@ def _check_options(n_subjects: int, n_channels: int, n_runs: int, ratios: Mappin
         raise InputError(f"modality is '{modality}'; expected it to begin with 'simulated', such as 'simulated fmri'")
 
 
-def default_stimuli() -> Stimuli:
-    """Take six exemplars of each digit from scikit-learn's digits.
+def default_stimuli(digits: Sequence[int] = tuple(range(10)), n_exemplars: int = EXEMPLARS_PER_DIGIT) -> Stimuli:
+    """Take exemplars of digits from scikit-learn's digits, six of each by default.
 
     The indices into ``sklearn.datasets.load_digits()`` are drawn without replacement, digit by digit, by
     ``numpy.random.default_rng(92)``, sorted within a digit, and kept in ``source_indices``: whoever trains on the digits
     leaves these images out.
 
+    Parameters
+    ----------
+    digits
+        which of 0 to 9, each once.
+    n_exemplars
+        of each, 1 to 100.
+
     Returns
     -------
-    60 stimuli of 8 x 8 pixels, grey in three equal channels, values 0 to 16 scaled to 0 to 255.
+    stimuli of 8 x 8 pixels, grey in three equal channels, values 0 to 16 scaled to 0 to 255; 60 by default.
+
+    Raises
+    ------
+    InputError
+        for digits that there are not, or named twice, and other numbers of exemplars.
     """
     from sklearn.datasets import load_digits
 
+    named = list(digits)
+    if not named or len(set(named)) != len(named) or not set(named) <= set(range(10)):
+        raise InputError(f"digits={named} was given; expected one or more of 0 to 9, each once")
+    if not 1 <= n_exemplars <= MOST_EXEMPLARS:
+        raise InputError(f"n_exemplars={n_exemplars} was given; expected 1 to {MOST_EXEMPLARS} of each digit")
     images, labels = load_digits(return_X_y=True)
     generator = np.random.default_rng(DIGITS_SEED)
-    chosen = [np.sort(generator.choice(np.flatnonzero(labels == digit), EXEMPLARS_PER_DIGIT, replace=False)) for digit in range(10)]
+    chosen = [np.sort(generator.choice(np.flatnonzero(labels == digit), n_exemplars, replace=False)) for digit in named]
     indices = np.concatenate(chosen)
     grey = np.round(images[indices].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     return Stimuli(

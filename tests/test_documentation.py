@@ -116,7 +116,8 @@ def test_links_within_the_site_lead_somewhere(path):
         if target.startswith(("https://", "http://")):
             continue
         found = (path.parent / target).resolve().relative_to(SITE.resolve()).as_posix()
-        source = ROOT / "docs" / found if found.startswith("results/") else SITE / found
+        copied = {"results": ROOT / "docs", "notebooks": ROOT}
+        source = copied.get(found.partition("/")[0], SITE) / found
         assert found in made or source.is_file(), f"{path}: {target}"
 
 

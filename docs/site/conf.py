@@ -43,6 +43,7 @@ nitpick_ignore_regex = [
 myst_enable_extensions = ["attrs_inline", "attrs_block", "colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
 nb_execution_mode = os.environ.get("BIOPLAUSIBLE_DOCS_EXECUTION", "force")
+nb_execution_excludepatterns = ["notebooks/*"]  # `make notebooks` runs those
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True

@@ -1,5 +1,6 @@
 from .accuracy import plot_accuracy as plot_accuracy
 from .differences import plot_differences as plot_differences
+from .notebook import comparison_html as comparison_html
 from .overview import plot_overview as plot_overview
 from .page import write_report as write_report
 from .rdms import plot_rdms as plot_rdms

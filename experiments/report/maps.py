@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from nilearn import plotting
 
+from bioplausible.foundation.pictures import Picture
 from experiments.report.style import figure_style
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def plot_maps(maps: Maps) -> Figure:
     background = nibabel.Nifti1Image(mask.astype(np.float32), affine)
     with figure_style():
         # each row's place is nilearn's to divide
-        figure = Figure(figsize=(8.0, 2.4 * len(shown)))
+        figure = Picture(figsize=(8.0, 2.4 * len(shown)))
         for place, (model, volume) in enumerate(zip(shown, volumes, strict=False)):
             row = peaks.loc[model]
             title = f"{model}: r = {row['r']:.3f} at {row['x']:.0f}, {row['y']:.0f}, {row['z']:.0f} mm"

@@ -17,6 +17,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bioplausible.foundation.pictures import Picture
 from experiments.config import CONTROL
 
 TEXT = "#767b85"
@@ -118,7 +119,7 @@ def rule_styles(rules: Sequence[str]) -> dict[str, RuleStyle]:
 
 def empty_figure(width: float, height: float) -> Figure:
     """A figure that no global state knows of; width and height in inches."""
-    return Figure(figsize=(width, height), layout="constrained")
+    return Picture(figsize=(width, height), layout="constrained")
 
 
 def to_svg(figure: Figure) -> str:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from scipy.spatial.distance import pdist, squareform
 
 from bioplausible.foundation.errors import InputError
+from bioplausible.foundation.pictures import Picture
 from neurodata.pattern_set import PatternSet
 
 
@@ -63,7 +64,7 @@ def draw_dissimilarity(
     """
     if not regions:
         raise InputError("no regions were given; expected at least one PatternSet in time")
-    figure = Figure(figsize=(9.5, 2.6 * len(regions)), layout="constrained")
+    figure = Picture(figsize=(9.5, 2.6 * len(regions)), layout="constrained")
     n_moments = len(moments) or 2
     axes = figure.subplots(len(regions), 1 + n_moments, squeeze=False, width_ratios=[3.2] + [1.0] * n_moments)
     for row, (name, patterns) in zip(axes, regions.items(), strict=True):

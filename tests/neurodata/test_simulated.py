@@ -150,3 +150,12 @@ def test_default_stimuli_are_the_digits_they_say():
 def test_unusable_options(stimuli, drivers, options, expected):
     with pytest.raises(InputError, match=expected):
         simulate(stimuli, drivers, **options)
+
+
+def test_some_digits_as_many_as_are_asked_for():
+    stimuli, default = default_stimuli(digits=(7, 1), n_exemplars=9), default_stimuli()
+    assert list(stimuli.categories) == ["7"] * 9 + ["1"] * 9 and len(set(stimuli.source_indices)) == 18
+    assert list(default_stimuli(digits=range(10), n_exemplars=6).ids) == list(default.ids)
+    for wrong in ({"digits": ()}, {"digits": (1, 1)}, {"digits": (10,)}, {"n_exemplars": 0}, {"n_exemplars": 101}):
+        with pytest.raises(InputError, match="was given; expected"):
+            default_stimuli(**wrong)

@@ -11,6 +11,7 @@ import api_pages
 import column_pages
 import command_pages
 import frame_picture
+import notebook_pages
 import result_pages
 import rule_pages
 import settings_pages
@@ -45,6 +46,7 @@ def write(site: Path) -> None:
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
     result_pages.copy(site)
+    notebook_pages.copy(site)
 
 
 def _write(app: Sphinx, config: Config) -> None:
