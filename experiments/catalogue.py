@@ -33,6 +33,7 @@ __all__ = [
     "rule_row",
     "rule_rows",
     "support",
+    "temporal_support",
     "variants_of",
 ]
 
@@ -144,6 +145,21 @@ def support() -> dict[str, dict[str, Support]]:
     """Which rules train a network of each kind, and why not: what `learning_rules.support_matrix` says."""
     matrix = kept("support", _support, _OF_RULES)
     return {rule: {kind: Support(*said) for kind, said in row.items()} for rule, row in matrix.items()}
+
+
+def temporal_support() -> dict[str, dict[str, dict[str, Support]]]:
+    """Which rules can credit what happened earlier in which way: what `learning_rules.temporal_support_matrix` says."""
+    matrix = kept("temporal_support", _temporal_support, _OF_RULES)
+    return {
+        rule: {temporal: {kind: Support(*said) for kind, said in row.items()} for temporal, row in rows.items()}
+        for rule, rows in matrix.items()
+    }
+
+
+def _temporal_support() -> Any:
+    import learning_rules
+
+    return learning_rules.temporal_support_matrix()
 
 
 def _support() -> Any:

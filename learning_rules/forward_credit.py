@@ -37,7 +37,7 @@ __all__ = ["forward_credit"]
 
 
 class _Lesson(NamedTuple):
-    """What is shown: inputs (time, n, ...), targets, mask, and where it is known the error at each example's scores."""
+    """What is shown: inputs (time, n, ...) or of one step, targets, mask, and where it is known the error at the scores."""
 
     inputs: Array
     targets: Array
@@ -135,14 +135,9 @@ def _kept_whole(plan: _Plan) -> list[bool]:
 
 def _one_by_one(plan: _Plan, params: Sequence[Params], lesson: _Lesson) -> Any:
     """The sum over examples, each of which runs alone: traces of a synapse are kept for one of them."""
-    axis = int(plan.objective.per_step)
-
-    def alone(signal: Array | None, index: Array, axis: int) -> Any:
-        return None if signal is None else jax.lax.dynamic_slice_in_dim(signal, index, 1, axis)
 
     def one(index: Array) -> Any:
-        signals = zip(lesson, (1, axis, axis, 0), strict=True)
-        return _run(plan, params, _Lesson(*(alone(signal, index, of) for signal, of in signals)))
+        return _run(plan, params, lesson, index)
 
     def add(total: Any, index: Array) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, one(index)), None
@@ -152,14 +147,15 @@ def _one_by_one(plan: _Plan, params: Sequence[Params], lesson: _Lesson) -> Any:
     return jax.lax.scan(add, nothing, jnp.arange(lesson.inputs.shape[1]))[0]
 
 
-def _error_of_step(plan: _Plan, lesson: _Lesson, now: Any, readout: Array) -> tuple[Array, Array, Array, dict[str, Array]]:
+def _error_of_step(
+    plan: _Plan, n_steps: int, now: _Lesson, step: Array, readout: Array
+) -> tuple[Array, Array, Array, dict[str, Array]]:
     """Errors at the readout: what goes down, the step's own, the mean over steps; and the step's part of the metrics."""
-    step, targets, mask = now
-    n_steps = len(lesson.inputs)
+    targets, mask = now.targets, now.mask
     is_last = (step == n_steps - 1).astype(readout.dtype)
     if plan.twice:
-        assert lesson.error is not None
-        e, kappa = lesson.error, plan.leak
+        assert now.error is not None
+        e, kappa = now.error, plan.leak
         if plan.network.decision == "mean":
             ahead = (1 - kappa ** (n_steps - step)) / (1 - kappa) / n_steps
             own = jnp.asarray(1 / n_steps, readout.dtype)
@@ -186,37 +182,49 @@ class _Carry(NamedTuple):
     filtered: tuple[Array, ...]
 
 
-def _run(plan: _Plan, params: Sequence[Params], lesson: _Lesson) -> Any:
+def _now(plan: _Plan, lesson: _Lesson, step: Array, example: Array | None) -> _Lesson:
+    """What is shown at one step, (n, ...), and what it is judged by; of one example where that is asked for."""
+
+    def at(signal: Array | None, in_time: bool) -> Any:
+        if signal is None:
+            return None
+        signal = jax.lax.dynamic_index_in_dim(signal, step, keepdims=False) if in_time else signal
+        return signal if example is None else jax.lax.dynamic_slice_in_dim(signal, example, 1)
+
+    per_step = plan.objective.per_step
+    return _Lesson(at(lesson.inputs, True), at(lesson.targets, per_step), at(lesson.mask, per_step), at(lesson.error, False))
+
+
+def _run(plan: _Plan, params: Sequence[Params], lesson: _Lesson, example: Array | None = None) -> Any:
     """One loop over steps, which carries the network's moment, traces and sums of what is asked for."""
-    n, dtype = lesson.inputs.shape[1], lesson.inputs.dtype
+    n, dtype = 1 if example is not None else lesson.inputs.shape[1], lesson.inputs.dtype
     start = plan.network.at_rest(n, dtype)
-    traces = tuple(
-        _no_inputs(node, n, dtype)
-        if whole
-        else (no_traces(own, state), jax.tree.map(lambda p: jnp.zeros((n, *p.shape), dtype), own))
-        for node, own, state, whole in zip(plan.network.nodes, params, start.states, _kept_whole(plan), strict=True)
-    )
-    carry = _Carry(start, traces, () if plan.direct is None else start.passed_on)
-    in_time = (lesson.targets, lesson.mask) if plan.objective.per_step else (None, None)
-    steps = (lesson.inputs, jnp.arange(len(lesson.inputs)), *in_time)
 
-    def one(carry: _Carry, now: Any) -> tuple[_Carry, Any]:
-        x, step, targets, mask = now
-        judged = (step, targets, mask) if plan.objective.per_step else (step, lesson.targets, lesson.mask)
-        return _step(plan, params, lesson, carry, x, judged)
+    def traces_of(node: Node, own: Params, state: Any, whole: bool) -> Any:
+        if whole:
+            return tuple(jnp.zeros((n, *shape), dtype) for shape in node.input_shapes), jnp.zeros((), dtype)
+        return no_traces(own, state), jax.tree.map(lambda p: jnp.zeros((n, *p.shape), dtype), own)
 
-    def add(summed: tuple[_Carry, Any], now: Any) -> tuple[tuple[_Carry, Any], None]:
-        carry, asked = one(summed[0], now)
-        return (carry, jax.tree.map(jnp.add, summed[1], asked)), None
+    each = zip(plan.network.nodes, params, start.states, _kept_whole(plan), strict=True)
+    carry = _Carry(start, tuple(traces_of(*of_node) for of_node in each), () if plan.direct is None else start.passed_on)
 
-    like = jax.eval_shape(one, carry, jax.tree.map(lambda leaf: leaf[0], steps))[1]
+    # Each step is looked up where the batch lies: a copy of one example's would grow with the sequence.
+    def one(carry: _Carry, step: Array) -> tuple[_Carry, Any]:
+        return _step(plan, params, len(lesson.inputs), carry, _now(plan, lesson, step, example), step)
+
+    def add(summed: tuple[_Carry, Any, Array], _: None) -> tuple[tuple[_Carry, Any, Array], None]:
+        carry, total, step = summed
+        carry, asked = one(carry, step)
+        return (carry, jax.tree.map(jnp.add, total, asked), step + 1), None
+
+    like = jax.eval_shape(one, carry, jnp.asarray(0))[1]
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
-    return jax.lax.scan(add, (carry, nothing), steps)[0][1]
+    return jax.lax.scan(add, (carry, nothing, jnp.asarray(0)), None, len(lesson.inputs))[0][1]
 
 
-def _step(plan: _Plan, params: Sequence[Params], lesson: _Lesson, carry: _Carry, x: Array, judged: Any) -> tuple[_Carry, Any]:
+def _step(plan: _Plan, params: Sequence[Params], n_steps: int, carry: _Carry, now: _Lesson, step: Array) -> tuple[_Carry, Any]:
     """One step: what it leaves, and what it asks for (updates, what `direct` asks for, parts of the metrics)."""
-    network = plan.network
+    network, x = plan.network, now.inputs
     quiet = [jax.tree.map(lambda s: jnp.zeros((len(x), *s), x.dtype), node.z_shape, is_leaf=is_shape) for node in network.nodes]
     still = [jnp.zeros((len(x), *node.output_shape), x.dtype) for node in network.nodes]
 
@@ -225,15 +233,15 @@ def _step(plan: _Plan, params: Sequence[Params], lesson: _Lesson, carry: _Carry,
         return trace.outputs, (moment, trace)
 
     outputs, pull, (moment, trace) = jax.vjp(run, quiet, still, has_aux=True)
-    down, own, mean, sums = _error_of_step(plan, lesson, judged, outputs[-1])
+    down, own, mean, sums = _error_of_step(plan, n_steps, now, step, outputs[-1])
     cotangents: tuple[Array, ...] = (*still[:-1], down)
     filtered, beside = carry.filtered, ()
     if plan.direct is not None:
         at_scores = pull(in_precision_of(cotangents, outputs))[0][-1]
         # Where a sequence runs a second time, what the readout remembers is in the error already.
         filtered = outputs if plan.twice else tuple(plan.leak * f + h for f, h in zip(filtered, outputs, strict=True))
-        weights = jnp.broadcast_to(1.0 if judged[2] is None else judged[2], len(x)) / plan.n_counted
-        heard = Heard(outputs, filtered, own, mean, at_scores, judged[1], weights.astype(x.dtype))
+        weights = jnp.broadcast_to(1.0 if now.mask is None else now.mask, len(x)) / plan.n_counted
+        heard = Heard(outputs, filtered, own, mean, at_scores, now.targets, weights.astype(x.dtype))
         cotangents = (*plan.direct.told(heard), down)
         beside = plan.direct.beside(heard)
     posts, passed_down = pull(in_precision_of(cotangents, outputs))
@@ -250,10 +258,6 @@ def _step(plan: _Plan, params: Sequence[Params], lesson: _Lesson, carry: _Carry,
         learned.append(update)
         traces.append(kept)
     return _Carry(moment, tuple(traces), filtered), (tuple(learned), beside, sums)
-
-
-def _no_inputs(node: Node, n: int, dtype: Any) -> tuple[tuple[Array, ...], Array]:
-    return tuple(jnp.zeros((n, *shape), dtype) for shape in node.input_shapes), jnp.zeros((), dtype)
 
 
 def _by_inputs(node: Node, own: Params, leak: float, kept: Any, inputs: tuple[Array, ...], post: Any) -> tuple[Params, Any]:

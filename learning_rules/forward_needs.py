@@ -113,14 +113,17 @@ def why_no_traces(network: Network, objective: Objective, direct: Direct | None 
         if any(edge.delay and edge.skip for edge in edges):
             return (
                 f"'{node.name}' remembers over a delayed edge without weights, for which no synapse has a trace: use "
-                "temporal=online or through_time"
+                "units without such an edge, or backpropagation through time"
             )
         if node.has_state and not node.affine:
-            return f"'{node.name}' remembers, and is not affine in its inputs, which traces are filtered as: use temporal=online"
+            return (
+                f"'{node.name}' remembers, and is not affine in its inputs, so that filtered inputs are no traces: use "
+                "backpropagation through time"
+            )
         per_synapse = leak_of(node) is None or (hidden_filter and index < len(network.nodes) - 1)
         if per_synapse and node.weighted and not (node.unitwise and node.one_z and not shares_weights(node)):
             return (
                 f"synapses of '{node.name}' would each need a trace, and its units share weights or do not go by their own "
-                "pre-activations alone: use temporal=online or through_time"
+                "pre-activations alone: use dense units, or backpropagation through time"
             )
     return ""

@@ -27,6 +27,8 @@ class Needs:
         A network that is run once: no delayed edge, and no node that remembers.
     temporal
         A network that runs in time.
+    leaky_rates
+        Hidden units each of which remembers the rate that it passes on, and nothing else.
     chain
         Each node hears the one before, and nothing else.
     no_skips
@@ -51,6 +53,7 @@ class Needs:
 
     static: bool = False
     temporal: bool = False
+    leaky_rates: bool = False
     chain: bool = False
     no_skips: bool = False
     affine: bool = True
@@ -92,6 +95,17 @@ def gives_probabilities(readout: Node) -> bool:
         z = jax.tree.map(lambda shape: jnp.asarray(rng.normal(size=(4, *shape)), jnp.float32), readout.z_shape, is_leaf=is_shape)
         h = np.asarray(readout.activate(readout.init_state(4), z, ())[1])
     return bool(np.all(h >= 0) and np.allclose(h.sum(-1), 1, atol=1e-4))
+
+
+def _is_its_state(node: Node) -> bool:
+    """Whether what each unit passes on is all that it remembers."""
+    if not (node.unitwise and node.one_z and node.has_state):
+        return False
+    with jax.ensure_compile_time_eval():
+        z = jnp.asarray(np.random.default_rng(0).normal(size=(1, *node.z_shape)), jnp.float32)
+        after, h = node.activate(node.init_state(1), z, ())
+    kept = jax.tree.leaves(after)
+    return len(kept) == 1 and kept[0].shape == h.shape and bool(jnp.all(kept[0] == h))
 
 
 def missing(needs: Needs, network: Network, objective: Objective | None = None) -> str:
@@ -145,6 +159,11 @@ def missing(needs: Needs, network: Network, objective: Objective | None = None) 
             return (
                 f"units of '{node.name}' do not go by their own pre-activations alone, which the rule takes them to do: use nodes "
                 "without pooling, normalisation, gates and attention"
+            )
+        if needs.leaky_rates and not _is_its_state(node):
+            return (
+                f"units of '{node.name}' do not remember the rate that they pass on and nothing else, which the rule was published "
+                "for: use the architecture 'recurrent' with units=leaky_activity"
             )
     if objective is not None:
         if objective.has_softmax and gives_probabilities(network.nodes[-1]):
