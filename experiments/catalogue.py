@@ -40,6 +40,7 @@ __all__ = [
 # What makes the rows, beside the packages that they are of.
 _OWN = ("bioplausible.foundation.options", "experiments.catalogue", "experiments.options_table")
 _OF_RULES = (*_OWN, "learning_rules", "architectures")
+_IN_TIME = ("recurrent", "spiking")
 
 
 def published_with(spec: Any) -> str:
@@ -328,9 +329,20 @@ def check_criteria(criteria: Collection[str]) -> None:
             raise unknown_name("criterion", name, known)
 
 
-def family_names() -> tuple[str, ...]:
-    """What `learning_rules.names` says."""
-    return tuple(_families([row["rule"] for row in rule_rows()]))
+def family_names(architecture: str) -> tuple[str, ...]:
+    """What `learning_rules.names` says, without families that are bound to time where an architecture has none.
+
+    Parameters
+    ----------
+    architecture
+        By its name; one of the user's own is taken to have none.
+    """
+    families = _families([row["rule"] for row in rule_rows()])
+    if architecture in _IN_TIME:
+        return tuple(families)
+    rows = support().items()
+    without = _families([rule for rule, row in rows if any(row[kind].supported for kind in row if not kind.startswith(_IN_TIME))])
+    return tuple(family for family in families if family in without)
 
 
 def _check_rules(rules: Collection[str], options: Mapping[str, Mapping[str, Any]]) -> None:
