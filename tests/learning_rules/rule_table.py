@@ -81,7 +81,7 @@ IN_TIME = {
     "eprop/random": {"learning_rate": 0.01},
     "eprop/adaptive": {"learning_rate": 0.01},
 }
-TRIED_IN_TIME = (("eprop/random", "spiking"), ("eprop/adaptive", "elman"))
+TRIED_IN_TIME = (("eprop/adaptive", "elman"), ("eprop/random", "spiking"))
 # Published for a single layer of weights that are never negative: of the networks here "flax" alone is one, and its own file has
 # what it keeps.
 ALONE = {"stdp/textbook": "test_stdp_diehl_cook", "eprop/rflo": "test_temporal_credit"}

@@ -39,7 +39,7 @@ SUPPORTED = [
     for place, pair in enumerate(ON_GRAPHS)
     if pair not in REFUSED
 ]
-SUPPORTED += [pytest.param(*pair) for pair in TRIED_IN_TIME]
+SUPPORTED += [pytest.param(*pair, marks=[] if pair == TRIED_IN_TIME[0] else pytest.mark.thorough) for pair in TRIED_IN_TIME]
 TRIED = {"cnn": FIRST, "mlp": (*FIRST, *[name for name in TABLE if name not in (*FIRST, *SAME_CODE)][::3])}
 CASES = [
     pytest.param(name, architecture, marks=[] if name in TRIED[architecture] else pytest.mark.thorough)
