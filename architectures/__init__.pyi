@@ -1,5 +1,6 @@
 import bioplausible.foundation.errors
 
+from .adaptation import adaptive_integrate_and_fire as adaptive_integrate_and_fire
 from .attention import attention as attention
 from .convolutional import convolutional as convolutional
 from .convolutional import normalising as normalising
@@ -7,6 +8,7 @@ from .convolutional import pooling as pooling
 from .dense import dense as dense
 from .dense import readout as readout
 from .dynamics import gated as gated
+from .dynamics import leaky_activity as leaky_activity
 from .dynamics import leaky_integrate_and_fire as leaky_integrate_and_fire
 from .dynamics import leaky_rate as leaky_rate
 from .edge import INPUT as INPUT
@@ -18,6 +20,7 @@ from .front_end import FrontEnd as FrontEnd
 from .front_end import fit_front_end as fit_front_end
 from .front_end import no_front_end as no_front_end
 from .network import Crossing as Crossing
+from .network import Moment as Moment
 from .network import Network as Network
 from .network import Trace as Trace
 from .network import chain as chain

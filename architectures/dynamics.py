@@ -1,6 +1,7 @@
-r"""Nodes that remember: leaky rates, leaky integrate-and-fire units, and gated units.
+r"""Nodes that remember: leaky rates and activities, leaky integrate-and-fire units, and gated units.
 
 * leaky rate: :math:`v \leftarrow \kappa v + (1 - \kappa) z`, :math:`h = f(v)`;
+* leaky activity: :math:`h \leftarrow \kappa h + (1 - \kappa) f(z)` (Murray 2019, doi:10.7554/eLife.43299);
 * leaky integrate-and-fire: :math:`v \leftarrow \kappa v + z - \vartheta\, o`, :math:`o = [v > \vartheta]`, whose derivative is
   replaced by :math:`1 / (1 + s\,|v - \vartheta|)^2` (Zenke and Ganguli 2018, doi:10.1162/neco_a_01086);
 * gated: the gated recurrent unit with the reset after the product (Cho et al. 2014, arXiv 1406.1078), so that weights enter nowhere
@@ -27,10 +28,11 @@ from architectures.node import Node, Params, Unit, make_node
 from architectures.roles import BIAS, WEIGHT, Role
 from bioplausible.foundation.errors import InputError
 
-__all__ = ["gated", "leaky_integrate_and_fire", "leaky_rate", "spike", "spiking_units"]
+__all__ = ["check_leak", "gated", "leaky_activity", "leaky_integrate_and_fire", "leaky_rate", "spike", "spiking_units"]
 
 
-def _check_leak(name: str, leak: float) -> None:
+def check_leak(name: str, leak: float) -> None:
+    """Refuse a leak that is no fraction below one."""
     if not 0 <= leak < 1:
         raise InputError(f"leak={leak} was given to '{name}', the fraction kept at each step: give a number in [0, 1)")
 
@@ -69,7 +71,7 @@ def leaky_rate(
     InputError
         A leak outside [0, 1), or an unknown activation function.
     """
-    _check_leak(name, leak)
+    check_leak(name, leak)
     function = activation_function(activation)
     shapes = (input_shape, (n_units,)) if recurrent else (input_shape,)
     draws = (kernel_init(activation, gain), nnx.initializers.orthogonal())
@@ -91,6 +93,69 @@ def leaky_rate(
         recurrence=(Edge(name, delay=1),) if recurrent else (),
         unitwise=activation not in AMONG_UNITS,
         unit=Unit("leaky", leak) if activation == "identity" else None,
+        leak=leak,
+    )
+
+
+def leaky_activity(
+    name: str,
+    input_shape: tuple[int, ...],
+    n_units: int,
+    leak: float = 0.8,
+    activation: str = "tanh",
+    gain: float = 1.0,
+    *,
+    recurrent: bool = False,
+) -> Node:
+    """Units whose rate follows what their drive calls for with a delay: what they pass on is all that they remember.
+
+    Parameters
+    ----------
+    name
+        The node's name.
+    input_shape
+        Shape of one example's input at one step; flattened.
+    n_units
+        Number of units.
+    leak
+        Fraction of the rate that is kept at each step: one less the step over the unit's time constant.
+    activation
+        One of `ACTIVATIONS`, from the drive to the rate that it calls for.
+    gain
+        Factor on the initial weights' standard deviation.
+    recurrent
+        Whether units also see what all of them passed on one step ago.
+
+    Raises
+    ------
+    InputError
+        A leak outside [0, 1), or an unknown activation function.
+
+    References
+    ----------
+    Murray 2019, doi:10.7554/eLife.43299, equation 1.
+    """
+    check_leak(name, leak)
+    function = activation_function(activation)
+    shapes = (input_shape, (n_units,)) if recurrent else (input_shape,)
+    draws = (kernel_init(activation, gain), nnx.initializers.orthogonal())
+    init, synapse, roles = dense_synapse(shapes, n_units, draws[: len(shapes)])
+
+    def activate(rate: Array, z: Array, skips: tuple[Array, ...]) -> tuple[Array, Array]:
+        rate = leak * rate + (1 - leak) * function(z)
+        return rate, added(rate, skips)
+
+    return make_node(
+        name,
+        affine=True,
+        input_shapes=shapes,
+        init=init,
+        synapse=synapse,
+        activate=activate,
+        roles=roles,
+        init_state=lambda n, dtype=jnp.float32: jnp.zeros((n, n_units), dtype),
+        recurrence=(Edge(name, delay=1),) if recurrent else (),
+        unitwise=activation not in AMONG_UNITS,
     )
 
 
@@ -148,7 +213,15 @@ def spiking_units(n_units: int, unit: Unit, steepness: float = 10.0) -> dict[str
     def init_state(n: int, dtype: DTypeLike = jnp.float32) -> tuple[Array, Array]:
         return jnp.zeros((n, n_units), dtype), jnp.zeros((n, n_units), dtype)
 
-    return {"activate": activate, "init_state": init_state, "unitwise": True, "unit": unit}
+    # A potential that is set at a spike forgets what went before; and filtered inputs are one for all units.
+    constant = reset_to is None and not isinstance(unit.leak, tuple)
+    return {
+        "activate": activate,
+        "init_state": init_state,
+        "unitwise": True,
+        "unit": unit,
+        "leak": unit.leak if constant else None,
+    }
 
 
 def leaky_integrate_and_fire(
@@ -188,7 +261,7 @@ def leaky_integrate_and_fire(
     InputError
         A leak outside [0, 1), or a threshold that is not positive.
     """
-    _check_leak(name, leak)
+    check_leak(name, leak)
     if not threshold > 0:
         raise InputError(f"threshold={threshold} was given to '{name}', units would spike without a cause: give a positive number")
     shapes = (input_shape, (n_units,)) if recurrent else (input_shape,)

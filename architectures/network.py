@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
 from architectures.edge import INPUT, Edge
@@ -28,7 +29,7 @@ from architectures.node import Node, Params, check_shape
 from architectures.readings import Reading
 from bioplausible.foundation.errors import InputError, unknown_name
 
-__all__ = ["Crossing", "Network", "Trace", "chain"]
+__all__ = ["Crossing", "Moment", "Network", "Trace", "chain"]
 
 
 def _as_it_is(signal: Any) -> Any:
@@ -75,6 +76,21 @@ class Trace(NamedTuple):
     z: tuple[Any, ...]
     outputs: tuple[Array, ...]
     states: tuple[Any, ...]
+
+
+class Moment(NamedTuple):
+    """What one step of a temporal network leaves for the next.
+
+    Attributes
+    ----------
+    states
+        What each node remembers.
+    passed_on
+        What each node passed on, which delayed edges bring a step later.
+    """
+
+    states: tuple[Any, ...]
+    passed_on: tuple[Array, ...]
 
 
 def _in_order(seen: Mapping[int, tuple[Any, ...]]) -> Trace:
@@ -280,10 +296,7 @@ class Network:
             states = tuple(node.init_state(len(x), x.dtype) for node in self.nodes)
             return self._step(crossings(per_step), states, (None,) * len(self.nodes), x)[0]
 
-        n = x.shape[1]
-        states = tuple(node.init_state(n, x.dtype) for node in self.nodes)
-        silent = tuple(jnp.zeros((n, *node.output_shape), x.dtype) for node in self.nodes)
-
+        states, silent = self.at_rest(x.shape[1], x.dtype)
         within, afterwards = self._in_time()
 
         def step(carry: Any, now: Any) -> tuple[Any, Any]:
@@ -322,6 +335,48 @@ class Network:
             if not (self.nodes[index].has_state or index in late) and heard_by[index] <= set(afterwards):
                 afterwards.insert(0, index)
         return tuple(index for index in place.values() if index not in afterwards), tuple(afterwards)
+
+    def at_rest(self, n: int, dtype: DTypeLike = jnp.float32) -> Moment:
+        """What stands before the first step of a temporal network: states that remember nothing, and nothing passed on.
+
+        Parameters
+        ----------
+        n
+            Number of examples.
+        dtype
+            Of the signals.
+        """
+        states = tuple(node.init_state(n, dtype) for node in self.nodes)
+        return Moment(states, tuple(jnp.zeros((n, *node.output_shape), dtype) for node in self.nodes))
+
+    def step(self, moment: Moment, x: Array, crossings: Sequence[Crossing]) -> tuple[Moment, Trace]:
+        """Run a temporal network for one step: what `trace` does at each.
+
+        Parameters
+        ----------
+        moment
+            What the step before has left, `at_rest` before the first.
+        x
+            What comes from outside at this step, encoded, (n, *step_shape).
+        crossings
+            What stands around each node, `plain(params)` say.
+
+        Returns
+        -------
+        moment, trace
+            What this step leaves, and every signal of it, without a time axis.
+
+        >>> import architectures
+        >>> network = architectures.build("recurrent", input_shape=(6, 3), n_classes=2, hidden=(4,))
+        >>> params, x = network.init(jax.random.key(0)), jnp.ones((5, 6, 3))
+        >>> moment = network.at_rest(len(x))
+        >>> for now in network.encode(x):
+        ...     moment, trace = network.step(moment, now, network.plain(params))
+        >>> bool(jnp.allclose(trace.outputs[-1], network.forward(params, x)[-1][-1], atol=1e-6))
+        True
+        """
+        kept, states, passed_on = self._step(crossings, moment.states, moment.passed_on, x)
+        return Moment(states, passed_on), kept
 
     def _step(
         self, crossings: Sequence[Crossing], states: tuple[Any, ...], previous: tuple[Any, ...], x: Array

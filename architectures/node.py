@@ -99,6 +99,10 @@ class Node:
         How many skip edges `activate` cannot do without; those of `recurrence` among them come first.
     unit
         What its units are, where other tools have such ones too (`architectures.nir_export`); None elsewhere.
+    leak
+        Where pre-activations enter what a node remembers by a leaky sum alone, the fraction of it that is kept at each step: what
+        is differentiated of h at a step then follows from the sum of leak ** k times z of k steps before. None where memory is of
+        another kind, or there is none.
     """
 
     name: str
@@ -117,6 +121,7 @@ class Node:
     redraw: Callable[[PRNGKeyArray], Params] | None = None
     n_needed_skips: int = 0
     unit: Unit | None = None
+    leak: float | None = None
 
     def drawn(self, key: PRNGKeyArray) -> Params:
         """Parameters of the node's sizes that owe nothing to its own: where these are given, `init` would give them again."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from architectures.adaptation import adaptive_integrate_and_fire
 from architectures.dense import dense
-from architectures.dynamics import gated, leaky_integrate_and_fire, leaky_rate
+from architectures.dynamics import gated, leaky_activity, leaky_integrate_and_fire, leaky_rate
 from architectures.front_end import FrontEnd
 from architectures.network import Network, chain
+from architectures.node import Node
 from architectures.readings import make_reading
 from bioplausible.foundation.errors import InputError, unknown_name
 
 __all__ = ["RecurrentOptions", "SpikingOptions", "recurrent", "spiking"]
 
-_UNITS = ("elman", "leaky_rate", "gated")
+_UNITS = ("elman", "leaky_rate", "leaky_activity", "gated")
 _SEQUENCE = "sequence"
 
 
@@ -27,11 +29,11 @@ class RecurrentOptions:
     hidden
         Units of each hidden layer.
     units
-        "elman", "leaky_rate" or "gated".
+        "elman", "leaky_rate" (a potential leaks, and its rate is passed on), "leaky_activity" (the rate leaks) or "gated".
     activation
         Of hidden units (gated ones have their own).
     leak
-        Of leaky units, the fraction of the potential that is kept at each step.
+        Of leaky units, the fraction of the potential, or of the rate, that is kept at each step.
     reading
         How an image is read in time, one of `READINGS`; "sequence" where inputs are sequences already, (time, n, *input_shape).
     n_steps
@@ -65,6 +67,10 @@ class SpikingOptions:
         Factor on the initial weights.
     recurrent
         Whether hidden units see each other's spikes.
+    adaptation
+        What every spike adds to its unit's threshold; 0 for units that do not adapt.
+    adaptation_leak
+        Fraction of what spikes have added to the threshold that is kept at each step.
     reading
         How an image is read in time, one of `READINGS`; "sequence" where inputs are sequences already.
     n_steps
@@ -78,6 +84,8 @@ class SpikingOptions:
     threshold: float = 1.0
     gain: float = 1.0
     recurrent: bool = False
+    adaptation: float = 0.0
+    adaptation_leak: float = 0.95
     reading: str = "current"
     n_steps: int = 20
     decision: str = "mean"
@@ -115,8 +123,9 @@ def recurrent(
         name = f"hidden_{index}"
         if options.units == "elman":
             nodes.append(dense(name, shape, width, options.activation, recurrent=True))
-        elif options.units == "leaky_rate":
-            nodes.append(leaky_rate(name, shape, width, options.leak, options.activation, recurrent=True))
+        elif options.units in ("leaky_rate", "leaky_activity"):
+            leaky = leaky_rate if options.units == "leaky_rate" else leaky_activity
+            nodes.append(leaky(name, shape, width, options.leak, options.activation, recurrent=True))
         else:
             nodes.append(gated(name, shape, width))
         shape = nodes[-1].output_shape
@@ -133,6 +142,14 @@ def recurrent(
     )
 
 
+def _spiking_units(name: str, shape: tuple[int, ...], width: int, options: SpikingOptions) -> Node:
+    own = (options.leak, options.threshold)
+    if options.adaptation:
+        adapting = (options.adaptation, options.adaptation_leak, options.gain)
+        return adaptive_integrate_and_fire(name, shape, width, *own, *adapting, recurrent=options.recurrent)
+    return leaky_integrate_and_fire(name, shape, width, *own, options.gain, recurrent=options.recurrent)
+
+
 def spiking(input_shape: tuple[int, ...], n_classes: int, options: SpikingOptions, front_end: FrontEnd, **others: Any) -> Network:
     """The nodes `hidden_0`, `hidden_1`, …, of leaky integrate-and-fire units, and `output`, whose potential leaks and never spikes.
 
@@ -146,11 +163,8 @@ def spiking(input_shape: tuple[int, ...], n_classes: int, options: SpikingOption
     nodes = []
     for index, width in enumerate(options.hidden):
         name = f"hidden_{index}"
-        node = leaky_integrate_and_fire(
-            name, shape, width, options.leak, options.threshold, options.gain, recurrent=options.recurrent
-        )
-        nodes.append(node)
-        shape = node.output_shape
+        nodes.append(_spiking_units(name, shape, width, options))
+        shape = nodes[-1].output_shape
     nodes.append(leaky_rate("output", shape, n_classes, options.leak, "identity"))
     return chain(
         nodes,

@@ -33,12 +33,14 @@ __all__ = [
     "rule_row",
     "rule_rows",
     "support",
+    "temporal_support",
     "variants_of",
 ]
 
 # What makes the rows, beside the packages that they are of.
 _OWN = ("bioplausible.foundation.options", "experiments.catalogue", "experiments.options_table")
 _OF_RULES = (*_OWN, "learning_rules", "architectures")
+_IN_TIME = ("recurrent", "spiking")
 
 
 def published_with(spec: Any) -> str:
@@ -144,6 +146,21 @@ def support() -> dict[str, dict[str, Support]]:
     """Which rules train a network of each kind, and why not: what `learning_rules.support_matrix` says."""
     matrix = kept("support", _support, _OF_RULES)
     return {rule: {kind: Support(*said) for kind, said in row.items()} for rule, row in matrix.items()}
+
+
+def temporal_support() -> dict[str, dict[str, dict[str, Support]]]:
+    """Which rules can credit what happened earlier in which way: what `learning_rules.temporal_support_matrix` says."""
+    matrix = kept("temporal_support", _temporal_support, _OF_RULES)
+    return {
+        rule: {temporal: {kind: Support(*said) for kind, said in row.items()} for temporal, row in rows.items()}
+        for rule, rows in matrix.items()
+    }
+
+
+def _temporal_support() -> Any:
+    import learning_rules
+
+    return learning_rules.temporal_support_matrix()
 
 
 def _support() -> Any:
@@ -312,9 +329,20 @@ def check_criteria(criteria: Collection[str]) -> None:
             raise unknown_name("criterion", name, known)
 
 
-def family_names() -> tuple[str, ...]:
-    """What `learning_rules.names` says."""
-    return tuple(_families([row["rule"] for row in rule_rows()]))
+def family_names(architecture: str) -> tuple[str, ...]:
+    """What `learning_rules.names` says, without families that are bound to time where an architecture has none.
+
+    Parameters
+    ----------
+    architecture
+        By its name; one of the user's own is taken to have none.
+    """
+    families = _families([row["rule"] for row in rule_rows()])
+    if architecture in _IN_TIME:
+        return tuple(families)
+    rows = support().items()
+    without = _families([rule for rule, row in rows if any(row[kind].supported for kind in row if not kind.startswith(_IN_TIME))])
+    return tuple(family for family in families if family in without)
 
 
 def _check_rules(rules: Collection[str], options: Mapping[str, Mapping[str, Any]]) -> None:

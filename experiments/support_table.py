@@ -13,7 +13,7 @@ from rich.text import Text
 
 from learning_rules.supported import Support
 
-__all__ = ["marks_of_reasons", "support_table"]
+__all__ = ["marks_of_reasons", "support_table", "temporal_support_table"]
 
 _MAX_WIDTH = 30
 
@@ -36,6 +36,24 @@ def marks_of_reasons(matrix: Mapping[str, Mapping[str, Support]]) -> dict[str, s
     """
     reasons = dict.fromkeys(said.reason for row in matrix.values() for said in row.values() if not said.supported)
     return {reason: _letters(index) for index, reason in enumerate(reasons)}
+
+
+def temporal_support_table(matrix: Mapping[str, Mapping[str, Mapping[str, Support]]]) -> Group:
+    """Lay out which rules credit what happened earlier in which way, and why not; rules without any choice are told in a line.
+
+    Parameters
+    ----------
+    matrix
+        As `learning_rules.temporal_support_matrix` gives it.
+    """
+
+    def has_any(rows: Mapping[str, Mapping[str, Support]]) -> bool:
+        return any(said.supported for row in rows.values() for said in row.values())
+
+    shown = {f"{rule}  {temporal}": row for rule, rows in matrix.items() if has_any(rows) for temporal, row in rows.items()}
+    left_out = sum(not has_any(rows) for rows in matrix.values())
+    told = Text(f"{left_out} other rules have no choice here: --json says why of each, and `list support` what they train.")
+    return Group(*([support_table(shown)] if shown else []), *([told] if left_out else []))
 
 
 def _letters(index: int) -> str:

@@ -1,6 +1,7 @@
 import bioplausible.foundation.errors
 
 from .compatibility import support_matrix as support_matrix
+from .compatibility import temporal_support_matrix as temporal_support_matrix
 from .compatibility import typical_networks as typical_networks
 from .contract import Batch as Batch
 from .contract import Family as Family

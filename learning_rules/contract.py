@@ -67,6 +67,8 @@ class RuleSpec:
         them where the architecture has such options and nothing else is said.
     batch_size
         Examples a step that belong to the rule as it was published; None where any will do.
+    temporal
+        How the rule credits what happened earlier where it is bound to one way of the option `temporal`; "" where it is not.
     """
 
     family: str
@@ -82,6 +84,7 @@ class RuleSpec:
     front_end: str = "none"
     network: tuple[tuple[str, Any], ...] = ()
     batch_size: int | None = None
+    temporal: str = ""
 
     @property
     def name(self) -> str:

@@ -37,7 +37,8 @@ kolen_pollack
 
 :math:`B_k^\top` is the vector-Jacobian product of `synapse` at the feedback parameters, so that the rule is one line on any graph:
 the gradient of the objective `through` other weights, over skips and back through time as backpropagation's goes. Every node that
-hears another has feedback weights of its own. In time, direct feedback tells each node the example's mean error at every step.
+hears another has feedback weights of its own. In time, direct feedback tells each node the example's mean error at every step. How
+far back any of them goes, or whether traces go forward instead, is the option `temporal` (`learning_rules/temporal_credit.py`).
 
 Under `direct_kolen_pollack` the last hidden node's feedback gets the readout's own change and meets it; below, what is learned is
 the correlation of a node with the error that is left, and no product of the weights above. `direct_random_target` never comes to
@@ -74,10 +75,13 @@ from learning_rules.contract import Family, LearningRule, RuleSpec, RuleState, V
 from learning_rules.feedback_expansions import contracted, expanded, random_expansions
 from learning_rules.feedback_weights import direct_feedback, feedback_angles, mirror, random_feedback
 from learning_rules.feedforward import feedforward_rule
+from learning_rules.forward_credit import forward_credit
+from learning_rules.forward_needs import Direct, Heard
 from learning_rules.needs import Needs
 from learning_rules.objectives import CLASSES, DISTRIBUTION, Batch, Objective, as_batch
 from learning_rules.optimizers import adam, cosine_schedule, per_part, plain_steps
 from learning_rules.signals import cut, exact, in_precision_of, through
+from learning_rules.temporal_credit import ELIGIBILITY, check_temporal, temporal_gradient
 
 __all__ = ["FAMILY", "FeedbackAlignmentOptions", "feedback_alignment"]
 
@@ -109,6 +113,9 @@ class FeedbackAlignmentOptions:
         Units between a node and those below it on the way back, as a factor on the node's own (product).
     momentum
         Of plain steps, 0 for none; None for Adam.
+    temporal
+        How an error is credited to what happened earlier: "through_time", "online" or "eligibility". Direct errors go back over no
+        edge, so that "online" is the first, and the third the same without anything kept.
     """
 
     variant: str = "random"
@@ -121,16 +128,29 @@ class FeedbackAlignmentOptions:
     mirror_noise: float = 1.0
     expansion: float = 8.0
     momentum: float | None = None
+    temporal: str = "through_time"
+
+
+def _share(objective: Objective, targets: Array, counts: Array, like: Array) -> Array:
+    """Targets as distributions over classes, each times the part that it has in the mean loss."""
+    targets = targets if objective.targets == DISTRIBUTION else jax.nn.one_hot(targets, like.shape[-1])
+    return (counts[..., None] * targets).astype(like.dtype)
 
 
 def _target_share(objective: Objective, batch: Batch, like: Array) -> Array:
-    """Targets as distributions over classes, each times the part that it has in the mean loss."""
-    targets = batch.targets if objective.targets == DISTRIBUTION else jax.nn.one_hot(batch.targets, like.shape[-1])
+    """The share of every target of a batch."""
     if batch.mask is not None:
         counts = batch.mask / jnp.maximum(jnp.sum(batch.mask), 1)
     else:
-        counts = jnp.full(targets.shape[:-1], 1 / math.prod(targets.shape[:-1]))
-    return (counts[..., None] * targets).astype(like.dtype)
+        shape = batch.targets.shape[:-1] if objective.targets == DISTRIBUTION else batch.targets.shape
+        counts = jnp.full(shape, 1 / math.prod(shape))
+    return _share(objective, batch.targets, counts, like)
+
+
+def _by_class(error: Array, outputs: Sequence[Array], feedback: Sequence[Array]) -> tuple[Array, ...]:
+    """The product of each node's output and the scores' error, summed over all that lie before their axes."""
+    by_class = error.reshape(-1, error.shape[-1]).T
+    return tuple((by_class @ h.reshape(by_class.shape[1], -1)).reshape(b.shape) for h, b in zip(outputs, feedback, strict=False))
 
 
 def _sign_magnitudes(
@@ -181,13 +201,14 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
     Raises
     ------
     InputError
-        Unknown magnitude, a decay of zero for Kolen and Pollack's variants or the product's, an expansion that is not positive, or
-        a momentum that is no fraction.
+        Unknown magnitude or temporal credit, a decay of zero for Kolen and Pollack's variants or the product's, an expansion that
+        is not positive, or a momentum that is no fraction.
     """
     _check(options)
     variant = options.variant
     learned = variant in ("kolen_pollack", "direct_kolen_pollack", "weight_mirror", "product")
     direct = variant.startswith("direct")
+    check_temporal(options, network, objective, Direct(lambda heard: ()) if direct else None)
 
     def init(key: PRNGKeyArray) -> RuleState:
         # The forward weights come from the key itself, as every other rule's do: all rules start at the same network.
@@ -223,16 +244,31 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
         spread = [jnp.broadcast_to(e, h.shape) for e, h in zip(errors, outputs[:-1], strict=True)]
         updates = {"network": pull(in_precision_of((*spread, error), outputs))[0]}
         if learned:
-            by_class = error.reshape(-1, error.shape[-1]).T
-            updates["feedback"] = tuple(
-                (by_class @ h.reshape(by_class.shape[1], -1)).reshape(b.shape) for h, b in zip(outputs, feedback, strict=False)
-            )
+            updates["feedback"] = _by_class(error, outputs, feedback)
         return updates, state, objective.metrics(outputs[-1], batch)
+
+    def told_forward(feedback: Sequence[Array]) -> Direct:
+        """The same at one step, for a run that keeps none."""
+
+        def told(heard: Heard) -> list[Array]:
+            error = heard.mean_error
+            if variant == "direct_random_target":
+                error = _share(objective, heard.targets, heard.weights, error)
+            return [jnp.tensordot(error, b, axes=1) for b in feedback]
+
+        return Direct(told, lambda heard: _by_class(heard.error, heard.outputs, feedback) if learned else ())
+
+    def assign_directly_forward(state: RuleState, batch: Batch) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
+        params = state.params["network"]
+        feedback = (state.params if learned else state.carry)["feedback"]
+        crossings = cut(network, exact(network, params))
+        metrics, updates, beside = forward_credit(network, objective, params, batch, crossings, told_forward(feedback))
+        return {"network": updates, "feedback": beside} if learned else {"network": updates}, state, metrics
 
     def assign_credit(key: PRNGKeyArray, state: RuleState, batch: Any) -> tuple[dict[str, Any], RuleState, Mapping[str, Any]]:
         batch = as_batch(batch)
         if direct:
-            return assign_directly(state, batch)
+            return (assign_directly_forward if options.temporal == ELIGIBILITY else assign_directly)(state, batch)
         params = state.params["network"]
         if variant == "sign":
             feedback = _signs(params, state.carry["magnitude"])
@@ -241,12 +277,10 @@ def feedback_alignment(network: Network, options: FeedbackAlignmentOptions, spec
         else:
             feedback = (state.params if learned else state.carry)["feedback"]
 
-        def loss(params: tuple[Params, ...]) -> tuple[Array, Array]:
-            readout = network.trace(params, batch.inputs, through(network, params, feedback)).outputs[-1]
-            return objective.loss(readout, batch), readout
-
-        (_, readout), updates = jax.value_and_grad(loss, has_aux=True)(params)
-        info = {**objective.metrics(readout, batch), "feedback_angle": feedback_angles(network, params, feedback)}
+        metrics, updates = temporal_gradient(
+            network, objective, options.temporal, params, batch, lambda params: through(network, params, feedback)
+        )
+        info = {**metrics, "feedback_angle": feedback_angles(network, params, feedback)}
         if variant in ("kolen_pollack", "product"):
             alike = tuple(None if b is None else update for b, update in zip(feedback, updates, strict=True))
             if variant == "product":

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from architectures import WEIGHT, Network, Node
+from architectures import Network, Node
 from architectures.node import is_shape
-from architectures.roles import role_leaves
 from learning_rules.objectives import CLASSES, DISTRIBUTION, VALUES, Objective
+from learning_rules.synapse_traces import shares_weights
 
 __all__ = ["Needs", "bends", "gives_probabilities", "missing"]
 
@@ -25,6 +25,10 @@ class Needs:
     ----------
     static
         A network that is run once: no delayed edge, and no node that remembers.
+    temporal
+        A network that runs in time.
+    leaky_rates
+        Hidden units each of which remembers the rate that it passes on, and nothing else.
     chain
         Each node hears the one before, and nothing else.
     no_skips
@@ -48,6 +52,8 @@ class Needs:
     """
 
     static: bool = False
+    temporal: bool = False
+    leaky_rates: bool = False
     chain: bool = False
     no_skips: bool = False
     affine: bool = True
@@ -91,11 +97,15 @@ def gives_probabilities(readout: Node) -> bool:
     return bool(np.all(h >= 0) and np.allclose(h.sum(-1), 1, atol=1e-4))
 
 
-def _shares_weights(node: Node) -> bool:
-    params = jax.eval_shape(node.init, jax.random.key(0))
-    kinds = [role.kind for role in role_leaves(node.roles)]
-    n_weights = sum(leaf.size for kind, leaf in zip(kinds, jax.tree.leaves(params), strict=True) if kind == WEIGHT)
-    return bool(n_weights < node.fan_in * math.prod(node.z_shape))
+def _is_its_state(node: Node) -> bool:
+    """Whether what each unit passes on is all that it remembers."""
+    if not (node.unitwise and node.one_z and node.has_state):
+        return False
+    with jax.ensure_compile_time_eval():
+        z = jnp.asarray(np.random.default_rng(0).normal(size=(1, *node.z_shape)), jnp.float32)
+        after, h = node.activate(node.init_state(1), z, ())
+    kept = jax.tree.leaves(after)
+    return len(kept) == 1 and kept[0].shape == h.shape and bool(jnp.all(kept[0] == h))
 
 
 def missing(needs: Needs, network: Network, objective: Objective | None = None) -> str:
@@ -115,6 +125,11 @@ def missing(needs: Needs, network: Network, objective: Objective | None = None) 
         return (
             "it runs in time, and the rule is one for networks that are run once for each image (where its own states settle or "
             "its own units spike, they do so within that run): use a static network such as 'mlp'"
+        )
+    if needs.temporal and not network.temporal:
+        return (
+            "it is run once for each image, and the rule is about what synapses remember from step to step: use a network in time "
+            "such as 'recurrent' or 'spiking'"
         )
     if needs.chain and not network.is_chain:
         return "its nodes do not each hear the one before and nothing else, and the rule goes down a chain: leave out other edges"
@@ -138,12 +153,17 @@ def missing(needs: Needs, network: Network, objective: Objective | None = None) 
                 f"the pre-activations of '{node.name}' are a tree of several arrays, and the rule takes units to have one each: "
                 "use nodes without gates and attention"
             )
-        if needs.one_layer and _shares_weights(node):
+        if needs.one_layer and shares_weights(node):
             return f"units of '{node.name}' share weights over places, and the rule's units have their own: use a dense layer"
         if needs.unitwise and node.weighted and not node.unitwise:
             return (
                 f"units of '{node.name}' do not go by their own pre-activations alone, which the rule takes them to do: use nodes "
                 "without pooling, normalisation, gates and attention"
+            )
+        if needs.leaky_rates and not _is_its_state(node):
+            return (
+                f"units of '{node.name}' do not remember the rate that they pass on and nothing else, which the rule was published "
+                "for: use the architecture 'recurrent' with units=leaky_activity"
             )
     if objective is not None:
         if objective.has_softmax and gives_probabilities(network.nodes[-1]):

@@ -18,6 +18,7 @@ from learning_rules import (
     clapp,
     dendritic,
     energy_based,
+    eprop,
     error_decorrelation,
     feedback_alignment,
     feedback_control,
@@ -60,6 +61,7 @@ FAMILIES: dict[str, Family] = {
     "latent_predictive": latent_predictive.FAMILY,
     "clapp": clapp.FAMILY,
     "energy_based": energy_based.FAMILY,
+    "eprop": eprop.FAMILY,
 }
 """Families of learning rules by name; `build` takes `family` or `family/variant`."""
 
@@ -126,7 +128,7 @@ def options_of(name: str) -> Any:
     return family.options(**variant.options)
 
 
-def support(name: str, network: Network, objective: str | Objective | None = None) -> Support:
+def support(name: str, network: Network, objective: str | Objective | None = None, temporal: str | None = None) -> Support:
     """Whether a rule and a network go together, and why not.
 
     Parameters
@@ -137,7 +139,12 @@ def support(name: str, network: Network, objective: str | Objective | None = Non
         The network.
     objective
         What it is asked to do; the rule's own, by default.
+    temporal
+        How errors are to be credited to what happened earlier, one of `learning_rules.temporal_credit.TEMPORAL`; as the rule does
+        it, by default.
     """
+    if temporal is not None:
+        return _temporal_support(name, network, objective, temporal)
     if is_reference(name) and not isinstance(_of_user(name), Family):
         try:
             build(name, network, objective=objective)
@@ -152,6 +159,26 @@ def support(name: str, network: Network, objective: str | Objective | None = Non
         return Support(False, str(error))
     reason = _why_not(family, variant, network, chosen)
     return Support(not reason, reason)
+
+
+def _temporal_support(name: str, network: Network, objective: str | Objective | None, temporal: str) -> Support:
+    said = support(name, network, objective)
+    bound = spec(name).temporal
+    if not said.supported or temporal == bound:
+        return said
+    if bound:
+        return Support(
+            False, f"the rule is one of temporal={bound}, and credits what happened earlier in no other way: leave it out"
+        )
+    if is_reference(name) or hasattr(options_of(name), "temporal"):
+        try:
+            build(name, network, objective=objective, temporal=temporal)
+        except InputError as error:
+            return Support(False, str(error))
+        return said
+    return Support(
+        False, "the rule sends no errors back in time that the option temporal could carry in another way: leave the option out"
+    )
 
 
 def _why_not(family: Family, variant: Variant, network: Network, objective: Objective) -> str:

@@ -18,7 +18,8 @@ word                forward      backward                              gives
 `eligibility`       weights      traces carried forward in time        e-prop
 =================== ============ ===================================== ==========================================================
 
-`cut_time` and `eligibility` are words for rules to come: no family uses them yet.
+`cut_time` and traces are what the option `temporal` chooses (`learning_rules/temporal_credit.py`). `eligibility` takes the signals
+of a whole run; `learning_rules/forward_credit.py` carries the same traces while the network runs, and keeps no step.
 
 Beside them stand the vector-Jacobian products of single nodes: `hebbian_product`, `project_back`, `local_derivative`.
 """
@@ -35,6 +36,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from architectures import INPUT, Crossing, Network, Node, Params, Trace
 from bioplausible.foundation.errors import InputError
+from learning_rules.synapse_traces import carried, no_traces, times_unit
 
 __all__ = [
     "broadcast",
@@ -493,43 +495,14 @@ def eligibility(network: Network, params: Sequence[Params], trace: Trace, errors
                 f"eligibility was asked of '{node.name}', whose units go by more than their own pre-activation: give None"
             )
 
-        def step(carried: Any, now: Any) -> tuple[Any, None]:
-            traces, total = carried
+        def step(before: Any, now: Any) -> tuple[Any, None]:
+            traces, total = before
             state, z, inputs, skips, arriving = now
-            ones = jnp.ones_like(z)
-
-            def from_weights(*x: Array) -> Params:
-                alone = tuple(each[None] for each in x)
-                return jax.vjp(lambda p: node.synapse(p, alone), own)[1](jnp.ones((1, *z.shape[1:]), z.dtype))[0]
-
-            # A unit's weights move its own pre-activation alone, so that one cotangent of ones gives every derivative at once.
-            presynaptic = jax.vmap(from_weights)(*inputs)
-            leaves, structure = jax.tree.flatten(state)
-
-            def run(leaves: list[Array], z: Array) -> Any:
-                after, h = node.activate(jax.tree.unflatten(structure, leaves), z, skips)
-                return jax.tree.leaves(after), h
-
-            def tangent(which: int | None) -> Any:
-                along = [ones if k == which else jnp.zeros_like(leaf) for k, leaf in enumerate(leaves)]
-                return jax.jvp(run, (leaves, z), (along, ones if which is None else jnp.zeros_like(z)))[1]
-
-            def spread(per_unit: Array, trace: Array) -> Array:
-                return per_unit.reshape(len(per_unit), *[1] * (trace.ndim - 2), -1) * trace
-
-            reached, output = tangent(None)
-            after = [jax.tree.map(lambda p, d=d: spread(d, p), presynaptic) for d in reached]
-            felt = jax.tree.map(lambda p: spread(output, p), presynaptic)
-            for which, own_trace in enumerate(traces):
-                moved, shown = tangent(which)
-                after = [jax.tree.map(lambda a, t, d=d: a + spread(d, t), a, own_trace) for a, d in zip(after, moved, strict=True)]
-                felt = jax.tree.map(lambda f, t, d=shown: f + spread(d, t), felt, own_trace)
-            now_learned = jax.tree.map(lambda f: jnp.sum(spread(arriving, f), axis=0), felt)
+            after, felt = carried(node, own, traces, state, z, inputs, skips)
+            now_learned = jax.tree.map(lambda f: jnp.sum(times_unit(arriving, f), axis=0), felt)
             return (after, jax.tree.map(jnp.add, total, now_learned)), None
 
-        n = error.shape[1]
-        n_leaves = len(jax.tree.leaves(trace.states[index]))
-        nothing = [jax.tree.map(lambda leaf: jnp.zeros((n, *leaf.shape), leaf.dtype), own) for _ in range(n_leaves)]
+        nothing = no_traces(own, jax.tree.map(lambda leaf: leaf[0], trace.states[index]))
         seen = (trace.states[index], trace.z[index], trace.inputs[index], trace.skips[index], error)
         return jax.lax.scan(step, (nothing, jax.tree.map(jnp.zeros_like, own)), seen)[0][1]
 

@@ -54,7 +54,7 @@ def test_links_lead_somewhere():
 def test_what_is_counted_is_there():
     assert len(TEXT.splitlines()) < 150
     trained = {name: family for name, family in FAMILIES.items() if name not in ("untrained", "backprop")}
-    assert len(trained) == 16 and f"{sum(len(family.variants) for family in trained.values())} variants" in TEXT
+    assert len(trained) == 17 and f"{sum(len(family.variants) for family in trained.values())} variants" in TEXT
     assert all(f"`{name}`" in TEXT for name in FAMILIES)
     assert len(rsa.MEASURES) == 7 and len(rsa.COMPARATORS) == 6
 

@@ -64,7 +64,10 @@ def _free_folder() -> Iterator[Path]:
         "bioplausible compare --rules all --recording my_recording --layers best --seeds 5",
     ),
 )
-@click.option("--rules", help="Rules, separated by commas, path.py:name or module:name of your own among them; or all.")
+@click.option(
+    "--rules",
+    help="Rules, separated by commas, path.py:name or module:name of your own among them; or all that suit.",
+)
 @click.option("--architecture", help=ARCHITECTURE_HELP.format("cnn"))
 @click.option("--dataset", help="A named image set (digits by default), an .npz in the Keras layout, or a folder of class folders.")
 @click.option("--recording", help="A named recording (simulated by default), or a folder of your own.")
@@ -127,7 +130,8 @@ def compare_command(
 
     base = CompareConfig() if config is None else read_yaml(config, CompareConfig)
     lists = {name: options.pop(name) for name in _LISTS}
-    fields = given(**options) | _of_lists(base, given(**lists))
+    fields = given(**options)
+    fields |= _of_lists(base, given(**lists), fields.get("architecture", base.training.architecture))
     rule_options, network_options = settings(assignments)
     if rule_options:
         raise click.UsageError(
@@ -159,7 +163,7 @@ def compare_command(
     click.echo(f"report: {comparison.report}")
 
 
-def _of_lists(base: CompareConfig, texts: dict[str, str]) -> dict[str, Any]:
+def _of_lists(base: CompareConfig, texts: dict[str, str], architecture: str) -> dict[str, Any]:
     """Fields of a comparison from options that hold several values, separated by commas."""
     from experiments import catalogue
 
@@ -167,7 +171,7 @@ def _of_lists(base: CompareConfig, texts: dict[str, str]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, text in texts.items():
         if name == "rules":
-            fields[name] = catalogue.family_names() if text == "all" else tuple(named("--rules", text) or ())
+            fields[name] = catalogue.family_names(architecture) if text == "all" else tuple(named("--rules", text) or ())
         elif name == "stimulus_size":
             fields["sizes"] = tuple(whole_numbers("--stimulus-size", text) or ())
         elif name not in ("measure", "comparator"):

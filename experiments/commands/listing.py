@@ -25,14 +25,18 @@ _KINDS = (
         "bioplausible list rules",
         "bioplausible list rules feedback_alignment/sign",
         "bioplausible list support --architecture cnn",
+        "bioplausible list support --temporal",
         "bioplausible list measures --json",
     ),
 )
 @click.argument("what", metavar="WHAT", type=click.Choice(_KINDS))
 @click.argument("name", required=False)
 @click.option("--architecture", help="Of support: one network, a name or path.py:name of your own, in place of one of each kind.")
+@click.option(
+    "--temporal", is_flag=True, help="Of support: which rules credit what happened earlier in which way (--set temporal=…)."
+)
 @as_json
-def list_command(what: str, name: str | None, architecture: str | None, as_json: bool) -> None:
+def list_command(what: str, name: str | None, architecture: str | None, temporal: bool, as_json: bool) -> None:
     """List what there is to choose from; of one rule, architecture or configuration by its NAME, what can be set.
 
     WHAT is rules, architectures, datasets, recordings, criteria (of plausibility), measures (how patterns become RDMs), comparators
@@ -41,8 +45,12 @@ def list_command(what: str, name: str | None, architecture: str | None, as_json:
     """
     if architecture is not None and what != "support":
         raise click.UsageError(f"--architecture {architecture} was given to list {what}: it belongs to list support")
+    if temporal and what != "support":
+        raise click.UsageError(f"--temporal was given to list {what}: it belongs to list support")
     if name is not None:
         _list_one(what, name, as_json)
+    elif what == "support" and temporal:
+        _list_temporal_support(architecture, as_json)
     elif what == "support":
         _list_support(architecture, as_json)
     elif what == "recording-keys":
@@ -159,6 +167,38 @@ def _list_recording_keys(as_json: bool) -> None:
         click.echo()
 
 
+def _small_network(architecture: str) -> Any:
+    from experiments import catalogue
+
+    catalogue.check_names(architecture=architecture)
+    import architectures
+
+    # Of the shape of the digits: what a rule needs is no question of size.
+    return architectures.build(architecture, input_shape=(8, 8, 1), n_classes=10)
+
+
+def _list_temporal_support(architecture: str | None, as_json: bool) -> None:
+    from experiments import catalogue
+    from experiments.support_table import temporal_support_table
+
+    if architecture is None:
+        matrix = catalogue.temporal_support()
+    else:
+        import learning_rules
+
+        matrix = learning_rules.temporal_support_matrix({architecture: _small_network(architecture)})
+    if as_json:
+        print_json(
+            [
+                {"rule": rule, "temporal": temporal, "networks": {network: said._asdict() for network, said in row.items()}}
+                for rule, rows in matrix.items()
+                for temporal, row in rows.items()
+            ]
+        )
+    else:
+        show(temporal_support_table(matrix), width=150)
+
+
 def _list_support(architecture: str | None, as_json: bool) -> None:
     from experiments import catalogue
     from experiments.support_table import support_table
@@ -166,15 +206,11 @@ def _list_support(architecture: str | None, as_json: bool) -> None:
     if architecture is None:
         matrix = catalogue.support()
     else:
-        catalogue.check_names(architecture=architecture)
-        import architectures
         import learning_rules
 
-        # Of the shape of the digits: what a rule needs is no question of size.
-        network = architectures.build(architecture, input_shape=(8, 8, 1), n_classes=10)
-        matrix = learning_rules.support_matrix({architecture: network})
+        matrix = learning_rules.support_matrix({architecture: _small_network(architecture)})
     if as_json:
         told = {rule: {network: said._asdict() for network, said in row.items()} for rule, row in matrix.items()}
         print_json([{"rule": rule, "networks": row} for rule, row in told.items()])
     else:
-        show(support_table(matrix), width=140)
+        show(support_table(matrix), width=150)

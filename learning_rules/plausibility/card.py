@@ -86,10 +86,11 @@ def _entry(rule: str, criterion: Criterion, test: RuleUnderTest) -> Entry:
 
 
 def network_for(rule: str, architecture: str | Network) -> str | Network:
-    """What a rule is examined on: the small network of an architecture, or one as deep as it was published for, if bound to that.
+    """What a rule is examined on: the small network of an architecture, or one that it was published for, if bound to that.
 
     A rule that is not bound to its published depth is examined at the depth of all others: with one hidden layer there is nothing
-    for credit to pass, and little to ask about it.
+    for credit to pass, and little to ask about it. One that is bound to time is examined on a recurrent network in place of one
+    that has none.
 
     Parameters
     ----------
@@ -99,6 +100,8 @@ def network_for(rule: str, architecture: str | Network) -> str | Network:
         As `scorecard` takes it.
     """
     published = dict(spec(rule).network)
+    if spec(rule).temporal and not small_network(architecture).temporal:
+        return small_network("recurrent", **published)
     if isinstance(architecture, Network) or "hidden" not in published or support(rule, small_network(architecture)).supported:
         return architecture
     return small_network(architecture, len(published["hidden"]))

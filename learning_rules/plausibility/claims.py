@@ -57,6 +57,10 @@ _GREEDY = "Greedy et al. 2022, arXiv:2206.11769"
 _MEULEMANS = "Meulemans et al. 2021, arXiv:2106.07887"
 _FRENKEL = "Frenkel, Lefebvre and Bol 2021, doi:10.3389/fnins.2021.629892"
 
+_BELLEC = "Bellec et al. 2020, doi:10.1038/s41467-020-17236-y"
+_MURRAY = "Murray 2019, doi:10.7554/eLife.43299"
+_TOLD = "the error is a vector of all scores, told to every unit, and no unit's activity"
+
 CLAIMS: dict[str, dict[str, Claim]] = {
     "backprop": {
         "weight transport": Claim("fails", _RUMELHART),
@@ -182,6 +186,11 @@ CLAIMS: dict[str, dict[str, Claim]] = {
         "update unlocking": Claim("meets", _NOKLAND_EIDNES),
         "local credit": Claim("meets", _NOKLAND_EIDNES, "nothing crosses a layer, but the label reaches every layer as a vector"),
     },
+    "eprop": {"single phase": Claim("meets", _BELLEC, "errors are formed at the scores before they are told to the units below")},
+    "eprop/symmetric": {"weight transport": Claim("fails", _BELLEC)},
+    "eprop/random": {"weight transport": Claim("meets", _BELLEC)},
+    "eprop/adaptive": {"weight transport": Claim("meets", _BELLEC)},
+    "eprop/rflo": {"weight transport": Claim("meets", _MURRAY), "local credit": Claim("meets", _MURRAY, _TOLD)},
     "latent_predictive": {"local credit": Claim("meets", _HALVAGAL)},
     "clapp": {"local credit": Claim("meets", _ILLING), "teaching signal": Claim("meets", _ILLING)},
     "perturbation": {

@@ -57,7 +57,7 @@ def digits() -> Images:
     return Images(images[order], labels[order], images[held_out], labels[held_out])
 
 
-def small_network(architecture: str | Network, n_hidden: int | None = None) -> Network:
+def small_network(architecture: str | Network, n_hidden: int | None = None, **published: Any) -> Network:
     """The small network of an architecture.
 
     Parameters
@@ -67,6 +67,8 @@ def small_network(architecture: str | Network, n_hidden: int | None = None) -> N
         builds itself; or a network itself.
     n_hidden
         How many of its hidden layers a rule was published with; None for all.
+    **published
+        Options of the architecture that a rule was published with.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def small_network(architecture: str | Network, n_hidden: int | None = None) -> N
         An unknown architecture, or a network that does not tell ten classes of 8 x 8 images apart.
     """
     if not isinstance(architecture, Network):
-        options = dict(SMALL.get(architecture, {}))
+        options = {**SMALL.get(architecture, {}), **published}
         if "hidden" in options:
             options["hidden"] = options["hidden"][:n_hidden]
         return architectures.build(architecture, input_shape=_INPUT_SHAPE, n_classes=_N_CLASSES, **options)

@@ -202,7 +202,7 @@ def weight_after(step: Step, inputs: Sequence[Origin]) -> Weight | None:
     if name == "transpose":
         return weight._replace(axes=tuple(weight.axes[axis] for axis in parameters["permutation"]))
     if name == "broadcast_in_dim":
-        return weight._replace(axes=broadcast(weight.axes, parameters["broadcast_dimensions"], len(after)))
+        return weight._replace(axes=broadcast(weight.axes, tuple(map(int, parameters["broadcast_dimensions"])), len(after)))
     if name == "squeeze":
         return weight._replace(axes=tuple(axis for i, axis in enumerate(weight.axes) if i not in parameters["dimensions"]))
     if name == "concatenate" and len({len(each.axes) for _, each in held}) == 1:

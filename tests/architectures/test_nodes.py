@@ -71,6 +71,46 @@ def test_leaky_rate(recurrent):
 
 
 @pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.costly(cases=1)
+def test_leaky_activity(recurrent):
+    """h_t = k h_{t-1} + (1 - k) tanh(W x_t + U h_{t-1} + b)  (Murray 2019, eq. 1)."""
+    p, xs, trace = run(architectures.leaky_activity("r", (IN,), UNITS, 0.7, "tanh", recurrent=recurrent))
+    h = np.zeros((N, UNITS))
+    for x, found in zip(xs, trace.outputs[0], strict=True):
+        h = 0.7 * h + (1 - 0.7) * np.tanh(x @ p["kernel"] + p["bias"] + (h @ p["kernel_1"] if recurrent else 0))
+        np.testing.assert_allclose(found, h, atol=1e-12)
+
+
+@pytest.mark.parametrize("recurrent", [True, False])
+@pytest.mark.costly(cases=1)
+def test_adaptive_integrate_and_fire(recurrent):
+    """a_t = r a_{t-1} + o_{t-1}, o_t = [v_t > threshold + beta a_t]  (Bellec et al. 2020, eq. 8, 9), v as above."""
+    threshold, beta, r = 1.0, 0.6, 0.9
+    node = architectures.adaptive_integrate_and_fire("r", (IN,), UNITS, 0.8, threshold, beta, r, recurrent=recurrent)
+    p, xs, trace = run(node)
+    v, a, o = np.zeros((N, UNITS)), np.zeros((N, UNITS)), np.zeros((N, UNITS))
+    spikes, held_back = [], 0
+    for x, found in zip(xs, trace.outputs[0], strict=True):
+        v = 0.8 * v + x @ p["kernel"] + p["bias"] + (o @ p["kernel_1"] if recurrent else 0) - threshold * o
+        a = r * a + o
+        o = (v > threshold + beta * a).astype(float)
+        held_back += np.sum((v > threshold) & (o == 0))
+        np.testing.assert_array_equal(found, o)
+        spikes.append(o)
+    assert 0.1 < np.mean(spikes) < 0.9 and held_back > 5
+
+
+def test_a_spike_raises_the_threshold_and_its_derivative_says_so():
+    node = architectures.adaptive_integrate_and_fire("r", (1,), 1, 0.8, 1.0, 0.6, 0.9, steepness=4.0)
+    v, a, z = jnp.array([[1.5]]), jnp.array([[0.5]]), jnp.array([[0.3]])
+    by_v, by_a = jax.grad(lambda state: jnp.sum(node.activate(state, z, ())[0][1]))((v, a))
+    slope = 1 / (1 + 4 * abs(1.5 - 1.0 - 0.6 * 0.5)) ** 2
+    np.testing.assert_allclose([by_v.item(), by_a.item()], [slope, 0.9 - 0.6 * slope], atol=1e-12)
+    # The reset is not differentiated.
+    np.testing.assert_allclose(jax.grad(lambda v: jnp.sum(node.activate((v, a), z, ())[0][0]))(v), 0.8)
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
 def test_leaky_integrate_and_fire(recurrent):
     """v_t = k v_{t-1} + W x_t + U o_{t-1} + b - threshold o_{t-1}, o_t = [v_t > threshold]  (Bellec et al. 2020, eq. 6, 7)."""
     p, xs, trace = run(architectures.leaky_integrate_and_fire("r", (IN,), UNITS, 0.8, 1.3, recurrent=recurrent))

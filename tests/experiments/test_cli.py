@@ -100,6 +100,24 @@ def test_list_support_says_which_rules_train_which_networks_and_why_not(run, run
     assert all(said.reason in unbroken for row in matrix.values() for said in row.values())
 
 
+def test_list_support_says_which_rules_credit_what_happened_earlier_in_which_way(run, run_json):
+    rows = {(row["rule"], row["temporal"]): row["networks"] for row in run_json("list", "support", "--temporal")}
+    said = rows["feedback_alignment/sign", "eligibility"]
+    assert said["spiking"]["supported"] and "no synapse has a trace" in said["recurrent gated"]["reason"]
+    assert rows["eprop/random", "eligibility"]["spiking"]["supported"]
+    assert "in no other way" in rows["eprop/random", "online"]["spiking"]["reason"]
+    assert "leave the option out" in rows["perturbation/node", "online"]["spiking"]["reason"]
+    assert {len(networks) for networks in rows.values()} == {4} and len(rows) == 3 * len(learning_rules.names(variants=True))
+    status, out, err = run("list", "support", "--temporal")
+    assert status == 0 and err == ""
+    lines = {tuple(line.split()[:2]): line.split()[2:] for line in out.partition("Why not:")[0].splitlines() if line.strip()}
+    shown = {key: networks for key, networks in rows.items() if any(each["supported"] for each in networks.values())}
+    for key, networks in shown.items():
+        assert [cell == "yes" for cell in lines[key]] == [each["supported"] for each in networks.values()]
+    status, out, err = run("list", "rules", "--temporal")
+    assert status == 2 and out == "" and "list support" in err
+
+
 def test_list_support_takes_a_network_of_ones_own(run, run_json, tmp_path):
     (tmp_path / "mine.py").write_text(OWN_NETWORK)
     own = f"{tmp_path / 'mine.py'}:two_layers"

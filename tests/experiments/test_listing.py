@@ -90,7 +90,7 @@ def test_a_rule_of_ones_own_is_told_likewise(run_json, tmp_path):
     name = f"{tmp_path / 'own.py'}:mine"
     told = run_json("list", "rules", name)
     assert told["rule"] == name and told["variants"] == []
-    assert {row["option"] for row in told["options"]} == {"loss", "learning_rate", "weight_decay"}
+    assert {row["option"] for row in told["options"]} == {"loss", "learning_rate", "weight_decay", "temporal"}
     assert all(said["supported"] for said in told["networks"].values())
 
 

@@ -307,6 +307,7 @@ def cases(place: Path) -> Iterator[tuple[str, list[str]]]:
         yield line("list", "recording-keys", value)
         yield line("list", "configurations", value)
         yield line("list", "support", "--architecture", value)
+        yield line("train", "backprop", "--architecture", "recurrent", "--set", f"temporal={value}")
         yield line("data", "fetch", value)
         yield line("benchmark", value)
         yield line("benchmark", "rules", "--rules", value)

@@ -91,6 +91,11 @@ energy_based/dual_propagation                       fails  fails  fails  fails  
 energy_based/textbook                               fails  meets  fails  fails  fails
 dendritic/textbook                                  meets  fails  fails  fails  fails
 perturbation/textbook                               meets  meets  fails  partly meets
+# Errors come down from node to node within the step.
+eprop/symmetric                                     fails  fails  fails  fails  fails
+eprop/random                                        meets  fails  fails  fails  fails
+eprop/adaptive                                      meets  fails  fails  fails  fails
+eprop/rflo                                          meets  fails  fails  fails  fails
 """
 
 _VERDICTS = {

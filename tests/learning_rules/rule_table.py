@@ -75,9 +75,16 @@ TABLE = {
     # And for the readout, which one number an example does not teach in eighty steps.
     "perturbation/textbook": {"learning_rate": 100.0, "readout": "delta_rule"},
 }
+# Of networks in time alone: which of the small ones each is tried on. What rates that leak learn by stands in its own file.
+IN_TIME = {
+    "eprop/symmetric": {"learning_rate": 0.01},
+    "eprop/random": {"learning_rate": 0.01},
+    "eprop/adaptive": {"learning_rate": 0.01},
+}
+TRIED_IN_TIME = (("eprop/adaptive", "elman"), ("eprop/random", "spiking"))
 # Published for a single layer of weights that are never negative: of the networks here "flax" alone is one, and its own file has
 # what it keeps.
-ALONE = {"stdp/textbook": "test_stdp_diehl_cook"}
+ALONE = {"stdp/textbook": "test_stdp_diehl_cook", "eprop/rflo": "test_temporal_credit"}
 # Published settings of a variant that stands above: mostly its code with other options, so that one of the two is enough in haste.
 SAME_CODE = {
     "predictive_coding/textbook",
@@ -92,15 +99,17 @@ SAME_CODE = {
     "dendritic/textbook",
 }
 
-_IN_TIME = {"gated", "spiking", "elman"}
+_TEMPORAL = {"gated", "spiking", "elman"}
+_NO_TIME = {"residual", "attention", "flax"}
 
 REFUSES = {
     "hebbian/competitive": {"gated", "attention"},
-    "stdp/pair": {"residual", "attention", *_IN_TIME},
-    "predictive_coding/standard": _IN_TIME,
-    "burst/single_phase": {"attention", *_IN_TIME},
-    "forward_forward/channel_wise": _IN_TIME,
+    "stdp/pair": {"residual", "attention", *_TEMPORAL},
+    "predictive_coding/standard": _TEMPORAL,
+    "burst/single_phase": {"attention", *_TEMPORAL},
+    "forward_forward/channel_wise": _TEMPORAL,
     "pepita/weight_mirror": {"gated", "attention"},
-    "energy_based/centred": {"attention", *_IN_TIME},
-    "feedback_control": {"attention", *_IN_TIME},
+    "energy_based/centred": {"attention", *_TEMPORAL},
+    "feedback_control": {"attention", *_TEMPORAL},
+    "eprop/symmetric": {"gated", *_NO_TIME},
 }
