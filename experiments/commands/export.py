@@ -15,7 +15,6 @@ __all__ = ["export_command"]
     "export",
     cls=Subcommand,
     epilog=examples(
-        "bioplausible train backprop --architecture spiking --out runs/spiking",
         "bioplausible export runs/spiking network.nir",
         "bioplausible export runs/spiking network.nir --seconds-per-step 0.0001 --best",
     ),
