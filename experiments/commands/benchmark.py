@@ -266,32 +266,40 @@ def benchmark_rsa_command(
     epilog=examples(
         "bioplausible benchmark time",
         "bioplausible benchmark time --steps 28,280 --units 128",
+        "bioplausible benchmark time --steps 10,100,1000 --out runs/time",
     ),
 )
 @click.option("--steps", help="Lengths of the sequences, separated by commas (28,280 by default).")
 @click.option("--units", "n_units", type=int, help="Units of the one hidden layer (256 by default).")
 @click.option("--batch-size", type=int)
 @click.option("--turns", "n_turns", type=int, help="Calls of five scanned steps each (11 by default).")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for the table: time.json, README.md for reading, and time.svg."
+)
 @as_json
-def benchmark_time_command(steps: str | None, as_json: bool, **options: Any) -> None:
-    """Time a network that runs in time beside a scan written by hand."""
-    from experiments.benchmark_time import benchmark_time
-    from experiments.environment import describe_environment
+def benchmark_time_command(steps: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
+    """Time a network that runs in time, credited in each way that there is, beside a scan written by hand."""
+    from bioplausible.foundation.files import write_text
+    from experiments.benchmark_time import benchmark_time, draw_time, to_markdown
+    from experiments.files import no_empty_folder, prepare_folder
     from experiments.results import rows
 
-    table = benchmark_time(**given(steps=whole_numbers("--steps", steps)), **given(**options))
-    if as_json:
-        print_json({"time": rows(table), "environment": describe_environment()})
+    with no_empty_folder(out):
+        folder = None if out is None else prepare_folder(out)
+        table = benchmark_time(**given(steps=whole_numbers("--steps", steps)), **given(**options))
+    if folder is not None:
+        write_text(folder / "time.svg", draw_time(table))
+    if _told("time", table, to_markdown, folder, as_json):
         return
     print_table(
         [
             {
                 "steps": str(row["steps"]),
+                "credit": row["program"].replace("_", " "),
                 "ms a step": f"{row['milliseconds_per_step']:.2f}",
-                "by hand": f"{row['milliseconds_by_hand']:.2f}",
                 "ratio": f"{row['ratio']:.2f}",
+                "MB": f"{row['megabytes']:.1f}",
                 "compiled in s": f"{row['compile_seconds']:.2f}",
-                "by hand in s": f"{row['compile_seconds_by_hand']:.2f}",
                 "apart by": f"{row['largest_difference']:.0e}",
             }
             for row in rows(table)
