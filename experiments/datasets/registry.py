@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import cifar10, cifar10_jpeg, class_folders, digits, fashion_mnist, keras_npz, mnist
+from . import cifar10, cifar10_jpeg, class_folders, digits, fashion_mnist, fsdd, keras_npz, mnist, working_memory
 from .contract import FileFormat, NamedSet
 
 NAMED_SETS: dict[str, NamedSet] = {
@@ -11,6 +11,8 @@ NAMED_SETS: dict[str, NamedSet] = {
     "mnist": mnist.NAMED_SET,
     "cifar10": cifar10.NAMED_SET,
     "cifar10_jpeg": cifar10_jpeg.NAMED_SET,
+    **fsdd.NAMED_SETS,
+    **working_memory.NAMED_SETS,
 }
 
 FILE_FORMATS: dict[str, FileFormat] = {
