@@ -32,13 +32,17 @@ _DECIDES = ("epochs", "feeding", "preparing", "pretrained", "streaming", "traini
 def options_record(rule: LearningRule) -> dict[str, Any]:
     """The options that a rule was built with, as a mapping; a user's rule keeps them in what form it likes.
 
+    Those that its options name as `unsaid`, each with a value, are left out where they have that value.
+
     Parameters
     ----------
     rule
         Any rule.
     """
     if dataclasses.is_dataclass(rule.options) and not isinstance(rule.options, type):
-        return dataclasses.asdict(rule.options)
+        # What a rule did before there was such an option is called as it was: trainings are found again by their options.
+        unsaid = getattr(rule.options, "unsaid", {})
+        return {name: value for name, value in dataclasses.asdict(rule.options).items() if unsaid.get(name, ...) != value}
     return dict(rule.options) if isinstance(rule.options, Mapping) else {}
 
 

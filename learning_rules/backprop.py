@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import PRNGKeyArray
 
@@ -21,7 +21,7 @@ from learning_rules.needs import Needs
 from learning_rules.objectives import Objective, as_batch
 from learning_rules.optimizers import adam
 from learning_rules.signals import exact
-from learning_rules.temporal_credit import check_temporal, temporal_gradient
+from learning_rules.temporal_credit import THROUGH_TIME, check_temporal, temporal_gradient
 
 __all__ = ["FAMILY", "BackpropOptions", "backprop"]
 
@@ -45,7 +45,9 @@ class BackpropOptions:
     loss: str = "cross_entropy"
     learning_rate: float = 1e-3
     weight_decay: float = 0.1  # as the feedback alignment family's, from the same search
-    temporal: str = "through_time"
+    temporal: str = THROUGH_TIME
+
+    unsaid: ClassVar = {"temporal": THROUGH_TIME}
 
 
 def backprop(network: Network, options: BackpropOptions, spec: RuleSpec, objective: Objective) -> LearningRule:

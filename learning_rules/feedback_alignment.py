@@ -59,7 +59,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -81,7 +81,7 @@ from learning_rules.needs import Needs
 from learning_rules.objectives import CLASSES, DISTRIBUTION, Batch, Objective, as_batch
 from learning_rules.optimizers import adam, cosine_schedule, per_part, plain_steps
 from learning_rules.signals import cut, exact, in_precision_of, through
-from learning_rules.temporal_credit import ELIGIBILITY, check_temporal, temporal_gradient
+from learning_rules.temporal_credit import ELIGIBILITY, THROUGH_TIME, check_temporal, temporal_gradient
 
 __all__ = ["FAMILY", "FeedbackAlignmentOptions", "feedback_alignment"]
 
@@ -128,7 +128,9 @@ class FeedbackAlignmentOptions:
     mirror_noise: float = 1.0
     expansion: float = 8.0
     momentum: float | None = None
-    temporal: str = "through_time"
+    temporal: str = THROUGH_TIME
+
+    unsaid: ClassVar = {"temporal": THROUGH_TIME}
 
 
 def _share(objective: Objective, targets: Array, counts: Array, like: Array) -> Array:

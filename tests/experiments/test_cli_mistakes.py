@@ -122,8 +122,6 @@ MISTAKES = {
     "report of a training": ("report {here}/trained", ["trained holds one training", "compare", "train --init", "searchlight"]),
     "export of no training": ("export {here}/used {here}/network.nir", ["used", "training"]),
     "export as something else": ("export {here}/trained {here}/network.txt", ["network.txt", "ends in .nir"]),
-    "export of another seed": ("export {here}/trained {here}/network.nir --seed 7", ["seed 7", "holds seed"]),
-    "export of rates": ("export {here}/trained {here}/network.nir", ["node 'hidden_0'", "units that NIR has", "spiking"]),
     "seeds": ("compare --config {study} --seeds 0", ["--seeds 0 was given, expected at least 1"]),
     "no size": ("compare --config {study} --stimulus-size 0", ["--stimulus-size 0 was given, expected each at least 1\n"]),
     "comparator as measure": (

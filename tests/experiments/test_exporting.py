@@ -25,6 +25,8 @@ def test_a_trained_spiking_network_is_exported_and_read_to_the_same_spikes(tmp_p
     again = np.moveaxis(np.asarray(network.forward(network.init(jax.random.key(9)), images)[0]), 0, 1)
     assert 0.02 < spikes.mean() < 0.95
     np.testing.assert_array_equal(again, spikes)
+    status, _, said = run("export", tmp_path / "run", tmp_path / "none.nir", "--seed", "7")
+    assert status == 2 and "seed 7 was asked for" in said and "holds seeds 3 to 4" in said and not (tmp_path / "none.nir").exists()
     # The first seed by default, and another network.
     assert run("export", tmp_path / "run", tmp_path / "first.nir")[0] == 0
     assert not np.array_equal(nir.read(tmp_path / "first.nir").nodes["output.weights"].weight, graph.nodes["output.weights"].weight)

@@ -18,7 +18,6 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import nir  # noqa: E402
 import numpy as np  # noqa: E402
-from spyx.nir import from_nir  # noqa: E402
 
 import architectures  # noqa: E402
 
@@ -26,6 +25,8 @@ SECONDS, N_UNITS = 1e-3, 30
 
 
 def main():
+    from spyx.nir import from_nir
+
     options = {"hidden": (N_UNITS,), "gain": 3.0, "reading": "sequence", "leak": 0.85, "threshold": 0.7}
     network = architectures.build("spiking", input_shape=(5,), n_classes=4, **options)
     params = network.init(jax.random.key(0))
