@@ -1,5 +1,6 @@
 """The site's pages say all that is public, and what they link to is there; `make docs` builds them, and runs their examples."""
 
+import dataclasses
 import inspect
 import re
 import sys
@@ -92,7 +93,7 @@ def test_every_family_has_a_page_with_its_circuit_options_and_sources(family):
     assert "## The circuit in words" in page and "## What is published, and what is tuned" in page
     for variant in learning_rules.FAMILIES[family].variants.values():
         assert f"| `{variant.spec.variant or family}` | {variant.spec.summary}" in page
-    for option in learning_rules.FAMILIES[family].options.__dataclass_fields__:
+    for option in (field.name for field in dataclasses.fields(learning_rules.FAMILIES[family].options)):
         assert option == "variant" or f"| `{option}` |" in page
 
 
