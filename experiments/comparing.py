@@ -92,11 +92,9 @@ def compare(
     tell(0, f"recording {config.stimuli.recording}")
     with clock("recording"):
         planned = plan(config, input_shape)
-        # With the measures that the recording calls for.
-        config = planned.config
+        config = planned.config  # with the measures that the recording calls for
     networks, found = _networks(planned, kept, tell)
-    clock.seconds["training"] = sum(each.seconds for each in networks if each.name not in found)
-    clock.seconds["compiling"] = sum(each.compile_seconds for each in networks if each.name not in found)
+    clock.seconds |= _seconds_of([each for each in networks if each.name not in found])
     tell(n_parts - 1, "scoring layers against regions")
     with clock("scoring"):
         shown, unusable = respond(networks, planned.recording.stimuli.images, config, planned.elsewhere)
@@ -112,7 +110,7 @@ def compare(
         cards = _cards([each.name for each in networks], config, kept)
     with clock("beside"):
         beside, of_beside = tables_beside(planned.recording, config, planned.pair, lambda done, of, line: tell(n_parts - 1, line))
-    told = [*(line for each in networks for line in each.warnings), *unusable, *scored.warnings, *of_beside]
+    told = [line for each in networks for line in each.warnings] + [*unusable, *scored.warnings, *of_beside]
     comparison = Comparison(
         **_described(planned, networks),
         **scored.tables,
@@ -151,6 +149,14 @@ def _described(planned: Plan, networks: list[Trained]) -> dict[str, Any]:
         "stimuli": recording.stimuli.images,
         "stimulus_ids": [str(each) for each in recording.stimuli.ids],
         "categories": _categories(recording),
+    }
+
+
+def _seconds_of(networks: list[Trained]) -> dict[str, float]:
+    """How long networks were trained, and their programs compiled."""
+    return {
+        "training": sum(each.seconds for each in networks),
+        "compiling": sum(each.compile_seconds for each in networks),
     }
 
 

@@ -148,6 +148,16 @@ def _cluster_rows(
     return rows
 
 
+def _evaluated(
+    key: jax.Array, rdms: np.ndarray, data: np.ndarray, covariates: np.ndarray | None, comparator: str, config: ScoringConfig
+) -> Any:
+    """Models against data at one time, whatever is taken out of both."""
+    drawn = comparator, config.n_draws, config.confidence, True
+    if covariates is None:
+        return rsa.evaluate(key, rdms, data, *drawn)
+    return rsa.partial_evaluate(key, rdms, data, covariates, *drawn)
+
+
 def score_region(
     key: jax.Array,
     region: str,
@@ -211,11 +221,7 @@ def score_region(
         if timed:
             progress(f"{region}, {1000 * (time or 0):.0f} ms")
         at_time = data[index] if timed else data
-        drawn = comparator, config.n_draws, config.confidence, True
-        if covariates is None:
-            evaluation = rsa.evaluate(key, rdms, at_time, *drawn)
-        else:
-            evaluation = rsa.partial_evaluate(key, rdms, at_time, covariates, *drawn)
+        evaluation = _evaluated(key, rdms, at_time, covariates, comparator, config)
         beyond = beyond_of(jax.random.fold_in(key, 1), evaluation, members, factors)
         moment = _Moment(evaluation, rsa.aggregate(evaluation, [list(group.values()) for group in members]))
         ceiling = evaluation.ceiling if own_ceilings is None else own_ceilings[index]

@@ -154,6 +154,24 @@ def _closed(plan: Plan, study: Study, final: Sequence[Cell] = ()) -> Sweep:
     return made or Sweep(plan.config, pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
 
 
+def _check_asked(config: SweepConfig, out: Path, shard: tuple[int, int], tables_only: bool, store: Path | None) -> None:
+    """Say what cannot be done as it was asked for, before anything is built."""
+    if tables_only and not any((out / name).exists() for name in ("sweep.yaml", STUDY, *WORK)):
+        raise InputError(f"--tables-only was given, and {out} holds no sweep: give the folder of one, or leave --tables-only out")
+    if not 1 <= shard[0] <= shard[1]:
+        raise InputError(f"shard {shard[0]}/{shard[1]} was given, expected a part from 1 to the number of parts, such as 1/4")
+    if config.compare is None or tables_only:
+        return
+    if store is None:
+        raise InputError(
+            "a sweep that compares networks with brains was given without a store to keep them in: give one, with --store"
+        )
+    # What compares is slow to import, and most sweeps compare nothing.
+    from experiments.studying.checks import check_study
+
+    check_study(config.compare)
+
+
 def sweep(
     config: SweepConfig,
     out: Path | str,
@@ -209,19 +227,7 @@ def sweep(
         A configuration that no run could follow, a folder that holds something else, or nothing but failures.
     """
     engine = engine or Engine(workers=workers)
-    if tables_only and not any((Path(out) / name).exists() for name in ("sweep.yaml", STUDY, *WORK)):
-        raise InputError(f"--tables-only was given, and {out} holds no sweep: give the folder of one, or leave --tables-only out")
-    if not 1 <= shard[0] <= shard[1]:
-        raise InputError(f"shard {shard[0]}/{shard[1]} was given, expected a part from 1 to the number of parts, such as 1/4")
-    if config.compare is not None and not tables_only:
-        if store is None:
-            raise InputError(
-                "a sweep that compares networks with brains was given without a store to keep them in: give one, with --store"
-            )
-        # What compares is slow to import, and most sweeps compare nothing.
-        from experiments.studying.checks import check_study
-
-        check_study(config.compare)
+    _check_asked(config, Path(out), shard, tables_only, store)
     if store is not None:
         store = Store(store).ready().folder.resolve()
     # Workers of a cluster are not where this process is.
