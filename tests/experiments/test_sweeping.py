@@ -922,7 +922,11 @@ def test_the_sweeps_that_come_with_the_project_name_rules_and_options_that_exist
         # Rules are built on a dense network, with as many hidden layers as theirs has; of a search one draw of the same options.
         n_hidden = len(network_options(run).get("hidden", (512, 256))) if run.architecture == "mlp" else 2
         given = (run.rule, n_hidden, *(sorted(run.rule_options) if config.search else [json.dumps(run.rule_options)]))
-        if given not in tried:
+        if given not in tried and run.architecture == "recurrent":
+            options = {**network_options(run), "hidden": (3,)}
+            network = architectures.build("recurrent", input_shape=(4, 3, 1), n_classes=2, **options)
+            learning_rules.build(run.rule, network, **run.rule_options)
+        elif given not in tried:
             buildable(run.rule, n_hidden, json.dumps(run.rule_options))
         tried.add(given)
     for table in (*config.floors.values(), *config.published.values()):
