@@ -215,6 +215,7 @@ def main():
     for length in (28, 280):
         programs = {
             "ours": lambda: ours(elman),
+            "ours, by traces": lambda: ours(elman, temporal="eligibility"),
             "by hand": lambda: jax.grad(elman_by_hand),
             "braintrace": lambda: elman_of_braintrace(256),
         }
