@@ -317,6 +317,49 @@ class Network:
             seen |= jax.vmap(rest)(x, per_step, passed_on)
         return _in_order(seen)
 
+    def readout(self, crossings: Crossings, inputs: Array) -> Array:
+        """What scores are made of: the readout's outputs, of a decision by the last step at that one alone.
+
+        Parameters
+        ----------
+        crossings
+            What stands around each node, `plain(params)` say.
+        inputs
+            (n, *input_shape); sequences are (time, n, *input_shape).
+
+        Returns
+        -------
+        Array
+            As the last of `trace`'s outputs; where the last step decides, (1, n, n_classes), and no other step's signals are kept
+            for whoever asks for nothing but this.
+
+        >>> import architectures
+        >>> network = architectures.build("recurrent", input_shape=(6, 3), n_classes=2, hidden=(4,))
+        >>> params, x = network.init(jax.random.key(0)), jnp.ones((5, 6, 3))
+        >>> scores = network.scores(network.readout(network.plain(params), x))
+        >>> bool(jnp.allclose(scores, network.scores(network.forward(params, x)[-1]), atol=1e-6))
+        True
+        """
+        if not self.temporal or self.decision != "last":
+            return self.trace((), inputs, crossings).outputs[-1]
+        around = [each if isinstance(each, Crossing) else Crossing(each) for each in crossings]
+        x = self.encode(inputs)
+        within, afterwards = self._in_time()
+        last = len(self.nodes) - 1
+
+        def step(carry: Any, now: Array) -> tuple[Any, Any]:
+            states, before = carry
+            seen, after, passed_on = self._visit(within, around, states, before, now, {})
+            kept = tuple(passed_on.get(index, each) for index, each in enumerate(before))
+            # What the readout does is asked for, before anything is made of it on its way.
+            return (after, kept), seen[last][3] if last in seen else None
+
+        (states, passed_on), outputs = jax.lax.scan(step, tuple(self.at_rest(x.shape[1], x.dtype)), x)
+        if last in within:
+            return jnp.asarray(outputs[-1:])
+        seen, *_ = self._visit(afterwards, around, states, passed_on, x[-1], {index: passed_on[index] for index in within})
+        return jnp.asarray(seen[last][3][None])
+
     def _in_time(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Nodes that are run step by step, and those that can be run for all steps at once when the others are done.
 

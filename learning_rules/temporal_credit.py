@@ -101,7 +101,10 @@ def temporal_gradient(
     def loss(params: Any) -> tuple[Array, Array]:
         crossings = synapses(params)
         crossings = cut_time(network, crossings) if temporal == ONLINE else crossings
-        readout = network.trace(params, batch.inputs, crossings).outputs[-1]
+        if objective.per_step:
+            readout = network.trace(params, batch.inputs, crossings).outputs[-1]
+        else:
+            readout = network.readout(crossings, batch.inputs)
         return objective.loss(readout, batch), readout
 
     (_, readout), gradient = jax.value_and_grad(loss, has_aux=True)(params)

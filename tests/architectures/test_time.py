@@ -159,3 +159,26 @@ def test_readings_of_a_network_are_of_what_its_front_end_gives():
 def test_mistakes_are_named(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "readout", [architectures.readout("last", (4,), 2), architectures.leaky_rate("last", (4,), 2, 0.7, "identity")]
+)
+def test_the_readout_of_the_last_step_is_the_traces_with_the_same_gradient(readout):
+    """Whether it remembers or not, behind a node that hears another one late."""
+    first = architectures.dense("first", (3,), 4, "tanh", recurrent=True)
+    edges = (Edge("input"), Edge("first", 1)), (Edge("first"), Edge("first", 1, skip=True)), (Edge("second"),)
+    second = architectures.dense("second", (4,), 4, "tanh")
+    network = Network("mine", (3,), 2, (first, second, readout), edges)
+    params, x = network.init(KEY), jax.random.normal(KEY, (7, 6, 3))
+
+    def loss(whole):
+        def of(params):
+            outputs = network.trace(params, x).outputs[-1] if whole else network.readout(network.plain(params), x)
+            return jnp.sum(jnp.sin(network.scores(outputs)))
+
+        return of
+
+    assert network.readout(network.plain(params), x).shape == (1, 6, 2)
+    for a, b in zip(*(jax.tree.leaves(jax.jit(jax.value_and_grad(loss(whole)))(params)) for whole in (True, False)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6)
