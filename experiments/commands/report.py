@@ -17,12 +17,22 @@ __all__ = ["report_command"]
     epilog=examples(
         "bioplausible report runs/compared",
         "bioplausible report runs/compared --json",
+        "bioplausible report docs/results/brain",
     ),
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @as_json
 def report_command(folder: Path, as_json: bool) -> None:
-    """Write the report of FOLDER anew, from the tables in it."""
+    """Write the report of FOLDER anew: of a comparison from the tables in it, of a study from its pages and pictures."""
+    from experiments.report.study_page import is_study, write_study_report
+
+    if is_study(folder):
+        path = write_study_report(folder).resolve()
+        if as_json:
+            print_json({"report": str(path)})
+        else:
+            click.echo(f"report: {path}")
+        return
     from experiments.report import controls_table, terminal_table, write_report
     from experiments.results import Comparison
 

@@ -183,7 +183,7 @@ def to_markdown(title: str, ranks: pd.DataFrame, conclusions: pd.DataFrame, furt
     lines += further
     for (group, recording, region), table in _places(ranks):
         lines += [f"## {region} ({recording}), {group}", "", "Scores; models that learned nothing in italics.", ""]
-        lines += _table(["", "layer", "score", "minus its control", *shown], _rank_rows(table, shown))
+        lines += _table(["rule or model", "layer", "score", "minus its control", *shown], _rank_rows(table, shown))
         here = _here(conclusions, (group, recording, region))
         lines += ["Difference from the control under every condition:", ""]
         lines += _table(["rule", "conclusion", "same sign", MAIN, *conditions], _conclusion_rows(here, [MAIN, *conditions]))
@@ -377,7 +377,7 @@ def doubt(ranks: pd.DataFrame, conclusions: pd.DataFrame) -> str:
             ]
             for _, row in own.iterrows()
         ]
-        lines += _table(["condition", "score", "minus its control", "", "scores highest there"], rows)
+        lines += _table(["condition", "score", "minus its control", "verdict", "scores highest there"], rows)
         lines += [
             f"**{headline['conclusion'].capitalize()}**; {headline['n_same_sign']} of {headline['n_conditions']} have this sign.",
             "",
