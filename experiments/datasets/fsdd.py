@@ -1,10 +1,10 @@
 r"""Spoken digits: 3,000 clips of six speakers as log-mel spectrograms, a row a step of 12.5 ms and a column a band.
 
 A recurrent or spiking network hears a clip row by row (`reading: rows`, its default); to a convolutional one it is a picture. Bands
-are 32, spaced evenly on the mel scale :math:`2595 \log_{10}(1 + f / 700)` up to 4 kHz (Davis and Mermelstein 1980,
-doi:10.1109/TASSP.1980.1163420), of Hann windows of 25 ms; energies are in decibels under the clip's loudest, from -60 (0) to 0
-(255). Clips end at the last row, so that a network has heard all of a digit when it is asked: shorter ones begin late, and of the
-few that are longer than 0.8 s the beginning is left out.
+are 32 triangles, spaced evenly on the mel scale :math:`2595 \log_{10}(1 + f / 700)` up to 4 kHz (filters after Davis and
+Mermelstein 1980, doi:10.1109/TASSP.1980.1163420; the scale as O'Shaughnessy 1987 has it), of Hann windows of 25 ms. Energies are in
+decibels under the clip's loudest, from -60 (0) to 0 (255). Clips end at the last row, so that a network has heard all of a digit
+when it is asked: shorter ones begin late, and of the few that are longer than 0.8 s the beginning is left out.
 
 `fsdd` has the split of its authors, in which the same people speak. In `fsdd_SPEAKER` one person's clips are for testing and all
 others' for training, which is what tells whether digits or voices were learned.
