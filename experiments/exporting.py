@@ -57,7 +57,9 @@ def export_nir(
     params = jax.tree.map(lambda leaf: leaf[chosen - seeds.start], state.params["network"])
     network = trained.network
     write_nir(path, network, params, SECONDS_PER_STEP if seconds_per_step is None else seconds_per_step)
-    notes = []
+    scale = trained.images.normalisation
+    mean, std = (", ".join(f"{each:.6g}" for each in values) for values in (scale.mean, scale.std))
+    notes = [f"images were scaled, (pixel / 255 - {mean}) / {std}, which is no part of the graph"]
     if network.front_end.name != "none":
         notes.append(f"images went through the front end '{network.front_end.name}', which is no part of the graph")
     if network.reading is not None:

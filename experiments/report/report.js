@@ -1,7 +1,7 @@
 // What a page of tables and figures can do beside being read: sort, filter, and give away what it shows. Without it all is there.
 "use strict";
 (() => {
-  const numeric = /^[▲▼*\s]*([+−-]?\d[\d.,\u202f]*(?:e[+−-]?\d+)?)/;
+  const numeric = /^[▲▼*[\s]*([+−-]?\d[\d.,\u202f]*(?:e[+−-]?\d+)?)/;
   const missing = new Set(["", "–"]);
 
   // A cell as a number where it begins with one, else NaN.
@@ -9,7 +9,7 @@
     const found = text.trim().replace(/^<\s*/, "").match(numeric);
     return found ? Number(found[1].replace(/−/g, "-").replace(/[\u202f,]/g, "")) : NaN;
   };
-  const textOf = (cell) => (cell.textContent.trim() || cell.querySelector("[aria-label]")?.getAttribute("aria-label") || "").replace(/\s+/g, " ");
+  const textOf = (cell) => (cell.textContent.trim() || cell.querySelector("[aria-label]")?.getAttribute("aria-label") || "").replace(/[ \t\r\n]+/g, " ");
 
   const button = (label, told, act) => {
     const made = document.createElement("button");
@@ -40,6 +40,7 @@
 
   const asCsv = (table) =>
     [...table.rows]
+      .filter((row) => !row.hidden) // what a filter leaves
       .map((row) =>
         [...row.cells]
           .map((cell) => {
@@ -132,7 +133,7 @@
     parts.push(button("CSV", `Download as CSV: ${label}`, () => give(fileName(label, "csv"), new Blob(["\ufeff", asCsv(table)], { type: "text/csv" }))));
     // The tables that answer come first; what can be done with them stands below.
     if (table.closest(".finding")) region?.after(tools(...parts));
-    else region?.before(tools(...parts));
+    else (region ?? table).before(tools(...parts));
   };
 
   // Figures.

@@ -14,7 +14,9 @@ def test_a_trained_spiking_network_is_exported_and_read_to_the_same_spikes(tmp_p
     given = {"epochs": 1, "n_train": 64, "batch_size": 32, "n_seeds": 2, "seed": 3}
     train_in(tmp_path / "run", rule="backprop", architecture="spiking", architecture_options=options, **given)
     told = run_json("export", tmp_path / "run", tmp_path / "network.nir", "--seed", "4")
-    assert (told["network"], told["seed"], told["units"]) == ("backprop on spiking", 4, 16) and "'current'" in told["notes"][0]
+    assert (told["network"], told["seed"], told["units"]) == ("backprop on spiking", 4, 16) and "'current'" in told["notes"][1]
+    mean = Trained.load(tmp_path / "run").images.normalisation.mean[0]
+    assert f"(pixel / 255 - {mean:.6g})" in told["notes"][0]
     graph = nir.read(tmp_path / "network.nir")
     assert type(graph.nodes["hidden_0"]).__name__ == "LIF" and graph.metadata["reading"] == "current"
 

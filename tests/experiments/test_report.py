@@ -333,6 +333,10 @@ heads[by].firstChild.click(); said.rising = column(by);
 const box = document.querySelector('input[aria-label="Filter: All scores"]'), count = box.nextSibling;
 box.value = "backprop conv_1"; box.dispatchEvent(new Event("input")); said.filtered = count.textContent;
 document.querySelector('button[aria-label^="Download as CSV"]').click();
+document.querySelector('button[aria-label="Download as CSV: All scores"]').click();
+const layers = document.querySelector('[aria-label="Layers"] table'), last = layers.tHead.rows[0].cells.length - 1;
+layers.tHead.rows[0].cells[last].firstChild.click();
+said.parameters = [...layers.tBodies[0].rows].map((row) => row.cells[last].textContent.trim());
 document.querySelector('button[aria-label^="Download as SVG"]').click();
 Promise.all(given.filter((each) => each.text).map((each) => each.text())).then((files) => {
   said.files = files; said.names_of_files = given.filter((each) => typeof each === "string");
@@ -361,12 +365,15 @@ def test_tables_sort_and_filter_and_are_given_away_with_the_figures(reports, tmp
         assert [float(each.replace("−", "-")) for each in said[name]] == order
     shown, of = map(int, said["filtered"].split(" of "))
     assert 0 < shown < of
-    table, picture = said["files"]
+    table, filtered, picture = said["files"]
+    assert len(list(csv.reader(io.StringIO(filtered)))) == shown + 1
+    parameters = [int(each.replace("\u202f", "")) for each in said["parameters"]]
+    assert parameters == sorted(parameters, reverse=True) and max(parameters) > 9999
     rows = list(csv.reader(io.StringIO(table.lstrip("\ufeff"))))
     assert len({len(row) for row in rows}) == 1 and len(rows) == len(scores) + 1 and "score" in rows[0]
     assert [float(row[rows[0].index("score")]) for row in rows[1:]] == sorted(scores)
     assert picture.startswith("<svg") and "var(--" not in picture and ElementTree.fromstring(picture).tag.endswith("svg")
-    assert [name.rpartition(".")[2] for name in said["names_of_files"]] == ["csv", "svg"]
+    assert [name.rpartition(".")[2] for name in said["names_of_files"]] == ["csv", "csv", "svg"]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
