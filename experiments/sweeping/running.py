@@ -144,6 +144,7 @@ def _closed(plan: Plan, study: Study, final: Sequence[Cell] = ()) -> Sweep:
     with claim(plan.folder / LOCKS / _TABLES, wait=_PATIENCE) as mine:
         if mine:
             clear_partial(plan.folder)
+            _clear_after_the_killed(plan, study, final)
         made = write_tables(plan, study, final) if can_be_made(plan, study) else None
         # Who packs while another does could lose what that one adds.
         if mine:
@@ -152,6 +153,26 @@ def _closed(plan: Plan, study: Study, final: Sequence[Cell] = ()) -> Sweep:
         with contextlib.suppress(OSError):  # others are at work, or nobody ever was; or something failed
             (plan.folder / name).rmdir()
     return made or Sweep(plan.config, pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
+
+
+def _clear_after_the_killed(plan: Plan, study: Study, final: Sequence[Cell]) -> None:
+    """Remove what is left of cells that are there: claims of the killed, parts of files, and word that a process ended too early.
+
+    Who is killed when a record is just written has failed, as far as others know, and has not. Nobody asks for such a cell again,
+    and nobody else would clear what is left of it.
+    """
+    left = {path.stem for name in (LOCKS, _FAILED) for path in (plan.folder / name).glob("*")}
+    parts = [path.name for name in (*WORK, "rdms") for path in (plan.folder / name).glob(".part-*")]
+    for cell in (*plan.controls, *plan.trainings, *final) if left or parts else ():
+        files = cell.path, rdms_file(cell.path)
+        is_left = cell.path.stem in left or any(part.endswith(f".{each.name}") for part in parts for each in files)
+        if not is_left or not study.has(cell.path):
+            continue
+        (plan.folder / _FAILED / f"{cell.path.stem}.txt").unlink(missing_ok=True)
+        # Who still holds it keeps it.
+        with claim(plan.folder / LOCKS / f"{cell.path.stem}.lock") as mine:
+            for each in files if mine else ():
+                clear_partial(each.parent, each.name)
 
 
 def _check_asked(config: SweepConfig, out: Path, shard: tuple[int, int], tables_only: bool, store: Path | None) -> None:

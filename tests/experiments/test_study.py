@@ -172,3 +172,31 @@ def test_so_do_their_rdm_correlations_and_pictures(name, tmp_path):
     assert (tmp_path / "accuracy.svg").read_bytes() == (RESULTS / name / "accuracy.svg").read_bytes()
     made, kept = (pd.read_csv(folder / "runs.csv") for folder in (tmp_path, RESULTS / name))
     pd.testing.assert_frame_equal(made, kept, rtol=1e-9)
+
+
+def test_what_the_killed_leave_of_cells_that_are_there_is_cleared(tmp_path):
+    """A claim that was not given up, a part of a file, and word of a failure that was none: nobody asks for the cell again."""
+    path, to_come = put(tmp_path, "one", training()), tmp_path / "runs" / "two.json"
+    plan = running.Plan(
+        running.SweepConfig(runs=({"rule": "backprop"},)), tmp_path, [Cell(TrainConfig(), each) for each in (path, to_come)], []
+    )
+    (tmp_path / "rdms").mkdir(exist_ok=True)
+    (tmp_path / running.LOCKS).mkdir()
+    left = [tmp_path / running.LOCKS / "one.lock", tmp_path / "runs" / ".part-1-0123abcd.one.json"]
+    left.append(tmp_path / "rdms" / ".part-1-0123abcd.one.npz")
+    others = [
+        tmp_path / running.LOCKS / "two.lock",
+        tmp_path / "runs" / ".part-1-0123abcd.two.json",
+        tmp_path / "failed" / "two.txt",
+    ]
+    (tmp_path / "failed").mkdir()
+    note = tmp_path / "failed" / "one.txt"  # its process was killed when the record was just there
+    note.write_text("a process ended")
+    for each in (*left, *others):
+        each.touch()
+    with FileLock(left[0]):  # somebody is at it
+        running._clear_after_the_killed(plan, Study(tmp_path), ())
+        assert all(each.exists() for each in (*left, *others)) and not note.exists()
+    left[0].touch()
+    running._clear_after_the_killed(plan, Study(tmp_path), ())
+    assert not any(each.exists() for each in left) and all(each.exists() for each in others)

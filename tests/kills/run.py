@@ -214,7 +214,10 @@ def disturbed(scenario, place, n_cells, kills, rng, reference, notes):
         study.end()
         counts["processes left"] += 0 if wait_for(lambda families=families: not any(map(runs, families))) else 1
         counts["trainings begun"] += sum(-(-study.lines().count(line) // notes) for line in set(study.lines()))
-        counts["files left"] += sum(path.is_file() and path.name not in KEPT for path in study.folder.rglob("*"))
+        left = [path for path in study.folder.rglob("*") if path.is_file() and path.name not in KEPT]
+        for path in left:
+            print(f"{scenario}, study {counts['studies']}: {path.relative_to(study.folder)} is left", file=sys.stderr, flush=True)
+        counts["files left"] += len(left)
         counts["tables that differ"] += tables(study.folder) != reference
     return counts | {"minutes": round((time.monotonic() - began) / 60, 1)}
 
